@@ -1,4 +1,4 @@
-"""Chunks that are hard to judge or to apply, whatever the planner believes of the target.
+"""Chunks that are hard to judge or to apply, with stale statistics of the target, too.
 
 Each is 50,000 rows, one chunk. None may take much longer than another: where rows are compared
 each with each, minutes become of a second.

@@ -8,7 +8,7 @@ HEAD = "# Results of `make bench`\n\n[README.md](README.md) explains each table.
 
 
 def with_section(text: str, title: str, body: str, order: list[str]) -> str:
-    """`text` with the section `title` new or replaced; sections stand in this order."""
+    """`text` with the section `title` added or replaced; sections keep this order."""
     sections = dict(re.findall(r"^## (.+)\n\n((?:(?!^## ).*\n?)*)", text, re.MULTILINE))
     sections[title] = body
     places = {name: number for number, name in enumerate(order)}

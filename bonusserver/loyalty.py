@@ -144,7 +144,7 @@ def add(operation: Operation, changes: list[Lot]) -> None:
 
 
 def check_pin(account: str, pin: str) -> PinGuard:
-    """Counts wrong PINs, under a lock so that nobody guesses in parallel; none after a right one.
+    """Counts wrong PINs, under a lock that prevents parallel guesses; none after a right one.
 
     Raises Refused (409 pin_not_set, 423 pin_locked).
     """

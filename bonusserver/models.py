@@ -154,7 +154,7 @@ class Operation(models.Model):
     """What a register did.
 
     It names the register and not the register's account: a number that was used stays used when
-    the account is deleted and made anew.
+    the account is deleted and created again.
     """
 
     class Kind(models.TextChoices):

@@ -153,10 +153,10 @@ def product(tree: Path) -> None:
 
 
 def changelog(path: Path, version: str) -> None:
-    """The last commit, since what has changed is told by git."""
-    told = git("log", "-1", "--format=%s%n%n -- %an <%ae>  %aD").partition("\n")
-    line = textwrap.fill(told[0], 78, initial_indent="  * ", subsequent_indent="    ")
-    entry = f"dtadmin ({version}) stable; urgency=medium\n\n{line}\n{told[2]}\n"
+    """Writes the changelog: the last commit."""
+    commit = git("log", "-1", "--format=%s%n%n -- %an <%ae>  %aD").partition("\n")
+    line = textwrap.fill(commit[0], 78, initial_indent="  * ", subsequent_indent="    ")
+    entry = f"dtadmin ({version}) stable; urgency=medium\n\n{line}\n{commit[2]}\n"
     path.write_bytes(gzip.compress(entry.encode(), mtime=0))
 
 

@@ -40,8 +40,7 @@ class LanguageMiddleware(LocaleMiddleware):
 class TrueAddress(MiddlewareMixin):
     """Believes the address that the proxy names, and the user (REMOTE_USER); no other sender's.
 
-    The last name in the header is the proxy's own; whatever stands before it, the browser may have
-    sent.
+    The last name in the header is the proxy's own; the browser may have sent all before it.
     """
 
     def process_request(self, request: HttpRequest) -> None:
@@ -116,7 +115,7 @@ def time_zone(get_response: View) -> View:
 
 
 class ContentPolicy(MiddlewareMixin):
-    """Lets browsers load nothing from elsewhere, nor what stands in a page as script or style."""
+    """Forbids browsers to load anything from elsewhere, and inline scripts and styles."""
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         response.headers.setdefault("Content-Security-Policy", CONTENT_POLICY)

@@ -6,7 +6,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def version() -> str:
-    """That of the Debian package, which has a file VERSION, or of the checkout."""
+    """The version of the Debian package, which has a file VERSION, or of the checkout."""
     packaged = ROOT / "VERSION"
     if packaged.exists():
         return packaged.read_text().strip()

@@ -231,7 +231,7 @@ def test_the_doctor_proposes_a_section_that_can_be_pasted(
     assert '# state = …  # loyalty.state, must not be null: "OPEN", "CLOSED"' in section
     assert "# id = …  # the key; name the sequence" in section
     assert "There are: loyalty.assetNumbers" in section
-    assert '# In the table stand: "ACCUMULATE", "ACTIVE", "BLOCKED"' in section
+    assert '# The table contains: "ACCUMULATE", "ACTIVE", "BLOCKED"' in section
     for asked, answer in {
         "# pincode = …": 'pincode = "code"',
         "# state = …": 'state = "OPEN"',

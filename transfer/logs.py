@@ -17,7 +17,7 @@ from pythonjsonlogger.json import JsonFormatter
 
 from transfer.errors import TransferError
 
-# These quote no row: the one is made of our own sentences, the other speaks of connections.
+# These quote no row: one has our own sentences, the other is about connections.
 QUOTABLE = (TransferError, OperationalError)
 
 _about: ContextVar[dict[str, Any]] = ContextVar("about", default={})  # noqa: B039 - never changed
@@ -25,7 +25,7 @@ _about: ContextVar[dict[str, Any]] = ContextVar("about", default={})  # noqa: B0
 
 @contextmanager
 def about(**names: Any) -> Iterator[None]:
-    """Adds these names, such as `run=12`, to whatever is logged in the block."""
+    """Adds these names, such as `run=12`, to each log line of the block."""
     token = _about.set({**_about.get(), **names})
     try:
         yield

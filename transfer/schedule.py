@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _, gettext_noop
 
 SOME_TIME = datetime(2024, 1, 1, tzinfo=UTC)
 
-# By it the tick runs a task that runs as rows arrive, while no resident process looks for them.
+# The tick uses it for a task that runs as rows arrive, while no resident process looks for them.
 EVERY_MINUTE = "* * * * *"
 
 

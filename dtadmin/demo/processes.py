@@ -13,7 +13,7 @@ STOP_SECONDS = 20
 
 
 class Processes:
-    """Child processes that end with the block, whatever ends it."""
+    """Child processes that end with the block, also on an exception."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self.environment = {**os.environ, **environment}

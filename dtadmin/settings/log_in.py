@@ -55,7 +55,7 @@ if OIDC_ISSUER:
 # The header in which the proxy names the user; off if it is empty.
 REMOTE_USER_HEADER = env("REMOTE_USER_HEADER")
 if REMOTE_USER_HEADER and not BEHIND_PROXY:
-    raise ImproperlyConfigured(_("REMOTE_USER_HEADER is believed of the proxy: set BEHIND_PROXY."))
+    raise ImproperlyConfigured(_("REMOTE_USER_HEADER needs a proxy to trust: set BEHIND_PROXY."))
 if REMOTE_USER_HEADER and OIDC_ISSUER:
     raise ImproperlyConfigured(_("Set either OIDC_ISSUER or REMOTE_USER_HEADER, not both."))
 if REMOTE_USER_HEADER:

@@ -24,7 +24,7 @@ LOGGING = {
             name: {"level": "INFO" if LOG_FORMAT == "json" else "ERROR"}
             for name in ("transfer.models.run_base", "transfer.models.audit")
         },
-        # A page that failed; what a browser asked for in vain is its own affair.
+        # A page that failed; pages that were not found are not logged.
         "django.request": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},
         # Anybody can send what is answered by 400, and each time it would be a stack trace.
         "django.security": {"level": "CRITICAL"},

@@ -19,7 +19,7 @@ except ValueError:
         _("BEHIND_PROXY must be the address of the HTTPS proxy, such as 127.0.0.1.")
     ) from None
 if BEHIND_PROXY:
-    # Of anybody but the proxy it is removed: see dtadmin.middleware.TrueAddress.
+    # Accepted from the proxy only: see dtadmin.middleware.TrueAddress.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     SECURE_SSL_REDIRECT = True
     SECURE_REDIRECT_EXEMPT = ["^health/", "^metrics$"]  # machines ask past the proxy
@@ -53,5 +53,5 @@ STORAGES = {
     "staticfiles": {"BACKEND": "dtadmin.staticfiles.Hashed"},
 }
 if not DEBUG:
-    # Kept for ever. The admin's styles name images of theirs without a hash.
+    # Kept for ever. The admin's styles name their images without a hash.
     WHITENOISE_IMMUTABLE_FILE_TEST = f"^/{STATIC_URL}(?!admin/)"

@@ -251,7 +251,7 @@ def test_a_difference_of_the_reconciliation_is_told_of(recipient, in_english):
     run.save()
     watch(NOW)
     ((_event, subject),) = notices()
-    assert subject == "What was staged is not what was moved: Balance changes → БС 8"
+    assert subject == "Staged and moved rows differ: Balance changes → БС 8"
 
 
 def test_new_rejects_are_told_in_a_digest_once_an_hour_at_most(task, recipient, in_english):

@@ -18,7 +18,7 @@ def read(tmp_path, text):
 
 
 def test_names_are_taken_as_they_are_and_never_run(vendor, tmp_path):
-    with pytest.raises(TablesRefused, match="is no name of a table"):
+    with pytest.raises(TablesRefused, match="is not a valid name of a table"):
         read(tmp_path, "[cards.bonus_server]\ntable = 'x\"; drop table asset; --'")
 
 
@@ -26,26 +26,26 @@ WRONG = [
     ("[cards\n", "no TOML.*line 1"),
     (
         "\n[card.bonus_server]\n",
-        r"line 2, section \[card\]: card means nothing here; there may be pincodes, bal",
+        r"line 2, section \[card\]: card is not a known key here. Possible keys: pincodes",
     ),
     (
         "[cards.server]\n",
-        r"line 1, section \[cards.server\]: server means nothing here; there may be shop_all, bo",
+        r"line 1, section \[cards.server\]: server is not a known key here. Possible keys: shop",
     ),
     ("cards = 1\n", "line 1: cards has to be a table"),
     ("[cards.shop_all]\ntabel = 'x'\n", r"line 2, section \[cards.shop_all\]: tabel means nothing"),
-    ("[cards.shop_all]\namount = 'minor'\n", "line 2, .*: amount means nothing here"),
-    ("[balances.shop_all]\n\namount = 'cents'\n", 'line 3, .*: amount may be "minor"'),
+    ("[cards.shop_all]\namount = 'minor'\n", "line 2, .*: amount is not a known key"),
+    ("[balances.shop_all]\n\namount = 'cents'\n", 'line 3, .*: amount has to be "minor"'),
     ("[cards.shop_all]\ntable = 7\n", "line 2, .*: 7 is no name"),
     ("[cards.shop_all]\ntable = '7up'\n", "line 2, .*: '7up' is no name"),
     ("[cards.shop_all]\ntable = 'a.b.c'\n", "line 2, .*: 'b.c' is no name"),
     ("[cards.shop_all]\ntable = '.a'\n", "line 2, .*: '' is no name"),
     (f"[cards.shop_all]\ntable = '{'я' * 32}'\n", "line 2, .* is no name"),
-    ("[cards.shop_all.columns]\nnumber = 'card'\n", "line 2, .*: number means nothing here"),
-    ("[cards.shop_all.columns]\nchanged_at = 'x'\n", "line 2, .*: changed_at means nothing here"),
-    ("[cards.shop_all.columns]\ncard = false\n", "line 2, .*: The table can't do without card"),
-    ("[cards.bonus_server.columns]\naccount = false\n", "line 2, .*: The table can't do without a"),
-    ("[balances.shop_all.columns]\nvalidto = false\n", "line 2, .*: The table can't do without v"),
+    ("[cards.shop_all.columns]\nnumber = 'card'\n", "line 2, .*: number is not a known key"),
+    ("[cards.shop_all.columns]\nchanged_at = 'x'\n", "line 2, .*: changed_at is not a known key"),
+    ("[cards.shop_all.columns]\ncard = false\n", "line 2, .*: The table needs card"),
+    ("[cards.bonus_server.columns]\naccount = false\n", "line 2, .*: The table needs a"),
+    ("[balances.shop_all.columns]\nvalidto = false\n", "line 2, .*: The table needs v"),
     (
         "[cards.bonus_server.columns]\ncard = 'account'\n",
         "line [12], .*: The column account has",
@@ -58,7 +58,7 @@ WRONG = [
     ),
     ("[cards.shop_all.fixed]\nx = 'a'\ny = \"a\\u0000\"\n", "line 3, .*: y has to be a text"),
     ("[cards.shop_all]\nfixed = 1\n", "line 2, .*: fixed has to be a table"),
-    ("[cards.shop_all.sequences]\nn = 'x'\n", "line [12], .*: sequences means nothing here"),
+    ("[cards.shop_all.sequences]\nn = 'x'\n", "line [12], .*: sequences is not a known key"),
     ("[cards.bonus_server]\nsequences = 'x'\n", "line 2, .*: sequences has to be a table"),
     ("[cards.bonus_server.sequences]\nn = 1\n", "line 2, .*: 1 is no name"),
     (
@@ -66,11 +66,11 @@ WRONG = [
         "line 3, .*: The column n has another meaning already",
     ),
     ("[cards.bonus_server.status]\nEARN_PAY = 'x'\n", "line [12], .*: EARN_ONLY needs a word"),
-    ("[cards.bonus_server.status]\nOPEN = 'x'\n", "line 2, .*: OPEN means nothing here"),
-    ("[cards.shop_all.status]\nEARN_PAY = ''\n", "line 2, .*: '' is no word"),
+    ("[cards.bonus_server.status]\nOPEN = 'x'\n", "line 2, .*: OPEN is not a known key"),
+    ("[cards.shop_all.status]\nEARN_PAY = ''\n", "line 2, .*: '' must be 1 to"),
     (
         "[cards.shop_all.status]\nEARN_PAY = 'x'\nPAY_ONLY = 'x'\n",
-        "line 3, .*: 'x' stands for another status already",
+        "line 3, .*: 'x' is already the word of another status",
     ),
     (
         "[cards.shop_all]\ntable = 'x'\n[balances.shop_all]\ntable = 'x'\n",
@@ -88,7 +88,7 @@ WRONG = [
     ("[servers]\n'Server 9' = 1\n", r"line 2, section \[servers\]: Server 9 has to be a table"),
     (
         "[servers.'Server 9'.card]\n",
-        r'line 1, section \[servers."Server 9".card\]: card means nothing here; there may be pin',
+        r'line 1, section \[servers."Server 9".card\]: card is not a known key here. Possible keys',
     ),
     (
         "[servers.'Server 9'.cards.shop_all]\ntable = 'x'\n",

@@ -168,7 +168,7 @@ def test_a_mapping_is_proposed_that_fits_the_tables_but_for_what_nobody_can_gues
         "created_at": "date",
     }
     assert kinds["cards"].bonus_server.columns["card"] == "number"
-    assert '# In the table stand: "ACTIVE"' in out
+    assert '# The table contains: "ACTIVE"' in out
     assert "# assetGroupId = …  # integer, must not be null" in out
 
 

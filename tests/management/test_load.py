@@ -81,5 +81,5 @@ def test_a_load_that_there_is_not_is_a_wrong_call(db):
 
 def test_a_load_whose_rows_were_not_recorded_is_refused(moved):
     Upload.objects.update(xid=None)
-    with pytest.raises(CommandError, match="not recorded which staged rows"):
+    with pytest.raises(CommandError, match="did not record which staged rows"):
         call_command("load", "undo", str(moved.pk))

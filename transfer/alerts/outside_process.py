@@ -1,7 +1,7 @@
 """Posts one message to an address outside, in a process of its own with bounds.
 
-Whoever answers there may send without end, unpack to gigabytes, drip, or lead elsewhere: here that
-costs this process alone. It may not connect to addresses where clouds keep their secrets, start
+The receiver may answer endlessly, unpack to gigabytes, drip, or redirect: that harms only this
+process. It may not connect to addresses where clouds keep their secrets, start
 programs, or write files. Runs without Django (`python -I outside_process.py`): reads what to send
 as JSON from its standard input, since addresses hold keys, and writes how it ended as JSON.
 """
@@ -94,7 +94,7 @@ def is_forbidden(address: str) -> bool:
 
 
 def forms_of(address: IPv4Address | IPv6Address) -> Iterator[IPv4Address | IPv6Address]:
-    """Yields the address, and the addresses of IPv4 that one of IPv6 may stand for."""
+    """Yields the address, and the IPv4 addresses that an IPv6 address may contain."""
     yield address
     if isinstance(address, IPv6Address):
         inner = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
@@ -133,7 +133,7 @@ FAILURES: tuple[tuple[type[Exception], str], ...] = (
 
 
 def notify(address: str, title: str, body: str) -> dict[str, Any]:
-    """Sends by Apprise, which is told to follow no redirects."""
+    """Sends by Apprise, without following redirects."""
     import apprise
 
     messenger = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))

@@ -18,7 +18,7 @@ from transfer.problems.groups import ENOUGH
 from transfer.queue.locks import Space, lock
 
 Event = Notice.Event
-# What was rejected since the last message is told at most so often.
+# The least time between two messages about rejected rows.
 DIGEST = timedelta(hours=1)
 
 

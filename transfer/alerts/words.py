@@ -34,7 +34,7 @@ def kind(notice: Notice) -> tuple[str, ...]:
 
 
 def _together(notice: Notice) -> list[Notice]:
-    """The message, and those that it stands for."""
+    """The message, and those that it summarises."""
     return [notice, *sorted(notice.tells.all(), key=lambda one: one.pk)]
 
 

@@ -1,4 +1,4 @@
-"""Loads, by files, by hand or by this API: what became of each, and of its rows at every server."""
+"""Loads, by files, by hand or by this API: the outcome of each, and of its rows on every server."""
 
 from decimal import Decimal
 from typing import Annotated, Any

@@ -56,7 +56,7 @@ def no_key() -> Refusal:
 
 
 def too_many_calls(limit: int, seconds: int) -> Refusal:
-    message = _("The key may make %(limit)s calls a minute, and has made them.") % {"limit": limit}
+    message = _("The key has used up its %(limit)s calls for this minute.") % {"limit": limit}
     headers = {"Retry-After": str(seconds)}
     hint = _("Wait until the minute ends: the header Retry-After says how many seconds.")
     return Refusal(429, "too_many_calls", message, hint=hint, headers=headers)
@@ -68,7 +68,7 @@ def scope_missing(scope: Scope) -> Refusal:
     return Refusal(403, "scope_missing", message, hint=hint)
 
 
-# Of rows that can't be taken for another reason than their values.
+# Statuses of refusals that have other reasons than the values of rows.
 STATUSES = {FileTooLarge.code: 413, OtherContent.code: 409, BusyWithTheSame.code: 409}
 
 

@@ -27,7 +27,7 @@ def refusal(words: str) -> dict[str, Any]:
 
 
 UNREADABLE = refusal("The body is not valid JSON")
-# Of every operation: status → what it means.
+# For each operation: status → what it means.
 REFUSALS = {
     status: refusal(words)
     for status, words in {

@@ -23,7 +23,7 @@ PageNumber = Annotated[int, Query(1, ge=1, le=10_000, description="Of 50 changes
 
 
 class Delivered(Schema):
-    """What became of a row at a bonus server."""
+    """The outcome of a row on a bonus server."""
 
     server: Named
     state: str = Field(
@@ -35,7 +35,7 @@ class Delivered(Schema):
 
 
 class Source(Schema):
-    """Where a row comes from, as far as that was noted."""
+    """Where a row comes from, if known."""
 
     load: str | None
     corrects: int | None = Field(description="The rejected row in whose place it is.")

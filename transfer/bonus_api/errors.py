@@ -34,7 +34,7 @@ class Nonsense(TransferError):
 
 
 class ServicePortInstead(TransferError):
-    """By its answer: without a register's log-in it asks for one."""
+    """Recognised by its answer: without a register's log-in, it asks for one."""
 
     code = "api_service_port"
     sentence = gettext_noop(

@@ -26,7 +26,7 @@ def challenged(headers: httpx2.Headers) -> Port | None:
 
 
 def port_at(host: str, port: int, *, tls: bool) -> Port | None:
-    """Which port answers there; None if that can't be told. Raises nothing.
+    """Which port answers there; None if unknown. Raises nothing.
 
     The certificate is not checked: nothing secret is sent, and the answer only chooses a hint.
     """

@@ -53,7 +53,7 @@ NOT_OWN = """
               from pg_tables
              where schemaname <> all ('{pg_catalog,information_schema}')) as found (names, bare)
 """
-# In statements no character is beyond ASCII: the encoding of a wrong database may lack it.
+# Statements are ASCII only: the encoding of a wrong database may lack other characters.
 WHICH = {
     "bonus_server": gettext_noop("a bonus server’s"),
     "own": gettext_noop("our own"),

@@ -31,8 +31,8 @@ class IsPooled(TransferError):
     code = "doctor_is_pooled"
     sentence = gettext_noop("%(party)s is reached through a connection pooler.")
     hint = gettext_noop(
-        "Locks that last as long as a session keep a transfer from running twice; a pooler gives "
-        "the session away. Name the database itself."
+        "Locks of a session keep a transfer from running twice, and a pooler shares sessions. "
+        "Name the database itself."
     )
 
 

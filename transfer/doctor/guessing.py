@@ -1,4 +1,4 @@
-"""Guesses which table, column, word and sequence of a vendor is which of ours."""
+"""Guesses which of the vendor's tables, columns, words and sequences match ours."""
 
 import re
 from collections.abc import Collection, Iterable
@@ -58,7 +58,7 @@ TABLES = """
        and nspname !~ '^pg_' and nspname not in ('information_schema', 'datatransfer')
      order by array_position(%s::text[], nspname::text) nulls last, nspname, relname
 """
-# The same of sequences.
+# Likewise for sequences.
 SEQUENCES = TABLES.replace("relkind in ('r', 'p')", "relkind = 'S'")
 WHOLE_NUMBERS = ("bigint", "integer", "smallint")
 
@@ -69,7 +69,7 @@ class Found:
 
     type: str
     declared: str  # the type with its length
-    labels: list[str]  # of an enum
+    labels: list[str]  # the labels of an enum
 
     @property
     def is_of_words(self) -> bool:
@@ -101,7 +101,7 @@ def is_name(name: str) -> bool:
 def guess_table(
     kind: Kind, base: TableMapping, wanted: Collection[Column], database: Database
 ) -> str | None:
-    """That of the mapping; one that is called alike; or the only one with what each row needs."""
+    """The table in the mapping, else one with a similar name, else the only one that fits."""
     tables = named(database, TABLES)
     if base.table in tables:
         return base.table
@@ -121,7 +121,7 @@ def guess_table(
 def guess_columns(
     base: TableMapping, wanted: Collection[Column], found: dict[str, Found]
 ) -> dict[Column, str]:
-    """Each of our columns with that of the table which may be it; by the mapping at first."""
+    """Maps each of our columns to a column of the table: by the mapping first, then by name."""
     names: dict[Column, str] = {}
     for column in wanted:
         left = [
@@ -143,7 +143,7 @@ def _may_be(column: Column, found: Found) -> bool:
 
 
 def alike(ours: str, aliases: Iterable[str], existing: Iterable[str]) -> str | None:
-    """What of `existing` is called so, but for capitals and signs; or by an alias."""
+    """Which of `existing` has this name, apart from capitals and signs, or an alias of it."""
     plain = {_plain(name): name for name in reversed([*existing])}
     if ours in plain.values():
         return ours

@@ -102,7 +102,7 @@ class _Table:
     section: str
     kind: Kind
     base: TableMapping  # what the section changes
-    present: TableMapping  # what the file says by now
+    present: TableMapping  # what the file says at present
     database: Database
     name: str
     found: dict[str, Found]
@@ -215,7 +215,7 @@ def _words(table: _Table) -> Iterator[str]:
     known = found.labels or _sample(table, table.names[column])
     yield from ("", f"[{table.section}.status]")
     listed = ", ".join(map(_text, known[:MOST_WORDS])) or "–"
-    yield "# " + _("In the table stand: %(words)s") % {"words": listed}
+    yield "# " + _("The table contains: %(words)s") % {"words": listed}
     for number, name in CARD_STATUSES.items():
         word = words.get(number)
         if word is None or (found.labels and word not in known):

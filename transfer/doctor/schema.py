@@ -35,7 +35,7 @@ def unknown_migrations(applied: Iterable[tuple[str, str]] | None = None) -> list
 
 
 def newer_migration() -> str:
-    """A migration of ours that a newer version has applied, or empty.
+    """One of our migrations that a newer version has applied, or empty.
 
     Compares names of files and imports none of them, since every tick asks this. Raises
     django.db.Error.

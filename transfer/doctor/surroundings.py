@@ -41,7 +41,7 @@ def try_services() -> Passed:
 
 
 def try_pages() -> Passed:
-    """That nothing answers is a warning: the web server may not have been started yet."""
+    """No answer is only a warning: the web server may not have been started yet."""
     address = (settings.SITE_URL or "http://localhost:8000").rstrip("/")
     try:
         surroundings.check_pages(address)

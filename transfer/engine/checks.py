@@ -203,7 +203,7 @@ STATUS_WITHOUT_WORD = Check(
 STATUS_WORD_UNKNOWN = Check(
     "status_word_unknown",
     "",
-    gettext_noop("The status is none of the words that stand in the file of DTADMIN_TABLES."),
+    gettext_noop("The status is none of the words in the file of DTADMIN_TABLES."),
     gettext_noop("Name the word there, or send the status again in one of those words."),
 )
 BY_TABLES = (VALIDITY_NOT_HELD, STATUS_WITHOUT_WORD, STATUS_WORD_UNKNOWN)
@@ -222,7 +222,7 @@ UNKNOWN = Check(
 
 NOTHING_TO_TAKE_BACK = "nothing_to_take_back"
 
-# Of any kind: what the bonus server itself had against a row. Another server may have taken it.
+# For any kind: the bonus server's own reason to refuse a row. Another server may have accepted it.
 BY_SERVER = (
     UNKNOWN,
     Check(
@@ -230,16 +230,16 @@ BY_SERVER = (
         "",
         gettext_noop("The bonus server's own table refuses the row."),
         gettext_noop(
-            "A constraint, a trigger or the encoding of that server is against it: look at the "
-            "name beside it, correct the row or have the server changed, and send it again."
+            "A constraint, a trigger or the encoding of that server forbids it: see the name "
+            "next to it. Correct the row or have the server changed, then send the row again."
         ),
     ),
     Check(
         "accepted_before",
         "",
         gettext_noop(
-            "The row was sent in place of one that this bonus server has accepted: twice would be "
-            "once too often."
+            "The row replaces one that this bonus server has already accepted, so it is not "
+            "applied again."
         ),
         gettext_noop("Nothing has to be done here: discard it. The other servers got it."),
     ),

@@ -58,7 +58,7 @@ class Kind:
     bonus_server: TableMapping
     columns: tuple[Column, ...]
     checks: tuple[Check, ...]
-    needed: tuple[tuple[str, ...], ...]  # of each group of columns a row has at least one
+    needed: tuple[tuple[str, ...], ...]  # a row has a value in at least one column of each group
     # Statements that count how many rows they changed, or select that and how many rows did not
     # land although they had to.
     apply: tuple[str, ...]

@@ -87,7 +87,7 @@ def read(path: str) -> Tables:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        sentence = gettext_noop("%(file)s is no TOML: %(error)s. Correct the line.")
+        sentence = gettext_noop("%(file)s is not valid TOML: %(error)s. Correct the line.")
         raise TablesRefused(sentence, file=path, error=error) from None
     try:
         return _tables(document)

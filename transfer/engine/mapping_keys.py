@@ -33,11 +33,11 @@ def known(key_path: KeyPath, value: Any, keys: Iterable[str]) -> dict[str, Any]:
     """The value, which has to be a table with no other keys than these. Raises Wrong."""
     listed = ", ".join(keys)
     if not isinstance(value, dict):
-        sentence = gettext_noop("%(key)s has to be a table in TOML; in it may stand %(known)s.")
+        sentence = gettext_noop("%(key)s has to be a table in TOML. Its possible keys: %(known)s.")
         raise Wrong(key_path, sentence, key=key_path[-1], known=listed)
     for key in value:
         if key not in keys:
-            sentence = gettext_noop("%(key)s means nothing here; there may be %(known)s.")
+            sentence = gettext_noop("%(key)s is not a known key here. Possible keys: %(known)s.")
             raise Wrong((*key_path, key), sentence, key=key, known=listed)
     return value
 
@@ -106,9 +106,9 @@ def _name(key_path: KeyPath, value: Any) -> str:
     if isinstance(value, str) and NAME.fullmatch(value) and len(value.encode()) <= LONGEST_NAME:
         return value
     sentence = gettext_noop(
-        "%(value)r is no name of a table or a column: that is a text of letters, digits and "
-        "_, does not begin with a digit, and has at most %(bytes)s bytes. The schema of a table "
-        "may stand before it, as in schema.table."
+        "%(value)r is not a valid name of a table or a column. A name has letters, digits and "
+        "_, does not begin with a digit, and has at most %(bytes)s bytes. A table may be "
+        "named with its schema, as in schema.table."
     )
     raise Wrong(key_path, sentence, value=value, bytes=LONGEST_NAME)
 
@@ -121,7 +121,7 @@ def _columns(
         if name is False and column in may_lack:
             names[column] = None
         elif name is False:
-            sentence = gettext_noop("The table can't do without %(column)s: name its column.")
+            sentence = gettext_noop("The table needs %(column)s: name its column.")
             raise Wrong((*key_path, column), sentence, column=column)
         else:
             names[column] = _name((*key_path, column), name)
@@ -131,8 +131,7 @@ def _columns(
 def _amount(key_path: KeyPath, value: Any) -> dict[str, Any]:
     if value not in (MINOR, DECIMAL):
         sentence = gettext_noop(
-            'amount may be "minor", which is whole numbers of hundredths, or "decimal", which it '
-            "is where the file says nothing."
+            'amount has to be "minor" (whole numbers of hundredths) or "decimal" (the default).'
         )
         raise Wrong(key_path, sentence)
     return {"is_minor": value == MINOR}
@@ -142,10 +141,10 @@ def _words(key_path: KeyPath, value: Any, *, needs_default: bool) -> dict[str, A
     words: dict[int, str] = {}
     for status, word in known(key_path, value, NUMBERS).items():
         if not isinstance(word, str) or not 0 < len(word) <= LONGEST or "\0" in word:
-            sentence = gettext_noop("%(word)r is no word of 1 to %(most)s characters.")
+            sentence = gettext_noop("%(word)r must be 1 to %(most)s characters long.")
             raise Wrong((*key_path, status), sentence, word=word, most=LONGEST)
         if word in words.values():
-            sentence = gettext_noop("%(word)r stands for another status already.")
+            sentence = gettext_noop("%(word)r is already the word of another status.")
             raise Wrong((*key_path, status), sentence, word=word)
         words[NUMBERS[status]] = word
     if words and needs_default and DEFAULT_STATUS not in words:

@@ -175,7 +175,7 @@ def any_of(conditions: Iterable[sql.Composable]) -> sql.Composable:
 def _unread(position: Position) -> list[sql.Composable]:
     """What `read_through` does not see: transactions that ran then, and those that began after.
 
-    Whatever an idle writer held back in between is not walked through again. The text form is
+    The rows that were moved while an idle writer was open are not read again. The text form is
     xmin:xmax:xip_list (PostgreSQL, "Snapshot Components").
     """
     _, end, running = position.read_through.split(":")

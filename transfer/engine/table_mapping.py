@@ -46,7 +46,7 @@ class TableMapping:
     is_minor: bool = False  # amounts are whole numbers, of hundredths
     words: Mapping[int, str] = field(default_factory=dict)  # card status → its word
     fixed: Mapping[str, Value] = field(default_factory=dict)  # for columns that we know nothing of
-    # The same for numbers that a sequence gives: column → sequence.
+    # Columns that a sequence numbers: column → sequence.
     sequences: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -68,7 +68,7 @@ class TableMapping:
         return self.columns.get(column.name, column.name)
 
     def names(self, columns: Iterable[Column]) -> dict[Column, str]:
-        """Those of the columns that it has, with its own names for them."""
+        """The columns that the table has, with its own names for them."""
         return {one: name for one in columns if (name := self.name(one)) is not None}
 
     def is_in_minor_units(self, column: Column) -> bool:
@@ -78,7 +78,7 @@ class TableMapping:
         return bool(self.words) and column.name == "status"
 
     def words_lacking(self, column: Column, labels: Sequence[str]) -> list[str]:
-        """Words for statuses that an enum with these labels has not; none if it is no enum."""
+        """Words for statuses that an enum with these labels lacks; none if it is not an enum."""
         if not labels or not self.is_in_words(column):
             return []
         return [word for word in self.words.values() if word not in labels]

@@ -15,5 +15,5 @@ def printable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """The same, with line breaks as their number: a name can't begin a line of its own."""
+    """Likewise, with line breaks escaped: a name can't begin a new line."""
     return printable(text).replace("\n", "\\u000a")

@@ -12,7 +12,7 @@ class AlreadyRunning(TransferError):
 
 class Difference(TransferError):
     code = "difference"
-    sentence = gettext_noop("What was staged is not what was moved: %(tasks)s.")
+    sentence = gettext_noop("Staged and moved rows differ: %(tasks)s.")
     hint = gettext_noop(
         "Rows are missing, or there are too many. The server's page says how many and by what sum; "
         "somebody may have removed staged rows, or changed the position. Look before the next run."
@@ -23,8 +23,7 @@ class StillRead(TransferError):
     code = "still_read"
     sentence = gettext_noop("The database of %(server)s answers, so it can't be left behind.")
     hint = gettext_noop(
-        "Purges keep the rows that it has not received yet. If it shall not receive them, undock "
-        "it."
+        "Purges keep the rows that it has not received yet. If it does not need them, undock it."
     )
 
 
@@ -44,8 +43,8 @@ class RunTakenOver(TransferError):
     code = "run_taken_over"
     sentence = gettext_noop("The run was closed from outside while it went on.")
     hint = gettext_noop(
-        "Its connection to the own database had broken, so it was taken for dead. What it moved "
-        "is counted; the next run goes on from there."
+        "It had lost its connection to our own database, so it was assumed dead. What it "
+        "moved is counted; the next run continues from there."
     )
 
 

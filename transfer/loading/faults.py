@@ -63,13 +63,15 @@ WORDS = {
     "reject_unknown": (
         gettext_noop("There is no such rejected row."),
         gettext_noop(
-            "Download the file of rejected rows anew: this one may be of another installation, "
-            "or the row was closed long ago."
+            "Download the file of rejected rows again: this one may be from another "
+            "installation, or the row was closed long ago."
         ),
     ),
     "reject_of_another": (
         gettext_noop("The rejected row is of another transfer."),
-        gettext_noop("Load the line as what it is: a file holds the rows of one transfer."),
+        gettext_noop(
+            "Load the line in a file of its own transfer: a file holds the rows of one transfer."
+        ),
     ),
     "row_undone": (
         gettext_noop("The file of the rejected row was taken back."),
@@ -87,13 +89,13 @@ WORDS = {
         gettext_noop("Leave one of them."),
     ),
     "pin_masked": (
-        gettext_noop("Here stands the mask of a PIN code instead of one."),
+        gettext_noop("The cell holds the mask of a PIN code, not a PIN code."),
         gettext_noop(
             "Enter the PIN code. Only a line that corrects a rejected row may keep the old one."
         ),
     ),
     "pin_gone": (
-        gettext_noop("There is no PIN code left that could be kept."),
+        gettext_noop("There is no PIN code to keep."),
         gettext_noop(
             "The rejected row had none, is purged, or is of an earlier staging database: enter "
             "the PIN code."
@@ -239,11 +241,11 @@ class OtherContent(FileRefused):
 
 class UnexpectedlyDifferent(FileRefused):
     code = "upload_differs"
-    sentence = gettext_noop("The file was judged differently than in the preview.")
-    hint = gettext_noop("Nothing was loaded. The file was checked anew: look at the preview again.")
+    sentence = gettext_noop("The check of the file now has another result than the preview.")
+    hint = gettext_noop("Nothing was loaded. Look at the new preview.")
 
 
 class RejectsClosedMeanwhile(UnexpectedlyDifferent):
     code = "rejects_closed_meanwhile"
     sentence = gettext_noop("Somebody has closed rejected rows that the file corrects.")
-    hint = gettext_noop("Nothing was loaded. The file was checked anew: its bad lines name them.")
+    hint = gettext_noop("Nothing was loaded. The file was checked again: its bad lines name them.")

@@ -186,7 +186,7 @@ def with_columns(
     if width > MOST_COLUMNS:
         raise TooManyColumns(most=MOST_COLUMNS)
     names = [_heading(cell, known) for cell in cells[:width]] + [""] * (width - len(cells))
-    # Whatever the file is for, a column that nobody has named may hold PIN codes.
+    # A column without a known heading may hold PIN codes in any file.
     open_to_all = {columns[name] for name in columns if name not in expected.secrets}
     sample = tuple(
         tuple(
@@ -216,7 +216,7 @@ def _heading(cell: Any, known: Collection[str]) -> str:
 
 
 def outlined(cell: Any) -> str:
-    """The form of what stands there, which tells a column from another, and no PIN code."""
+    """The form of a cell, by which columns can be told apart, without its characters."""
     return re.sub(r"[^\s.,:/+-]", "•", shown(cell))
 
 

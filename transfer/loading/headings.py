@@ -85,7 +85,7 @@ MEANT = {
 
 
 def is_known(heading: object) -> bool:
-    """Whether it is the heading of a column of ours."""
+    """Whether it is the heading of one of our columns."""
     return folded(heading) in MEANT
 
 
@@ -97,5 +97,5 @@ def recognised(expected: Expected, cells: Sequence[object]) -> dict[str, int]:
 
 
 def missing(expected: Expected, columns: dict[str, int]) -> list[tuple[str, ...]]:
-    """What has to be said by hand: of each group of columns one at least."""
+    """The columns to choose by hand: at least one of each group."""
     return [group for group in expected.needed if columns.keys().isdisjoint(group)]

@@ -50,7 +50,7 @@ class _Fault(NamedTuple):
 
 
 class Lines:
-    """Walks over the rows once; what it left out on the way stands in its fields."""
+    """Walks over the rows once; its fields name what it left out."""
 
     def __init__(self, kind: Kind, layout: Layout, zone: ZoneInfo, resolve: Resolve) -> None:
         self.layout = layout
@@ -60,7 +60,7 @@ class Lines:
             _Field(column, layout.columns.get(column.name), reader(column, zone))
             for column in kind.columns
         ]
-        # Of a file with headings; a workbook's cells can't be shifted.
+        # For a file with headings; a workbook's cells can't be shifted.
         named = [place for place, name in enumerate(layout.headings, 1) if name]
         self.width = max(named, default=0) if layout.format == "csv" else 0
         self.totals_left_out = 0
@@ -144,9 +144,9 @@ class Lines:
         return None
 
     def _cells(self, fault: _Fault, cells: list[Cell], keeps: bool) -> str:
-        """The cells to correct, as JSON. A PIN code is left out: whoever corrects enters it anew.
+        """The cells to correct, as JSON. A PIN code is left out: it has to be entered again.
 
-        Of a line whose cells are shifted none is said: they could be taken for good ones.
+        Empty for a line whose cells are shifted: its cells could be mistaken for good ones.
         """
         if fault.code == "too_many_cells":
             return "{}"

@@ -1,8 +1,8 @@
 """Rows of a program, loaded once for each Idempotency-Key, all of them or none.
 
 Why a call that is repeated stages no second row:
-1. The load's token is made of the Idempotency-Key alone. No secret and no number of ours takes
-   part: another SECRET_KEY, another API key or a lost own database lead to the same token.
+1. The load's token is made of the Idempotency-Key alone. It depends on no secret and on none
+   of our ids: another SECRET_KEY, another API key or a lost own database lead to the same token.
 2. Shop All notes the token, the primary key of `datatransfer.loaded`, in the transaction that
    stages the rows. A second transaction with this token can't commit.
 3. A repeated call asks shop All for the token before it loads. What has committed is answered from
@@ -38,7 +38,7 @@ from transfer.models.uploads import content_digests
 from transfer.queue.locks import Space, lock
 from transfer.text.columns import alternatives
 
-# Of the tokens that are made of Idempotency-Keys.
+# The namespace of the tokens that derive from Idempotency-Keys.
 NAMESPACE = uuid.UUID("6f2b8a52-3c1d-4c39-9a0e-5f4f1c7d2e10")
 LOCK_NUMBERS = 1 << 31
 FORMATS = {"csv": LARGEST, json_rows.FORMAT: json_rows.LARGEST}  # and the bytes of a body at most
@@ -176,7 +176,7 @@ def _check_same(upload: Upload, kind: str, digest: str | None) -> None:
 
 
 def _sha256(chunks: Iterable[bytes], most: int) -> str:
-    """Of the whole body. Raises FileTooLarge."""
+    """The digest of the whole body. Raises FileTooLarge."""
     digest, size = sha256(), 0
     for chunk in chunks:
         size += len(chunk)

@@ -178,14 +178,14 @@ class Loader:
             yield BadLineFound(line, names or "", value or "", code, cells)
 
     def _to_correct(self, payload: dict[str, str | None], *, keeps: bool) -> dict[str, str]:
-        """Values without a PIN code: the mask of one stands for that of the rejected row alone."""
+        """Values without a PIN code. A mask means that the PIN code of the rejected row is kept."""
         return {
             name: (MASK if keeps else "") if name in self.kind.secrets else text or ""
             for name, text in payload.items()
         }
 
     def _looked_at(self) -> tuple[str, str]:
-        """SQL for the columns that the failed check looks at, and for what stands in them."""
+        """SQL for the columns that the failed check looks at, and for their values."""
         secrets = self.kind.secrets
         columns, values = [], []
         for check in self.kind.checks:
@@ -238,6 +238,6 @@ class Loader:
 
 
 def known_loads(database: Database, tokens: list[str]) -> set[str]:
-    """Those of these loads that shop All has noted."""
+    """Which of these loads shop All has noted."""
     query = "select token::text from datatransfer.loaded where token = any(%s::uuid[])"
     return {token for (token,) in database.rows(query, [tokens])}

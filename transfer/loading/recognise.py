@@ -11,9 +11,9 @@ from transfer.models import Upload
 
 
 class Anything:
-    """Read as whatever it is: by the columns of every kind, none of which has to be there."""
+    """A file of any kind: it may have the columns of each, and none is required."""
 
-    title = "?"  # no sheet is called so
+    title = "?"  # the name of no sheet
     names = tuple(dict.fromkeys(chain(*(one.names for one in settings.KINDS.values()))))
     needed: tuple[tuple[str, ...], ...] = ()
     secrets = frozenset(chain(*(one.secrets for one in settings.KINDS.values())))

@@ -1,4 +1,4 @@
-"""What a preview says, as the history of loads keeps it. Secrets stand in it as ••••."""
+"""What a preview says, as the history of loads keeps it. Secrets are masked: ••••."""
 
 from decimal import Decimal
 from typing import Any

@@ -84,7 +84,7 @@ def work(upload: Upload) -> None:
             amount, left = undo.amount(done), undo.count_rest()
             with transaction.atomic():
                 shop_all.database.commit()
-                # Not before: somebody who sends a reject again has locked it, and waits for us.
+                # Not before: a user who sends a reject again has locked it, and waits for us.
                 close_undone(shop_all, kind)
                 upload.amount, upload.withdrawn = amount, done.withdrawn
                 upload.report = {**upload.report, "left": left}
@@ -174,7 +174,7 @@ def rest(load: Upload, seconds: float) -> Iterator[dict[str, str | None]]:
 
 
 def _positions(kind: Kind, origin: str, seconds: float) -> list[Position] | None:
-    """Those of all docked servers; None if one does not answer."""
+    """The positions of all docked servers; None if one does not answer."""
     answers = dict(
         ask_all(
             [*BonusServer.objects.all()],

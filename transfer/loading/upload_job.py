@@ -1,4 +1,4 @@
-"""What becomes of a file: checked, confirmed, loaded. By a worker, or at once if it is small."""
+"""Checks and loads a file: by a worker, or at once if it is small."""
 
 import time
 from collections.abc import Iterator
@@ -53,9 +53,9 @@ def is_small(upload: Upload) -> bool:
 
 
 def go_on(upload: Upload, progress: Progress = unseen) -> None:
-    """Does here and now what the file waits for, unless somebody is at it.
+    """Does what the file waits for, in this process, unless another process does it.
 
-    Any failure stands in the file.
+    A failure is stored in the upload.
     """
     upload.do(lambda: work(upload, progress=progress))
 

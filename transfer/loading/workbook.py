@@ -44,7 +44,7 @@ def rows(
         try:
             _feed(content, child.stdin)  # it says nothing before it has read all
             complete = yield from _rows(child.stdout, progress, on_sheet)
-        except BaseException:  # whoever asked for rows wants no more
+        except BaseException:  # the caller wants no more rows
             child.kill()
             raise
     if not complete:

@@ -44,8 +44,8 @@ VARIABLES = {
     "connect_timeout": "PGCONNECT_TIMEOUT",
 }
 
-# What a copy says is to be done was done since, or nobody wants it any more. In the transaction
-# that restores: a worker that runs meanwhile sees none of it before.
+# Jobs that were pending in the backup are closed: they were done since, or are obsolete. In the
+# transaction that restores, so a worker that runs meanwhile sees none of them.
 AT_REST = (
     *(f"update transfer_{runs} set state = 'interrupted', finished_at = now() "  # noqa: S608
       "where state in ('queued', 'running')" for runs in ("transferrun", "maintenancerun")),
@@ -54,7 +54,7 @@ AT_REST = (
     # Requested, perhaps created, and its secret is unknown: the next attempt creates it again.
     f"update transfer_registeraccount set state = 'error', reply_lost = true, "  # noqa: S608
     f"error_code = '{SecretNotTaken.code}' where state = 'waiting'",
-    # Those that were sent again since are closed where they are fetched again.
+    # Rejects that were sent again since are closed when they are fetched again.
     "update transfer_transfertask "
     "set mirrored_number = 0, mirrored_token = null, mirrored_at = null",
     # As old as those that are given up.

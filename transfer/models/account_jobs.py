@@ -1,4 +1,4 @@
-"""What is done to many accounts at once, in the background; the secrets that come of it."""
+"""Changes to many accounts at once, in the background, and the secrets that they create."""
 
 import logging
 from collections.abc import Iterable
@@ -147,7 +147,7 @@ class AccountJob(Job):
 
     @property
     def creates(self) -> bool:
-        """Whether credentials come of it."""
+        """Whether it creates credentials."""
         return self.action in (self.Action.CREATE, self.Action.RENEW)
 
     @property
@@ -186,7 +186,7 @@ class IssuedSecretQuerySet(models.QuerySet["IssuedSecret"]):
 
 
 class IssuedSecret(WithSecrets, models.Model):
-    """A new account's secret, until somebody has taken it, or a day has passed."""
+    """A new account's secret, until it is collected or a day has passed."""
 
     job = models.ForeignKey(AccountJob, on_delete=models.CASCADE, related_name="secrets")
     account = models.OneToOneField(
@@ -206,8 +206,8 @@ class IssuedSecret(WithSecrets, models.Model):
     @classmethod
     @transaction.atomic
     def drop_expired(cls, now: datetime | None = None) -> int:
-        """Throws old secrets away. An account whose secret nobody has ever seen is of no use:
-        that is noted as its error, and the next attempt makes it anew.
+        """Deletes old secrets. An account whose secret was never shown is unusable: that is noted
+        as its error, and the next attempt creates it again.
         """
         old = cls.objects.expired(now)
         unseen = old.usable().filter(job__shown_at=None, account__last_seen=None)

@@ -72,11 +72,11 @@ class RegisterAccountQuerySet(models.QuerySet["RegisterAccount"]):
         return self.filter(state=RegisterAccount.State.ERROR)
 
     def made(self) -> Self:
-        """Accounts that are, or may be, on the server, and that nobody makes now."""
+        """Accounts that are, or may be, on the server and are not being created."""
         return self.filter(state__in=[RegisterAccount.State.CREATED, RegisterAccount.State.ERROR])
 
     def settled(self) -> Self:
-        """Accounts that nobody has to make: they are there, or somebody makes them now."""
+        """Accounts that exist, or are being created."""
         return self.filter(state__in=[RegisterAccount.State.CREATED, RegisterAccount.State.WAITING])
 
     def with_shown(self) -> Self:
@@ -134,14 +134,14 @@ class RegisterAccount(Failing):
     )
     login = models.CharField(gettext_lazy("login"), max_length=200, blank=True, editable=False)
     blocked = models.BooleanField(gettext_lazy("blocked"), default=False, editable=False)
-    # Of a block that was ordered here; without a moment it was made on the server itself.
+    # A block that was requested here; without a time it was made on the server itself.
     blocked_at = models.DateTimeField(null=True, editable=False)
     blocked_by = models.CharField(max_length=200, blank=True, db_default="", editable=False)
     block_reason = models.CharField(max_length=500, blank=True, db_default="", editable=False)
     created_at = models.DateTimeField(null=True, editable=False)
     # By the clock of this machine, though the server noted it by its own.
     last_seen = models.DateTimeField(null=True, editable=False)
-    # Asked for, and no answer came: it may be there, with a secret that nobody knows.
+    # Requested without an answer: it may exist, with a secret that is unknown.
     reply_lost = models.BooleanField(default=False, editable=False)
     job = models.ForeignKey(
         "AccountJob", on_delete=models.SET_NULL, null=True, related_name="accounts", editable=False

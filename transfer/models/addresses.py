@@ -1,4 +1,4 @@
-"""Addresses that a page names hundreds of times: `reverse` looks each of them up anew."""
+"""Addresses that a page names hundreds of times: `reverse` would look each of them up."""
 
 from functools import cache
 

@@ -59,11 +59,11 @@ class IncidentQuerySet(models.QuerySet["Incident"]):
         return self.filter(ended_at=None)
 
     def past(self) -> Self:
-        """Those of the history: bad enough for a message, and over."""
+        """Incidents of the history: bad enough for a message, and over."""
         return self.filter(notify=True).exclude(ended_at=None)
 
     def since(self, moment: datetime) -> Self:
-        """Those that lasted after the moment."""
+        """Incidents that lasted after the moment."""
         return self.filter(ended_at__gt=moment)
 
 
@@ -80,7 +80,7 @@ class Incident(models.Model):
     url = models.CharField(max_length=200)
     began_at = models.DateTimeField()
     ended_at = models.DateTimeField(null=True)
-    # Of an outage that is over: the rows for which runs failed meanwhile, and when all were moved.
+    # For an outage that is over: the rows for which runs failed, and when all were moved.
     waited = models.BigIntegerField(null=True)
     caught_up_at = models.DateTimeField(null=True)
 
@@ -111,7 +111,7 @@ class Incident(models.Model):
 
 
 class Recipient(WithSecrets, Failing):
-    """A person or a program that is told."""
+    """A person or a program that gets messages."""
 
     class Channel(models.TextChoices):
         MAIL = "mail", gettext_lazy("E-mail")

@@ -212,7 +212,7 @@ class AuditEntry(models.Model):
         constraints = [AppendOnly(name="audit_append_only")]
         indexes = [
             models.Index(fields=["subject_type", "subject_id", "-id"], name="audit_of_a_subject"),
-            # The page, whatever it is filtered by; retention.
+            # The page, by any filter; retention.
             models.Index(fields=["at", "id", "who", "action"], name="audit_by_time"),
             GinIndex(WORDS, name="audit_by_words"),  # `search`
             models.Index(

@@ -71,7 +71,7 @@ class Heartbeat(models.Model):
 
     @classmethod
     def later_than(cls, now: datetime) -> models.Q:
-        """Those that another machine's clock does not explain: ours was set back."""
+        """Beats that another machine's clock does not explain: ours was set back."""
         return models.Q(at__gt=now + cls.SILENCE)
 
     @property

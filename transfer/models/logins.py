@@ -80,7 +80,7 @@ class Guess(models.Model):
 
 
 class Lock(NamedTuple):
-    """A name or a network that nobody can log in by, and until when."""
+    """A name or a network whose log-ins are locked, and until when."""
 
     whom: str
     until: datetime

@@ -40,7 +40,7 @@ class MaintenanceTask(ScheduledTask):
         return self.kind in self.REMOVING
 
 
-# Our own history may go by itself. Rows of head office's tables only when somebody says so.
+# Our own history may go by itself. Rows of head office's tables only on request.
 AT_FIRST = {
     MaintenanceTask.Kind.CHECK_CONNECTIONS: {"enabled": True, "schedule": "* * * * *"},
     MaintenanceTask.Kind.PURGE_HISTORY: {"enabled": True, "schedule": "30 3 * * *"},
@@ -102,7 +102,7 @@ class MaintenanceRun(Run):
                 condition=models.Q(state__in=GOOD_STATES),
                 name="good_maintenance_of_a_task",
             ),
-            # The history, whatever it is filtered by.
+            # The history, by any filter.
             models.Index(
                 fields=["queued_at", "id", "kind", "state", "trigger", "actor"],
                 name="maintenance_by_time",

@@ -23,7 +23,7 @@ class PlannedWorkQuerySet(models.QuerySet["PlannedWork"]):
 
 
 class PlannedWork(models.Model):
-    """A time in which a bonus server is worked on: nobody is told what is wrong with it."""
+    """Planned work on a bonus server: meanwhile no messages about it are sent."""
 
     server = models.ForeignKey(
         BonusServer,
@@ -77,7 +77,7 @@ class PlannedWork(models.Model):
 
     @transaction.atomic
     def pause_tasks(self, now: datetime) -> None:
-        """Pauses the tasks once, when work has begun. What somebody paused for longer stays so."""
+        """Pauses the tasks once, when work has begun. A longer pause stays."""
         if not self.stops or not type(self).objects.filter(pk=self.pk, paused_at=None).update(
             paused_at=now
         ):

@@ -21,7 +21,7 @@ EARLIER = {**SAME_ROW, "code": models.OuterRef("code"), "pk__lt": models.OuterRe
 
 class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
     def open(self) -> Self:
-        """Rejects that somebody has to look at."""
+        """Rejects that wait for a decision."""
         return self.filter(state=RejectedRow.State.OPEN)
 
     def in_locking_order(self) -> Self:
@@ -99,7 +99,7 @@ class RejectedRow(OfKind, models.Model):
     code = models.CharField(gettext_lazy("reason"), max_length=40)
     # PIN codes are masked, by the SQL of `kinds`.
     payload = models.JSONField(gettext_lazy("row as received"))
-    # Of what the bonus server's own table refused.
+    # For rows that the bonus server's own table refused.
     sqlstate = models.CharField(max_length=5, blank=True)
     constraint = models.CharField(max_length=63, blank=True)
     created_at = models.DateTimeField(gettext_lazy("rejected at"), default=timezone.now)
@@ -138,7 +138,7 @@ class RejectedRow(OfKind, models.Model):
                 condition=models.Q(state="open"),
                 name="rejects_open",
             ),
-            # The list by time, whatever it is filtered by; `groups` reads nothing else.
+            # The list by time, by any filter; `groups` reads nothing else.
             models.Index(
                 fields=[
                     "created_at",

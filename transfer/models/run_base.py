@@ -88,7 +88,7 @@ class RunQuerySet(JobQuerySet):
         return self.filter(trigger__in=[Trigger.SCHEDULE, Trigger.ARRIVAL])
 
     def dead(self) -> Self:
-        """Runs that are marked running while nobody holds the task's lock."""
+        """Runs that are marked running while the task's lock is free."""
         return self.running().idle()
 
     def interrupt(self) -> int:
@@ -124,7 +124,7 @@ class Run(Job, Failing):
     finished_at = models.DateTimeField(gettext_lazy("finished at"), null=True)
     cancel_requested_at = models.DateTimeField(gettext_lazy("cancellation requested at"), null=True)
     cancelled_by = models.CharField(gettext_lazy("cancelled by"), max_length=200, blank=True)
-    # Of a failed run: when it is tried again, if that is before the next time by schedule.
+    # For a failed run: when it is tried again, if that is before the next time by schedule.
     retry_at = models.DateTimeField(gettext_lazy("retry at"), null=True)
 
     class Meta:
@@ -160,7 +160,7 @@ class Run(Job, Failing):
         return self.task.lock()
 
     def start(self) -> None:
-        """Marks the run as running; whoever calls holds the task's lock.
+        """Marks the run as running. The caller holds the task's lock.
 
         Raises IntegrityError when the run is new and the task has another open one.
         """
@@ -169,7 +169,7 @@ class Run(Job, Failing):
             self.save()
 
     def claim(self) -> bool:
-        """Starts a queued run, unless somebody has started or cancelled it meanwhile."""
+        """Starts a queued run, unless it was started or cancelled meanwhile."""
         started = timezone.now()
         if not self.saved.queued().update(state=State.RUNNING, started_at=started):
             return False
@@ -202,11 +202,11 @@ class Run(Job, Failing):
         self.refresh_from_db(fields=list(at_once))
 
     def is_cancelled(self) -> bool:
-        """Whether somebody wants a running run to end."""
+        """Whether a running run was asked to end."""
         return self.saved.filter(cancel_requested_at__isnull=False).exists()
 
     def has_to_end(self, stopped: Stopped, stopped_as: State = State.INTERRUPTED) -> State | None:
-        """Whether, and as what: somebody has cancelled it, or the worker is asked to end."""
+        """Whether, and as what, it has to end: it was cancelled, or the worker has to stop."""
         if self.is_cancelled():
             return State.CANCELLED
         return stopped_as if stopped() else None
@@ -217,12 +217,12 @@ class Run(Job, Failing):
         self.save()
 
     def fail(self, error: TransferError) -> None:
-        """An overlap, with a run of another installation, is no failure."""
+        """An overlap with a run of another installation is not a failure."""
         state = State.SKIPPED if isinstance(error, AlreadyRunning) else State.FAILED
         self.finish(state, error=error)
 
     def finish(self, state: State, *, error: TransferError | None = None, **results: Any) -> None:
-        """Closes the run, unless somebody has closed it already, and tells its task."""
+        """Closes the run, unless it is closed, and updates its task."""
         fields = {"state": state, "finished_at": timezone.now(), **results}
         if error is not None:
             fields |= failure(error)

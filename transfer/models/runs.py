@@ -55,7 +55,7 @@ class AmountField(models.DecimalField):
 
 class TransferRunQuerySet(RunQuerySet):
     def begun(self) -> Self:
-        """Those that know where they started from."""
+        """Runs that know where they started from."""
         return self.filter(position_from__isnull=False)
 
     def that_may_have_moved(self) -> Self:
@@ -127,7 +127,7 @@ class TransferRun(Run):
         output_field=models.BigIntegerField(gettext_lazy("read")),
         db_persist=True,
     )
-    # When the run ended; null where it ended so that nobody could count any more.
+    # When the run ended; null where it ended in a way that allowed no count.
     waiting = models.BigIntegerField(gettext_lazy("waiting"), null=True)
     chunks = models.IntegerField(gettext_lazy("steps"), default=0)
     amount_applied = AmountField(gettext_lazy("sum applied"), default=0)
@@ -157,7 +157,7 @@ class TransferRun(Run):
                 condition=models.Q(state__in=GOOD_STATES),
                 name="good_runs_of_a_task",
             ),
-            # The history: its pages, whatever they are filtered by; `between` reads nothing else.
+            # The history, by any filter; `between` reads nothing else.
             models.Index(fields=["queued_at", "id", *FILTERED, *OUTCOMES], name="runs_by_time"),
             # The trace: which run moved a row.
             models.Index(

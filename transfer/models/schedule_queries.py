@@ -15,7 +15,7 @@ class ScheduledTaskQuerySet(models.QuerySet[Any]):
         return self.filter(enabled=True)
 
     def watched(self) -> Self:
-        """Those whose runs begin as rows arrive, but for failing ones: they wait for a retry."""
+        """Tasks whose runs begin as rows arrive, except failing ones: they wait for a retry."""
         rests = Q(paused_until__gt=timezone.now())
         return self.enabled().filter(as_rows_arrive=True, failures=0).exclude(rests)
 
@@ -29,7 +29,7 @@ class ScheduledTaskQuerySet(models.QuerySet[Any]):
         return self.filter(failures__gt=0)
 
     def due(self, now: datetime) -> Self:
-        """Those whose next time, or whose retry, has come."""
+        """Tasks whose next time or retry has come."""
         return self.enabled().filter(Q(next_run_at__lte=now) | Q(retry_at__lte=now))
 
     def unplanned(self) -> Self:
@@ -63,7 +63,7 @@ class ScheduledTaskQuerySet(models.QuerySet[Any]):
 
 
 def latest_of_task(runs: Any) -> Any:
-    """Those of the task of the outer query, the latest first.
+    """Runs of the task of the outer query, the latest first.
 
     No "=", for which the planner may walk back through the runs of all tasks, by their key: it
     does where most of them are of one, and takes half a second for a task that hardly ever runs.

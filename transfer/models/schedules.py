@@ -28,7 +28,7 @@ Action = AuditEntry.Action
 
 
 class ChangedMeanwhile(Exception):
-    """Somebody else was faster: `task` is as it is now, `entry` what was done to it last."""
+    """Another user was faster: `task` is its present state, `entry` its last change."""
 
     def __init__(self, task: "ScheduledTask", entry: AuditEntry | None) -> None:
         self.task, self.entry = task, entry
@@ -36,7 +36,7 @@ class ChangedMeanwhile(Exception):
 
 
 class Wish(TypedDict, total=False):
-    """Why a task is to be changed, the version that whoever wishes it has seen, and when."""
+    """Why a task is to be changed, the version that its author has seen, and when."""
 
     reason: str
     expected_version: int | None
@@ -46,8 +46,8 @@ class Wish(TypedDict, total=False):
 class ScheduledTask(models.Model):
     """A task with a switch and a schedule. Every change notes who, when and why.
 
-    `version` counts the changes. Whoever passes the one that they saw gets ChangedMeanwhile when
-    somebody else was faster; None means: whatever it is now.
+    `version` counts the changes. If `expected_version` is given and the task has changed since,
+    a change raises ChangedMeanwhile; None skips the check.
     """
 
     runs: Any  # of each kind of task
@@ -95,7 +95,7 @@ class ScheduledTask(models.Model):
     def lock(self) -> Iterator[None]:
         """Holds the task for a run. Closes runs whose process is gone. Raises AlreadyRunning.
 
-        Free means that nobody runs the task: the lock ends with its process at the latest.
+        Free means that no process runs the task: the lock ends with its process at the latest.
         """
         with lock(self.LOCK_SPACE, self.pk, holder=lambda: self.runs.running().first() or self):
             self.runs.running().interrupt()
@@ -253,7 +253,7 @@ class ScheduledTask(models.Model):
         self.save(update_fields=["next_run_at"])
 
     def plan(self, now: datetime) -> None:
-        """Sets the next time after now: whatever was missed counts once."""
+        """Sets the next time after now: all missed times count once."""
         self.retry_at, self.next_run_at = None, self.next_time(now)
         self.save(update_fields=["retry_at", "next_run_at"])
 
@@ -267,7 +267,7 @@ class ScheduledTask(models.Model):
         A task that runs as rows arrive has no other next time. 1, 2, 4 … minutes later, half an
         hour at most.
         """
-        # Locked, since meanwhile it may be switched off or planned anew.
+        # Locked, since meanwhile it may be switched off or planned again.
         task = type(self).objects.select_for_update(of=("self",)).filter(pk=self.pk).first()
         if task is None:
             return None

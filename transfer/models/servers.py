@@ -37,7 +37,7 @@ def validate_pem(text: str) -> None:
 
 class BonusServerQuerySet(models.QuerySet["BonusServer"]):
     def failing(self) -> Self:
-        """Those of which a port does not answer as it should."""
+        """Servers with a port that does not answer correctly."""
         fails = Q(state=BonusServer.State.FAILING) | ~Q(service_failing_since=None)
         return self.filter(fails)
 
@@ -97,7 +97,7 @@ class BonusServer(WithSecrets, Failing):
     )
     created_at = models.DateTimeField(gettext_lazy("docked at"), auto_now_add=True)
 
-    # Of the last check of the administration port.
+    # The last check of the administration port.
     state = models.CharField(
         gettext_lazy("state"), max_length=10, choices=State, default=State.UNCHECKED, editable=False
     )
@@ -112,7 +112,7 @@ class BonusServer(WithSecrets, Failing):
         gettext_lazy("its clock is ahead by"), null=True, editable=False
     )
     version = models.CharField(gettext_lazy("version"), max_length=200, blank=True, editable=False)
-    # Of the last check of the service port, which is only connected to.
+    # The last check of the service port, which is only connected to.
     service_checked_at = models.DateTimeField(null=True, editable=False)
     service_failing_since = models.DateTimeField(null=True, editable=False)
     service_error_code = models.CharField(max_length=40, blank=True, db_default="", editable=False)

@@ -136,7 +136,7 @@ class Settings(models.Model):
 
     @transaction.atomic
     def change(self, actor: Actor, *, expected_version: int | None = None, **values: Any) -> None:
-        """Sets the fields named in `values`. The first time counts, whatever they were.
+        """Sets the fields named in `values`. The first time counts, even if nothing changes.
 
         Raises ValidationError, or SettingsChangedMeanwhile when `version` is not the expected one.
         """

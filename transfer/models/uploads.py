@@ -1,4 +1,4 @@
-"""Files on their way into the staging tables: what is in them, and what became of them."""
+"""Files on their way into the staging tables: their content and outcome."""
 
 import io
 import uuid
@@ -58,7 +58,7 @@ class UploadQuerySet(JobQuerySet):
         ]
 
     def overdue(self, now: datetime) -> Self:
-        """Uploads that nobody has confirmed in time."""
+        """Uploads that were not confirmed in time."""
         old = now - timedelta(hours=UNCONFIRMED_HOURS)
         return self.filter(created_at__lt=old, state__in=Upload.UNDECIDED)
 
@@ -97,7 +97,7 @@ class Upload(OfKind, Job, Failing):
     PENDING: ClassVar[list[str]] = [State.RECEIVED, State.CONFIRMED]
     UNDECIDED: ClassVar[list[str]] = [State.COLUMNS, State.READY, State.REFUSED, State.FAILED]
 
-    # Of content that was just received, with each SECRET_KEY: see `content_digests`.
+    # Digests of content that was just received, with each SECRET_KEY: see `content_digests`.
     digests: Sequence[str] = ()
 
     # Noted in the staging database in the transaction that loads: a load happens once.
@@ -113,10 +113,10 @@ class Upload(OfKind, Job, Failing):
     state = models.CharField(max_length=10, choices=State, default=State.RECEIVED)
     name = models.CharField(gettext_lazy("file"), max_length=255)
     size = models.BigIntegerField(default=0)
-    # Of the content, by a key: without one, a PIN code could be guessed until it fits.
+    # A keyed digest of the content: without a key, PIN codes could be found by trying.
     digest = models.CharField(max_length=64, blank=True)
     is_utf8 = models.BooleanField(default=False)
-    # How somebody says that it is to be read; the rest is detected.
+    # How the user says that it is to be read; the rest is detected.
     chosen = models.JSONField(default=dict)
     layout = models.JSONField(default=dict)
     report = models.JSONField(default=dict)
@@ -141,7 +141,7 @@ class Upload(OfKind, Job, Failing):
     origin = models.UUIDField(null=True, editable=False)
     xid = models.BigIntegerField(null=True, editable=False)
 
-    # Of an undo: the load that it takes back, and how many of its rows were withdrawn.
+    # For an undo: the load that it takes back, and how many of its rows were withdrawn.
     undoes = models.OneToOneField(
         "self", on_delete=models.SET_NULL, null=True, editable=False, related_name="undo"
     )
@@ -242,7 +242,7 @@ class Upload(OfKind, Job, Failing):
         self.save(update_fields=["state", "layout", *FAILURE])
 
     def go_on(self, state: str, **fields: Any) -> bool:
-        """Changes the state, unless somebody has changed it meanwhile."""
+        """Changes the state, unless it has changed meanwhile."""
         fields |= {"state": state}
         changed = self.saved.filter(state=self.state).update(**fields)
         if changed:
@@ -250,7 +250,7 @@ class Upload(OfKind, Job, Failing):
         return bool(changed)
 
     def confirm(self, actor: Actor) -> bool:
-        """Orders the load, which a worker does. False when somebody was faster."""
+        """Queues the load. False if another user was faster."""
         return self.state == self.State.READY and self.go_on(
             self.State.CONFIRMED,
             confirmed_at=timezone.now(),
@@ -278,7 +278,7 @@ class Upload(OfKind, Job, Failing):
 
     @transaction.atomic
     def note_loaded(self, rows: int, origin: str | None, xid: int | None) -> None:
-        """Notes what was loaded, after the staging database has committed, be it after a crash."""
+        """Notes what was loaded, after the staging database has committed, even after a crash."""
         self.state, self.closed_at, self.good = self.State.LOADED, timezone.now(), rows
         self.origin, self.xid = uuid.UUID(origin) if origin else None, xid
         self.note_error(None)
@@ -301,7 +301,7 @@ class Upload(OfKind, Job, Failing):
 
 
 def content_digests(sha256: str) -> list[str]:
-    """Of a content, whose sha256 is given: with the present SECRET_KEY, then with earlier ones."""
+    """Digests of a content's sha256: with the present SECRET_KEY, then with earlier ones."""
     return [
         salted_hmac(DIGEST_SALT, sha256, secret=key, algorithm="sha256").hexdigest()
         for key in [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
@@ -309,14 +309,14 @@ def content_digests(sha256: str) -> list[str]:
 
 
 class BadLine(models.Model):
-    """A line of a file that can't be loaded: where and why. A secret stands here as ••••."""
+    """A line of a file that can't be loaded: where and why. A secret is masked: ••••."""
 
     upload = models.ForeignKey(Upload, on_delete=models.CASCADE, related_name="bad_lines")
     line = models.BigIntegerField()
     columns = models.CharField(max_length=100)
     value = models.CharField(max_length=100)
     code = models.CharField(max_length=40)
-    # What stood in the columns that are loaded; a PIN code does not stand here.
+    # The values of the columns that are loaded, without PIN codes.
     cells = models.JSONField(default=dict)
 
     class Meta:

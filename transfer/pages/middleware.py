@@ -19,13 +19,13 @@ from transfer.pages.back import is_part, page_before
 from transfer.pages.uploading import WITH_FILES, refusal
 
 LOOKS = ("GET", "HEAD")
-# In a session: an administrator set the password; the user has given no second factor.
+# Session keys: an administrator set the password; the user has given no second factor.
 CHANGE_FIRST, BY_PASSWORD_ALONE = "change_password_first", "by_password_alone"
 SECONDS_BETWEEN_NOTES = 300
 View = Callable[[HttpRequest], HttpResponse]
 
 
-# By what comes first: the pages that are open meanwhile.
+# The pages that are open before the user has done what comes first.
 OPEN = {
     "change_password": {"change_password"},
     "mfa_index": {

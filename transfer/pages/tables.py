@@ -50,7 +50,7 @@ class Table(tables.Table):
         return self
 
     def keyset_paged(self, request: HttpRequest) -> Self:
-        """The same for a list that is too long to be counted: see `KeysetPage`."""
+        """Likewise, for a list that is too long to be counted: see `KeysetPage`."""
         size = self._sorted(request)
         place = request.GET.get(self.prefixed_page_field, "")
         self.page = KeysetPage(self.data.data, place, size)

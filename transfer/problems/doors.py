@@ -1,6 +1,6 @@
 """A bonus server's three doors: administration port, service port, database.
 
-What is said of each comes from the checks that ran last, every minute; nobody is asked.
+Reads the results of the last checks, which run every minute; asks no server.
 """
 
 from collections.abc import Sequence

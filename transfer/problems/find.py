@@ -34,7 +34,7 @@ def look(
     tasks: Iterable[Any] | None = None,
     heard: Mapping[int, Backlog] | None = None,
 ) -> Iterator[Problem | Unknown]:
-    """The problems, and what nobody could find out.
+    """The problems, and what could not be found out.
 
     `tasks`: all tasks, from `attach_runs`. `heard`: the backlogs of transfer tasks by their
     numbers, instead of those that were stored in the last minutes.

@@ -22,7 +22,7 @@ ENOUGH = 4  # so many lines alike become one
 # Began together, as far as a reader is concerned.
 TOGETHER = timedelta(minutes=5)
 
-# Of outages, by what `outage_words.kind` says of them.
+# Sentences of outages, by their `outage_words.kind`.
 OUTAGES = {
     WHOLE: ngettext_lazy(
         "%(n)s bonus server has not answered", "%(n)s bonus servers have not answered", "n"

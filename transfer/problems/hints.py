@@ -72,8 +72,8 @@ HINTS: dict[Code, Callable[[Params], str]] = {
     ),
     Code.LATE: lambda p: _("They are not lost. See why the task does not move them."),
     Code.SLOW: lambda p: _(
-        "They have arrived. The settings allow that for 5 of 100 rows. See whether runs failed, "
-        "or the task runs too seldom."
+        "They have arrived. The settings allow that for 5 of 100 rows. Check whether runs "
+        "failed, or whether the task runs too rarely."
     ),
     Code.OFF: _oldest,
     Code.PAUSED: lambda p: str(p["reason"]),
@@ -94,9 +94,9 @@ HINTS: dict[Code, Callable[[Params], str]] = {
     Code.REGISTERS: lambda p: str(p["names"]),
     Code.LOCKED: lambda p: (
         _(
-            "The last try came from %(address)s. If it was none of your people, somebody is "
-            "guessing passwords: see the audit. An administrator lifts the lock on the page "
-            "“Users”."
+            "The last try came from %(address)s. If it was not one of your people, somebody "
+            "is guessing passwords: see the audit. An administrator lifts the lock on the "
+            "page “Users”."
         )
         % p
     ),

@@ -86,6 +86,6 @@ def _caught_up(incident: Incident, now: datetime) -> tuple[int | None, datetime 
 
 
 def with_since(problems: Iterable[Problem]) -> list[Problem]:
-    """The problems, each with the time since when it exists, as far as that is known."""
+    """The problems, each with the time since when it exists, if known."""
     began = {(one.topic, one.key): one.began_at for one in Incident.objects.open()}
     return [one if one.since else replace(one, since=began.get(one.name)) for one in problems]

@@ -138,7 +138,7 @@ def of_registers() -> Iterator[Problem]:
 
 
 def of_log_ins(now: datetime) -> Iterator[Problem]:
-    """Log-ins that wrong passwords have locked lately, and nobody has unlocked.
+    """Log-ins that wrong passwords have locked lately and that are still locked.
 
     All names that no user has are one problem: guessing can lock any number of them.
     """

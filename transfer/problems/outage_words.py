@@ -1,4 +1,4 @@
-"""What people read of an outage: while it lasts, and when it is over.
+"""The sentences about an outage: while it lasts, and when it is over.
 
 The words are made of the parameters that `outages.Evidence` gives. `silent` are the doors (admin,
 service, database) that give no answer, and `ever` those that have given none since it began.
@@ -39,7 +39,7 @@ def past(params: Params) -> str:
 
 
 def several_fail(params: Params) -> str:
-    """That several transfers fail, though all doors answer."""
+    """Says that several transfers fail, though all doors answer."""
     text = ngettext(
         "%(server)s: %(n)s transfer fails", "%(server)s: %(n)s transfers fail", params["failing"]
     )
@@ -53,7 +53,7 @@ def waits(params: Params) -> str:
 
 
 def waiting(count: int) -> str:
-    """That so many transfers wait; empty if none does."""
+    """Says how many transfers wait; empty if none does."""
     text = ngettext(
         "%(n)s transfer waits, no row is lost", "%(n)s transfers wait, no row is lost", count
     )

@@ -232,7 +232,7 @@ class Evidence:
     def _is_for_a_message(self) -> bool:
         """Whether it is bad enough, and all doors were tried since the first of them failed.
 
-        So a server that dies is told of once, and not door by door.
+        So a dead server brings one message, not one for each door.
         """
         if self.incident and self.incident.notify:
             return True

@@ -1,4 +1,4 @@
-"""The phrases that sentences and hints of problems are made of."""
+"""The phrases of the sentences and hints of problems."""
 
 from datetime import datetime
 from typing import Any

@@ -14,7 +14,7 @@ from transfer.text import formats
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is wrong. Its sentence and hint are made of `params`, in any language."""
+    """Something that is wrong. `params` give its sentence and hint, in any language."""
 
     code: Code
     key: str  # names the subject, such as "task:12"; with the topic it names the problem
@@ -68,7 +68,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Unknown:
-    """A problem of which nobody knows at the moment whether it exists: an incident stays open."""
+    """A problem that may or may not exist at the moment: its incident stays open."""
 
     topic: Topic
     key: str

@@ -1,7 +1,7 @@
-"""Work in the background: each job waits in the queue, and whoever holds its lock does it.
+"""Work in the background: each job waits in the queue, and the worker that locks it does it.
 
-The queue forgets an entry whose worker was killed. That a job is still to be done stands in the
-job, so the tick finds what got lost and puts it into the queue again.
+The queue forgets an entry whose worker was killed. The job itself records that it is pending, so
+the tick finds it and queues it again.
 """
 
 import logging
@@ -40,15 +40,15 @@ class JobQuerySet(models.QuerySet[Any]):
         raise NotImplementedError
 
     def locked(self) -> Self:
-        """Jobs that somebody does at this moment."""
+        """Jobs that a process does at this moment."""
         return self.filter(**{f"{self.model.LOCKED_BY}__in": held(self.model.LOCK_SPACE)})
 
     def idle(self) -> Self:
-        """Jobs that nobody does at this moment."""
+        """Jobs that no process does at this moment."""
         return self.exclude(**{f"{self.model.LOCKED_BY}__in": held(self.model.LOCK_SPACE)})
 
     def lost(self) -> Self:
-        """Pending jobs that nobody does and that are not in the queue: their worker is gone."""
+        """Pending jobs that are neither locked nor queued: their worker is gone."""
         ready = DBTaskResult.objects.ready().values("pk")
         return self.pending().idle().filter(Q(queue_entry=None) | ~Q(queue_entry__in=ready))
 
@@ -77,11 +77,11 @@ class Job(models.Model):
         self.save(update_fields=["queue_entry"])
 
     def lock(self) -> AbstractContextManager[None]:
-        """Holds the job for whoever does it. Raises AlreadyRunning."""
+        """The lock of the job, held while it is done. Raises AlreadyRunning."""
         return lock(self.LOCK_SPACE, self.pk)
 
     def claim(self) -> bool:
-        """Whether it is still to be done; asked by whoever holds the lock."""
+        """Whether the job is still pending. The caller holds the lock."""
         raise NotImplementedError
 
     def fail(self, error: TransferError) -> None:
@@ -89,9 +89,9 @@ class Job(models.Model):
         raise NotImplementedError
 
     def do(self, work: Callable[[], object]) -> None:
-        """Does the job, unless it is done or somebody is at it. A failure of the work stands in it.
+        """Does the job, unless it is done or locked. A failure of the work is stored in the job.
 
-        `work` may be done once more after a crash.
+        `work` may be repeated after a crash.
         """
         with suppress(AlreadyRunning), self.lock():
             if self.claim():
@@ -104,7 +104,7 @@ class Job(models.Model):
 
     @contextmanager
     def failures(self) -> Iterator[None]:
-        """Lets the job fail with whatever goes wrong in the block, whose log lines name the job."""
+        """Fails the job on any exception of the block, whose log lines name the job."""
         with about(**self.log_names()):
             try:
                 yield

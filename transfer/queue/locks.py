@@ -37,12 +37,12 @@ HELD = """
 
 
 def held(space: Space) -> RawSQL:
-    """SQL for the numbers that somebody holds the lock of, at this moment."""
+    """SQL for the numbers whose lock is held at this moment."""
     return RawSQL(HELD, [space])  # noqa: S611 - a constant
 
 
 def is_held(space: Space, number: int) -> bool:
-    """Whether somebody holds this lock at this moment."""
+    """Whether this lock is held at this moment."""
     with connection.cursor() as cursor:
         cursor.execute(f"select %s in ({HELD})", [number, space])
         return bool(cursor.fetchone()[0])

@@ -1,4 +1,4 @@
-"""A file of registers and shops: read as any file is, compared with what is there, applied."""
+"""Reads a file of registers and shops, compares it with the present ones, and applies it."""
 
 import io
 from collections.abc import Iterator
@@ -159,7 +159,7 @@ def _problem(line: RegisterLine, first_lines: dict[str, int]) -> str:
     if not line.shop or not line.code:
         return _("The shop or the code of the register is missing.")
     if line.code in first_lines:
-        return _("The code stands in line %(line)s already.") % {"line": first_lines[line.code]}
+        return _("The code is already in line %(line)s.") % {"line": first_lines[line.code]}
     try:
         Shop(code=line.shop, name=line.shop_name).clean_fields()
         CashRegister(code=line.code, name=line.name).clean_fields(exclude=["shop"])
@@ -169,7 +169,7 @@ def _problem(line: RegisterLine, first_lines: dict[str, int]) -> str:
 
 
 def _other_name(line: RegisterLine, named: dict[str, RegisterLine]) -> str:
-    """A shop has one name, whichever of its lines says it."""
+    """The error if another line gives the shop another name, or empty."""
     first = named.setdefault(line.shop, line) if line.shop_name else line
     if first.shop_name == line.shop_name:
         return ""
@@ -182,7 +182,7 @@ def _other_name(line: RegisterLine, named: dict[str, RegisterLine]) -> str:
 def _changes(
     plan: Plan, line: RegisterLine, register: CashRegister | None, shop: Shop | None
 ) -> Iterator[str]:
-    """What becomes of a register and a shop that are there."""
+    """The changes to an existing register and shop."""
     if register and register.shop.code != line.shop:
         yield _("shop: %(old)s → %(new)s") % {"old": register.shop, "new": line.shop}
     if register and "name" in plan.columns and register.name != line.name:

@@ -13,8 +13,8 @@ def strip(
 ) -> list[tuple[datetime, list[bool | None]]]:
     """The last seven days in the user's zone: the day, and of each hour whether it was seen.
 
-    None where nobody can know: before the account was made, and in hours to come. Days of which
-    nothing is known are left out.
+    None before the account was created, and for future hours. Days without any value are left
+    out.
     """
     now = timezone.localtime(now)
     first = _hour(account.created_at) if account.created_at else (date.min, 0)

@@ -1,7 +1,7 @@
 """Staged rows that were changed after their transfer, and what an operator decides. Audited.
 
 A decision and the row that it stages are one transaction of shop All. The audit entry is committed
-just before it: whoever dies in between leaves an entry about rows that are still undecided.
+just before it: a crash in between leaves an entry about rows that are still undecided.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Closing the rejects whose rows were staged anew, also after whoever staged them has died."""
+"""Closes the rejects whose rows were staged again, also after the process that did so has died."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby, islice
@@ -57,7 +57,7 @@ def batches(rows: Iterable[Row]) -> Iterator[tuple[str, list[Row]]]:
 
 
 def close_sent(kind: Kind, sent: Iterable[Sent], origin: str) -> int:
-    """Closes the open rejects of rows that were staged anew, in the database `origin`.
+    """Closes the open rejects of rows that were staged again in the database `origin`.
 
     At every server that has rejected them. Returns how many rejects that were.
     """
@@ -108,7 +108,7 @@ def close_undone(shop_all: ShopAll, kind: Kind, numbers: list[int] | None = None
 
 
 def finish_interrupted() -> int:
-    """Closes rejects that were sent by somebody who died before closing them; returns how many.
+    """Closes rejects whose process died after it had sent them; returns how many.
 
     Cheap when there are none. Raises TransferError.
     """

@@ -23,7 +23,7 @@ from transfer.queue.locks import Space, wait_for_lock
 from transfer.rejects.closing import close_noted, close_undone
 
 AT_ONCE = 1000
-MOST = 1_000_000  # rejects that one call pulls: a server can invent them without end
+MOST = 1_000_000  # rejects that one call pulls: a server could invent any number
 
 # What is taken over of a row that was rejected before: its state is ours.
 TAKEN_OVER = ["xid", "reader", "number", "token", "code", "sqlstate", "constraint", "payload"]
@@ -176,8 +176,8 @@ def _run_of(
 
 
 def _close_what_was_sent(task: TransferTask, rejects: Iterable[Reject]) -> None:
-    """Rows that were corrected or taken back already, when another server had rejected them, or by
-    a database of ours that is lost.
+    """Closes rejects whose rows were corrected or taken back before: for another server that had
+    rejected them, or by an own database that is lost.
     """
     origins: dict[str, list[int]] = {}
     for reject in rejects:

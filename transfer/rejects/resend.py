@@ -1,9 +1,9 @@
-"""What becomes of rejected rows: corrected and staged anew, or discarded. Audited.
+"""Corrects rejected rows and stages them again, or discards them. Audited.
 
 The order (DESIGN §3): the rejects are locked, the new rows are staged together with a note of it
 in the staging database, the rejects are closed, and the two databases commit one after the other.
-Whoever dies in between leaves rejects open whose rows were sent: the next tick finds the notes and
-closes them, and so does the next person who presses.
+A crash in between leaves rejects open whose rows were sent: the next tick finds the notes and
+closes them, and so does the next user who presses the button.
 """
 
 from collections import Counter
@@ -34,7 +34,7 @@ State = RejectedRow.State
 
 @dataclass
 class Outcome:
-    """What became of the rejected rows that somebody wanted to send again."""
+    """The outcome for the rejected rows that a user wanted to send again."""
 
     sent: int = 0
     sent_before: int = 0  # only closed: an earlier attempt had staged the row

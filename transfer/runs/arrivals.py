@@ -207,7 +207,7 @@ def watched_tasks() -> dict[TransferTask, Read]:
 def move_arrived(task: TransferTask, stopped: Stopped) -> None:
     """Moves the task's rows: in its last run, if that is one of this minute, or in a new one.
 
-    Does nothing while somebody else runs the task. A failure is noted in the run.
+    Does nothing while another process runs the task. A failure is noted in the run.
     """
     try:
         with suppress(AlreadyRunning), task.lock():

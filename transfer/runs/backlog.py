@@ -32,7 +32,7 @@ FRESH = timedelta(seconds=5)
 # Who does not answer is not asked at each look: that takes the whole time allowed.
 FRESH_FAILURE = timedelta(seconds=30)
 HEARD = "backlogs"  # in the cache
-# The job that stores them comes every minute. Older answers may be wrong by now.
+# The job that stores them comes every minute. Older answers may be wrong.
 STORED_FOR = timedelta(minutes=5)
 
 # The oldest row is that of the lowest (xid, id): a writer that commits late has a low one, too.
@@ -134,7 +134,7 @@ def _waiting(source: ShopAll, kind: Kind, position: Position) -> tuple[int, date
 
 
 def writing_since(source: ShopAll, kinds: Iterable[Kind]) -> dict[str, datetime]:
-    """Of the kinds whose tables somebody writes to: since when that transaction is open."""
+    """Kinds whose tables are being written to, each with the time when that transaction began."""
     asked = list(kinds)
     tables = [kind.staging_table for kind in asked]
     return {asked[n - 1].name: since for n, since in source.database.rows(WRITERS, [tables])}
@@ -193,7 +193,7 @@ def _why_off(task: ScheduledTask) -> str:
 
 
 def store(answers: Mapping[int, Backlog]) -> None:
-    """Stores what was heard in our own database, for whoever can't wait for other databases."""
+    """Stores the answers in our own database, for pages that can't wait for other databases."""
     TaskBacklog.objects.bulk_create(
         (
             TaskBacklog(
@@ -213,7 +213,7 @@ def store(answers: Mapping[int, Backlog]) -> None:
 
 
 def stored() -> dict[int, Backlog]:
-    """What was heard of each task in the last minutes. One query; asks nobody."""
+    """The stored answers of the last minutes for each task. One query; asks no other database."""
     lately = timezone.now() - STORED_FOR
     return {
         one.task_id: Backlog(one.rows, one.oldest, one.writing_since, one.error, one.asked_at)
@@ -234,8 +234,8 @@ def forget(pk: int) -> None:
 
 
 def known(tasks: Iterable[TransferTask]) -> dict[int, Backlog]:
-    """What was heard of each task a moment ago. What is older may be wrong by now, so it is not
-    known. Asks nobody.
+    """The answers of a moment ago for each task; older ones may be wrong by now. Asks no other
+    database.
     """
     heard = _fresh()
     return {task.pk: heard[task.pk] for task in tasks if task.pk in heard}
@@ -247,10 +247,11 @@ def _fresh() -> dict[int, Backlog]:
 
 
 def ask(
-    tasks: Iterable[TransferTask], seconds: float = PATIENTLY, *, anew: int | None = None
+    tasks: Iterable[TransferTask], seconds: float = PATIENTLY, *, again: int | None = None
 ) -> dict[int, Backlog]:
-    """The same after asking for what is not known, and `anew` in any case. Takes twice `seconds`
-    at most.
+    """Like `known`, after asking about the other tasks, and about the task `again` in any case.
+
+    Takes twice `seconds` at most.
 
     In each process one asks at a time: ten open tabs are no more to a bonus server than one. Who is
     only slow is not known yet, unless it was asked patiently.
@@ -258,8 +259,8 @@ def ask(
     listed = list(tasks)
     if _asking.acquire(timeout=seconds):
         try:
-            if anew is not None:
-                forget(anew)
+            if again is not None:
+                forget(again)
             fresh = known(listed)
             heard = backlogs([task for task in listed if task.pk not in fresh], seconds)
             note(

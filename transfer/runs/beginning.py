@@ -23,7 +23,7 @@ class Clone:
     """The position that came with a copy of another bonus server's database."""
 
     server: str  # the original
-    is_itself: bool  # it is no copy, but the database of the original
+    is_itself: bool  # not a copy, but the database of the original
     number: int  # its batch
     begun_at: datetime | None  # when that batch was begun, where the log has it
     sent: int  # rows that the copy lacks
@@ -70,7 +70,7 @@ def question(task: TransferTask, seconds: float) -> Question:
         except QUESTIONS as error:
             target.database.roll_back()
             return _question(task, error, source, target)
-        raise PositionMoved  # somebody has decided it a moment ago
+        raise PositionMoved  # it was decided a moment ago
 
 
 def _question(

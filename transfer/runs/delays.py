@@ -1,7 +1,7 @@
 """How long the rows of a chunk took from their commit to the bonus server.
 
 After a chunk has landed, shop All says how long ago its first row was staged: one look-up by
-index, whatever the size of the chunk, by one clock. All rows of the chunk count as that old; the
+index for a chunk of any size, by one clock. All rows of the chunk count as that old; the
 others were staged later, as a rule, so the delay is rather too long than too short. It begins
 with the transaction that staged the row, since no database keeps when a row was committed.
 """

@@ -42,7 +42,7 @@ def run_here(
     """Runs the task in this process and returns its run, closed.
 
     A run that waits in the queue is taken over. `progress` hears of the start and of each chunk;
-    `stopped` is asked after each chunk. Raises AlreadyRunning; any other failure stands in the run.
+    `stopped` is asked after each chunk. Raises AlreadyRunning; the run stores any other failure.
     """
     with task.lock():
         run = _started(task, trigger)

@@ -173,8 +173,8 @@ def are_one_database(target: BonusDatabase, other: BonusServer) -> bool:
 
 
 def _known_batches(task: TransferTask, origin: str, number: int | None) -> tuple[KnownBatch, ...]:
-    """The latest batch that the history has of the task, and those with this number; nothing where
-    shop All was made anew, and no run has read from it.
+    """The latest batch that the history has of the task, and those with this number; nothing if
+    shop All was created again and no run has read from it.
     """
     begun = task.runs.begun().that_may_have_moved()
     if not begun.filter(position_to__origin=origin).exists():
@@ -195,7 +195,7 @@ def _known_batches(task: TransferTask, origin: str, number: int | None) -> tuple
 def carry_positions() -> Iterator[tuple[TransferTask, TransferError | None]]:
     """Writes positions from before the log into it; those of servers that can't be asked follow.
 
-    Without a database of ours, on the way to a new installation, there are none.
+    Yields nothing if our own database does not exist yet.
     """
     try:
         tasks = list(TransferTask.objects.select_related("server"))

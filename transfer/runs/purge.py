@@ -25,7 +25,7 @@ class Purge:
     rows: int = 0
     blanked: int = 0  # rows whose secret was emptied
     kept_back_by: list[tuple[TransferTask, TransferError | None]] = field(default_factory=list)
-    # Those that an administrator has left behind, and that can't be read.
+    # Tasks that an administrator has left behind and whose position can't be read.
     left_behind: list[LeftBehind] = field(default_factory=list)
 
 
@@ -130,7 +130,7 @@ def _changed(kind: Kind, shop_all: ShopAll) -> list[int]:
 
 
 def _open_rejects(kind: Kind, positions: dict[TransferTask, Position]) -> list[int]:
-    """Staged rows that a server has rejected, and that nobody has closed, as far as we know."""
+    """Staged rows that a server has rejected and that are still open, as far as we know."""
     rejected: set[int] = set()
     for task, position in positions.items():
         if position.reader is not None:

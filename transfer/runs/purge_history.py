@@ -94,7 +94,7 @@ def _without_needed(rejects: QuerySet[Any]) -> QuerySet[Any]:
     """Without those that a server may still be asked for: of a row that is staged, which can be
     taken back, and of one whose replacement or opposite is staged.
 
-    Without shop All nobody knows which these are.
+    Without shop All these are unknown.
     """
     needed: list[int] = []
     appending = [kind.name for kind in settings.KINDS.values() if kind.appends]
@@ -160,7 +160,7 @@ def _old_runs(model: Any, now: datetime, retention: Settings) -> QuerySet[Any]:
 
 
 def _remove(rows: QuerySet[Any]) -> Iterator[int]:
-    """Removes them a batch at a time, so that nobody waits for long; yields how many so far."""
+    """Removes them a batch at a time, so that locks are short; yields how many so far."""
     removed = 0
     yield removed
     while batch := list(rows.order_by("pk").values_list("pk", flat=True)[:ROWS_AT_ONCE]):

@@ -40,7 +40,7 @@ class Reconciliation:
 
     @property
     def rows_staged(self) -> int:
-        """Those that have been purged since included."""
+        """Including rows that were purged since."""
         return self.staged.rows + self.staged.purged_rows
 
     @property
@@ -172,7 +172,7 @@ class Log:
 
 
 def batch_log(task: TransferTask, readers: Readers, seconds: float | None = None) -> Log:
-    """With a lost position: of whoever may have read for the task. Raises TransferError."""
+    """The log of the task; if its position is lost, of all its readers. Raises TransferError."""
     with open_databases(task, "log", seconds) as (source, target):
         with source.snapshot():
             origin = source.identity.origin()

@@ -37,7 +37,7 @@ def check_guards(_job: RecurringJob) -> None:
 
 
 def check_changes(_job: RecurringJob) -> None:
-    """Raises RowsChanged, likewise."""
+    """Raises RowsChanged."""
     kinds = settings.KINDS.values()
     with shop_all(SECONDS) as source, source.snapshot(*kinds):
         if rows := sum(map(source.changes.count, kinds)):
@@ -45,7 +45,7 @@ def check_changes(_job: RecurringJob) -> None:
 
 
 def check_tables(job: RecurringJob) -> None:
-    """Raises TablesForeign, likewise: of the tables of the job's server, or of shop All."""
+    """Raises TablesForeign about the tables of the job's server, or of shop All."""
     if job.server is None:
         tables = [kind.staging_table for kind in settings.KINDS.values()]
         with shop_all(SECONDS) as source, source.database.transaction(commit=False):
@@ -57,7 +57,7 @@ def check_tables(job: RecurringJob) -> None:
 
 
 def check_mail(_job: RecurringJob) -> None:
-    """Raises Unreachable, likewise."""
+    """Raises Unreachable."""
     if surroundings.mails_anyone():
         surroundings.check_mail()
 
@@ -69,7 +69,7 @@ def check_pages(_job: RecurringJob) -> None:
 
 
 def check_certificate(job: RecurringJob) -> None:
-    """Raises CertificateEnds, likewise."""
+    """Raises CertificateEnds."""
     if job.server is not None and surroundings.has_certificate(job.server):
         surroundings.check_certificate(job.server)
 

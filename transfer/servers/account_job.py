@@ -2,7 +2,7 @@
 
 Many at a time are a job in the queue: calls go out in parallel, results are saved in batches. It
 may be killed at any moment and is then taken up again; an account whose secret got lost on the way
-is deleted and made anew, since nobody can use it.
+is deleted and created again, since it is unusable.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -39,7 +39,7 @@ def work(job: AccountJob, stopped: Stopped) -> None:
 
 
 class Work:
-    """One execution of a job; whoever calls holds its lock."""
+    """One execution of a job. The caller holds its lock."""
 
     def __init__(self, job: AccountJob, stopped: Stopped = lambda: 0) -> None:
         self.job, self.stopped = job, stopped
@@ -75,7 +75,7 @@ class Work:
                     self._fail(batch, self.end)
                     continue
                 if self.creates:
-                    # Whoever takes the job up after a crash knows which ones may have been made.
+                    # After a crash, the next worker knows which ones may have been created.
                     numbers = [account.pk for account in batch]
                     RegisterAccount.objects.filter(pk__in=numbers).update(reply_lost=True)
                 self._call_batch(api, pool, batch)
@@ -120,7 +120,7 @@ class Work:
             is_of_use = not account.reply_lost or existing.last_seen is not None
             if is_of_use and self.job.action != Action.RENEW:
                 return existing
-            api.delete(register.code)  # nobody has its secret, or not any more
+            api.delete(register.code)  # its secret is lost
         return api.create(register.code, register.shop.code, register.name)
 
     def _save(self, results: list[tuple[RegisterAccount, Future[Any]]]) -> None:
@@ -202,7 +202,7 @@ def order(
 
 
 def change_one(account: RegisterAccount, action: Action, actor: Actor, reason: str = "") -> None:
-    """Blocks, unblocks or deletes one account while somebody waits. Raises TransferError."""
+    """Blocks, unblocks or deletes one account while the user waits. Raises TransferError."""
     code = account.register.code
     old = {"blocked": account.blocked, "login": account.login}
     with BonusApi(account.server.endpoint) as api:

@@ -1,4 +1,4 @@
-"""Asks several servers at once, for some seconds at most, whatever some of them suffer."""
+"""Asks several servers at once, for some seconds at most, even if some of them hang or fail."""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator

@@ -97,7 +97,7 @@ def rows(count: int, more: str = "") -> str:
 
 
 def rows_wait(count: int, more: str = "") -> str:
-    """The same with its verb: "412 rows wait"."""
+    """Likewise, with the verb: "412 rows wait"."""
     words = ngettext("%(n)s row waits", "%(n)s rows wait", count)
     return words % {"n": f"{number(count)}{more}"}
 
@@ -232,7 +232,7 @@ def told_apart(names: Iterable[str]) -> dict[str, str]:
     words = {name: name.split() for name in names}
     if len(words) < 2:
         return {name: name for name in words}
-    # Of each at least the last word is left.
+    # At least the last word of each is left.
     places = zip(*(parts[:-1] for parts in words.values()), strict=False)
     same = sum(1 for _ in takewhile(lambda alike: len(set(alike)) == 1, places))
     return {name: " ".join(parts[same:]) for name, parts in words.items()}

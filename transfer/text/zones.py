@@ -19,7 +19,7 @@ NOWHERE = ("001", "ZZ")  # the countries of zones that are in none
 
 
 def named(zone: str) -> str:
-    """Country and city of a zone; its own name where it is no place, as "UTC"."""
+    """Country and city of a zone; its own name if it is not a place, such as "UTC"."""
     country = _country_code(zone)
     if country is None or country in NOWHERE:
         return zone
@@ -42,7 +42,7 @@ def _locale() -> Locale:
 
 
 def russian(zones: set[str]) -> list[Choice]:
-    """Those of the zones that are in Russia, from west to east: "Moscow, UTC+3"."""
+    """The zones in Russia, from west to east: "Moscow, UTC+3"."""
     now = datetime.now(UTC)
     found = [zone for zone in zones if _country_code(zone) == "RU"]
     shown = [(now.astimezone(ZoneInfo(zone)).utcoffset(), _city(zone), zone) for zone in found]

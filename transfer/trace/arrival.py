@@ -114,7 +114,7 @@ def _moved(
 
 
 def _with_runs(upload: Upload, on_servers: list[Arrival]) -> list[Arrival]:
-    """The same, each with the run that moved the last of its rows."""
+    """Likewise, each with the run that moved the last of its rows."""
     keys = [
         (one.task.pk, upload.xid or 0, one.last_id)
         for one in on_servers

@@ -18,7 +18,7 @@ COLUMNS = ("account", "card")
 MOST = 20
 SECONDS = 1.0
 
-# Whatever the collation, digits and Latin letters come before "zzz": this is a range of an index.
+# In any collation, digits and Latin letters come before "zzz": this is a range of an index.
 BEGINS = """
     select distinct {column}::text from {rows}
      where {column} >= {text} and {column} <= {text} || 'zzz' and {column}::text like {begins}

@@ -1,4 +1,4 @@
-"""What became of each staged row at each server: waiting, moved by a run, or rejected."""
+"""The state of each staged row on each server: waiting, moved by a run, or rejected."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from transfer.trace.sources import Source
 
 @dataclass
 class Delivery:
-    """What became of one staged row at one server."""
+    """The state of one staged row on one server."""
 
     server: BonusServer
     state: str  # waiting, moved, rejected, unknown; read: moved or rejected, which is not known
@@ -49,7 +49,7 @@ class StagedRow:
 def judge_deliveries(
     rows: list[StagedRow], answers: list[Answer], tasks: list[Any], origin: str
 ) -> None:
-    """Says of every row what became of it at every server."""
+    """Sets the state of every row on every server."""
     of = {(task.server_id, task.kind): task for task in tasks}
     rejects = _rejects(rows, origin)
     for row in rows:

@@ -35,10 +35,10 @@ WRITERS = """
 
 @dataclass
 class Source:
-    """Where a staged row comes from, as far as that was noted."""
+    """Where a staged row comes from, if known."""
 
     load: str | None = None  # the token of one
-    upload: Upload | None = None  # the same, while it stands in the list of loads
+    upload: Upload | None = None  # the same, while the list of loads has it
     corrects: int | None = None  # the number of the rejected row
     sent_by: str = ""
     undoes: int | None = None  # the number of the row that it takes back

@@ -65,7 +65,7 @@ def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS)
     has_more = len(rows) > ROWS_ON_A_PAGE
     result = Trace(subject, rows[:ROWS_ON_A_PAGE], has_more, answers, writing)
     waits = any(not past for row in result.rows for past in row.reached.values())
-    # Why a row waits is told by the task's runs; most rows have long been moved.
+    # The task's runs say why a row waits. Most rows have long been moved.
     listed = attach_runs(tasks.with_runs()) if waits else [*tasks]
     judge_deliveries(result.rows, answers, listed, origin)
     attach_uploads(result.rows)

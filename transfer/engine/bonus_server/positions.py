@@ -22,7 +22,7 @@ NAMES = (
     *("purged_rows", "purged_amount", "reader", "number", "token", "purge_accepted"),
 )
 FIELDS = ", ".join(NAMES)
-# The same where our schema lacks columns: it is older than the log.
+# Likewise, if our schema lacks columns: it is older than the log.
 OLD_FIELDS = ", ".join([*NAMES[:13], "null", "0", "null", "0"])
 
 # How many of a reader's rejects were removed: those written that are not in the table. By the
@@ -182,7 +182,7 @@ class Positions:
         return self.all_existing(origin, [kind])[kind.name]
 
     def all_existing(self, origin: str, kinds: Collection[Kind]) -> dict[str, Position | None]:
-        """The same of several kinds."""
+        """Likewise for several kinds."""
         with self.database.transaction(commit=False):
             if not self.database.value(HAS_TABLE):
                 return dict.fromkeys(kind.name for kind in kinds)

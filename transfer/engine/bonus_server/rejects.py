@@ -65,7 +65,7 @@ COUNT_OF_TRANSACTION = """
     select count(*) from datatransfer.reject
      where origin = %s and kind = %s and xid = %s::text::xid8
 """
-# Their numbers. By the same index, likewise.
+# Their ids. By the same index.
 OF_TRANSACTION = """
     select staging_id from datatransfer.reject
      where origin = %s and kind = %s and xid = %s::text::xid8

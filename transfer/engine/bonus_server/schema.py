@@ -50,7 +50,7 @@ create index if not exists reject_of_row on datatransfer.reject (origin, kind, s
 """
 # Whether these tables exist. By the catalogue.
 COMPLETE = "select bool_and(to_regclass(name) is not null) from unnest(%s) as name"
-# Of two first runs at once, lets one wait: both would create the schema.
+# Makes the second of two simultaneous first runs wait: both would create the schema.
 LOCK = "select pg_advisory_xact_lock(hashtext('datatransfer'))"
 # Our role, quoted.
 ROLE = "select quote_ident(current_user)"

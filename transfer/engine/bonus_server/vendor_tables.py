@@ -78,9 +78,9 @@ MAY_CREATE_TEMPORARY = """
 """
 # What the administrator has to run where a right on a table is missing.
 GRANT = "grant {rights} on {table} to {role};"
-# The same for temporary tables.
+# Likewise for temporary tables.
 GRANT_TEMPORARY = "grant temporary on database {database} to {role};"
-# The same for a sequence.
+# Likewise for a sequence.
 GRANT_SEQUENCE = "grant usage on sequence {sequence} to {role};"
 # The rights that we lack on any of the columns that a statement names.
 RIGHTS = """

@@ -39,7 +39,7 @@ class RowsLostOnTheWay(TransferError):
 class RowsSwallowed(TransferError):
     code = "rows_swallowed"
     sentence = gettext_noop(
-        "%(database)s takes rows for %(table)s and does not keep them there: %(names)s."
+        "%(database)s accepts rows for %(table)s and does not keep them there: %(names)s."
     )
     hint = gettext_noop(
         "The step was rolled back, so nothing is lost. A trigger or a rule of the bonus server "
@@ -84,10 +84,10 @@ class RejectsUnreadable(TransferError):
 
 class LoadUnknown(TransferError):
     code = "load_unknown"
-    sentence = gettext_noop("It was not recorded which staged rows are of this load.")
+    sentence = gettext_noop("We did not record which staged rows belong to this load.")
     hint = gettext_noop(
-        "It can't be taken back as a whole. Load a file that makes up for it: balance changes with "
-        "the opposite amounts, or the right PIN codes, links and statuses."
+        "It can't be taken back as a whole. Load a file that corrects it: balance changes "
+        "with the opposite amounts, or the right PIN codes, links and statuses."
     )
 
 
@@ -95,8 +95,8 @@ class RowsGone(TransferError):
     code = "rows_gone"
     sentence = gettext_noop("Rows of this load are no longer in shop All: %(rows)s.")
     hint = gettext_noop(
-        "A purge has removed them, or a restore of shop All. What they have changed can't be read "
-        "any more. Load a file that makes up for it."
+        "A purge or a restore of shop All has removed them, so their values are lost. Load a "
+        "file that corrects what they changed."
     )
 
 

@@ -132,7 +132,7 @@ def check_still_reads(source: ShopAll) -> None:
     """Raises SourceFailed unless the session that has sent the rows still holds the staging table.
 
     A stream that was begun ahead may have been sent whole before shop All ended its session, while
-    this process stood still before it locked the position. A rebase may have carried the position
+    this process was suspended before it locked the position. A rebase may have carried the position
     over in between: then the rows belong to it, and another run may have moved them.
     """
     with as_source_failure():

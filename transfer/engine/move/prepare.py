@@ -96,7 +96,7 @@ def _begin(
     # The snapshot is younger than the lock: a purge that has just ended is seen.
     with source.purge_lock.held_off():
         with source.snapshot(kind):
-            # The log first: whoever has a batch in it was noted in our own database before.
+            # The log first: our own database knew each reader before it wrote a batch there.
             source.identity.check_table(kind)
             logged, known = source.log.readers(kind), readers()
             if known.mine or target.positions.exist(kind) or logged - known.others:

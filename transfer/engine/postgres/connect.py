@@ -61,7 +61,7 @@ NEVER_BEGAN = datetime(MINYEAR, 1, 1, tzinfo=UTC)
 
 
 def _moment(text: Any, cursor: Any) -> datetime | None:
-    """A timestamptz; one that can't be said in Python is NEVER_ENDS or NEVER_BEGAN."""
+    """A timestamptz; one outside Python's range becomes NEVER_ENDS or NEVER_BEGAN."""
     try:
         moment: datetime | None = PYDATETIMETZ(text, cursor)
     except (ValueError, OverflowError, psycopg2.DataError):

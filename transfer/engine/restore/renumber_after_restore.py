@@ -190,13 +190,13 @@ def _check_time(shop_all: ShopAll, lost: list[Position], at: datetime | None) ->
 def _sure(shop_all: ShopAll, lost: list[Position], before: datetime | None) -> str | None:
     """A snapshot of transactions that had ended when the files were copied; None if all had.
 
-    One that was prepared then may end twice, and in two ways: the position knows the first.
+    A transaction that was prepared then may end twice, in two ways; the position knows the first.
 
-    What a batch in the copy saw had ended then. A batch written since the restore proves nothing,
-    and its time alone does not tell it apart: nobody may have said when the restore was, or said
-    it wrongly. But only a position whose batch is there goes on after a restore. So the batches
-    that count are those of positions that are lost, which have refused since: what the log still
-    has of their readers came with the copy. Where none of them has one, every row is asked about.
+    Transactions that a batch in the copy saw had ended when it was made. A batch written since the
+    restore proves nothing, and its time does not show that: the time of the restore may be unknown
+    or wrong. But after a restore only positions whose batch exists go on. Lost positions have
+    refused since, so all batches of their readers came with the copy: only these count. If there
+    are none, the command asks about every row.
     """
     if not shop_all.database.value(CAN_PREPARE):
         return None

@@ -73,7 +73,7 @@ class Plan:
     """The position that was asked for, still under the reader of its batch."""
 
     position: Position
-    needs_batch: bool = False  # the log needs its batch once more
+    needs_batch: bool = False  # its batch has to be written to the log again
     at: datetime | None = None  # when it was reached, where our own history alone knows the batch
 
 
@@ -148,7 +148,7 @@ def _is(known: KnownBatch, position: Position, held: Position | None) -> bool:
 
 
 def _reader(now: Situation) -> str:
-    """Whose batch is meant. Raises ReaderUnknown."""
+    """The reader whose batch is meant. Raises ReaderUnknown."""
     if now.request.reader is not None:
         return now.request.reader
     if now.held is not None and now.held.reader is not None:

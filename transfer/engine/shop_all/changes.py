@@ -40,7 +40,7 @@ CHANGED = """
     select {columns} from changed join read_before using (xid, changed_xid) {rest}
 """
 
-# Notes decisions; those that somebody else has just made are left out.
+# Notes decisions; those that another user has just made are left out.
 DECIDE = """
     insert into datatransfer.change_decision (kind, id, xid, changed_xid, decided_by)
     select %(kind)s, id, xid::xid8, changed::xid8, %(by)s

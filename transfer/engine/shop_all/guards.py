@@ -182,7 +182,7 @@ class Guards:
         return bool(self.database.value(HAS_RIGHTS))
 
     def differences(self) -> list[str]:
-        """Names what of the functions, triggers and rights is not as this version makes it."""
+        """Names the functions, triggers and rights that differ from those of this version."""
         return [
             *(f"datatransfer.{name}()" for name in self.differing_functions()),
             *([] if self.has_rights() else ["datatransfer.writer"]),

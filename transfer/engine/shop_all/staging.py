@@ -159,10 +159,10 @@ class Staging:
         self.indexes = Indexes(self.database)
 
     def initialise(self) -> list[Step]:
-        """Creates what is missing and keeps what is there; all tables or none, then the indexes.
+        """Adds what is missing and keeps the rest; all tables or none, then the indexes.
 
         Raises WrongColumns when an existing column has another type, StagingTableChanged;
-        RowsUndecided where a table without our columns has rows, and it is not said what they are.
+        RowsUndecided when a table without our columns has rows and `existing_moved` is not given.
         """
         steps: dict[str, list[Step]] = {}
         with self.database.transaction():

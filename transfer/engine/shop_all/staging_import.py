@@ -220,7 +220,7 @@ class StagingImport:
         """
         self.shop_all.identity.check_columns(self.kind)
         self.database.limit_statements(LOAD_SECONDS)
-        # A crash must not lose rows that somebody was told are staged.
+        # A crash must not lose rows after we have reported them as staged.
         self.database.execute(FLUSHED)
         self.database.execute(self.kind.incoming)
         beside = ", ".join(f"add column {name} {type_}" for name, type_ in BESIDE.items())

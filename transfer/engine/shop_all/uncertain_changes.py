@@ -49,7 +49,7 @@ ADD = """
     insert into datatransfer.uncertain_change (kind, id, reader)
     select %s, unnest(%s::bigint[]), %s on conflict do nothing
 """
-# Changed rows, whatever was decided of them. By the index on changed rows.
+# Changed rows, decided or not. By the index on changed rows.
 ADD_CHANGED = """
     insert into datatransfer.uncertain_change (kind, id, reader)
     select {kind}, id, {reader}::uuid from {table}
@@ -68,7 +68,7 @@ FORGET = """
 """
 
 
-ANY = "00000000-0000-0000-0000-000000000000"  # stands for all readers
+ANY = "00000000-0000-0000-0000-000000000000"  # means all readers
 
 
 class UncertainChanges:

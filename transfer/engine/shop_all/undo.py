@@ -2,7 +2,7 @@
 
 Everything is one transaction of shop All, with a note of the undo as a load of its own. Its token
 is made of the load's token alone, and is the primary key of the notes: a second undo of the load
-can't commit, whoever begins it and whatever our own database remembers.
+can't commit, in any process and even if our own database is lost.
 """
 
 from collections.abc import Collection, Iterator
@@ -19,7 +19,7 @@ from transfer.engine.shop_all.batch_log import FLUSHED
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging_import import LOAD_SECONDS, next_id
 
-# Of the tokens of undos, which are made of the tokens of the loads.
+# The namespace of the tokens of undos, which derive from the tokens of the loads.
 NAMESPACE = UUID("0e6f4f0a-7a0b-4a9e-9b55-1f0a6f6c2d31")
 
 # Which rows a load has staged: kind, number of rows, today's origin, whether it was loaded under
@@ -56,12 +56,12 @@ CREATE = """
         primary key (xid, id)
     ) on commit drop
 """
-# Those of the load. By the index on (xid, id).
+# The rows of the load. By the index on (xid, id).
 ADD_LOADED = """
     insert into pg_temp.undoing (xid, id)
     select xid, id from {table} where xid = {xid}::xid8
 """
-# Those that were sent in place of them, again and again. By the primary key of the notes.
+# Their replacements, and the replacements of those. By the primary key of the notes.
 ADD_REPLACEMENTS = """
     with recursive replacing as (
         select xid, id from pg_temp.undoing

@@ -184,11 +184,11 @@ class UndoLog:
         return [UndoneRow(*row) for row in self.database.rows(query)]
 
     def undone(self, kind: Kind, origin: str, numbers: list[int]) -> list[tuple[int, int]]:
-        """Those of the rows with these numbers that are taken back, as (id, xid)."""
+        """The rows with these ids that are taken back, as (id, xid)."""
         return self.database.rows(UNDONE, [origin, kind.name, numbers]) if self.exists() else []
 
     def opposite(self, kind: Kind, rows: Collection[tuple[int, int]]) -> list[tuple[int, int]]:
-        """Those of these rows that take back others; a row is (id, xid)."""
+        """Which of these rows take back others; a row is (id, xid)."""
         if not rows or not self.exists():
             return []
         ids, xids = [id_ for id_, _ in rows], [str(xid) for _, xid in rows]
@@ -207,7 +207,7 @@ class UndoLog:
         return [Pair(*row) for row in self.database.rows(PAIRS, values)]
 
     def needed(self, kind: Kind, origin: str, numbers: list[int]) -> list[int]:
-        """Those of these numbers whose rows are taken back by rows that are still staged."""
+        """The ids of rows that rows which are still staged take back."""
         if not self.exists():
             return []
         query = sql.SQL(NEEDED).format(table=kind.staging_table)

@@ -24,8 +24,8 @@ from transfer.engine.shop_all.undo import Load
 LOCK_MILLISECONDS = 2000  # writers of the table wait while an exclusive lock is waited for
 CANNOT_LOCK = (errors.LockNotAvailable, errors.DeadlockDetected, errors.InsufficientPrivilege)
 
-# Keeps everybody from the table, or fails soon. Nothing that a transfer has begun to read can be
-# removed under it: whoever reads holds a lock from before his snapshot on.
+# Locks the table against all others, or fails soon. Rows that a transfer has begun to read are not
+# removed: it holds a lock on the table since before its snapshot.
 LIMIT_LOCK = "set local lock_timeout = {milliseconds}; savepoint locked"
 LOCK_ALONE = "lock table {table} in access exclusive mode"
 GIVE_UP = "rollback to savepoint locked; release savepoint locked; reset lock_timeout"
@@ -91,7 +91,7 @@ def _is_read_by_others(
 
 
 def _lock_alone(database: Database, kind: Kind) -> bool:
-    """Whether nobody else reads or writes the table until this transaction ends."""
+    """Whether the table is now locked against all others until this transaction ends."""
     database.execute(LIMIT_LOCK.format(milliseconds=LOCK_MILLISECONDS))
     lock = sql.SQL(LOCK_ALONE).format(table=kind.staging_table)
     with database.explained(), database.connection.cursor() as cursor:

@@ -34,7 +34,7 @@ class Command(BaseCommand, LibraryCommand):
 
 
 def unknown_to_cron() -> list[str]:
-    """Settings that stand in the environment and not in the file that the line will name."""
+    """Settings that are in the environment but not in the file that the line will name."""
     file = os.environ.get("DTADMIN_ENV")
     in_file = dotenv_values(file) if file else {}
     return [name for name in NEEDED if os.environ.get(name) and name not in in_file]

@@ -20,7 +20,7 @@ class Command(BaseCommand):
     flags = {
         "--json": gettext_noop("one JSON line for each check"),
     }
-    requires_migrations_checks = False  # that is one of the things it looks at
+    requires_migrations_checks = False  # the doctor checks migrations itself
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(

@@ -21,7 +21,7 @@ SECONDS = 10.0
 
 
 class List(Action):
-    help = gettext_noop("Lists the latest loads, those that were taken back too.")
+    help = gettext_noop("Lists the latest loads, including those that were taken back.")
 
     @classmethod
     def add_arguments(cls, parser: ArgumentParser) -> None:

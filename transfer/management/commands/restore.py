@@ -43,7 +43,7 @@ class Command(BaseCommand):
         archive.check(file, other_key=other_key)
         archive.restore(file)
         call_command("migrate", verbosity=0, interactive=False)
-        at = AuditEntry.objects.aggregate(at=Max("at"))["at"]  # that it was made, if we made it
+        at = AuditEntry.objects.aggregate(at=Max("at"))["at"]  # of the backup
         actor, action = Actor.at_command_line(), AuditEntry.Action.RESTORE
         new = {"backup_of": at, "file": file.name}
         AuditEntry.record(actor, action, Settings.load(), new=new)

@@ -71,5 +71,5 @@ def encrypt_files() -> None:
 
 
 def owner(row: WithOwner) -> str:
-    """Whose secrets they are, by name."""
+    """The owners of the secrets, by name."""
     return row.job.server.name if isinstance(row, IssuedSecret) else row.name

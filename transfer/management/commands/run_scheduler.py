@@ -74,7 +74,7 @@ class Command(BaseCommand):
 
 @contextmanager
 def surviving(failed: str) -> Iterator[None]:
-    """Logs whatever exception the block raises; the loop tries again.
+    """Logs any exception of the block; the loop tries again.
 
     What the tick can note in our own database, it has noted itself.
     """

@@ -1,4 +1,4 @@
-"""Forms that ask for a code or for the password once more. Guesses are counted as at the log-in."""
+"""Forms that ask for a code or for the password again. Guesses are counted as at the log-in."""
 
 from typing import Any
 

@@ -15,7 +15,7 @@ REASONS = {
     "role": gettext_lazy(
         "Your groups at %(name)s give you no role here. Ask your administrator for one."
     ),
-    "name": gettext_lazy("%(name)s gave no name for you that can be a user name here."),
+    "name": gettext_lazy("%(name)s gave no valid user name for you."),
     "closed": gettext_lazy("Your access is closed here. Ask your administrator."),
     "passkey": gettext_lazy("This passkey is not known here."),
     "provider": gettext_lazy("This name logs in at %(name)s."),

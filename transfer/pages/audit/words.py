@@ -18,7 +18,7 @@ from transfer.text.schedule import in_words
 
 NOBODY = "—"
 
-# Facts of entries that are no fields of their subject, and the words of their choices.
+# Facts of entries that are not fields of their subject, and the words of their choices.
 FACTS = {
     **HEADINGS,
     "corrections": gettext_lazy("rejected rows corrected"),

@@ -108,7 +108,7 @@ def shop_actions(links: Iterable[tuple[str, Any]], shop: Any) -> Html:
 
 
 def line_of_file(state: str, words: Iterable[str]) -> Html:
-    """What becomes of a line of a file of registers: "new", "changes" or "bad", and in words."""
+    """The outcome of a line of a file of registers: "new", "changes" or "bad", and in words."""
     return format_html("<div>{} {}</div>", state_badge("line", state), "; ".join(words))
 
 

@@ -182,7 +182,7 @@ def state_badge(of: str, state: str) -> Html:
 
 @once
 def state_icon(of: str, state: str) -> Html:
-    """The same without its word, which a tooltip and a screen reader have."""
+    """Likewise, without its word, which a tooltip and a screen reader have."""
     shown = look(state, of)
     drawn = '<span class="badge badge-{} alone" title="{}">{}{}</span>'
     return format_html(drawn, shown.tone, shown.word, icon(shown.icon), unseen(shown.word))

@@ -1,4 +1,4 @@
-"""What became of a staged change on each bonus server. A page has hundreds of these lines."""
+"""The state of a staged change on each bonus server. A page has hundreds of these lines."""
 
 from collections.abc import Iterable, Sequence
 

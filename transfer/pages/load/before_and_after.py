@@ -1,4 +1,4 @@
-"""What a balance change by hand would do on every bonus server, and whether to ask once more."""
+"""What a balance change by hand would do on every bonus server, and whether to ask again."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class SureForm(forms.Form):
 
 @dataclass
 class Outlook:
-    """The balance on each server before and after, in words, and reasons to ask once more."""
+    """The balance on each server before and after, in words, and reasons to ask again."""
 
     points: list[str] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)

@@ -128,7 +128,7 @@ def build() -> dict[str, str]:
 
 def counts() -> Collector:
     """The metrics of all processes of the web server, see gunicorn.conf.py; or of this one."""
-    # In no registry, which would have each number twice.
+    # In no registry: it would have each number twice.
     return MultiProcessCollector(None) if "PROMETHEUS_MULTIPROC_DIR" in os.environ else answers
 
 

@@ -150,7 +150,7 @@ class Receiver:
 
     @property
     def most_within(self) -> float | None:
-        """That of its slowest flow."""
+        """The delay of its slowest flow."""
         known = [flow.most_within for flow in self.flows if flow.most_within is not None]
         return max(known, default=None)
 

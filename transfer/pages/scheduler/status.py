@@ -56,7 +56,7 @@ def ask(listed: Iterable[TaskStatus], seconds: float, changed: str | None = None
     """
     transfers = [one for one in listed if one.is_transfer]
     again = next((one.task.pk for one in transfers if one.key == changed), None)
-    asked = backlogs.ask((one.task for one in transfers), seconds, anew=again)
+    asked = backlogs.ask((one.task for one in transfers), seconds, again=again)
     for one in transfers:
         one.asked = asked.get(one.task.pk)
 

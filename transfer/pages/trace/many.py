@@ -63,7 +63,7 @@ def which(names: Sequence[str], servers: int) -> str:
 
 
 def arrival(deliveries: Sequence[ShownDelivery]) -> Iterator[tuple[str, str]]:
-    """In one line: on how many servers a change has arrived, and what became of it elsewhere.
+    """In one line: on how many servers a change has arrived, and its state elsewhere.
 
     Yields a delivery's state and words.
     """

@@ -202,7 +202,7 @@ def _sent_again(row: StagedRow) -> list[str]:
 
 
 def holding(answer: Answer, column: str, *, with_times: bool = True) -> ShownHolding:
-    """What a server holds, in words; without times where it stands for several servers."""
+    """What a server holds, in words; without times if it summarises several servers."""
     if answer.error is not None:
         return ShownHolding(answer.server, error=explain(answer.error).sentence)
     held = answer.holding

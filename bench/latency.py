@@ -1,6 +1,6 @@
 """From a commit in staging until a register sees it on the work port, with a resident worker.
 
-Every row adds 1.00 to the balance of one account: the balance that a register is told says how
+Every row adds 1.00 to the balance of one account: the balance that a register gets says how
 many of the rows it sees.
 """
 

@@ -268,7 +268,7 @@ def nothing_asked(monkeypatch: Any) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def own_language() -> None:
-    """Of the installation, whatever language Django's client has left active."""
+    """The language of the installation, though Django's client may have left another one active."""
     translation.deactivate()
 
 

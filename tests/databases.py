@@ -111,7 +111,7 @@ class Server:
         return admin
 
 
-# Whatever else than rows a test changes in a database has a row in one of these.
+# Each change other than of rows that a test makes in a database has a row in one of these.
 CATALOGUES = (
     *("pg_attrdef", "pg_attribute", "pg_class", "pg_constraint", "pg_default_acl"),
     *("pg_event_trigger", "pg_extension", "pg_foreign_server", "pg_index", "pg_policy"),
@@ -143,7 +143,7 @@ FROM_THE_START = f"""
     select setval(format('%%I.%%I', schemaname, sequencename), start_value, false)
     from pg_sequences where sequencename in ({CALLED}) and not sequencename = any(%s)
 """
-LARGE = 1 << 20  # bytes of a table: quicker copied anew than emptied
+LARGE = 1 << 20  # bytes of a table: quicker copied again than emptied
 NOBODY_ELSE = """
     select pg_terminate_backend(pid) from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid()

@@ -12,7 +12,7 @@ import psutil
 MEMORY = Path("/dev/shm")
 WANTED = 6 << 30  # bytes that have to be free there
 
-# Hundreds of processes start: each would compile the product anew.
+# Hundreds of processes start: each would compile the product again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Where a run hangs, nothing else says where: no test of it fails.

@@ -120,7 +120,7 @@ class Flow:
             return next(move.transfer(kind, source, target, origin, chunk_rows=chunk_rows))
 
     def rejects(self) -> list["Rejected"]:
-        """Those that stand in the bonus server's database, in the order of their numbers."""
+        """The rejects in the bonus server's database, in the order of their numbers."""
         rows = query(
             self.bonus,
             "select number, staging_id, code, payload, sqlstate, constraint_name "

@@ -11,7 +11,7 @@ Handler = Callable[[socket.socket, int], None]  # with the number of the connect
 
 @contextmanager
 def server(handler: Handler, context: ssl.SSLContext | None = None) -> Iterator[int]:
-    """Yields the port. Whatever hangs is let go when the block ends."""
+    """Yields the port. Hanging connections are closed when the block ends."""
     listener = socket.create_server(("127.0.0.1", 0))
     opened: list[socket.socket] = []
     threads: list[threading.Thread] = []

@@ -66,7 +66,7 @@ class TestEveryResponse:
 
 @pytest.mark.urls("tests.browser.gallery")
 def test_the_page_of_a_broken_server_asks_no_database(client: Client):
-    """No `django_db` mark: whatever asks the database here fails."""
+    """No `django_db` mark: any query fails here."""
     from transfer.pages.error_pages import server_error
 
     client.raise_request_exception = False

@@ -1,4 +1,4 @@
-"""Behind an HTTPS proxy: who is believed, what browsers are told, and Debian's nginx itself."""
+"""Behind an HTTPS proxy: whom it trusts, what it sends to browsers, and Debian's nginx itself."""
 
 import shutil
 import socket
@@ -33,7 +33,7 @@ def behind_proxy(settings):
 
 
 def noted_address(client, **headers):
-    """What the audit says of whoever gives a wrong password."""
+    """The audit's entry of a log-in with a wrong password."""
     client.post("/login/", WRONG, **headers)
     entry = AuditEntry.objects.filter(action="refuse").order_by("pk").last()
     return entry and entry.address

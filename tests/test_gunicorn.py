@@ -80,7 +80,7 @@ def test_two_processes_answer_and_each_counts_the_answers_of_both(web):
 
 
 def test_what_one_process_has_heard_of_a_server_the_other_one_knows(receiver, web):
-    """Else a page that asks now the one and now the other would say now this and now that."""
+    """Otherwise a page that asks both in turn would change with each answer."""
     database, first = receiver.db_name, web.processes[0]
     BonusServer.objects.update(db_name="nowhere")
     is_up = frozenset({"flow_up", receiver.name, "balances"})

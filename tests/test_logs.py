@@ -1,4 +1,4 @@
-"""What stands in the log: whose each line is, and no row."""
+"""Log lines name their run or job, and quote no row."""
 
 import json
 import logging

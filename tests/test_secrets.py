@@ -49,7 +49,7 @@ LEGITIMATE = {("shop All", "accountpincodeTemp", "pincode"), ("bonus server", "p
 
 
 class Heard:
-    """All that somebody could read, by where it stood."""
+    """All texts that a stranger could read, by their place."""
 
     def __init__(self) -> None:
         self.texts: list[tuple[str, str]] = []
@@ -67,7 +67,7 @@ class Heard:
 
 
 class Reader(Client):
-    """Whatever a page answers is heard."""
+    """Collects every answer of a page."""
 
     heard: Heard
 
@@ -89,7 +89,7 @@ def readable(content: bytes) -> str:
 
 
 class Listening(logging.Handler):
-    """Whatever is logged, as text and as JSON."""
+    """Collects all log lines, as text and as JSON."""
 
     def __init__(self, heard: Heard) -> None:
         super().__init__()
@@ -125,7 +125,7 @@ def boss(heard, settings) -> Reader:
 
 @pytest.fixture
 def command(heard, monkeypatch):
-    """Runs `manage.py …` as cron would: whatever it writes is mailed to somebody."""
+    """Runs `manage.py …` as cron would: cron mails all output."""
 
     def command(name: str, *arguments: str, stdin: str = "") -> None:
         written = io.StringIO()
@@ -475,7 +475,7 @@ def read_everything(boss: Reader) -> None:
 
 
 def columns_with(dsn: str, secrets: set[str]) -> set[tuple[str, str]]:
-    """Table and column of each value that a secret stands in."""
+    """Table and column of each value that contains a secret."""
     found = set()
     tables = query(
         dsn,

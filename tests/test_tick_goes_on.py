@@ -143,7 +143,7 @@ def test_another_host_whose_clock_is_behind_deletes_the_heartbeat_and_ends_no_ti
     opened = ticking._Ticking.open_due_runs
 
     def behind(one):
-        """Its tick runs between two steps of ours."""
+        """Its tick runs between two steps of this one."""
         Heartbeat.forget_later(LATER - timedelta(hours=1))
         opened(one)
 

@@ -51,7 +51,7 @@ def test_a_webhook_is_signed_as_standard_webhooks_has_it(listener):
 
 
 def test_the_signature_is_that_of_the_standards_own_example():
-    """Of the specification at standardwebhooks.com, with the key as it stands there."""
+    """The example of the specification at standardwebhooks.com, with its key."""
     key = "whsec_plJ3nmyCDGBKInavdOK15jsl"
     body = b'{"event_type":"ping","data":{"success":true}}'
     made = signature(key, "msg_loFOjxBNrRLzqYUf", "1731705121", body)

@@ -1,4 +1,4 @@
-"""Who is told of what, and when: as it begins, again while it lasts, and when it is well."""
+"""Which messages go to whom, and when: at the beginning, while it lasts, and at the end."""
 
 from datetime import time, timedelta
 

@@ -331,7 +331,7 @@ class Died(BaseException):
 
 
 class Killer:
-    """Kills the call before its statement of that number, in whichever database."""
+    """Kills the call before its nth statement, in any database."""
 
     def __init__(self, at: int) -> None:
         self.at, self.sent = at, 0

@@ -101,8 +101,8 @@ def test_an_operation_is_not_done_twice_when_the_account_was_made_anew(register,
     db.card("1001", "a1", EARN_PAY)
     operate(register, "1")
     admin.delete("/accounts/10.152")
-    with calling(served.work_url, account(admin)) as anew:
-        assert operate(anew, "1").json()["repeated"] is True
+    with calling(served.work_url, account(admin)) as again:
+        assert operate(again, "1").json()["repeated"] is True
 
 
 def test_simultaneous_repetitions_are_done_once(register, db):

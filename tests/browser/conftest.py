@@ -1,4 +1,4 @@
-"""A live server and Debian's Chromium. Whatever goes wrong in the page fails the test."""
+"""A live server and Debian's Chromium. Any error in the page fails the test."""
 
 import os
 import shutil
@@ -155,7 +155,7 @@ def use_theme(page: Page, theme: str) -> None:
 
 
 def set_cookie(page: Page, name: str, value: str) -> None:
-    """Of the live server, whatever its port."""
+    """The address of the live server, at any port."""
     page.context.add_cookies([{"name": name, "value": value, "domain": "localhost", "path": "/"}])
 
 
@@ -181,7 +181,7 @@ def fill_server(page: Page, reference: Any, dsn: str) -> None:
 
 @pytest.fixture
 def check_accessible() -> Callable[..., None]:
-    """Fails on whatever axe finds on the page: by these rules in the light theme and the dark."""
+    """Fails on any finding of axe on the page: by these rules in the light theme and the dark."""
 
     def check_accessible(page: Page, rules: dict[str, Any] = IN_BOTH_THEMES) -> None:
         if not page.evaluate("'axe' in window"):

@@ -136,7 +136,7 @@ def house(
 
 
 def recipient_in_trouble() -> Recipient:
-    """Who is told, and to whom nothing comes through."""
+    """Recipients, and one whose messages do not arrive."""
     refused = MessageRefused(party=Party(Kind.MAIL, "localhost"), what="…")
     recipient = Recipient.objects.create(
         name="olga", channel="mail", address="olga@shop.example", topics=Topic.values,
@@ -264,7 +264,7 @@ def test_every_page_is_walked(house):
 
 
 def texts(page: Page) -> set[str]:
-    """What a reader sees, hears of, or is told by a title; without code and what was entered."""
+    """The visible text, texts for screen readers, and titles; without code and entered values."""
     return set(
         page.evaluate(
             """() => {

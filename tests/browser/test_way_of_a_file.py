@@ -100,7 +100,7 @@ def switch_on(page: Page) -> None:
 
 
 def run_by_schedule() -> None:
-    """The schedule's next time comes, and what stands in the queue is done."""
+    """The schedule's next time comes, and the queue is worked off."""
     known = TransferRun.objects.count()
     tick("test", timezone.now() + timedelta(hours=known + 1))
     drain(lambda: False)

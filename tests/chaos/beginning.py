@@ -1,4 +1,4 @@
-"""A cluster in which nothing has happened yet, made once and copied by whoever wants one."""
+"""A fresh cluster, made once and copied for each test."""
 
 import fcntl
 import os
@@ -14,7 +14,7 @@ from tests.databases import query
 def made() -> Path:
     """Its data directory: an installation and a docked bonus server, in a database each.
 
-    Whichever worker of the tests wants it first makes it for all of them.
+    The first worker of the tests that needs it makes it for all.
     """
     home = Path(os.environ["SHARED_BY_WORKERS"]) / "beginning"
     with open(f"{home}.lock", "w") as lock:

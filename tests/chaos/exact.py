@@ -1,4 +1,4 @@
-"""What is staged, replayed row by row, against what stands in the databases."""
+"""Replays the staged rows one by one, and compares the result with the databases."""
 
 from collections import Counter
 

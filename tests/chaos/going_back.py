@@ -148,7 +148,7 @@ class GoingBack(Promise):
             self._drop_writers()
 
     def _went_back(self, name: str) -> None:
-        """What stood refused may be settled by it, or be refused for another reason now.
+        """It may settle a refusal, or the refusal may now have another reason.
 
         Our own database knows which servers are docked, and who reads.
         """

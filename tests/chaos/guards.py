@@ -48,7 +48,7 @@ def replace(owner: Any, name: str, instead: Any) -> None:
 
 
 def nothing(*_: Any, **__: Any) -> None:
-    """Stands in for a check that raises."""
+    """Replaces a check that raises."""
 
 
 def rows_of_a_dump_count_as_original() -> None:

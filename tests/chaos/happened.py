@@ -1,4 +1,4 @@
-"""What a history of the machine of time consists of, beside what stands in its databases."""
+"""The state of a scenario of the machine of time beside its databases."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
@@ -64,7 +64,7 @@ class Happened:
     dumps: list[Copy] = field(default_factory=list)
     backup: Backup | None = None
     branches: list[str] = field(default_factory=list)  # when each history of shop All began
-    standby: str | None = None  # the database that a replica stands in for
+    standby: str | None = None  # the database that a replica replaces
     refusals: Counter[str] = field(default_factory=Counter)
     replaced: dict[str, str] = field(default_factory=dict)  # rows sent again, and what they replace
     corrected: dict[tuple[str, str], str] = field(default_factory=dict)  # (kind, row) → the latest

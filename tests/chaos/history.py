@@ -89,10 +89,10 @@ class History:
         self.servers = [*{id(flow.bonus): flow.bonus for flow in flows}.values()]
 
     def play(self, fault, *, with_others=True):
-        """Begins anew, breaks a transfer there and has the next one run.
+        """Starts again, breaks a transfer there and runs the next one.
 
         The other flows have moved their first chunk before, and move the rest in between. Returns
-        how the broken one ended, and what is wrong after the next, in lines.
+        how the broken one ended, and the faults after the next one, in lines.
         """
         for connection in (self.own, self.shop_all, *self.servers):
             reset(connection)
@@ -213,11 +213,13 @@ def points_of(outcome, *, at_length):
 
 
 def in_short(statement):
-    """Of a process that was killed there is left what it had committed: killed before whatever
-    writes for good, it has been killed at all statements since the one before, and within a COPY
-    while PostgreSQL reads. One whose connection was cut goes on, and may do so differently each
-    time: of statements that do little else than ask, every fourth is cut. So is every fourth of
-    our own database, which does not decide what moves.
+    """Leaves out faults that equal another one.
+
+    A killed process leaves only what it had committed. So a kill before a statement that commits
+    equals all kills since the last commit, and those in a COPY while PostgreSQL reads. A process
+    whose connection was cut goes on, and may do so differently each time: of statements that only
+    read, every fourth is cut. So is every fourth of our own database, which does not decide what
+    moves.
     """
     faults = {*statement.faults} - {KILL_AFTER}
     if statement.database.startswith("own") and statement.number % 4:

@@ -1,4 +1,4 @@
-"""What somebody may send who means it ill, or does not know better: as hypothesis draws it."""
+"""Requests of an attacker or of a user who makes mistakes, drawn by hypothesis."""
 
 import io
 import json
@@ -107,7 +107,7 @@ def forms_of(draw: Any, address: Address, known: dict[str, list[str]]) -> Form:
 
 @st.composite
 def requests_to(draw: Any, form: Form) -> Request:
-    """A form as somebody sends it: mostly as meant, with some fields, headers or cookies not."""
+    """A form as a browser sends it: mostly as meant, with some wrong fields, headers or cookies."""
     parts = urlsplit(form.action.replace("[", "%5B"))
     given = parse_qsl(parts.query, keep_blank_values=True)
     spoilt = draw(st.sampled_from([0, 1, 1, 1, 2, 3, 99]))
@@ -372,7 +372,7 @@ ODD_HEADS = [
 
 @st.composite
 def lines(draw: Any) -> bytes:
-    """Bytes that somebody sends to the port of the pages, by hand."""
+    """Raw bytes that are sent to the port of the pages."""
     method = draw(st.sampled_from(["GET", "POST", "HEAD", "OPTIONS", "get", "\0", "GET" * 90]))
     path = draw(st.sampled_from(PATHS))
     if draw(st.booleans()):

@@ -83,10 +83,10 @@ class Network:
         subprocess.run(["ip", "link", "del", SWITCH], capture_output=True)
 
     def cut(self, machine: str) -> None:
-        """Its cable is pulled out of the switch: nothing comes or goes, and nobody is told."""
+        """Pulls its cable out of the switch: packets get lost, and no connection is closed."""
         ip("link", "set", f"dtport{MACHINES[machine]}", "down")
 
-    def mend(self, machine: str) -> None:
+    def plug_in(self, machine: str) -> None:
         ip("link", "set", f"dtport{MACHINES[machine]}", "up")
 
     def hide(self, database: str, machine: str) -> None:

@@ -53,7 +53,7 @@ class Product(Installation):
     ticks_by: tuple[str, ...] = ("tick",)  # which machines look at the schedule
 
     def __init__(self, home: Path, ends: ExitStack, workers: int = 2, tree: Path = ROOT) -> None:
-        """`ends`: where what has to be undone is noted, whatever happens."""
+        """`ends`: collects what has to be undone in any case."""
         self._ends = ends
         self.home, self.workers = home, workers
         self.instances = {

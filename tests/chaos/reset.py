@@ -1,4 +1,4 @@
-"""Databases put back to what they held, in milliseconds: for tests that begin anew many times."""
+"""Resets databases to a former state in milliseconds, for tests that start again many times."""
 
 from psycopg2.extensions import connection as Connection
 

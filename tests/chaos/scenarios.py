@@ -102,7 +102,7 @@ def dump_restored(world: World) -> None:
 
 
 def dump_restored_elsewhere(world: World) -> None:
-    """Into a new cluster, whose numbers begin anew, and come to where they were."""
+    """Into a new cluster, whose transaction ids start again and reach the former ones."""
     world.stage(["good"])
     world.transfer()
     world.dump()

@@ -1,4 +1,4 @@
-"""Whatever is sent to the product, and whatever a bonus server answers: no error of ours, no hang.
+"""No request and no answer of a bonus server makes the product fail or hang.
 
 Addresses come from the table of addresses, and forms from the pages, so that a new page is tried by
 itself. The suite sends some hundreds of inputs, `make chaos` CHAOS_INPUTS, seed after seed; a
@@ -62,7 +62,7 @@ class Failed(AssertionError):
 class Tracebacks(logging.Handler):
     """Those that are logged: an error that somebody has caught is one, too.
 
-    Of a job's the text alone stands in the log, without the error.
+    For a job, the log has only the text, without the exception.
     """
 
     def __init__(self) -> None:
@@ -137,7 +137,7 @@ class Site:
         return client.session.session_key or ""
 
     def _known(self) -> dict[str, list[str]]:
-        """What may stand in the gap of an address."""
+        """Values for the variable part of an address."""
         numbers = sorted({str(one.pk) for one in self.about.values()})
         return {
             **dict.fromkeys(("pk", "job", "object_id"), numbers),

@@ -1,6 +1,6 @@
 """Web, two workers and two ticks on machines of their own; one of them is cut off.
 
-What it measures is printed, and stands in docs/SCALE.md.
+It prints its measurements; docs/SCALE.md has them.
 """
 
 import time
@@ -21,7 +21,7 @@ pytestmark = [
     pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT),
     pytest.mark.timeout(4 * PATIENCE),
 ]
-# A transaction that waits for the next word of whoever is gone.
+# A transaction that waits for a client that is gone.
 HALF_OPEN = """
     select 1 from pg_stat_activity
      where application_name = 'dtadmin run ' || %s and state <> 'idle' and wait_event = 'ClientRead'
@@ -51,7 +51,7 @@ def held(request, machines):
     run, machine = machines.hold_a_run(getattr(request, "param", 5000))
     yield run, machine
     machines.gate(closed=False)
-    machines.network.mend(machine)
+    machines.network.plug_in(machine)
     wait_until(lambda: len(machines.workers_seen()) == 2, seconds=PATIENCE)
 
 
@@ -87,7 +87,7 @@ def test_a_machine_that_comes_back_while_another_moves_its_rows_changes_nothing(
     machines.gate(closed=False)
     wait_until(lambda: machines.state(run) == "interrupted", seconds=PATIENCE)
     assert machines.hold_a_run()[1] == other(machine)
-    machines.network.mend(machine)
+    machines.network.plug_in(machine)
     wait_until(lambda: machine in machines.workers_seen(), seconds=PATIENCE)
     machines.gate(closed=False)
     machines.assert_exact()
@@ -100,7 +100,7 @@ def test_a_run_goes_on_when_its_machine_is_back_within_half_a_minute(machines, h
     machines.gate(closed=False)
     ticks = machines.ticks
     wait_until(lambda: machines.ticks >= ticks + 6, seconds=PATIENCE)
-    machines.network.mend(machine)
+    machines.network.plug_in(machine)
     machines.assert_exact()
     assert machines.state(run) == "rejects"  # each file has bad rows
     assert machines.runs_since(run, "read > 0") == 0

@@ -29,7 +29,7 @@ class Form:
 
 
 class Page(HTMLParser):
-    """The links and the forms of a page, with what stands in their fields."""
+    """The links and the forms of a page, with the values of their fields."""
 
     def __init__(self, html: str, address: str) -> None:
         super().__init__()

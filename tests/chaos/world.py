@@ -105,7 +105,7 @@ class World(LeftBehind):
         self._expect(told in ("succeeded", "rejects"), f"not done: {told}")
 
     def expect_given_up(self, rows: int) -> None:
-        """The administrator was told that so many rows are in doubt, and has answered wrongly."""
+        """The administrator gave a wrong answer about so many rows in doubt."""
         given_up = self.facts.forgone
         self._expect(given_up == rows, f"{given_up} rows are given up, not {rows}")
 

@@ -1,4 +1,4 @@
-"""Head office, writing into the staging tables whatever happens to the server."""
+"""Head office, which writes into the staging tables through all failures of the server."""
 
 import random
 import threading
@@ -85,7 +85,7 @@ class SingleRows(Writer):
 
 
 class Idler:
-    """A transaction that has written and is kept open, anew when the server went away."""
+    """A transaction that has written and stays open; a new one after the server was lost."""
 
     def __init__(self, dsn: str, statement: str) -> None:
         self.dsn = dsn

@@ -110,7 +110,7 @@ def a_number_comes_again(site, account):
 
 
 def test_a_batch_outlives_the_crash_of_a_careless_database(site):
-    """Whatever the settings of its writers: what was flushed for the batch has all before it."""
+    """With any settings of its writers: flushing the batch flushes all earlier commits."""
     query(site.flow.shop_all, "alter database shop_all set synchronous_commit = off")
     for number in range(3):
         site.stage(f"row-{number}")

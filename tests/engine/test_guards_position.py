@@ -62,7 +62,7 @@ def test_a_position_that_somebody_moved_meanwhile_rolls_the_chunk_back(balances)
 
 
 def test_a_second_runner_is_told_who_runs_and_does_not_wait(balances, monkeypatch):
-    monkeypatch.setattr(connect, "LOCK_SECONDS", 0)  # whoever waits, waits until it is too slow
+    monkeypatch.setattr(connect, "LOCK_SECONDS", 0)  # a wait ends only by TooSlow
     monkeypatch.setattr(database.Database, "limits", Limits(statement=2))
     balances.move()
     balances.stage(("1", 1))
@@ -91,18 +91,18 @@ def test_anything_unexpected_rolls_everything_back(balances):
 def test_a_staging_database_made_anew_is_refused_until_somebody_says_that_it_is(
     balances, postgres, shop_all_template
 ):
-    name = f"test_shop_all_made_anew_{WORKER}"
-    anew = Flow("balances", postgres.create(name, shop_all_template), balances.bonus)
+    name = f"test_shop_all_created_again_{WORKER}"
+    created_again = Flow("balances", postgres.create(name, shop_all_template), balances.bonus)
     query(
-        anew.shop_all,
+        created_again.shop_all,
         "update datatransfer.origin set origin = gen_random_uuid(), xid = pg_current_xact_id()",
     )
     try:
-        anew.stage(("new", 2))
+        created_again.stage(("new", 2))
         balances.stage(("old", 1))
         balances.move()
         with pytest.raises(PositionLost):
-            anew.move()
+            created_again.move()
         assert [row[0] for row in balances.target_rows()] == ["old"]
     finally:
         postgres.drop(name)

@@ -15,7 +15,7 @@ CLEARTEXT, MD5 = struct.pack("!i", 3), struct.pack("!i", 5) + b"salt"
 
 
 class Impostor:
-    """Speaks as PostgreSQL does until the password comes, and keeps what it was told."""
+    """Speaks PostgreSQL's protocol up to the password, and keeps what it received."""
 
     def __init__(self, asks: bytes) -> None:
         self.asks = asks
@@ -33,7 +33,7 @@ class Impostor:
 @pytest.fixture
 def heard(monkeypatch) -> Iterator[Callable[..., bytes]]:
     """What an impostor at the host hears when a DSN is used, and the error that came of it."""
-    # Any name leads to this machine, so that it stands for another one.
+    # Any name leads to this machine, which plays another one.
     monkeypatch.setenv("PGHOSTADDR", "127.0.0.1")
 
     def heard(host: str, asks: bytes, more: str = "") -> tuple[bytes, type[TransferError]]:

@@ -1,4 +1,4 @@
-"""What a whole transfer does; the guards stand in test_guards.py."""
+"""What a whole transfer does. test_guards.py has the guards."""
 
 from decimal import Decimal
 from operator import itemgetter

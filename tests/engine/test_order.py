@@ -151,7 +151,7 @@ def test_an_idle_writer_holds_back_its_own_rows_only(flow, postgres, table):
 
 
 def test_an_idle_writer_costs_no_walk_through_what_was_moved_since(flow):
-    """What waits stands in two ranges of the index, however much lies between them."""
+    """The waiting rows are in two ranges of the index, with any number of rows between them."""
     flow = flow("balances")
     with connected(flow.shop_all) as idle:
         idle.autocommit = False

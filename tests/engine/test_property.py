@@ -1,4 +1,4 @@
-"""Whatever is staged, in whatever transactions and chunks: the outcome is that of the reference."""
+"""For any rows, transactions and chunks, the outcome is that of the reference."""
 
 import os
 from collections import Counter

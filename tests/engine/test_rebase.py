@@ -35,7 +35,7 @@ EACH_IN_ITS_OWN_TRANSACTION = f"""
 
 @pytest.fixture(scope="module")
 def new_cluster():
-    """A second PostgreSQL server, whose transactions begin anew."""
+    """A second PostgreSQL server, whose transaction ids start again."""
     from dtadmin import embedded
 
     with tempfile.TemporaryDirectory(prefix="dt") as home:
@@ -131,7 +131,7 @@ def write_as_head_office_does(dsn):
 
 
 def assert_every_row_once(flow, staged):
-    """Of all that was ever staged, whichever cluster it stood in at the time."""
+    """All rows that were ever staged, in any cluster."""
     flow.move(chunk_rows=3)
     assert Counter(row[0] for row in flow.target_rows()) == Counter(staged)
     assert_reconciled(flow)

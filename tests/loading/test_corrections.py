@@ -1,4 +1,4 @@
-"""A corrected file of rejected rows closes them: each line once, whoever loads it and how often."""
+"""A corrected file of rejected rows closes them: each line once, however often it is loaded."""
 
 import csv
 import io
@@ -212,7 +212,7 @@ class TestTheDownloadedFile:
     def test_says_the_same_when_it_comes_back(
         self, rejected, download, load, staged, shop_all, client, form, language
     ):
-        """Also for whoever reads the pages in another time zone."""
+        """Also for a user in another time zone."""
         rows = [
             ("41 00", 1250.5, "2026-11-30 21:00+00", "2026-12-31 20:59:59+00", "=подарок"),
             ("42 00", -25, None, "2026-12-31 15:05+00", "-10 %; «так»"),

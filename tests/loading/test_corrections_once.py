@@ -1,4 +1,4 @@
-"""A corrected row is staged once: whoever loads the file, dies over it or is faster."""
+"""A corrected row is staged once, even if two users load the file or a process dies."""
 
 import threading
 

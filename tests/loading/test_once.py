@@ -1,4 +1,4 @@
-"""All good lines or none, once: whatever dies, and whenever."""
+"""All good lines or none, once, at any crash."""
 
 import hashlib
 import threading

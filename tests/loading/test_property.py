@@ -1,4 +1,4 @@
-"""Whatever is uploaded, the answer is a preview or a clear error, and never a partial load."""
+"""Any upload gets a preview or a clear error, and never a partial load."""
 
 from collections.abc import Callable
 

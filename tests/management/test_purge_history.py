@@ -1,4 +1,4 @@
-"""What goes when it is old enough, and what stays whatever its age."""
+"""What is removed when it is old enough, and what stays at any age."""
 
 from datetime import timedelta
 from uuid import uuid4

@@ -85,7 +85,7 @@ def test_one_secret_of_several_that_no_key_reads_is_enough(server, change_key):
     on_call = Recipient.objects.create(name="On call", channel="webhook", address="https://x/k3y")
     BonusServer.objects.update(api_token=None, db_password=None)
     change_key("the second key")
-    on_call.save(update_fields=["address"])  # somebody has entered it anew
+    on_call.save(update_fields=["address"])  # an administrator has entered it again
     with pytest.raises(CommandError, match="On call"):
         call_command("rotate_secrets")
 

@@ -1,4 +1,4 @@
-"""setup: from an empty database server to a sound installation, and what stands in its way."""
+"""setup: from an empty database server to a sound installation, and its obstacles."""
 
 import os
 import pty

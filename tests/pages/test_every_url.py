@@ -205,7 +205,7 @@ def urls(db, shop_all, settings) -> dict[str, str]:
 
 
 def asking_as(role: str) -> Callable[[str, str], Any]:
-    """Asks as that role. Whatever a request changes is undone; one of them logs out."""
+    """Asks as that role. The changes of each request are undone; one of them logs out."""
     client = Client(raise_request_exception=False)
     if role == "key":
         headers = {"Authorization": f"Bearer {a_key().secret}"}

@@ -46,7 +46,7 @@ def sheet_of(response, number=1):
 
 
 def columns_of(sheet):
-    """The element of each column. One stands for neighbours that are alike."""
+    """The element of each column. One represents neighbours that are alike."""
     found = re.findall('<col min="([0-9]+)" max="([0-9]+)"([^>]*)>', sheet)
     return [rest for first, last, rest in found for _ in range(int(first), int(last) + 1)]
 

@@ -1,4 +1,4 @@
-"""Rejects stand in the bonus server's database; ours only copies them, and can do so again."""
+"""The bonus server's database has the rejects; ours copies them, and can do so again."""
 
 import pytest
 from django.core.management import call_command

@@ -1,4 +1,4 @@
-"""A corrected row is staged once, whatever happens in between."""
+"""A corrected row is staged once, at any failure in between."""
 
 from datetime import UTC, datetime
 

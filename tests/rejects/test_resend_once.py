@@ -1,4 +1,4 @@
-"""A corrected row is staged once, whoever dies and whoever is faster."""
+"""A corrected row is staged once, even if a process dies or two users compete."""
 
 import threading
 

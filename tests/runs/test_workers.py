@@ -1,4 +1,4 @@
-"""Whether somebody waits for runs, told by the sessions of real processes."""
+"""Whether a worker waits for runs, by the sessions of real processes."""
 
 import signal
 from datetime import timedelta

@@ -48,7 +48,7 @@ def account(register: str, **fields) -> dict:
 
 
 class Fake:
-    """A server that keeps accounts, and does to the nth creation what it is told."""
+    """A server that keeps accounts, and misbehaves at the nth creation as the test says."""
 
     def __init__(self, act=lambda number, register: None) -> None:
         self.accounts: dict[str, dict] = {}

@@ -29,7 +29,7 @@ def administrator(client, settings):
 
 
 class TestCaches:
-    """Whoever sits down at the browser after a log-out, and a proxy that keeps answers."""
+    """Another person at the browser after a log-out, and a proxy that keeps answers."""
 
     def test_keep_no_page(self, administrator):
         of = things()

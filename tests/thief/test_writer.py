@@ -127,7 +127,7 @@ class TestCode:
 
 
 class TestTransactionNumber:
-    """A row has the number of the transaction that wrote it, whatever the writer says."""
+    """A row has the id of the transaction that wrote it, even if the writer claims another."""
 
     @pytest.mark.parametrize(
         "statement",
@@ -219,7 +219,7 @@ class TestTransactionNumber:
 
 
 class TestTrace:
-    """Who wrote a row is noted, and nobody can note another."""
+    """The writer of a row is noted, and no writer can forge it."""
 
     def test_a_writer_does_not_hide_by_a_setting(self, shop_all, thief):
         with thief() as session:

@@ -168,7 +168,7 @@ def test_of_many_servers_the_states_are_one_column_which_begins_with_the_worst(
 
 
 def rows_of(page) -> dict[str, list[str]]:
-    """Register → what stands in the columns of the servers."""
+    """Register → the texts in the columns of the servers."""
     body = page.content.decode().partition('id="results"')[2].partition("<tbody")[2]
     rows = re.findall(r'<tr role="row">.*?</tr>', body, re.DOTALL)
     cells = [[text(cell) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)] for row in rows]

@@ -193,7 +193,7 @@ def test_a_secret_is_asked_for_anew_when_it_would_be_sent_elsewhere_or_less_safe
 
 
 def test_a_test_with_another_host_tells_nobody_the_stored_token(admin, docked):
-    """As it was shown: the token came to whoever listened."""
+    """As it was shown: the token came to any listener."""
     heard = []
     with misbehaving.server(lambda one, number: heard.append(one.recv(4096))) as port:
         data = fields(docked, host="127.0.0.1", admin_port=port, work_port=port)

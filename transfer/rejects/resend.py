@@ -21,8 +21,9 @@ from django.db.models import Exists, OuterRef
 from transfer.engine.checks import Repair
 from transfer.engine.kind import MASK, Kind
 from transfer.engine.shop_all.copy_text import copied
+from transfer.engine.shop_all.corrected_lines import REPAIRED
 from transfer.engine.shop_all.source import ShopAll
-from transfer.engine.shop_all.staging_import import REPAIRED, StagingImport
+from transfer.engine.shop_all.staging_import import StagingImport
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet

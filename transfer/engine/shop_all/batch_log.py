@@ -21,39 +21,10 @@ from transfer.engine.errors import (
 from transfer.engine.kind import Kind
 from transfer.engine.position import NOTHING_READ, Position
 from transfer.engine.postgres.database import Database
+from transfer.engine.shop_all.batch_schema import IS_READY, TABLES
 from transfer.engine.shop_all.batches import Batch, LoggedBatch
 from transfer.errors import AnswerInvalid, IsReplica
 from transfer.parties import SHOP_ALL
-
-SCHEMA = """
--- What each reader (a bonus server and a kind of transfer) has begun to read, by its snapshot.
-create table if not exists datatransfer.batch (
-    reader uuid not null,
-    number bigint not null,
-    token uuid not null,
-    kind text not null,
-    server text not null,
-    snapshot pg_snapshot not null default pg_current_snapshot(),
-    xid xid8 not null default pg_current_xact_id(),
-    at timestamptz not null default now(),
-    primary key (reader, number),
-    check (pg_snapshot_xmax(snapshot) <= xid)
-);
--- Of which history: what a rebase that died has written there tells of one that never began. Null
--- in batches from before that was noted.
-alter table datatransfer.batch add column if not exists origin uuid;
--- From which table; null in batches from before that could be another than ours.
-alter table datatransfer.batch add column if not exists staging text;
--- Batches that a run has looked for in vain: one that comes back (a number was reached again, after
--- pg_resetwal) proves nothing any more.
-create table if not exists datatransfer.missed (token uuid primary key);
--- Readers that an installation has given up: a server that it has undocked, or that is gone. What
--- such a reader began later counts again: it was docked elsewhere.
-create table if not exists datatransfer.retired_reader (
-    reader uuid primary key,
-    at timestamptz not null default now()
-);
-"""
 
 # A row that came from a dump was written by another transaction than the one that it names
 # (PostgreSQL, "System Columns": xmin).
@@ -155,24 +126,12 @@ LATEST = f"""
      where reader = any(%s::uuid[]) order by at desc, number desc limit %s
 """
 
-# The first of these tables that is missing, or null, and whether the server is a replica. By the
-# catalogue.
-IS_READY = """
-    select min(name) filter (where to_regclass(name) is null), pg_is_in_recovery()
-      from unnest(%s) as name
-"""
 # How often a batch is tried: a clone of the bonus server, which shares our reader's numbers, may be
 # faster. A trigger or a rule that keeps batches out looks the same, and never ends.
 TRIES = 20
 # By how much a batch may follow the position's: one a second, for thirty years. A forged batch with
 # a higher number would leave no numbers for those after it.
 MOST_AHEAD = 10**9
-
-TABLES = [
-    *("datatransfer.batch", "datatransfer.purge_note", "datatransfer.restored"),
-    "datatransfer.retired_reader",
-    *("datatransfer.rebase", "datatransfer.renumbered_transaction", "datatransfer.rebased_batch"),
-]
 
 
 class BatchLog:

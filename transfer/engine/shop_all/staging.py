@@ -11,7 +11,7 @@ from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.relations import COLUMNS
 from transfer.engine.shop_all import (
-    batch_log,
+    batch_schema,
     change_decisions,
     guards,
     purge_notes,
@@ -92,7 +92,7 @@ create table if not exists datatransfer.resending (
 """
 
 PARTS = (
-    *(writers, batch_log, purge_notes, restore_notes, rebase_log),
+    *(writers, batch_schema, purge_notes, restore_notes, rebase_log),
     *(change_decisions, uncertain_changes, undo_log),
 )
 SCHEMAS = (SCHEMA, *(part.SCHEMA for part in PARTS))

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 
 from psycopg2 import sql
 
-from transfer.engine.checks import UNPRINTABLE, Repair
+from transfer.engine.checks import Repair
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.batch_log import FLUSHED
 from transfer.engine.shop_all.copy_text import BUFFER, Readable
+from transfer.engine.shop_all.corrected_lines import take_over
 from transfer.engine.shop_all.correction_log import Sent
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
@@ -119,55 +120,6 @@ STAGE_CORRECTIONS = """
      order by new_id
 """
 
-# Finds under which transaction the corrected rows are staged: that of the reject, unless a rebase
-# renumbered them. By the primary key.
-FIND = """
-    update pg_temp.incoming as line
-       set staged_xid = case when origin = (select origin from datatransfer.origin) then old_xid
-                             else (select known.new_xid
-                                     from datatransfer.renumbered_transaction as known
-                                    where known.origin = line.origin and known.kind = %s
-                                      and known.old_xid = line.old_xid and not known.is_new) end
-     where old_id is not null
-"""
-# Takes over values of the rows that lines correct, which only this database can say: what a bonus
-# server has recorded of them may be forged. The checks judge the line once more. By the index on
-# (xid, id).
-KEEP = """
-    update pg_temp.incoming as line set {kept}, has_old = true
-      from {staged}
-     where line.keeps is not null and ours.xid = line.staged_xid and ours.id = line.old_id
-"""
-# Waits for an undo of a load, and lets a later one wait: it takes back what was sent in place of a
-# row of the load.
-LOCK_CORRECTIONS = "lock table datatransfer.resent in row exclusive mode"
-# Refuses lines whose row was taken back. By the primary key.
-REFUSE_UNDONE = """
-    update pg_temp.incoming as line
-       set unread = 'row_undone', unread_column = %s,
-           unread_value = coalesce(line.reject, line.old_id::text)
-      from datatransfer.undone_row as note
-     where note.kind = %s and note.origin = (select origin from datatransfer.origin)
-       and note.old_id = line.old_id and note.old_xid = line.staged_xid and line.unread is null
-"""
-# Refuses lines whose row, or its PIN code, is gone.
-REFUSE_GONE = """
-    update pg_temp.incoming
-       set unread = case when keeps <@ {secrets} then 'pin_gone' else 'row_gone' end,
-           unread_column = keeps[1], unread_value = ''
-     where keeps is not null and not has_old and unread is null
-"""
-# Removes what may come along when a number is copied. A number that nothing would be left of stays.
-WITHOUT_SPACES = f"coalesce(nullif(regexp_replace({{0}}, '{UNPRINTABLE}', '', 'g'), ''), {{0}})"
-# Rounds as people do, half away from zero. An amount that would become zero stays.
-TO_KOPECKS = "coalesce(nullif(round({0}, 2), 0), {0})"
-# What a repair does to a column of the row that a line corrects.
-REPAIRS = {
-    Repair.SPACES: {"account": WITHOUT_SPACES, "card": WITHOUT_SPACES},
-    Repair.KOPECKS: {"amount": TO_KOPECKS},
-}
-REPAIRED = ("account", "card", "amount")
-
 # Notes of the rows that lines correct, and those of the same new rows under other origins: a `Sent`
 # each. By the primary key and the index `resent_as`.
 SENT = """
@@ -228,12 +180,7 @@ class StagingImport:
         self._copy(lines)
         self.corrections = self.database.value(COUNT_CORRECTIONS)
         if self.corrections:
-            self.shop_all.corrections.require()
-            self.database.execute(LOCK_CORRECTIONS)
-            self.database.execute(FIND, [self.kind.name])
-            if self.shop_all.undo_log.exists():
-                self.database.execute(REFUSE_UNDONE, [self.kind.names[0], self.kind.name])
-            self._keep_old_values(REPAIRS[repair] if repair else {})
+            take_over(self.shop_all, self.kind, repair)
 
     def _copy(self, lines: Iterator[str]) -> None:
         """Raises the error of `lines`, if that is what stopped COPY."""
@@ -246,25 +193,6 @@ class StagingImport:
             if file.error is not None:
                 raise file.error from None
             raise
-
-    def _keep_old_values(self, repairs: dict[str, str]) -> None:
-        kept = []
-        for name in self.names:
-            ours = sql.SQL(repairs.get(name, "{0}")).format(
-                sql.SQL("ours.{}").format(sql.Identifier(name))
-            )
-            kept.append(
-                sql.SQL("{0} = case when {1} = any(line.keeps) then {2} else line.{0} end").format(
-                    sql.Identifier(name), sql.Literal(name), ours
-                )
-            )
-        self.database.execute(
-            sql.SQL(KEEP).format(kept=sql.SQL(", ").join(kept), staged=self.kind.staged)
-        )
-        secrets = sql.Literal([*self.kind.secrets])
-        self.database.execute(
-            sql.SQL(REFUSE_GONE).format(secrets=sql.SQL("{}::text[]").format(secrets))
-        )
 
     def corrected(self) -> Iterator[tuple[str, int]]:
         """The rejected rows that good lines correct, in the order in which rejects are locked."""

@@ -33,7 +33,7 @@ WRONG = [
         r"line 1, section \[cards.server\]: server is not a known key here. Possible keys: shop",
     ),
     ("cards = 1\n", "line 1: cards has to be a table"),
-    ("[cards.shop_all]\ntabel = 'x'\n", r"line 2, section \[cards.shop_all\]: tabel is not a known key"),
+    ("[cards.shop_all]\ntabel = 'x'\n", r"line 2, section \[cards.shop_all\]: tabel is not"),
     ("[cards.shop_all]\namount = 'minor'\n", "line 2, .*: amount is not a known key"),
     ("[balances.shop_all]\n\namount = 'cents'\n", 'line 3, .*: amount has to be "minor"'),
     ("[cards.shop_all]\ntable = 7\n", "line 2, .*: 7 is not a valid name"),

@@ -189,7 +189,7 @@ def open_due(task: ScheduledTask, now: datetime, done: Tick) -> None:
 
 
 def why_skipped(run: Run) -> TransferError:
-    """What to say of a run that could not take place because of this one."""
+    """The reason for a run that was skipped because of this one."""
     began = (run.started_at or run.queued_at).astimezone(Settings.load().zone)
     if run.state == State.QUEUED:
         return StillQueued(since=f"{began:%H:%M %Z}")

@@ -25,7 +25,7 @@ def subject(notice: Notice) -> str:
 
 
 def kind(notice: Notice) -> tuple[str, ...]:
-    """What messages have in common that can be sent as one; empty: it is sent alone."""
+    """The key of messages that can be sent as one; empty if it is sent alone."""
     if notice.incident is None:
         return ()
     of = history.kind if notice.event == Notice.Event.ENDED else groups.kind

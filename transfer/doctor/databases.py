@@ -1,4 +1,4 @@
-"""What is true of any of the databases, and of our own and shop All's in particular."""
+"""Checks of every database, and of our own and shop All's in particular."""
 
 from django.apps import apps
 from django.conf import settings

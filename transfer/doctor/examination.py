@@ -50,7 +50,7 @@ class Check:
 
 
 def examine() -> Iterator[tuple[str, Result]]:
-    """What is looked at, as words of the user's language, and how it ended. Never raises.
+    """Yields each check, in the user's language, with its result. Never raises.
 
     What could only fail because of an earlier line is left out: one cause, one line.
     """

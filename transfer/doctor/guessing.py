@@ -84,7 +84,7 @@ def columns_of(database: Database, table: str) -> dict[str, Found]:
 
 
 def named(database: Database, query: str) -> list[str]:
-    """What the query finds, as the file names it: with the schema where our path lacks that."""
+    """The names that the query finds, with the schema if our search path lacks it."""
     schemas = database.connection.schemas
     return [
         name if schema in schemas else f"{schema}.{name}"

@@ -1,4 +1,4 @@
-"""What is around the installation: services, the address of its pages, the mail server, backups."""
+"""Checks around the installation: services, the address of its pages, the mail server, backups."""
 
 import subprocess
 from datetime import timedelta

@@ -115,7 +115,7 @@ class Kind:
 
     @property
     def target_names(self) -> dict[str, sql.Composable]:
-        """What `refuse` and `apply` have in braces."""
+        """The values for the braces of `refuse` and `apply`."""
         mapping = self.bonus_server
         held = mapping.names(self.columns)
         stamps = [sql.Identifier(name) for name in mapping.names([self.stamps]).values()]

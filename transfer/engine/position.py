@@ -1,4 +1,4 @@
-"""What of a staging table has reached a bonus server, and the SQL that tells rows by it.
+"""Which staged rows have reached a bonus server, and the SQL that selects them.
 
 A position is a pair of snapshots (DESIGN §3): every row visible in `read_through` has been moved;
 of the batch under way, the rows visible in `reading`, those up to (`last_xid`, `last_id`).

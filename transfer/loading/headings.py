@@ -53,7 +53,7 @@ REJECT = "reject"
 
 
 class Expected(Protocol):
-    """What a file is read as: the rows of a `Kind`, or registers."""
+    """The type of a file: the rows of a `Kind`, or registers."""
 
     @property
     def title(self) -> str:

@@ -199,7 +199,7 @@ class Loader:
         return f"case fault {' '.join(columns)} end", f"case fault {' '.join(values)} end"
 
     def already_loaded(self, token: UUID) -> Loaded | None:
-        """What a load has brought, if it has committed."""
+        """The result of a load, if it has committed."""
         loads = self.database.rows(
             "select rows, origin::text, xid::text::bigint from datatransfer.loaded "
             "where token = %s",

@@ -54,7 +54,7 @@ NOT_A_DATE = Read(None, "not_a_date")
 
 
 def reader(column: Column, zone: ZoneInfo) -> Reader:
-    """What reads the cells of a column; times without a zone are of `zone`."""
+    """The function that reads the cells of a column; times without a zone are in `zone`."""
     if column.carried_as == "numeric":
         return number
     if column.name == "status":

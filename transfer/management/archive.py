@@ -183,7 +183,7 @@ def _feed(source: subprocess.Popen[bytes], into: IO[bytes]) -> None:
 
 
 def _run(program: str, *options: str) -> str:
-    """What one of PostgreSQL's programs writes. Raises CommandError."""
+    """The output of one of PostgreSQL's programs. Raises CommandError."""
     command = [_program(program), *options]
     done = subprocess.run(  # noqa: S603 - PostgreSQL's
         command, capture_output=True, env=_environment(), check=False

@@ -18,7 +18,7 @@ ONLINE_FOR = timedelta(minutes=5)
 
 
 class AccountState(models.TextChoices):
-    """What is shown of a register on a server. In the order of the worst first."""
+    """The state of a register on a server, the worst first."""
 
     ERROR = "error", gettext_lazy("Error")
     BLOCKED = "blocked", gettext_lazy("Blocked")

@@ -18,7 +18,7 @@ def failure(error: TransferError | None) -> dict[str, Any]:
 
 
 class Failing(models.Model):
-    """What something failed of the last time it was tried."""
+    """The last failure of something that is tried again and again."""
 
     error_code = models.CharField(max_length=40, blank=True, editable=False)
     error_params = models.JSONField(default=dict, editable=False)

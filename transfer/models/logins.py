@@ -95,7 +95,7 @@ class Locked(Exception):
 
 
 def network_of(address: str | None) -> str:
-    """What an address is counted by: itself, or the network of one holder of IPv6."""
+    """The key by which an address is counted: itself, or the network of one holder of IPv6."""
     if not address:
         return ""
     read = ip_address(address)
@@ -133,7 +133,7 @@ def lift_locks(actor: Actor) -> None:
 
 @dataclass(frozen=True)
 class LoginKey:
-    """What a log-in is counted by. `browser` is the number of a known browser, or empty."""
+    """The key by which a log-in is counted. `browser`: the number of a known browser, or empty."""
 
     name: str
     address: str | None

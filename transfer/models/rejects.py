@@ -172,7 +172,7 @@ class RejectedRow(OfKind, models.Model):
 
     @property
     def key(self) -> str:
-        """What names the row in a file of rejected rows."""
+        """The name of the row in a file of rejected rows."""
         return f"R{self.pk}-{self.staging_id}"
 
     @property

@@ -100,7 +100,7 @@ class RunQuerySet(JobQuerySet):
 
 
 class Run(Job, Failing):
-    """What is locked is the task, so that it has one run at a time."""
+    """A run. Its lock is the task's, so that a task has one run at a time."""
 
     Trigger = Trigger
     URL_NAME: ClassVar[str]
@@ -135,7 +135,7 @@ class Run(Job, Failing):
 
     @property
     def key(self) -> str:
-        """What names the run on the command line."""
+        """The name of the run on the command line."""
         return str(self.pk)
 
     def log_names(self) -> dict[str, Any]:
@@ -261,7 +261,7 @@ def attach_runs(tasks: Iterable[ScheduledTask]) -> list[Any]:
 
 
 class PastRun(NamedTuple):
-    """What a strip shows of a run: hundreds of them stand on a page."""
+    """The data of a run in a strip; a page shows hundreds of them."""
 
     url: str
     state: str

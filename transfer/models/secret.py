@@ -47,7 +47,7 @@ class SecretField(EncryptedTextField):
 
     @property
     def f(self) -> Any:
-        """What the library calls the cipher of a field."""
+        """The library's name for the cipher of a field."""
         return cipher()
 
     def from_db_value(self, value: Any, expression: Any, connection: Any) -> Any:

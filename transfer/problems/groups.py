@@ -93,7 +93,7 @@ class Group:
 
     @property
     def key(self) -> str:
-        """What tells it from all other lines."""
+        """The key that identifies the line."""
         return " ".join(kind(self.members[0].code, self.members[0].params))
 
     @property
@@ -120,7 +120,7 @@ def _lines(alike: Iterable[list[Problem]]) -> Iterator[Problem | Group]:
 
 
 def kind(code: str, params: Params) -> tuple[str, ...]:
-    """What problems that are alike have in common; empty: it has a line of its own."""
+    """The key of similar problems; empty if the problem has a line of its own."""
     if code in OTHERS:
         return (code,)
     if code == Code.OUTAGE and params["server"]:

@@ -120,7 +120,7 @@ def _together(incidents: Sequence[Incident]) -> list[list[Incident]]:
 
 
 def kind(code: str, params: dict[str, Any]) -> tuple[str, ...]:
-    """What outages that were alike have in common; empty: it has a line of its own."""
+    """The key of similar outages; empty if the outage has a line of its own."""
     if code != Code.OUTAGE or not params["server"] or not params["ever"]:
         return ()
     return code, outage_words.extent(params["ever"])

@@ -56,21 +56,21 @@ def _url() -> str:
 
 
 def of_guards(job: RecurringJob) -> Problem | Unknown:
-    """What a recurring job last heard of the guards of the staging tables in shop All."""
+    """The last result of the recurring job that checks the guards of the staging tables."""
     if job.error_code in (GuardsOutdated.code, GuardsOfAnother.code):
         return Problem(Code.GUARDS, "guards", reverse("overview"), _error(job))
     return Unknown(TOPICS[Code.GUARDS], "guards")
 
 
 def of_changes(job: RecurringJob) -> Problem | Unknown:
-    """What a recurring job last heard of rows that were changed after their transfer."""
+    """The last result of the recurring job that looks for rows changed after their transfer."""
     if job.error_code == RowsChanged.code:
         return Problem(Code.CHANGED, "changed", reverse("changed"), _error(job), Severity.WARN)
     return Unknown(TOPICS[Code.CHANGED], "changed")
 
 
 def of_tables(job: RecurringJob) -> Problem | Unknown:
-    """What a recurring job last heard of tables that a later version will refuse."""
+    """The last result of the recurring job that looks for tables to be refused later."""
     key = f"tables:{job.server_id or 'shop_all'}"
     url = job.server.get_absolute_url() if job.server else reverse("overview")
     if job.error_code == TablesForeign.code:
@@ -79,7 +79,7 @@ def of_tables(job: RecurringJob) -> Problem | Unknown:
 
 
 def of_surroundings(job: RecurringJob) -> Problem | Unknown:
-    """What a recurring job last heard of the mail server, the pages or a certificate."""
+    """The last result of the job that checks the mail server, the pages or a certificate."""
     code = SURROUNDINGS[RecurringJob.Kind(job.kind)]
     key = f"{code}:{job.server_id or ''}"
     url = job.server.get_absolute_url() if job.server else reverse("overview")

@@ -72,7 +72,7 @@ def of_failures(task: Any, enough: int) -> Iterator[Problem]:
 
 
 def unknown(tasks: list[TransferTask], heard: Mapping[int, Backlog]) -> Iterator[Unknown]:
-    """What only an answer of the databases can tell, where there is none.
+    """The problems that are unknown while the databases do not answer.
 
     Whether a database answers, `outages` finds out.
     """

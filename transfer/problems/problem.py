@@ -33,7 +33,7 @@ class Problem:
 
     @property
     def name(self) -> tuple[str, str]:
-        """What tells it from all other problems that exist at the same time."""
+        """The key that identifies it among the problems that exist at the same time."""
         return str(self.topic), self.key
 
     @property

@@ -28,7 +28,7 @@ NO = {"", "0", "no", "false", "нет", "-"}
 
 
 class Registers:
-    """What such a file is expected to hold."""
+    """The columns of such a file."""
 
     title = gettext_noop("Cash registers")
     names = ("shop", "shop_name", "code", "name", "mothballed")

@@ -50,7 +50,7 @@ NOTED_EVERY = 20.0  # seconds: that the tick need not open a task's runs
 
 @dataclass(frozen=True)
 class Read:
-    """What a task has read of shop All, as our own history knows it."""
+    """How far a task has read shop All, by our own history."""
 
     origin: str
     snapshot: str

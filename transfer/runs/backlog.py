@@ -1,4 +1,4 @@
-"""What waits, and why: asked of shop All and the bonus servers, in parallel and not for long."""
+"""Asks shop All and the bonus servers what waits, and why, in parallel and for a short time."""
 
 import threading
 from collections.abc import Iterable, Mapping
@@ -56,7 +56,7 @@ WRITERS = """
 
 @dataclass(frozen=True)
 class Backlog:
-    """What one task had still to move, when it was asked."""
+    """The rows that a task had still to move when the databases were asked."""
 
     rows: int | None = None  # None: not known; of more than COUNTED_AT_MOST, that many
     oldest: datetime | None = None  # when the oldest of them was staged

@@ -59,7 +59,7 @@ class Question:
 
 
 def question(task: TransferTask, seconds: float) -> Question:
-    """What a task asks whose position could not begin, with the counts of each answer.
+    """The question about a task whose position could not begin, with the counts of each answer.
 
     Takes about `seconds` at most, and changes nothing. Raises TransferError where the databases do
     not answer, or the transfer would refuse for another reason.

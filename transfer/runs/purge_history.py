@@ -71,7 +71,7 @@ def purge_history_by_parts(
 
 
 def _old(now: datetime, retention: Settings) -> dict[str, QuerySet[Any]]:
-    """What is old enough, by table. Of the audit its own rules let go."""
+    """The rows that are old enough, by table. The audit has rules of its own."""
     rejects = RejectedRow.objects.exclude(state=RejectedRow.State.OPEN).filter(
         closed_at__lt=now - timedelta(retention.reject_days)
     )

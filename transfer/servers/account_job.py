@@ -175,7 +175,7 @@ class Work:
 
 
 def settle(account: RegisterAccount, answer: Account | None) -> None:
-    """What the server answered becomes the account's state; nothing means it is deleted there."""
+    """Sets the account's state to the server's answer; no answer means that it is deleted there."""
     if answer is None:
         account.became_none()
         return

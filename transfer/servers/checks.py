@@ -166,5 +166,5 @@ def note(server: BonusServer, answer: Answer) -> None:
 
 
 def old_days(now: datetime) -> QuerySet[SeenDay]:
-    """What no strip of a week shows any more."""
+    """Days that are too old for the strip of a week."""
     return SeenDay.objects.filter(day__lt=now.date() - timedelta(SeenDay.DAYS))

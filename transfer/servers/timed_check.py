@@ -17,7 +17,7 @@ from transfer.text.explain import explain
 
 
 class Passed(NamedTuple):
-    """What was seen, as a sentence with its parameters; `warns`: it passed, but look at it."""
+    """The result, as a sentence with its parameters; `warns`: it passed, with a warning."""
 
     sentence: str
     params: Mapping[str, object]

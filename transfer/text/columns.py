@@ -78,7 +78,7 @@ def status_words(status: int | str) -> str:
 
 
 def titles(title: str) -> set[str]:
-    """What a transfer is called, in every language: so are the sheets of a file of rejects."""
+    """The name of a transfer in every language: the sheets of a file of rejects have it."""
     names = set()
     for language, _name in settings.LANGUAGES:
         with translation.override(language):

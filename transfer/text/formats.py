@@ -120,7 +120,7 @@ def _named(zone: str, offset: timedelta, language: str | None) -> str:
 
 
 def offset_name(offset: timedelta) -> str:
-    """What a clock differs from UTC: "UTC+3", "UTC+5:30"."""
+    """The offset of a clock from UTC: "UTC+3", "UTC+5:30"."""
     minutes = int(offset.total_seconds()) // 60
     hours, rest = divmod(abs(minutes), 60)
     sign = MINUS if minutes < 0 else "+"

@@ -1,4 +1,4 @@
-"""What each bonus server says of an account or a card: its positions, and what it holds now."""
+"""Asks each bonus server about an account or a card: its positions, and its present data."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -49,7 +49,7 @@ class Holding:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one server says: its positions, what it holds, or why it says nothing."""
+    """The answer of one server: its positions and its data, or the error."""
 
     server: BonusServer
     positions: dict[str, Position | None] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""What taking a load back would do, before anybody orders it."""
+"""Counts what taking a load back would do, before it is requested."""
 
 from dataclasses import dataclass
 

@@ -35,7 +35,7 @@ class BonusDatabase:
 
     @property
     def name(self) -> str:
-        """What sentences call the server."""
+        """The name of the server in sentences."""
         return self.database.name
 
     def ensure_schema(self) -> None:

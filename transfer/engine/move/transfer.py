@@ -99,7 +99,7 @@ def is_idle(kind: Kind, source: ShopAll, target: BonusDatabase, origin: str, dry
 def waits(
     kind: Kind, source: ShopAll, target: BonusDatabase, position: Position, dry_run: bool
 ) -> str | None:
-    """What shop All's snapshot is now, if a row waits."""
+    """The present snapshot of shop All, if a row waits."""
     with source.snapshot(kind):
         if not dry_run:
             source.identity.check_position(kind, position, target.name)

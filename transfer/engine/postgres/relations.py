@@ -1,4 +1,4 @@
-"""What a table is to PostgreSQL, where that decides whether its rows are safe."""
+"""Properties of a table in PostgreSQL that decide whether its rows are safe."""
 
 from collections.abc import Iterable, Iterator
 

@@ -1,4 +1,4 @@
-"""What an administrator answers about rows that may have been moved, or not.
+"""The administrator's answers about rows that may or may not have been moved.
 
 The answer to one transfer's rows says nothing about another's: each was lost at a time of its own,
 and somebody has to look into each bonus server.

@@ -68,7 +68,7 @@ def carry_over(
 
 
 def position_of_today(kind: Kind, source: ShopAll, target: BonusDatabase) -> Position | None:
-    """What the bonus server's position of before a rebase is in the numbers of today; None where it
+    """The bonus server's position from before a rebase, in today's transaction ids; None where it
     has none that a rebase knows.
 
     Writes nothing, locks nothing. Rows in doubt count as waiting.

@@ -47,7 +47,7 @@ IS_NEW_SINCE = f"""
 
 @dataclass(frozen=True)
 class Restored:
-    """What somebody knows of a physical restore: since when rows are new, or that none is."""
+    """The administrator's word on a physical restore: since when rows are new, or that none is."""
 
     at: datetime | None = None
 

@@ -167,7 +167,7 @@ def _check_later(now: Situation, position: Position) -> None:
 
 
 def _doubt(now: Situation, plan: Plan) -> TransferError | None:
-    """What the next run refuses all the same."""
+    """The error with which the next run will refuse, if any."""
     position = plan.position
     if not now.source.identity.is_origin_original():
         return RestoredFromDump()

@@ -1,4 +1,4 @@
-"""What a position of before a rebase is in the numbers of today: which rows it has moved.
+"""Translates a position from before a rebase into today's transaction ids: which rows it has moved.
 
 A rebase gives all rows new transactions, and keeps the old ones (`rebase_log`). A row is judged by
 its old transaction; where that does not decide, an operator answers (`answers`).
@@ -96,7 +96,7 @@ def translate(
     rebase: Rebase,
     answers: Answers,
 ) -> tuple[Renumbered, Position]:
-    """What the position of before `rebase` has moved, and what it is in the numbers of today.
+    """Counts what a position from before `rebase` has moved, and translates it into today's ids.
 
     Raises RowsDoubtful or RowsPrepared where rows may have been moved or not, and there is no
     answer for them.

@@ -1,4 +1,4 @@
-"""What was decided of rows that were changed after they had been read (`changes`).
+"""Decisions about rows that were changed after they had been read (`changes`).
 
 A transfer reads here which rows were staged for servers that had read another value. A rebase ends
 what the numbers of the rows tell, and a purge removes what is about rows that are gone.

@@ -150,7 +150,7 @@ class CorrectionLog:
         return self.database.value(MISSING, [tables]) or ""
 
     def notes_of(self, kind: Kind, origin: str, old_ids: list[int]) -> list[Sent]:
-        """What was sent in place of these rows, as far as anything was."""
+        """The rows that were sent in place of these, if any."""
         rows = self.database.rows(NOTES, [origin, kind.name, old_ids])
         return [Sent(*row) for row in rows]
 
@@ -167,7 +167,7 @@ class CorrectionLog:
         return [Unfinished(*row) for row in self.database.rows(UNFINISHED, [[*kinds]])]
 
     def sent_in(self, unfinished: Unfinished) -> Iterator[Sent]:
-        """What a transaction has sent, in the order in which rejects are locked."""
+        """The rows that a transaction has sent, in the order in which rejects are locked."""
         values = [unfinished.kind, unfinished.xid]
         rows = self.database.stream("sent", NOTES_OF_TRANSACTION, values)
         return (Sent(*row) for row in rows)

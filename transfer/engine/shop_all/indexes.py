@@ -76,7 +76,7 @@ class Step:
 
 
 def lookups(kind: Kind) -> dict[str, sql.Composed]:
-    """What the trace looks rows up by: name of the index → how it is made."""
+    """The indexes of the trace: name → how it is made."""
     names = kind.shop_all.names(one for one in kind.columns if one.name in ("account", "card"))
     indexed = [("id", "id", NUMBER), *((one.name, name, TEXT) for one, name in names.items())]
     is_ours = kind.staging == KINDS[kind.name].staging

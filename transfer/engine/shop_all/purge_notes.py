@@ -169,7 +169,7 @@ class PurgeNotes:
 
 
 def place_of(position: Position) -> dict[str, Any]:
-    """What MOVED asks of a position. The highest number of a bigint has no successor."""
+    """The parameters of MOVED for a position. The highest bigint has no successor."""
     last_id = position.last_id
     return {
         "seen": position.read_through,

@@ -60,7 +60,7 @@ class Command(BaseCommand, DjangoCommand):
             self.stderr.write(explain(error).sentence)
 
     def what_is_left(self) -> str:
-        """What the database is like after a failure, and how to go on."""
+        """The state of the database after a failure, and how to go on."""
         if self.is_committing:
             return _(
                 "The answer to the commit was lost, so either all or nothing was changed. Run: "

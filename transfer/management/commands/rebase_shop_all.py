@@ -170,7 +170,7 @@ class Command(BaseCommand):
 
 
 def words_of_lost(load: Upload) -> str:
-    """What has become of a load, or of an undo, that is not in the copy."""
+    """The sentence about a load or an undo that is not in the copy."""
     if not load.is_undo:
         return gettext_noop(
             "%(kind)s: the rows of %(file)s are not in the copy. Load the file again."

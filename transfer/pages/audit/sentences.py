@@ -1,4 +1,4 @@
-"""What somebody did, as a sentence, and the page about it."""
+"""An audit entry as a sentence, and the page about it."""
 
 from collections import defaultdict
 from collections.abc import Iterable

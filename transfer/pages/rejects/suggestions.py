@@ -26,7 +26,7 @@ LONG = Context(prec=200)  # `number` reads at most 100 characters
 
 
 class Words(NamedTuple):
-    """What pages call a repair: its heading, its button, and how the grid names a suggestion."""
+    """The names of a repair on pages: its heading, its button, and its suggestion in the grid."""
 
     title: str | Promise
     button: str | Promise

@@ -208,7 +208,7 @@ def schedule(request: HttpRequest, key: str) -> HttpResponse:
 
 
 def _changed(task: ScheduledTask) -> str:
-    """What to say after the schedule was changed."""
+    """The message after the schedule was changed."""
     params = {"words": in_words(task.timing), "at": formats.moment(task.upcoming_at)}
     if not task.enabled:
         return _("The schedule is changed: %(words)s. The task is off.") % params

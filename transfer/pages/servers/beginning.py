@@ -169,7 +169,7 @@ def beginning(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def ask(server: BonusServer, actor: Actor) -> tuple[list[Question], list[str]]:
-    """What has to be decided, and why that is not known for other transfers.
+    """The decisions to make, and the errors of transfers for which they are unknown.
 
     Where nothing has to be decided, the position begins, as the next run would begin it.
     """

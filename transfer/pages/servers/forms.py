@@ -108,7 +108,7 @@ class ServerForm(forms.ModelForm[BonusServer]):
 
 
 def swapped(data: QueryDict) -> QueryDict:
-    """What was typed, with the two ports in each other's place."""
+    """The entered values, with the two ports swapped."""
     changed = data.copy()
     admin, service = data.get("admin_port", ""), data.get("work_port", "")
     changed["admin_port"], changed["work_port"] = service, admin

@@ -42,7 +42,7 @@ class ServerLine(NamedTuple):
 
     @property
     def cause(self) -> str:
-        """What matters most of what is wrong: what transfers need comes first. Of a server whose
+        """The most important fault: what transfers need comes first. Of a server whose
         outage is not given, why its administration port does not answer.
         """
         if self.outage is None:

@@ -151,7 +151,7 @@ def _save(task: TransferTask, reader: str, rejects: list[Reject], run: TransferR
 
 
 def _forget_namesakes(task: TransferTask, rejects: list[Reject]) -> None:
-    """Deletes our copies of rejects of other rows with the same ids: their decisions do not count here."""
+    """Deletes copies of rejects of other rows with the same ids: their decisions don't count."""
     xids = {(one.origin, one.staging_id): one.xid for one in rejects}
     known = RejectedRow.objects.filter(
         server=task.server, kind=task.kind, staging_id__in=[one.staging_id for one in rejects]

@@ -100,7 +100,7 @@ def line(at: Installation, shape: Shape, rows: int, rounds: int) -> list[Any]:
 
 
 def moved(at: Installation, shape: Shape, state: str, rows: int) -> tuple[float, Totals]:
-    """Seconds, and what became of the rows. Raises TransferError."""
+    """Seconds, and the outcome of the rows. Raises TransferError."""
     bonus = at.ground.create("chunks")
     prepare(bonus, shape, state, rows)
     engine.forget_readers(at.shop_all)

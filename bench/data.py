@@ -39,7 +39,7 @@ def insert(table: str, names: list[str], values: str, first: int, last: int) -> 
 
 
 def stage(shop_all: str, kind: str, rows: int) -> None:
-    """In transactions of 10,000 rows, as a head office's nightly script would."""
+    """Stages rows in transactions of 10,000, as a head office's nightly script would."""
     table, _ = tables(kind)
     for first in range(1, rows + 1, ROWS_A_TRANSACTION):
         last = min(first + ROWS_A_TRANSACTION - 1, rows)

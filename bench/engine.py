@@ -52,7 +52,7 @@ def move_through(opened: Opened, kind: str) -> Totals:
 
 
 def move(shop_all: str, bonus: str, kind: str) -> Totals:
-    """The same, from connecting on."""
+    """Likewise, including the connection."""
     with open_databases(shop_all, bonus) as opened:
         return move_through(opened, kind)
 

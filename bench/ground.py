@@ -82,7 +82,7 @@ class Ground:
 
     @property
     def prefix(self) -> str:
-        """Of this process's databases."""
+        """The prefix of the names of this process's databases."""
         return f"bench_{os.getpid()}_"
 
     def create(self, name: str, template: str = BONUS) -> str:

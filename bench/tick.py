@@ -56,7 +56,7 @@ def in_process(sizes: Sizes, tasks: int) -> Table:
 
 
 def as_cron(at: Installation, sizes: Sizes, tasks: int) -> Table:
-    """The line that django-crontab writes, beside what of it is Python and Django alone."""
+    """The line that django-crontab writes, beside the share of Python and Django alone."""
     python = [sys.executable, "-c"]
     setup = "import os; os.environ['DJANGO_SETTINGS_MODULE'] = 'dtadmin.settings'; import django; "
     ways = {

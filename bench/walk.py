@@ -22,7 +22,7 @@ WORD = "99"
 
 @dataclass(frozen=True)
 class Address:
-    """`page` is the path with # for numbers; `what` says what of it is asked for."""
+    """`page` is the path with # for numbers; `what` says which part is asked for."""
 
     page: str
     what: str
@@ -134,7 +134,7 @@ def values(field: Node, path: str) -> list[str]:
 
 
 def last_page(tree: HTMLParser, url: str) -> str | None:
-    """Of several pages the last one's address."""
+    """The address of the last one of several pages."""
     links = tree.css("a[rel=last]") or tree.css("ul.pages a:not([rel])")
     return urljoin(url, links[-1].attributes["href"] or "") if links else None
 

@@ -85,7 +85,9 @@ def create_account(request: HttpRequest) -> HttpResponse:
     register = text(body, "register")
     if "/" in register or register in {".", ".."}:
         raise Refused(
-            400, "bad_field", '"register" is part of URLs: it may not contain "/" or be "." or "..".'
+            400,
+            "bad_field",
+            '"register" is part of URLs: it may not contain "/" or be "." or "..".',
         )
     shop, name = text(body, "shop"), text(body, "name")
     try:

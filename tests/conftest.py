@@ -211,7 +211,7 @@ def own_database(transactional_db: None) -> str:
 
 @pytest.fixture
 def environment(own_database: str, shop_all: str) -> dict[str, str]:
-    """Of a process of its own, on the databases of the test."""
+    """The environment of a process of its own, on the databases of the test."""
     mine = {name: value for name, value in os.environ.items() if name != OF_BROWSERS}
     return {
         **mine,
@@ -228,7 +228,7 @@ def at_two(
     dock: Callable[..., BonusServer],
     second_bonus: str,
 ) -> Callable[..., list[RejectedRow]]:
-    """The same, rejected by a second server as well: those of the first, then of the second."""
+    """Likewise, rejected by a second server as well: those of the first, then of the second."""
 
     def at_two(kind: str, *rows: tuple[Any, ...]) -> list[RejectedRow]:
         first = rejected(kind, *rows)
@@ -303,6 +303,6 @@ def task(server):
 
 @pytest.fixture
 def switched_on(task, ivan):
-    """The same, switched on at NOON; its next time is 12:05."""
+    """Likewise, switched on at NOON; its next time is 12:05."""
     task.switch(True, ivan, now=NOON)
     return task

@@ -193,7 +193,7 @@ def test_our_own_database_goes_back_and_every_row_is_there_once(house: House):
         assert "1 files and single changes with 1 rows" in house.take(restore, "own")
         assert query(own, queued) == [(0,)]
         house.take("dtadmin run_due_tasks", "own")
-        assert house.arrived() == everything  # nothing began by itself
+        assert house.arrived() == everything  # nothing started by itself
         for line in rest:
             house.take(line, "own", may_fail=line == "dtadmin doctor")
     assert house.arrived() == everything + once(7)

@@ -37,7 +37,7 @@ def check(db: None, shop_all: str, olga: Actor) -> Callable[..., Upload]:
 
 @pytest.fixture
 def load(check: Callable[..., Upload], olga: Actor) -> Callable[..., Upload]:
-    """The same, confirmed and loaded."""
+    """Likewise, confirmed and loaded."""
 
     def load(*arguments: Any, **options: Any) -> Upload:
         upload = check(*arguments, **options)

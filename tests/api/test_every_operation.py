@@ -20,7 +20,7 @@ class Rule(NamedTuple):
     needs: str = "read"
 
 
-# By method and path.
+# The operations by method and path.
 RULES = {
     ("get", "/api/v1/"): Rule(""),
     ("get", "/api/v1/openapi.json"): Rule(""),

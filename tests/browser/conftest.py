@@ -126,7 +126,7 @@ def gallery(settings: Any) -> None:
 def log_in(live_server: Any) -> Callable[..., User]:
     """Makes a user with the role, as whom the page is logged in: `log_in(page, "operator")`.
 
-    None is no role. The form of the log-in has tests of its own.
+    None means no role. The form of the log-in has tests of its own.
     """
 
     def log_in(page: Page, role: str | None, name: str = "olga") -> User:

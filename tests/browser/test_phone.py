@@ -69,7 +69,7 @@ def test_the_history_of_25_maintenance_runs_is_a_few_screens_long(
 
 
 def heights(page: Page) -> list[float]:
-    """Of the cards that a table's rows are."""
+    """About the cards that show a table's rows."""
     boxes = [row.bounding_box() for row in page.locator("tbody tr").all()]
     return [box["height"] for box in boxes if box]
 

@@ -133,7 +133,7 @@ def discard(page: Page, reason: str) -> None:
 
 
 def traced(page: Page, card: str) -> list[str]:
-    """What became of each of the card's staged changes, the latest first."""
+    """The state of each of the card's staged changes, the latest first."""
     page.goto("/trace/")
     page.locator("main [name=q]").fill(card)
     page.keyboard.press("Enter")

@@ -119,8 +119,9 @@ class Administrator(Loads):
             )
 
     def _ends(self) -> list[int]:
-        """Of shop All's histories, those after the ones that positions are of whose batch is gone;
-        of all positions, if none is.
+        """Where the histories of shop All begin that follow those of positions without a batch.
+
+        If no position has lost its batch, of all positions.
         """
         ends, of_all = [], []
         for (server, kind), facts in self.now.flows.items():

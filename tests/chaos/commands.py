@@ -140,7 +140,7 @@ def do(command: Command, product: Warm, fault: Any = None) -> Outcome:
 
 
 def wrong(command: Command, situation: Situation) -> list[str]:
-    """What is wrong with what follows: a transfer that is exact, or refuses until it is done."""
+    """The faults of the next steps: a transfer that is exact, or refuses until it is done."""
     transfer = situation.product.do("run", kind=KIND, chunk_rows=2).result
     if transfer["error"]:
         if transfer["error"] not in command.refusals:

@@ -258,7 +258,7 @@ GUARDS = [
     Guard("a commit whose answer is lost is looked up", a_lost_answer_counts_as_a_commit),
 ]
 
-# Of loads that are taken back, and of servers that are left behind.
+# Guards of loads that are taken back, and of servers that are left behind.
 OF_LOADS = [
     Guard(
         "an opposite row is applied only where its original was accepted",

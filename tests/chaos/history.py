@@ -1,4 +1,4 @@
-"""What head office does around a transfer that breaks, and what has to come of it."""
+"""Head office's work around a transfer that breaks, and the expected result."""
 
 import time
 from collections import Counter
@@ -78,7 +78,7 @@ def history_of(kind, installation, product, others=()):
 
 
 class History:
-    """What head office does around the transfer that breaks, and what has to come of it."""
+    """Head office's work around the transfer that breaks, and the expected result."""
 
     def __init__(self, flows, product, own, shop_all, writer):
         self.flow, *self.others = flows

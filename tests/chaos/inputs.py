@@ -327,7 +327,7 @@ MEANT = {
 
 @st.composite
 def spoilt(draw: Any, told: Any) -> Any:
-    """The same with a value changed or gone."""
+    """Likewise, with a value changed or removed."""
     if draw(st.integers(0, 3)) == 0:
         name = draw(st.sampled_from(sorted(told)))
         rest = {key: value for key, value in told.items() if key != name}

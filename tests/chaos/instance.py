@@ -83,7 +83,7 @@ class Instance:
         self.start()
         for name in databases:
             query(self.dsn(), f"create database {name}")
-        # What nobody needs would only be copied to and fro.
+        # Copies are smaller without it.
         query(self.dsn(), "drop database postgres")
         query(self.dsn(), "alter database template0 is_template false")
         query(self.dsn(), "drop database template0")

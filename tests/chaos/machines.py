@@ -178,7 +178,7 @@ class Machines(Product):
 
 
 def version_before_the_newest_migration(into: Path) -> str:
-    """Puts it into a folder, and returns its commit; empty where there is no history of it."""
+    """Puts it into a folder, and returns its commit; empty if it has no history."""
     newest = max((ROOT / "transfer/migrations").glob("[0-9]*.py"))
     log = ["git", "-c", f"safe.directory={ROOT}", "log", "-1", "--diff-filter=A", "--format=%H^"]
     found = subprocess.run([*log, "--", newest], cwd=ROOT, capture_output=True, text=True)

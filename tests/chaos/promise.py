@@ -80,7 +80,7 @@ class Promise:
         return ["server", "add", "--name", name, "--host", "localhost", "--database-url", url]
 
     def dsn(self, name: str) -> str:
-        """Of the database of a cluster."""
+        """The DSN of the database of a cluster."""
         return self.instances[name].dsn("bonus" if name == SECOND else name)
 
     def way(self, server: str) -> str:

@@ -23,7 +23,7 @@ def restored_copy(world: World) -> None:
 
 
 def restored_copy_that_has_caught_up(world: World) -> None:
-    """The same, and transactions pass before anybody looks."""
+    """Likewise, and transactions pass before the next run."""
     world.stage(["good"] * 3)
     world.transfer()
     world.copy("shop_all")
@@ -178,7 +178,7 @@ def our_tables_written_anew(world: World) -> None:
 
 
 def old_copy_after_a_rebase(world: World) -> None:
-    """A copy from before the rebase: the old position knows nothing of what moved since."""
+    """A copy from before the rebase: the old position lacks later moves."""
     world.stage(["good"])
     world.transfer()
     world.copy("shop_all")
@@ -195,7 +195,7 @@ def old_copy_after_a_rebase(world: World) -> None:
 
 
 def copy_restored_again_after_a_rebase(world: World) -> None:
-    """What waited in it was moved meanwhile, and the old position knows nothing of that."""
+    """Its waiting rows were moved meanwhile, and the old position does not know."""
     world.stage(["bad", "good", "good"])
     world.copy("shop_all")
     world.transfer(1, one_chunk=True)

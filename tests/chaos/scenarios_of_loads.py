@@ -44,7 +44,7 @@ def taken_back_and_shop_all_restored_to_between(world: World) -> None:
 
 
 def taken_back_and_restored_before_a_server_looked(world: World) -> None:
-    """No batch is missed, but the undo is, and it can be done once more."""
+    """No batch is missing, but the undo is; it can be repeated."""
     world.stage(["good"])
     world.load(["good", "no"])
     world.transfer()
@@ -92,7 +92,7 @@ def taken_back_and_rebased(world: World) -> None:
 
 
 def taken_back_in_a_dump(world: World) -> None:
-    """Shop All is restored from a dump of before the undo, which is done once more."""
+    """Shop All is restored from a dump of before the undo, which is repeated."""
     world.load(["good", "no"])
     world.transfer()
     world.dump()
@@ -317,7 +317,7 @@ def corrected_where_only_the_tables_are_copied(world: World) -> None:
 
 
 def own_database_restored_to_before_an_undo(world: World) -> None:
-    """Taken back once more, nothing is taken back twice."""
+    """A repeated undo takes nothing back twice."""
     world.load(["good", "no"])
     world.transfer()
     world.copy("own")

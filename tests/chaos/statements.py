@@ -27,7 +27,7 @@ KILL_WITHIN = "killed within"  # a COPY whose first rows are on their way
 KILL_AFTER = "killed after"
 CUT_BEFORE = "cut before"
 CUT_WITHIN = "cut within"
-LOSE_ANSWER = "answer lost"  # the server has done it and said so, and nobody hears
+LOSE_ANSWER = "answer lost"  # the server has done it, and its answer is lost
 
 CONNECTING = (KILL_BEFORE, KILL_AFTER, CUT_BEFORE)
 SENDING = (KILL_BEFORE, KILL_AFTER, CUT_BEFORE)

@@ -60,7 +60,7 @@ class Failed(AssertionError):
 
 
 class Tracebacks(logging.Handler):
-    """Those that are logged: an error that somebody has caught is one, too.
+    """The errors that are logged, including caught ones.
 
     For a job, the log has only the text, without the exception.
     """
@@ -315,7 +315,7 @@ def say(text: str) -> None:
 
 @pytest.mark.timeout(0 if IN_CHAOS else 300)
 def test_no_answer_of_a_bonus_server_brings_the_product_down(db, six, dock, bonus):
-    """Of one that means us ill, or of another program at its port."""
+    """An answer of a hostile server, or of another program at its port."""
     says: dict[str, bytes] = {}
     done, answers = Counter[str](), Counter[str]()
 

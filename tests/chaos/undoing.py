@@ -1,4 +1,4 @@
-"""A file whose first row a bonus server has, and which is taken back: what may come of it."""
+"""A file whose first row a bonus server has is taken back: the allowed outcomes."""
 
 import tempfile
 from pathlib import Path
@@ -30,7 +30,7 @@ def take_back(situation: Situation, fault: Any = None) -> Outcome:
 
 
 def wrong(situation: Situation) -> list[str]:
-    """What is wrong with what follows: a transfer, the undo once more, and another transfer."""
+    """The faults of the next steps: a transfer, the undo again, and another transfer."""
     ((is_undone,),) = query(situation.shop_all, IS_UNDONE)
     found = _after_a_transfer(situation, is_undone)
     again = take_back(situation)

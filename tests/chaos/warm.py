@@ -65,7 +65,7 @@ class Warm:
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a child prints is no answer
+    os.dup2(2, 1)  # the output of a child is not an answer
 
     def answer(what: Any) -> None:
         answers.write(json.dumps(what) + "\n")

@@ -157,7 +157,7 @@ class World(LeftBehind):
             "clone": settled
             and bool(others)
             and self.have_positions(self.server)
-            # Of a batch that shop All has lost, the position of the copy alone tells anything.
+            # Only the position of the copy knows a batch that shop All has lost.
             and not any(self.is_batch_lost(self.server, kind) for kind in self.kinds),
             "back_up_vendor": positions and settled and not self.is_in_the_middle(self.server),
             "restore_vendor": positions and settled and self._can_restore_vendor(),

@@ -79,7 +79,7 @@ class Site:
         return query(self.flow.shop_all, "select clock_timestamp()")[0][0]
 
     def rebase(self, restored=None, *servers, doubtful_moved=None):
-        """Of these bonus servers, or the only one, with one answer for all rows in doubt."""
+        """A rebase with these bonus servers, or the only one. One answer for all rows in doubt."""
         answers = answering_all(doubtful_moved)
         with ExitStack() as opened:
             source = opened.enter_context(ShopAll(self.flow.shop_all, "rebase"))

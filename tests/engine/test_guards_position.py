@@ -241,7 +241,7 @@ WAITS = """
 
 
 def test_a_chunk_sees_what_was_done_to_the_table_while_it_waited_for_it(balances):
-    """As a rebase does it that commits just then: the old numbers must not be moved once more."""
+    """Like a rebase that commits just then: the old rows must not be moved again."""
     balances.stage(*[(str(n), 1) for n in range(5)])
     balances.move_one(chunk_rows=2)
     with (

@@ -1,4 +1,4 @@
-"""What a database that poses as another one gets to hear of the password."""
+"""What a database that poses as another one learns of the password."""
 
 import socket
 import struct
@@ -32,7 +32,7 @@ class Impostor:
 
 @pytest.fixture
 def heard(monkeypatch) -> Iterator[Callable[..., bytes]]:
-    """What an impostor at the host hears when a DSN is used, and the error that came of it."""
+    """What an impostor at the host receives when a DSN is used, and the resulting error."""
     # Any name leads to this machine, which plays another one.
     monkeypatch.setenv("PGHOSTADDR", "127.0.0.1")
 

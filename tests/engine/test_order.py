@@ -85,7 +85,7 @@ class NaiveReader:
 
 
 def run_beside_writers(flow, naive):
-    """Transfers again and again while the writers write, and once more after."""
+    """Transfers repeatedly while the writers write, and once afterwards."""
     transfers, failures, moved = Transfers(), [], []
 
     def writing(writer):

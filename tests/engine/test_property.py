@@ -15,7 +15,7 @@ from tests.databases import connected, query, run
 from transfer.engine.kinds import KINDS
 
 WRITERS = 3
-# The same in each run; `make chaos` tries more.
+# The same examples in each run; `make chaos` tries more.
 EXAMPLES = 300 if "CHAOS_SECONDS" in os.environ else 15
 
 # Few good ones, so that rows meet; and everything that must not pass.

@@ -73,7 +73,7 @@ def wrap(environment, tmp_path):
 
 @pytest.fixture
 def restored(call, environment, empty_database, file):
-    """Restores the file into the empty database; returns its DSN, the exit code, what was said."""
+    """Restores the file into the empty database; returns its DSN, the exit code and the output."""
 
     def restored(*options, **changed):
         environment.update(changed, DATABASE_URL=as_url(empty_database))

@@ -1,4 +1,4 @@
-"""A button that was pressed in vain: where it leads, and what the page says."""
+"""A button without effect: where it leads, and what the page says."""
 
 import pytest
 from django.test import Client

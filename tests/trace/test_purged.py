@@ -1,4 +1,4 @@
-"""Rows whose reject was closed and purged long ago: what can still be said for certain is said."""
+"""Rows whose reject was closed and purged long ago: the page says what is still certain."""
 
 import pytest
 from django.core.management import call_command

@@ -1,4 +1,4 @@
-"""A purge of staged rows, and of the batches that are no longer needed."""
+"""A purge of staged rows and of old batches."""
 
 import time
 

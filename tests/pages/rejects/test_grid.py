@@ -50,7 +50,7 @@ def test_every_row_has_its_own_suggestion_and_all_are_sent_at_one_press(client, 
     page = client.get(DECIMALS)
     assert "Round to kopecks: was 250.549, becomes 250.55" in words(page)
     assert "was -0.005, becomes -0.01" in words(page)
-    assert "was 0.001" not in words(page)  # nothing would be left of it
+    assert "was 0.001" not in words(page)  # it would become empty
     answer = client.post(DECIMALS, fields_of(page), follow=True)
     assert "2 rows are staged again" in words(answer)
     assert query(shop_all, SUMS)[3:] == [("4200", "-0.01"), ("4100", "250.55")]

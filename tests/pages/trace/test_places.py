@@ -1,4 +1,4 @@
-"""Search everywhere: what is no card and no account is found by the same box."""
+"""Search everywhere: the same box finds more than cards and accounts."""
 
 import pytest
 from django.urls import reverse

@@ -127,7 +127,7 @@ class RowsDoubtful(TransferError):
         "received."
     )
     hint = gettext_noop(
-        "Nothing was changed. Look in the bonus server whether it has them, and say it: manage.py "
+        "Nothing was changed. Look for them in the bonus server, then answer: manage.py "
         "rebase_shop_all (or the set_position that says this), its other options as before, and "
         "--doubtful %(quoted_database)s %(kind)s moved, or waiting instead of moved. If it has "
         "only some of them, or has rejected some, restore it as well, or write the rest by hand."

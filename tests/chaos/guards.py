@@ -4,23 +4,20 @@
 without the guard. The product has no switch for it.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from tests.chaos import (
     scenarios,
     scenarios_of_flows,
-    scenarios_of_loads,
     scenarios_of_servers,
-    scenarios_of_the_left_behind,
 )
-from tests.chaos.scenarios import Scenario
+from tests.chaos.guard import Guard, nothing, replace
+from tests.chaos.guards_of_loads import OF_LOADS
 from transfer.engine.bonus_server.positions import Positions
 from transfer.engine.bonus_server.rejects import Rejects
 from transfer.engine.errors import CommitUnconfirmed, IsReplica
 from transfer.engine.kind import Kind
-from transfer.engine.move import chunk, prepare, replacements, stream, undone
+from transfer.engine.move import chunk, prepare, replacements, stream
 from transfer.engine.move.refusals import Applied, Bisection
 from transfer.engine.restore import (
     diagnosis,
@@ -28,27 +25,16 @@ from transfer.engine.restore import (
     set_position,
     translate,
 )
-from transfer.engine.shop_all import batch_log, identity, purge_notes, withdrawal
+from transfer.engine.shop_all import batch_log, identity
 from transfer.engine.shop_all.batch_log import BatchLog
 from transfer.engine.shop_all.batches import Batch, Readers
 from transfer.engine.shop_all.purge_notes import Lost, PurgeNotes
-from transfer.loading import undo
-from transfer.models.uploads import UploadQuerySet
-from transfer.runs import positions
 
 
 def take_out(name: str) -> None:
     """Takes the guard of this name out of this process."""
     (guard,) = (guard for guard in (*GUARDS, *OF_LOADS, *PUT_BACK) if guard.name == name)
     guard.take_out()
-
-
-def replace(owner: Any, name: str, instead: Any) -> None:
-    setattr(owner, name, instead)
-
-
-def nothing(*_: Any, **__: Any) -> None:
-    """Replaces a check that raises."""
 
 
 def rows_of_a_dump_count_as_original() -> None:
@@ -167,32 +153,12 @@ def a_lost_answer_counts_as_a_commit() -> None:
     replace(chunk, "commit", commit_blindly)
 
 
-def what_is_taken_back_is_not_asked_for() -> None:
-    everywhere = """
-        update pg_temp.incoming set fault = null, turn = %(turn)s
-         where fault = 'nothing_to_take_back'
-    """
-    replace(replacements, "RELEASE_UNDONE", everywhere)
-
-
-def rows_are_withdrawn_without_a_question() -> None:
-    replace(withdrawal, "_is_read_by_others", lambda *_: False)
-    replace(undo, "was_read_elsewhere", lambda *_: False)
-
-
 def no_position_is_taken_at_its_word() -> None:
     """A rebase still knows which positions are lost when it looks at what was said of the restore;
     it was imported there before.
     """
     replace(renumber_after_restore, "is_lost", translate.is_lost)
     replace(translate, "is_lost", lambda *_: True)
-
-
-@dataclass(frozen=True)
-class Guard:
-    name: str
-    take_out: Callable[[], None]
-    breaks: Scenario | None = None  # None: a transfer that breaks at one of its statements
 
 
 GUARDS = [
@@ -258,45 +224,7 @@ GUARDS = [
     Guard("a commit whose answer is lost is looked up", a_lost_answer_counts_as_a_commit),
 ]
 
-# Guards of loads that are taken back, and of servers that are left behind.
-OF_LOADS = [
-    Guard(
-        "an opposite row is applied only where its original was accepted",
-        what_is_taken_back_is_not_asked_for,
-        scenarios_of_loads.taken_back_where_one_server_lags,
-    ),
-    Guard(
-        "rows are withdrawn only if no batch may have read them",
-        rows_are_withdrawn_without_a_question,
-        scenarios_of_loads.withdrawn_where_an_undocked_server_has_read,
-    ),
-    Guard(
-        "withdrawn rows that a restore brings back wait again",
-        lambda: replace(UploadQuerySet, "withdrawals", lambda *_: []),
-        scenarios_of_loads.withdrawn_and_shop_all_restored_to_before,
-    ),
-    Guard(
-        "a server that may have a purged original says so",
-        lambda: replace(undone.Judge, "is_known", lambda *_: True),
-        scenarios_of_loads.taken_back_where_a_copy_of_tables_is_all_that_is_left,
-    ),
-    Guard(
-        "a copy of tables gets the rejects of the original",
-        lambda: replace(positions, "_original", nothing),
-        scenarios_of_loads.taken_back_where_only_the_tables_are_copied,
-    ),
-    Guard(
-        "an undo that is gone with a restore can be done again",
-        lambda: replace(undo, "note_lost", lambda *_: []),
-        scenarios_of_loads.taken_back_and_restored_before_a_server_looked,
-    ),
-    Guard(
-        "a purge that leaves a server behind lists the rows",
-        lambda: replace(purge_notes, "LIST", "select %s, %s"),
-        scenarios_of_the_left_behind.left_behind_and_seeded_from_a_copy,
-    ),
-]
-
+# Of loads that are taken back, and of servers that are left behind.
 # What the engine did when it had been tried with one flow only.
 PUT_BACK = [
     Guard(

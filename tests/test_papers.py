@@ -64,6 +64,30 @@ def test_every_command_option_and_variable_that_is_named_is_there(paper):
     assert set(VARIABLE.findall(text)) <= known
 
 
+@pytest.mark.parametrize(
+    ("paper", "section"),
+    [
+        ("docs/PACKAGE.md", "apt"),
+        *(
+            (f"docs/{language}/{name}.md", section)
+            for language in ("en", "ru")
+            for name, section in (
+                ("installation", "package"),
+                ("installation", "containers"),
+                ("installation", "machines-first"),
+                ("installation", "machines-second"),
+                ("backup", "own"),
+            )
+        ),
+    ],
+)
+def test_a_section_whose_commands_a_trial_runs_has_commands(paper, section):
+    """The trials take most of an hour, so they would say it late."""
+    _, beginning, rest = (ROOT / paper).read_text().partition(f'<a id="{section}"></a>')
+    assert beginning
+    assert "\n```sh\n" in rest.partition("<a id=")[0]
+
+
 def test_the_tables_of_refusals_say_what_to_do_about_each_code():
     _, tables = (ROOT / "docs/EXACTLY-ONCE.md").read_text().split("\n## 8. ")
     rows = re.findall(r"^\| (`.+?`) \|", tables.split("\n## 9. ")[0], re.MULTILINE)

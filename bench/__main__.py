@@ -23,6 +23,7 @@ PARTS = {
     "latency": "From commit in staging to visible on the work port",
     "arrivals": "Tasks that run as rows arrive",
     "chain": "A chain of 30 bonus servers on three clusters",
+    "notify": "What NOTIFY would cost the writers",
     "writers": "What the staging tables cost their writers",
     "trace": "Search",
     "pages": "Pages",

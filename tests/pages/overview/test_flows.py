@@ -56,6 +56,17 @@ def test_what_arrived_is_of_today_and_leads_to_the_runs_that_brought_it(client, 
     assert flows(client)["pincodes"].arrived == 0
 
 
+def test_a_task_that_runs_as_rows_arrive_has_no_next_time(client, eight):
+    balances = eight.tasks.get(kind="balances")
+    balances.reschedule("@rows", IVAN)
+    next_at = [row.task.kind for row in client.get(reverse("overview")).context["upcoming"]]
+    assert "balances" in next_at
+    TransferTask.objects.filter(pk=balances.pk).update(looked_at=timezone.now())
+    response = client.get(reverse("overview"))
+    assert flows(client)["balances"].words == "at once"
+    assert "balances" not in [row.task.kind for row in response.context["upcoming"]]
+
+
 def table(page):
     """The cells of each line of the table of flows."""
     lines = page[page.index('id="flows"') :].partition("</table>")[0].split('<tr role="row">')

@@ -215,6 +215,15 @@ class TestTheScheduleEditor:
         assert "A background process looks for new rows every second." in page
         assert "While none arrive, a run checks the bonus server every 15 minutes." in page
 
+    def test_names_no_times_while_a_process_looks_for_rows(self, client, task):
+        task.reschedule("@rows", IVAN)
+        task.switch(True, IVAN)
+        assert "Next five times" in shown(client, task)
+        TransferTask.objects.update(looked_at=timezone.now())
+        page = shown(client, task)
+        assert "Next five times" not in page
+        assert "Runs as rows arrive." in page
+
     def test_a_task_that_reads_no_rows_is_not_offered_to_run_as_they_arrive(self, client):
         maintenance = MaintenanceTask.objects.get(kind="reconcile")
         page = client.get(url(maintenance, "task_schedule")).content.decode()

@@ -59,6 +59,7 @@ LOOKS: dict[str, dict[str, Look]] = {
         "overdue": Look("warn", "warning", gettext_lazy("overdue")),
         "unplanned": Look("idle", "clock", gettext_lazy("not planned yet")),
         "planned": Look("ok", "check", gettext_lazy("next %(at)s")),
+        "arrivals": Look("ok", "check", gettext_lazy("at once")),
     },
     "switch": {
         "on": Look("info", "check", gettext_lazy("Enabled")),

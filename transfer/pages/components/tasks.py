@@ -107,6 +107,8 @@ def next_run(row: TaskStatus) -> Html | str:
         return _warning(row.why, "pause", format_html(" {}", until))
     if row.task.upcoming_at is None:
         return muted(row.next_words)
+    if row.state == "arrivals":
+        return format_html('<span title="{}">{}</span>', row.next_words, row.state_words)
     at = clock(row.task.upcoming_at)
     is_late = row.is_overdue or row.task.failures
     return _warning(row.next_words, "warning", at) if is_late else at
@@ -227,9 +229,10 @@ def _facts(row: TaskStatus, may_change: bool) -> Iterator[tuple[str, Any]]:
         paused = format_words(words, until=until, who=task.paused_by)
         yield _("Pause"), _with_reason(paused, task.pause_reason)
     yield _("Schedule"), _schedule(row, may_change)
-    if_on = "" if task.enabled else format_html(WHY, _("if it is switched on"))
-    times = '{}<ol class="lean num">{}</ol>'
-    yield _("Next five times"), format_html(times, if_on, clocks(*row.times))
+    if not row.runs_as_rows_arrive:
+        if_on = "" if task.enabled else format_html(WHY, _("if it is switched on"))
+        times = '{}<ol class="lean num">{}</ol>'
+        yield _("Next five times"), format_html(times, if_on, clocks(*row.times))
     if row.is_transfer:
         yield _("Waiting rows"), _waiting(row)
         if row.backlog.writing_since:

@@ -128,7 +128,8 @@ def within(rows: list[TaskStatus]) -> str:
 
 
 def upcoming(rows: list[TaskStatus]) -> list[TaskStatus]:
-    planned = [row for row in rows if row.task.upcoming_at]
+    """The tasks that run next, without those that run as rows arrive."""
+    planned = [row for row in rows if row.task.upcoming_at and not row.runs_as_rows_arrive]
     return sorted(planned, key=lambda row: row.task.upcoming_at)[:NEXT]
 
 

@@ -124,7 +124,9 @@ class TaskStatus:
             return "paused"
         if self.is_overdue:
             return "overdue"
-        return "unplanned" if self.task.upcoming_at is None else "planned"
+        if self.task.upcoming_at is None:
+            return "unplanned"
+        return "arrivals" if self.runs_as_rows_arrive else "planned"
 
     @property
     def look(self) -> Look:
@@ -202,9 +204,16 @@ class TaskStatus:
             return _("overdue since %(at)s") % {"at": at}
         if self.task.upcoming_at == self.task.retry_at:
             return _("tried again %(at)s") % {"at": at}
+        if self.runs_as_rows_arrive:
+            return _("runs as rows arrive")
         if self.task.as_rows_arrive:
-            return _("runs as rows arrive") if self.is_looked_for else _("runs every minute")
+            return _("runs every minute")
         return _("next run %(at)s") % {"at": at}
+
+    @property
+    def runs_as_rows_arrive(self) -> bool:
+        """Whether its runs begin within seconds of a commit, and not at a planned time."""
+        return bool(self.task.as_rows_arrive) and self.is_looked_for and not self.task.retry_at
 
     @property
     def is_looked_for(self) -> bool:

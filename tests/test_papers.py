@@ -73,7 +73,6 @@ def test_every_command_option_and_variable_that_is_named_is_there(paper):
             for language in ("en", "ru")
             for name, section in (
                 ("installation", "package"),
-                ("installation", "containers"),
                 ("installation", "machines-first"),
                 ("installation", "machines-second"),
                 ("backup", "own"),

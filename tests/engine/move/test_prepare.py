@@ -9,6 +9,7 @@ from transfer.engine.move.prepare import prepare
 from transfer.engine.restore.requested_position import Request
 from transfer.engine.restore.set_position import set_position
 from transfer.engine.shop_all.batches import Readers
+from transfer.engine.shop_all.records import Recorded
 
 
 @pytest.fixture
@@ -86,6 +87,26 @@ def test_a_copy_without_our_schema_goes_on_after_a_batch_of_the_original(balance
     assert copy.reader != balances.reader
     copy.move()
     assert accounts(copy) == ["1", "2"]
+
+
+@pytest.mark.parametrize("has_begun", [False, True])
+def test_a_load_that_ends_at_this_moment_is_not_missing(balances, has_begun):
+    """Our own database may have noted it by now, and a snapshot taken before lacks it."""
+    if has_begun:
+        balances.move()
+    token = "7b0d3b1e-0d8c-4a39-9d0f-0c1f6a1f4f10"
+
+    def recorded(origin):
+        query(
+            balances.shop_all,
+            "insert into datatransfer.loaded (token, kind, rows) values (%s, 'balances', 0)",
+            [token],
+        )
+        return Recorded([token])
+
+    with balances.open() as (source, target):
+        known = balances.readers(source)
+        assert prepare(BALANCES, source, target, lambda: known, recorded=recorded)
 
 
 class TestACopyWithOurSchema:

@@ -47,16 +47,17 @@ def prepare(
         source.identity.check_columns(kind)
         origin = source.identity.origin()
         position = target.positions.get(origin, kind)
+    records = recorded(origin)  # before the snapshot, which then has all that they name
     if position is None:
         with source.snapshot():
-            source.records.check(recorded(origin))
+            source.records.check(records)
         return _begin(kind, source, target, origin, readers, dry_run)
     readers().check_shared(position, target.name)
     target.positions.check_overtaken(position)
     try:
         with source.snapshot(kind):
             source.identity.check_position(kind, position, target.name)
-            source.records.check(recorded(origin))
+            source.records.check(records)
     except HistoryChanged as error:
         if not dry_run:
             _note(source, target, position, error, is_recorded)

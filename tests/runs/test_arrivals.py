@@ -1,9 +1,11 @@
 """Tasks that run as rows arrive: when a run begins, and when none does."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from tests.databases import connected, insert, query, run as statement, stage
@@ -12,12 +14,18 @@ from transfer.engine.postgres.pool import _pool
 from transfer.models import Actor, FlowHour, TransferRun
 from transfer.models.run_base import State, Trigger
 from transfer.runs import arrivals
-from transfer.runs.arrivals import BURST, PACE, Look, Pace, looking, move_arrived
+from transfer.runs.arrivals import BURST, PACE, Look, Moves, Pace, looking, move_arrived
 from transfer.runs.execute import run_here
 from transfer.text.schedule import AS_ROWS_ARRIVE
 from transfer.tick import tick
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+# Of those of these sessions that the database has.
+NAMES_OF = """
+    select application_name from pg_stat_activity
+     where datname = current_database() and pid = any(%s)
+"""
 
 
 @pytest.fixture
@@ -65,6 +73,47 @@ def test_a_committed_row_is_found_and_moved(task, shop_all, bonus):
     latest = task.runs.order_by("pk").last()
     assert (latest.trigger, latest.state, latest.read) == (Trigger.ARRIVAL, State.SUCCEEDED, 1)
     assert look(looked) == []
+
+
+def test_the_next_run_goes_through_the_connections_of_the_one_before(task, shop_all, bonus):
+    sessions = []
+    for amount in (5, 6):
+        stage(shop_all, "balances", [("4100", amount)])
+        move_arrived(task, go_on)
+        sessions.append({kept.info.backend_pid for kept in kept_connections()})
+    assert sessions[0] == sessions[1]
+    assert len(sessions[0]) == 2
+    assert [query(dsn, NAMES_OF, [[*sessions[0]]]) for dsn in (shop_all, bonus)] == [
+        [("dtadmin idle",)],
+        [("dtadmin idle",)],
+    ]
+    assert amounts(bonus) == [1, 5, 6]
+
+
+def test_of_several_tasks_one_thread_moves_one_after_the_other(task, shop_all, bonus):
+    stage(shop_all, "balances", [("4100", 5)])
+    before = sessions_of_ours()
+    with ThreadPoolExecutor(1) as workers:
+        moves = Moves(workers, go_on)
+        moves.add(task)
+    assert amounts(bonus) == [1, 5]
+    assert moves.open() == set()
+    assert sessions_of_ours() == before
+
+
+def test_what_waits_when_the_process_has_to_end_is_left_to_the_next(task, shop_all, bonus):
+    stage(shop_all, "balances", [("4100", 5)])
+    with ThreadPoolExecutor(1) as workers:
+        Moves(workers, lambda: 1).add(task)
+    assert amounts(bonus) == [1]
+    assert look() == ["balances"]
+
+
+def sessions_of_ours():
+    """How many sessions our own database has."""
+    with connection.cursor() as cursor:
+        cursor.execute("select count(*) from pg_stat_activity where datname = current_database()")
+        return cursor.fetchone()[0]
 
 
 def test_only_the_tasks_of_the_kind_that_has_new_rows_lag(task, shop_all, receiver):
@@ -150,6 +199,9 @@ def test_rows_that_keep_coming_within_a_minute_count_for_one_run(task, shop_all,
     assert (arrived.read, arrived.expected, arrived.chunks, arrived.waiting) == (3, 3, 3, 0)
     assert arrived.state == State.SUCCEEDED
     assert arrived.amount_applied == 18
+    earlier = task.runs.get(trigger=Trigger.MANUAL)
+    assert (earlier.read, earlier.amount_applied) == (1, 1)
+    assert FlowHour.objects.totals()[task.pk]["applied"] == 4
 
 
 def test_a_minute_later_rows_count_for_a_new_run(task, shop_all):
@@ -290,11 +342,19 @@ def test_of_two_processes_one_looks(task, shop_all, bonus, manage):
     assert amounts(bonus) == [1, 5, 6]
 
 
+def kept_connections():
+    return [kept for connections in _pool.values() for _since, kept in connections]
+
+
 @pytest.fixture(autouse=True)
 def no_connections_of_others():
     """A database that is dropped after a test must not be open in the pool."""
+    close_all()
     yield
-    for connections in _pool.values():
-        for _since, connection in connections:
-            connection.close()
+    close_all()
+
+
+def close_all():
+    for kept in kept_connections():
+        kept.close()
     _pool.clear()

@@ -13,10 +13,11 @@ fewer (`Pace`). A task that fails is left to the tick, and its growing delay.
 
 import logging
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from time import monotonic
 from typing import Any
@@ -99,18 +100,53 @@ def _wait(pause: Event, seconds: float, stopped: Stopped) -> None:
 def _look_each_second(stopped: Stopped, pause: Event) -> None:
     look, pace, is_first = Look(), Pace(), True
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="arrivals") as workers:
-        busy: dict[TransferTask, Future[None]] = {}
+        moves = Moves(workers, stopped)
         while not stopped():
             began = monotonic()
-            busy = {task: future for task, future in busy.items() if not future.done()}
             with suppress(TransferError):  # the tick's runs fail as well, and say so
-                for task in look.lagging(but=busy):
+                for task in look.lagging(but=moves.open()):
                     if pace.allows(task, monotonic()):
-                        busy[task] = workers.submit(move_arrived, task, stopped)
+                        moves.add(task)
             if is_first:
                 FailedStep.note_success(STEP, "")
                 is_first = False
             _wait(pause, began + BETWEEN_LOOKS - monotonic(), stopped)
+
+
+class Moves:
+    """Moves the rows of tasks, AT_ONCE at a time, in the order in which they are added.
+
+    A thread moves one task after the other, and closes its connection to our own database when no
+    task is left. What is left when it is stopped, the next process finds.
+    """
+
+    def __init__(self, workers: ThreadPoolExecutor, stopped: Stopped) -> None:
+        self._workers = workers
+        self._stopped = stopped
+        self._waiting: SimpleQueue[TransferTask] = SimpleQueue()
+        self._open: set[TransferTask] = set()
+
+    def open(self) -> set[TransferTask]:
+        """The tasks that wait, and those that are moved at this moment."""
+        return self._open.copy()
+
+    def add(self, task: TransferTask) -> None:
+        self._open.add(task)
+        self._waiting.put(task)
+        self._workers.submit(self._move_all)
+
+    def _move_all(self) -> None:
+        try:
+            while not self._stopped():
+                task = self._waiting.get_nowait()
+                try:
+                    move_arrived(task, self._stopped)
+                finally:
+                    self._open.discard(task)
+        except Empty:
+            pass
+        finally:
+            connection.close()
 
 
 class Pace:
@@ -215,12 +251,13 @@ def move_arrived(task: TransferTask, stopped: Stopped) -> None:
                 run = TransferRun.of(task, Trigger.ARRIVAL)
                 run.start()
             with run.failures():
-                execute(run, task, stopped=stopped, stopped_as=State.INTERRUPTED)
+                execute(
+                    run, task, stopped=stopped, stopped_as=State.INTERRUPTED, keeps_connections=True
+                )
     except IntegrityError:  # a run was queued a moment ago: a worker takes it
         pass
     except Exception:
         logger.exception("moving what has arrived: %s", task)
-    finally:
         connection.close()
 
 

@@ -77,25 +77,31 @@ def execute(
     progress: Progress = lambda run: None,
     stopped: Stopped,
     stopped_as: State = State.CANCELLED,
+    keeps_connections: bool = False,
 ) -> None:
-    """Executes a run that has started, and closes it. Raises what it fails of."""
+    """Executes a run that has started, and closes it. Raises what it fails of.
+
+    A process that goes on may keep the connections of a run that ends well for the next one.
+    """
     ended = partial(run.has_to_end, stopped, stopped_as)
-    state, waiting = _move(run, task, chunk_rows, progress, ended)
+    with open_databases(task, f"run {run.pk}", keeps=keeps_connections) as (source, target):
+        state, waiting = _move(run, task, source, target, chunk_rows, progress, ended)
     run.finish(state, waiting=waiting)
 
 
 @contextmanager
 def open_databases(
-    task: TransferTask, purpose: str, seconds: float | None = None
+    task: TransferTask, purpose: str, seconds: float | None = None, *, keeps: bool = False
 ) -> Iterator[tuple[ShopAll, BonusDatabase]]:
     """Opens a task's databases. PIN codes stay out of error texts.
 
-    With `seconds`, see `Database`, a page waits: then by connections of the pool.
+    With `seconds`, see `Database`, a page waits: then, and with `keeps`, by connections of the
+    pool.
     """
     options: Any = {"secret": bool(task.kind_spec.secrets), "seconds": seconds}
     source = ShopAll(settings.SHOP_ALL_DATABASE_URL, purpose, **options)
     target = BonusDatabase(task.server.dsn, task.server.name, purpose, **options)
-    is_pooled = seconds is not None
+    is_pooled = keeps or seconds is not None
     with pooled(source) if is_pooled else source, pooled(target) if is_pooled else target:
         yield source, target
 
@@ -123,38 +129,39 @@ def prepare_task(
 def _move(
     run: TransferRun,
     task: TransferTask,
+    source: ShopAll,
+    target: BonusDatabase,
     chunk_rows: int,
     progress: Progress,
     ended: Callable[[], State | None],
 ) -> tuple[State, int]:
     kind = task.kind_spec
-    with open_databases(task, f"run {run.pk}") as (source, target):
-        position = prepare_task(task, source, target)
-        put_back_if_lost(task, target, position)
-        task.remember_reader(position.reader)
-        has_come_back(task, Actor(""))
-        _settle(run, position)
-        mirror(task, target, position)
-        TransferTask.objects.filter(pk=task.pk).update(mirrored_at=timezone.now())
-        waiting = count_waiting(source, task, position)
-        if run.position_from is None:
-            run.begin(position, waiting)
-        else:
-            run.go_on_with(waiting)
+    position = prepare_task(task, source, target)
+    put_back_if_lost(task, target, position)
+    task.remember_reader(position.reader)
+    has_come_back(task, Actor(""))
+    _settle(run, position)
+    mirror(task, target, position)
+    TransferTask.objects.filter(pk=task.pk).update(mirrored_at=timezone.now())
+    waiting = count_waiting(source, task, position)
+    if run.position_from is None:
+        run.begin(position, waiting)
+    else:
+        run.go_on_with(waiting)
+    progress(run)
+    for chunk in move.transfer(kind, source, target, position.origin, chunk_rows=chunk_rows):
+        if chunk.before != position:
+            # Another process, which is dying or cut off, landed a chunk after we had looked.
+            _settle(run, chunk.before)
+            mirror(task, target, chunk.before)
+        run.add_chunk(chunk.totals, chunk.after, delay(task, chunk, source))
+        if chunk.totals.rejected:
+            mirror(task, target, chunk.after, run)
+        position = chunk.after
         progress(run)
-        for chunk in move.transfer(kind, source, target, position.origin, chunk_rows=chunk_rows):
-            if chunk.before != position:
-                # Another process, which is dying or cut off, landed a chunk after we had looked.
-                _settle(run, chunk.before)
-                mirror(task, target, chunk.before)
-            run.add_chunk(chunk.totals, chunk.after, delay(task, chunk, source))
-            if chunk.totals.rejected:
-                mirror(task, target, chunk.after, run)
-            position = chunk.after
-            progress(run)
-            if (state := ended()) and (waiting := count_waiting(source, task, position)):
-                return state, waiting
-        waiting = count_waiting(source, task, position)
+        if (state := ended()) and (waiting := count_waiting(source, task, position)):
+            return state, waiting
+    waiting = count_waiting(source, task, position)
     return State.REJECTS if run.rejected else State.SUCCEEDED, waiting
 
 

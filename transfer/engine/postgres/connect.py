@@ -7,7 +7,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import PYDATETIMETZ, make_dsn, new_type, parse_dsn, register_type
 
-from transfer.engine.postgres.connection import Connection
+from transfer.engine.postgres.connection import Connection, name_of
 from transfer.engine.postgres.deadline import Limits
 from transfer.errors import (
     DatabaseMissing,
@@ -88,12 +88,12 @@ def log_in(parts: dict[str, str]) -> dict[str, str]:
 
 
 def connect(
-    dsn: str, *, party: Party, purpose: str, limits: Limits, idle_seconds: int | None = None
+    dsn: str, *, party: Party, purpose: str, limits: Limits, is_waited_for: bool = False
 ) -> Connection:
     """Opens a connection with time-outs, deadlines and keepalives. Raises Unreachable.
 
-    With `idle_seconds`, the server ends it when it has been idle for so many seconds. A page may
-    wait for it, so that silence is noticed as soon as at a connection that is being opened.
+    If a person waits for the answers, silence is noticed as soon as at a connection that is being
+    opened.
     """
     keepalive, at_most = KEEPALIVE, f"{limits.statement * 1000:.0f}ms"
     options = (
@@ -103,15 +103,14 @@ def connect(
         "-c client_min_messages=error "
         f"{KEEPALIVE_OF_SERVER}"
     )
-    if idle_seconds is not None:
+    if is_waited_for:
         keepalive = {**KEEPALIVE, "tcp_user_timeout": int(limits.connect * 1000)}
-        options += f" -c idle_session_timeout={idle_seconds}s"
     try:
         connection = psycopg2.connect(
             make_dsn(
                 dsn,
                 connect_timeout=round(limits.connect),
-                application_name=f"dtadmin {purpose}"[:63],
+                application_name=name_of(purpose),
                 options=options,
                 client_encoding="UTF8",
                 **keepalive,

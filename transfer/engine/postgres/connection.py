@@ -22,6 +22,14 @@ from transfer.engine.postgres.deadline import Deadline, Limits, Overdue
 SAFE_PATH = "pg_catalog, pg_temp"
 # Lets the session find names in these schemas alone.
 PIN = f"set search_path = {SAFE_PATH}"
+# Ends all that a session has: temporary tables, locks, prepared statements, settings.
+DISCARD = "discard all"
+# Lets the server end the session after so many milliseconds in which nothing is asked. No run has
+# it then, and `pg_stat_activity` says so.
+LEAVE_IDLE = "set idle_session_timeout = %s; set application_name = 'dtadmin idle'"
+# Begins the next use of such a session: what `connect` and `pin_path` set up, and DISCARD ends.
+# psycopg2 reads dates in this form alone, and sets it up where the role has another.
+GO_ON = f"{PIN}; set datestyle = iso; reset idle_session_timeout; set application_name = %s"
 # The schemas of the role's own path.
 OWN_PATH = "select pg_catalog.current_schemas(false)::pg_catalog.text[]"
 # The first of these schemas that has the relation. By the catalogue.
@@ -38,6 +46,11 @@ ENUM_OF = """
       join pg_namespace on pg_namespace.oid = typnamespace
      where attrelid = to_regclass(%s) and attname = %s and typtype = 'e'
 """
+
+
+def name_of(purpose: str) -> str:
+    """What `pg_stat_activity` shows of a session; PostgreSQL cuts it off here, too."""
+    return f"dtadmin {purpose}"[:63]
 
 
 class Connection(PlainConnection):
@@ -173,13 +186,27 @@ class Connection(PlainConnection):
             super().rollback()
         self.statement_seconds = self.limits.statement
 
-    def reset(self) -> None:
+    def clear(self, idle_seconds: int) -> None:
+        """Makes the session as if it had just begun; the server ends it once it has been idle for
+        so many seconds. The caller has rolled back.
+
+        Tables are looked up again. The role's own path is as it was when the session was opened.
+        """
+        self._found.clear()
+        self._enums.clear()
         with self._within(min(self.limits.end, self.ends_at - monotonic())):
-            super().reset()
-            self.statement_seconds = self.limits.statement
+            self.set_session(isolation_level="DEFAULT", readonly="DEFAULT", deferrable="DEFAULT")
             self.set_session(autocommit=True)
             with self.cursor() as cursor:
-                cursor.execute(PIN)
+                cursor.execute(DISCARD)
+                cursor.execute(LEAVE_IDLE, [idle_seconds * 1000])
+
+    def go_on(self, purpose: str) -> None:
+        """Begins the next use of a session that was cleared, under the name of this purpose."""
+        with self._within(min(self.limits.end, self.ends_at - monotonic())):
+            self.statement_seconds = self.limits.statement
+            with self.cursor() as cursor:
+                cursor.execute(GO_ON, [name_of(purpose)])
             self.set_session(autocommit=False)
 
     def set_session(self, *arguments: Any, **options: Any) -> None:

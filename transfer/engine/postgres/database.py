@@ -47,7 +47,6 @@ class Database:
     """
 
     limits: ClassVar[Limits] = Limits()
-    idle_seconds: int | None = None  # see `connect`
 
     def __init__(
         self,
@@ -85,6 +84,11 @@ class Database:
         return inf if self.seconds is None else self._began + self.seconds
 
     @property
+    def is_waited_for(self) -> bool:
+        """Whether it has no more than some seconds: then a person, or the next look, waits."""
+        return self.seconds is not None
+
+    @property
     def connection(self) -> Connection:
         """Raises Unreachable."""
         if self._connection is not None:
@@ -94,7 +98,7 @@ class Database:
             party=self.party,
             purpose=self.purpose,
             limits=self.limits,
-            idle_seconds=self.idle_seconds,
+            is_waited_for=self.is_waited_for,
         )
         self.take_over(opened)
         try:
@@ -135,15 +139,17 @@ class Database:
                 self.roll_back()
 
     @contextmanager
-    def snapshot(self) -> Iterator[None]:
-        """A read-only transaction whose statements all see the same rows.
+    def snapshot(self, *first: str) -> Iterator[None]:
+        """A read-only transaction whose statements all see the same rows, from the first query on.
 
-        A row-level policy that would hide rows is an error: hidden rows would count as moved.
+        A row-level policy that would hide rows is an error: hidden rows would count as moved. The
+        statements `first`, which are no queries, come before.
         """
         with self.explained():
             self.connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
         with self.transaction(commit=False):
-            self.execute(ALL_ROWS)
+            # In one message. PostgreSQL takes the snapshot for the first of them that needs one.
+            self.execute("; ".join([ALL_ROWS, *first]))
             yield
 
     @contextmanager

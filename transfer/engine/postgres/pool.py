@@ -1,6 +1,13 @@
-"""Connections that are kept for the next question: to open one takes longer than to ask.
+"""Connections that are kept for the next question or run: to open one takes longer than to ask.
 
-For what open pages ask again and again. A transfer opens its own.
+For what open pages ask again and again, and for tasks that run as rows arrive: a run of one row
+takes about as long as to open two connections. Any other run opens its own.
+
+A kept connection is one whose use ended well. Its session is then cleared: it is as if it had just
+begun, holds no lock, no snapshot, no temporary table and no setting. So the next use finds nothing
+of the one before, neither ours nor what a vendor's trigger has left. That a session goes on proves
+nothing to a run either: each run asks both databases for all that it relies on, as after a break of
+hours within one run.
 """
 
 from collections import defaultdict
@@ -31,8 +38,8 @@ class HasDatabase(Protocol):
 
 Opened = TypeVar("Opened", bound=HasDatabase)
 
-# By address and purpose: since when, and the connection.
-_pool: defaultdict[tuple[str, str], list[tuple[float, Connection]]] = defaultdict(list)
+# By address, and whether a person waits (see `connect`): since when, and the connection.
+_pool: defaultdict[tuple[str, bool], list[tuple[float, Connection]]] = defaultdict(list)
 
 
 @contextmanager
@@ -41,27 +48,26 @@ def pooled(opened: Opened) -> Iterator[Opened]:
     end, unless something went wrong.
     """
     _close_old()
-    database = opened.database
-    connections = _pool[database.dsn, database.purpose]
-    database.idle_seconds, since = SECONDS, monotonic()
-    if one := _taken(connections, database.ends_at):
+    database, since = opened.database, monotonic()
+    connections = _pool[database.dsn, database.is_waited_for]
+    if one := _taken(connections, database):
         since, connection = one
         database.take_over(connection)
     with opened:
         yield opened
         database.roll_back()
-        if left := database.hand_over():
+        if (left := database.hand_over()) and _is_cleared(left):
             connections.append((since, left))
 
 
 def _taken(
-    connections: list[tuple[float, Connection]], ends_at: float
+    connections: list[tuple[float, Connection]], database: Database
 ) -> tuple[float, Connection] | None:
     with suppress(IndexError):  # another thread may be faster
         while True:
             since, connection = connections.pop()
-            connection.ends_at = ends_at
-            if monotonic() - since < SECONDS and _is_open(connection):
+            connection.ends_at = database.ends_at
+            if monotonic() - since < SECONDS and _is_open(connection, database.purpose):
                 return since, connection
             connection.close()
     return None
@@ -81,10 +87,21 @@ def _close_old() -> None:
                     connection.close()
 
 
-def _is_open(connection: Connection) -> bool:
-    """Whether the server answers; the session is then as if it had just begun."""
+def _is_open(connection: Connection, purpose: str) -> bool:
+    """Whether the server answers; the session then has the name of this purpose."""
     try:
-        connection.reset()
+        connection.go_on(purpose)
     except psycopg2.Error:
+        return False
+    return True
+
+
+def _is_cleared(connection: Connection) -> bool:
+    """Whether the session is as if it had just begun. If not, it is closed."""
+    try:
+        connection.clear(SECONDS)
+    except psycopg2.Error:
+        with suppress(psycopg2.Error):
+            connection.close()
         return False
     return True

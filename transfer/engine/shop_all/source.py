@@ -85,12 +85,14 @@ class ShopAll:
         them: neither a rebase, nor TRUNCATE, nor ALTER TABLE, nor REPACK (CONCURRENTLY) of
         PostgreSQL 19, after which an older snapshot sees no rows at all. Writers go on.
         """
+        if not kinds:
+            with self.database.snapshot():
+                yield
+            return
         # In a transaction of its own: to look up the schemas of the tables takes a snapshot.
         with self.database.transaction(commit=False):
             lock = self.reader.lock_statement(kinds)
-        with self.database.snapshot():
-            if kinds:
-                self.database.execute(lock)
+        with self.database.snapshot(lock):
             yield
 
 

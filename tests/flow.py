@@ -80,9 +80,12 @@ class Flow:
         """As a run does: our own database knows of all other readers that they are others'."""
         kind = settings.KINDS[self.kind]
         known = self.readers(source)
-        carry_over(kind, source, target, known, dry_run=dry_run)
+
+        def carry() -> bool:
+            return carry_over(kind, source, target, known, dry_run=dry_run) is not None
+
         try:
-            position = prepare(kind, source, target, lambda: known, dry_run=dry_run)
+            position = prepare(kind, source, target, lambda: known, carry=carry, dry_run=dry_run)
         except BeginningUndecided:
             if not self.sends_all:
                 raise

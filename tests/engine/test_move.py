@@ -7,6 +7,8 @@ import pytest
 
 from tests.chaos.checks import assert_all_moved_once, stage_many
 from tests.databases import connected, insert, query, run
+from transfer.engine.kinds import BALANCES
+from transfer.engine.move.transfer import transfer
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.deadline import Limits
 from transfer.errors import TooSlow
@@ -24,6 +26,19 @@ def test_each_row_fires_once_ever(flow):
     moving.stage(("4300", 9))
     assert moving.move().totals.applied == 1
     assert accounts(moving) == ["4100", "4200", "4300"]
+
+
+def test_a_caller_that_errs_when_it_says_that_rows_wait_begins_no_batch(flow):
+    moving = flow("balances")
+    moving.stage(("4100", 5))
+    moving.move()
+    batches = query(moving.shop_all, "select count(*) from datatransfer.batch")
+    before = moving.position()
+    with moving.open() as (source, target):
+        origin = moving.prepare(source, target).origin
+        assert [*transfer(BALANCES, source, target, origin, rows_wait=True)] == []
+    assert query(moving.shop_all, "select count(*) from datatransfer.batch") == batches
+    assert moving.position() == before
 
 
 @pytest.mark.parametrize("chunk_rows", [1, 3, 10, 11])

@@ -92,7 +92,9 @@ class RunQuerySet(JobQuerySet):
         return self.running().idle()
 
     def interrupt(self) -> int:
-        """Closes them, since their process is gone; returns how many."""
+        """Closes them, since their process is gone; returns how many: as a rule, none."""
+        if not self.exists():  # a question without the columns of a run takes half as long
+            return 0
         runs = list(self)
         for run in runs:
             run.finish(State.INTERRUPTED)
@@ -181,9 +183,9 @@ class Run(Job, Failing):
 
         The caller holds the task's lock.
         """
-        if self.task.runs.filter(pk__gt=self.pk).exists():
-            return False
-        if not self.saved.good().update(state=State.RUNNING, finished_at=None):
+        later = self.task.runs.filter(pk__gt=self.pk)
+        last = self.saved.good().exclude(models.Exists(later))
+        if not last.update(state=State.RUNNING, finished_at=None):
             return False
         self.state, self.finished_at = State.RUNNING, None
         return True

@@ -247,16 +247,23 @@ class TransferRun(Run):
         not go on from where this run stopped: after `set_position`, or after the bonus server was
         restored to an earlier state. The caller holds the task's lock.
         """
+        if not self._lacks(position):  # as a rule; what is counted meanwhile makes it no less
+            return
         with transaction.atomic():
             self._lock()
             stopped = self._counted_to
-            if stopped is not None and position.goes_on_from(stopped):
+            if stopped is not None and self._lacks(position):
                 self._count(position.totals - stopped.totals, position, None)
                 self.save(update_fields=[*COUNTS, "position_to"])
 
     @property
     def _counted_to(self) -> Position | None:
         return None if self.position_to is None else Position.from_json(self.position_to)
+
+    def _lacks(self, position: Position) -> bool:
+        """Whether rows up to the position are not counted."""
+        counted = self._counted_to
+        return counted is not None and position.goes_on_from(counted)
 
     def _lock(self) -> None:
         """Reads the counts of the run again, and locks it until the transaction ends.

@@ -258,7 +258,8 @@ class ScheduledTask(models.Model):
         self.save(update_fields=["retry_at", "next_run_at"])
 
     def note_success(self) -> None:
-        type(self).objects.filter(pk=self.pk).update(failures=0, retry_at=None)
+        failing = type(self).objects.filter(pk=self.pk).exclude(failures=0, retry_at=None)
+        failing.update(failures=0, retry_at=None)
 
     @transaction.atomic
     def note_failure(self, now: datetime) -> datetime | None:

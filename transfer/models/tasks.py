@@ -76,10 +76,10 @@ class TransferTask(ScheduledTask):
     @property
     def all_readers(self) -> Readers:
         """The readers that the log may name for this task, and for the others of its kind."""
-        of_kind = TransferTask.objects.filter(kind=self.kind).select_related("server")
-        tasks = [task for task in of_kind.exclude(pk=self.pk) if task.readers]
-        others = [str(reader) for task in tasks for reader in task.readers]
-        in_use = {str(task.readers[-1]): task.server.name for task in tasks}
+        tasks = TransferTask.objects.filter(kind=self.kind).exclude(pk=self.pk).exclude(readers=[])
+        listed = [*tasks.values_list("readers", "server__name")]
+        others = [str(reader) for readers, _server in listed for reader in readers]
+        in_use = {str(readers[-1]): server for readers, server in listed}
         return Readers(frozenset(map(str, self.readers)), frozenset(others), in_use=in_use)
 
     def has_recorded(self, position: Position) -> bool:

@@ -15,15 +15,28 @@ from transfer.errors import TransferError
 from transfer.models import TransferTask
 
 
+def ask_after(chunk: Chunk, task: TransferTask, source: ShopAll) -> tuple[float | None, int | None]:
+    """What shop All says of a chunk that has landed: its delay, and how many rows wait now.
+
+    How many wait is None but for the last chunk of a batch, since counting may take long; both are
+    None where shop All does not answer.
+    """
+    seconds = waiting = None
+    # The rows have landed. If shop All is gone, the next question fails, too, and the run says so.
+    with suppress(TransferError), source.snapshot(task.kind_spec):
+        source.reader.read_in_order()
+        seconds = delay(task, chunk, source)
+        if chunk.after.reading is None:
+            waiting = source.reader.count_waiting(task.kind_spec, chunk.after)
+    return seconds, waiting
+
+
 def delay(task: TransferTask, chunk: Chunk, source: ShopAll) -> float | None:
     """The seconds that the first row of the chunk took; None where that can't be known.
 
-    Nor is it of a server's first batch, whose rows may have been staged before it was docked.
+    Nor is it of a server's first batch, whose rows may have been staged before it was docked. The
+    caller has begun a snapshot that reads in order.
     """
     if chunk.before.read_through == NOTHING_READ:
         return None
-    kind = task.kind_spec
-    # The rows have landed. If shop All is gone, the next question fails, too, and the run says so.
-    with suppress(TransferError), source.snapshot(kind):
-        return source.reader.seconds_since_staged(kind, chunk.before, chunk.after.snapshot)
-    return None
+    return source.reader.seconds_since_staged(task.kind_spec, chunk.before, chunk.after.snapshot)

@@ -24,7 +24,7 @@ from transfer.queue.worker import Stopped
 from transfer.rejects.mirror import mirror
 from transfer.rejects.put_back import put_back_if_lost
 from transfer.rejects.reopening import reopen_lost
-from transfer.runs.delays import delay
+from transfer.runs.delays import ask_after
 from transfer.runs.left_behind import has_come_back
 from transfer.runs.recorded import recorded
 
@@ -112,9 +112,13 @@ def prepare_task(
     """Checks both sides before a run: see `prepare`. A position of before a rebase in which the
     server took no part is carried over first. Raises what `carry_over` and `prepare` raise.
     """
-    carried = carry_over(task.kind_spec, source, target, task.all_readers, dry_run=dry_run)
-    if carried and not dry_run:
-        reopen_lost(task.kind_spec, Actor(""))
+
+    def carry() -> bool:
+        carried = carry_over(task.kind_spec, source, target, task.all_readers, dry_run=dry_run)
+        if carried and not dry_run:
+            reopen_lost(task.kind_spec, Actor(""))
+        return carried is not None
+
     return prepare(
         task.kind_spec,
         source,
@@ -122,6 +126,7 @@ def prepare_task(
         lambda: task.all_readers,
         task.has_recorded,
         recorded,
+        carry,
         dry_run=dry_run,
     )
 
@@ -143,25 +148,29 @@ def _move(
     _settle(run, position)
     mirror(task, target, position)
     TransferTask.objects.filter(pk=task.pk).update(mirrored_at=timezone.now())
-    waiting = count_waiting(source, task, position)
+    expected, waiting = count_waiting(source, task, position), None
     if run.position_from is None:
-        run.begin(position, waiting)
+        run.begin(position, expected)
     else:
-        run.go_on_with(waiting)
+        run.go_on_with(expected)
     progress(run)
-    for chunk in move.transfer(kind, source, target, position.origin, chunk_rows=chunk_rows):
+    for chunk in move.transfer(
+        kind, source, target, position.origin, chunk_rows=chunk_rows, rows_wait=expected > 0
+    ):
         if chunk.before != position:
             # Another process, which is dying or cut off, landed a chunk after we had looked.
             _settle(run, chunk.before)
             mirror(task, target, chunk.before)
-        run.add_chunk(chunk.totals, chunk.after, delay(task, chunk, source))
+        seconds, waiting = ask_after(chunk, task, source)
+        run.add_chunk(chunk.totals, chunk.after, seconds)
         if chunk.totals.rejected:
             mirror(task, target, chunk.after, run)
         position = chunk.after
         progress(run)
-        if (state := ended()) and (waiting := count_waiting(source, task, position)):
-            return state, waiting
-    waiting = count_waiting(source, task, position)
+        if (state := ended()) and (left := count_waiting(source, task, position)):
+            return state, left
+    if waiting is None:
+        waiting = count_waiting(source, task, position)
     return State.REJECTS if run.rejected else State.SUCCEEDED, waiting
 
 

@@ -115,8 +115,9 @@ def note_missing(left: Iterable[LeftBehind], source: ShopAll) -> None:
 
 def has_come_back(task: TransferTask, actor: Actor) -> None:
     """The task's position can be read, and lacks nothing, or somebody has decided. Audited."""
-    removed, _each = LeftBehind.objects.filter(task=task).delete()
-    if removed:
+    left = LeftBehind.objects.filter(task=task)
+    if left.exists():
+        left.delete()
         _record(task, actor, is_left=False)
 
 

@@ -124,6 +124,7 @@ class Positions:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._is_complete = False  # once our tables are, they stay so
 
     def begin(self, position: Position, at: datetime | None = None) -> None:
         """Writes the first position of a staging database, if there is none yet; `at` is when it
@@ -171,7 +172,8 @@ class Positions:
     def _positions(
         self, origin: str, kinds: Collection[Kind], lock: str = ""
     ) -> dict[str, Position | None]:
-        fields = FIELDS if is_complete(self.database) else OLD_FIELDS
+        self._is_complete = self._is_complete or is_complete(self.database)
+        fields = FIELDS if self._is_complete else OLD_FIELDS
         names = [kind.name for kind in kinds]
         rows = self.database.rows(POSITIONS.format(fields=fields) + lock, [origin, names])
         held = {position.kind: position for position in map(self._position, rows)}

@@ -24,6 +24,7 @@ def prepare(
     readers: Callable[[], Readers] = Readers,
     is_recorded: Callable[[Position], bool] = lambda position: False,
     recorded: Callable[[str], Recorded] = lambda origin: NOTHING_RECORDED,
+    carry: Callable[[], bool] = lambda: False,
     *,
     dry_run: bool = False,
 ) -> Position:
@@ -32,21 +33,20 @@ def prepare(
     `readers` asks our own database who reads, for this transfer and for others; `is_recorded`,
     whether our own history has the position's batch, too. If it has, and shop All lacks it, shop
     All was restored: that is noted there, and stops all its transfers. `recorded` asks our own
-    history for what it knows of shop All under an identity: see `records`.
+    history for what it knows of shop All under an identity: see `records`. `carry` carries over a
+    position of before a rebase, if that is all that the server has: whether it did.
 
     Raises PositionLost when there was one, as far as anybody knows; BeginningUndecided where the
     administrator has to say which staged rows the bonus server has received (`set_position`);
     ReaderShared when the position is another server's; HistoryChanged, RowsPurged,
-    PositionOvertaken, ShopAllRestored, RecordsMissing.
+    PositionOvertaken, ShopAllRestored, RecordsMissing; and what `carry` raises.
     """
     target.ensure_schema()
     target.tables.check_columns(kind)
     target.tables.check_rights(kind)
-    with source.snapshot():
-        source.log.require()
-        source.identity.check_columns(kind)
-        origin = source.identity.origin()
-        position = target.positions.get(origin, kind)
+    origin, position = _find(kind, source, target)
+    if position is None and carry():
+        origin, position = _find(kind, source, target)
     records = recorded(origin)  # before the snapshot, which then has all that they name
     if position is None:
         with source.snapshot():
@@ -68,6 +68,15 @@ def prepare(
         target.database.commit()
         position = _into_log(kind, source, target, position)
     return position
+
+
+def _find(kind: Kind, source: ShopAll, target: BonusDatabase) -> tuple[str, Position | None]:
+    """Checks what shop All is, and returns its identity, and the server's position under it."""
+    with source.snapshot():
+        source.log.require()
+        source.identity.check_columns(kind)
+        origin = source.identity.origin()
+        return origin, target.positions.get(origin, kind)
 
 
 def _note(

@@ -28,13 +28,16 @@ def transfer(
     origin: str,
     *,
     chunk_rows: int = CHUNK_ROWS,
+    rows_wait: bool = False,
     dry_run: bool = False,
 ) -> Iterator[Chunk]:
     """Moves every row that is committed now, a chunk at a time, and yields each chunk.
 
     `origin` is what `prepare` returned. A batch that a crash cut short is finished first. Where no
-    row waits nothing is yielded, and nothing is written on any side. A chunk that runs into the
-    time limit of a statement is tried again with fewer rows, and later chunks have as few.
+    row waits nothing is yielded, and nothing is written on any side. A caller that has just seen
+    that rows wait says so with `rows_wait`: then the position is locked at once, and whether they
+    wait is asked under the lock alone. A chunk that runs into the time limit of a statement is
+    tried again with fewer rows, and later chunks have as few.
 
     With `dry_run` all chunks are one transaction, and nothing is committed: closing the target
     rolls all of it back. Then a chunk that takes too long is not tried again.
@@ -42,7 +45,9 @@ def transfer(
     Raises TransferError; then, too, every chunk that was yielded has landed, and nothing of any
     other.
     """
-    if is_idle(kind, source, target, origin, dry_run):
+    if rows_wait:
+        target.database.roll_back()  # the caller's questions: a chunk has a transaction of its own
+    elif is_idle(kind, source, target, origin, dry_run):
         return
     began, rows = False, chunk_rows
     with ReadAhead(source) as ahead:

@@ -75,13 +75,14 @@ class Identity:
         self.log = log
         self.purge_notes = purge_notes
         self.restore_notes = restore_notes
+        self._has_origin = False  # once the table exists, it stays
 
     def origin(self) -> str:
         """The identity of this staging database. Raises NotInitialised; AnswerInvalid, since our
         own database and the bonus servers would have to store it.
         """
-        there = self.database.value(HAS_ORIGIN)
-        rows = self.database.rows(ORIGIN) if there else []
+        self._has_origin = self._has_origin or bool(self.database.value(HAS_ORIGIN))
+        rows = self.database.rows(ORIGIN) if self._has_origin else []
         if not rows:
             raise NotInitialised(missing="datatransfer.origin")
         try:

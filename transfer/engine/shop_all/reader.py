@@ -157,9 +157,9 @@ class Reader:
         """How long ago the first rows were staged that follow the position in the batch `reading`.
 
         The first of each range; the oldest of them counts. `created_at` is when a row's transaction
-        began, unless its writer says otherwise. None where no time is known.
+        began, unless its writer says otherwise. None where no time is known. The caller has said
+        `read_in_order`.
         """
-        self.read_in_order()
         first = sql.SQL(FIRST_STAGED_AT)
         ranges = [
             first.format(table=kind.staging_table, range=range_)

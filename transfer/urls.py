@@ -241,6 +241,7 @@ urlpatterns = [
     path("notifications/planned/add/", notifications.plan_work, name="work_add"),
     path("notifications/planned/<int:pk>/end/", notifications.end_work, name="work_end"),
     path("help/", help.contents, name="help"),
+    path("help/api/openapi.json", help.operations, name="help_operations"),
     re_path(
         r"^help/(?:(?P<language>[a-z]{2})/)?(?P<name>[\w-]+)\.md$", help.paper, name="help_paper"
     ),

@@ -61,7 +61,8 @@ NO_PAGES = re.compile(
     r"|task_(switch|undo|explain|run|cancel|resume)|scheduler_bulk|reject_(resend|discard)"
     r"|upload_(file|arrival|run|reading|confirm|discard|rest)|server_(accounts|take_back)|register_mothball"
     r"|user_(close|reopen)|users_unlock"
-    r"|openid_connect_\w+|account_reauthenticate|mfa_(?!index)\w+"  # these have a walk of their own
+    # These have a walk of their own; the description of the API is in English.
+    r"|openid_connect_\w+|account_reauthenticate|mfa_(?!index)\w+|help_operations"
     r"|help(_picture)?|logout|set_\w+|health_\w+|metrics|api"
 )
 

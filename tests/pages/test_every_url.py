@@ -161,6 +161,7 @@ RULES = {
     "work_add": FORM,
     "work_end": FORM,
     "help": Rule("without", "get"),
+    "help_operations": Rule("without", "get"),
     "help_paper": Rule("without", "get"),
     "help_picture": Rule("without", "get"),
     "health_live": Rule("nobody", "get"),

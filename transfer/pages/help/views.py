@@ -8,6 +8,7 @@ from django.views.decorators.http import require_safe
 
 from transfer.access import any_user
 from transfer.pages.components.papers import paper_parts
+from transfer.pages.help.openapi import as_paper
 
 DOCS = settings.BASE_DIR / "docs"
 
@@ -28,6 +29,14 @@ def paper(request: HttpRequest, name: str, language: str = "") -> HttpResponse:
     if not file.is_file():
         raise Http404
     title, text = paper_parts(file.read_text())
+    return render(request, "help/paper.html", {"title": title, "text": text})
+
+
+@require_safe
+@any_user
+def operations(request: HttpRequest) -> HttpResponse:
+    """Shows every call of the API, as the OpenAPI document describes it."""
+    title, text = paper_parts(as_paper())
     return render(request, "help/paper.html", {"title": title, "text": text})
 
 

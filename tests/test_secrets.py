@@ -369,6 +369,7 @@ def call_the_api(boss: Reader) -> set[str]:
         f'[{{"account": "4300", "pincode": "{PIN}24"',
         f"account;pincode\n;{PIN}25\n4100;{PIN}26 {PIN}\n",
         f"4100;{PIN}27\n4200;{PIN}28\n",
+        json.dumps([{"account": "4100", f"{PIN}29": "pincode"}]),
     ]
     for program in programs:
         for number, body in enumerate(bodies):
@@ -385,6 +386,8 @@ def call_the_api(boss: Reader) -> set[str]:
             "reconciliation",
             "runs",
             "loads",
+            "rows/pincodes/1",
+            "rows/pincodes/rejected",
             "accounts/4100",
             "accounts/4999",
             "openapi.json",

@@ -38,6 +38,8 @@ RULES = {
     ("get", "/api/v1/runs"): Rule(),
     ("get", "/api/v1/runs/{id}"): Rule(),
     ("post", "/api/v1/rows/{kind}"): Rule("load_cards"),  # of the kind that the test names
+    ("get", "/api/v1/rows/{kind}/{id}"): Rule(),
+    ("get", "/api/v1/rows/{kind}/rejected"): Rule(),
     ("get", "/api/v1/accounts/{number}"): Rule(),
     ("get", "/api/v1/cards/{number}"): Rule(),
     ("get", "/api/v1/loads"): Rule(),

@@ -26,6 +26,18 @@ def test_every_operation_says_how_it_refuses_and_is_closed():
     assert {"401", "403", "429"} <= set.intersection(*(set(one["responses"]) for one in operations))
 
 
+def test_a_page_of_each_list_has_100_items_unless_the_call_says_otherwise():
+    paths = document()["paths"].items()
+    limits = {
+        path: parameter["schema"]["default"]
+        for path, methods in paths
+        for parameter in methods.get("get", {}).get("parameters", [])
+        if parameter["name"] == "limit"
+    }
+    assert limits.pop("/api/v1/problems") == 500  # which has no pages
+    assert set(limits.values()) == {100}
+
+
 @pytest.mark.parametrize(
     ("schema", "choices"),
     [("Run", State), ("Load", Upload.State), ("Server", BonusServer.State)],

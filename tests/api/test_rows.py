@@ -7,13 +7,14 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connection
 
 from tests.api.conftest import BASE, Program, a_key
 from tests.databases import connected, query, run
 from transfer.engine.postgres.database import Database
-from transfer.loading import upload_job
-from transfer.models import ApiKey, AuditEntry, BadLine, Upload, UploadPiece
+from transfer.loading import undo, upload_job
+from transfer.models import Actor, ApiKey, AuditEntry, BadLine, Upload, UploadPiece
 from transfer.models.run_base import Trigger
 from transfer.queue.locks import Space
 from transfer.queue.worker import drain
@@ -62,6 +63,16 @@ class TestLoading:
         answer = load(program, content)
         assert (answer.status_code, answer.json()["rows"]) == (201, 2)
         assert balances(staged) == [("0042", "1234.50"), ("4100", "-3")]
+
+    def test_a_csv_is_read_in_the_charset_that_the_header_names(self, program, staged):
+        """The letters of this word are letters in CP1251 too, so they tell nothing."""
+        program.post(
+            f"{BASE}rows/balances",
+            "account;amount;comment\n0042;1;ярус\n",  # the client encodes it so
+            "text/csv; charset=IBM866",
+            headers={"Idempotency-Key": KEY},
+        )
+        assert [row[-1] for row in staged("balances")] == ["ярус"]
 
     def test_pin_codes_and_cards_are_loaded_and_no_pin_code_comes_out(self, program, staged):
         answers = [
@@ -140,7 +151,9 @@ class TestRefusals:
             ([{"account": " ", "amount": None}], "row_without_values", (1, "")),
             ({"rows": ROWS}, "not_json_rows", None),
             (["4100"], "not_json_rows", None),
-            ([], "file_without_rows", None),
+            ([], "rows_missing", None),
+            ([ROWS[0], {"account": "1", "amount": 1e22}], "row_power_of_ten", (2, "amount")),
+            ([{"account": "1", "p91735": 1}], "row_field_unknown", (1, "••••••")),
             ("", "not_json_rows", None),
         ],
     )
@@ -188,6 +201,23 @@ class TestRefusals:
         url, headers = f"{BASE}rows/balances", {"Idempotency-Key": KEY}
         answer = program.post(url, {"file": "x"}, headers=headers)  # a form with files
         assert (answer.status_code, answer.json()["code"]) == (415, "content_type")
+
+    def test_a_charset_that_is_not_known_is_refused(self, program, staged):
+        answer = program.post(
+            f"{BASE}rows/balances",
+            "account;amount\n1;1\n",
+            "text/csv; charset=koi8-r",
+            headers={"Idempotency-Key": KEY},
+        )
+        assert (answer.status_code, answer.json()["code"]) == (415, "charset")
+        assert staged("balances") == []
+
+    def test_a_body_in_chunks_is_refused_since_its_length_is_not_known(self, program):
+        headers = {"Idempotency-Key": KEY, "Transfer-Encoding": "chunked"}
+        answer = program.generic(
+            "POST", f"{BASE}rows/balances", content_type="application/json", headers=headers
+        )
+        assert (answer.status_code, answer.json()["code"]) == (411, "no_length")
 
     def test_an_unknown_kind_is_named(self, program):
         answer = load(program, kind="bonuses")
@@ -264,6 +294,34 @@ class TestOnce:
         answer = load(Program(a_key(name="made again").secret), ROWS[:1])
         assert (answer.status_code, answer.json()["code"]) == (409, "other_content")
         assert (len(staged("balances")), Upload.objects.count()) == (2, 0)
+
+    def test_a_load_that_was_taken_back_is_not_loaded_again(self, program, staged, receiver):
+        first = load(program)
+        upload_job.go_on(undo.order(Upload.objects.get(), Actor("anna")))
+        assert staged("balances") == []
+        assert load(program).json() == first.json()
+        lose_own_database()
+        other = Program(a_key().secret)
+        assert load(other).json() == first.json()
+        assert staged("balances") == []
+        shown = other.ask(f"loads/{first.json()['id']}").json()
+        assert shown["undone_by"]
+        assert [one["rows"] for one in shown["servers"]] == [0]
+
+    def test_after_a_rebase_of_shop_all_the_same_call_loads_nothing(
+        self, program, shop_all, staged, receiver
+    ):
+        first = load(program)
+        run_here(receiver.tasks.get(kind="balances"), Trigger.MANUAL)
+        query(shop_all, "update datatransfer.origin set xid = xid")  # as a restored dump
+        call_command("rebase_shop_all")
+        assert load(program).json() == first.json()
+        lose_own_database()
+        other = Program(a_key().secret)
+        assert load(other).json() == first.json()
+        assert len(staged("balances")) == 2
+        shown = other.ask(f"loads/{first.json()['id']}").json()
+        assert [(one["state"], one["moved"]) for one in shown["servers"]] == [("arrived", 2)]
 
     def test_a_changed_secret_key_loads_nothing_twice(self, settings, staged):
         settings.SECRET_KEY = "the first key"

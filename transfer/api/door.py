@@ -93,6 +93,8 @@ def operate(request: HttpRequest, path: str) -> HttpResponseBase:
         note_call(request, OTHER)
         raise refusals.not_found() from None
     note_call(request, operation_of(request.method, match.route))
+    if "Transfer-Encoding" in request.headers and not request.META.get("CONTENT_LENGTH"):
+        raise refusals.no_length()  # Django reads nothing of such a body
     response: Any = match.func(request, *match.args, **match.kwargs)
     if isinstance(response, HttpResponseNotAllowed):
         allowed = response.headers["Allow"]

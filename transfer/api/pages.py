@@ -6,11 +6,13 @@ from django.db.models import QuerySet
 from ninja import Query
 
 LARGEST = 500
+LARGEST_NUMBER = 2**63 - 1  # of a row
 
 After = Annotated[
-    int | None, Query(None, ge=0, le=2**63 - 1, description="`next` of the page before.")
+    int | None, Query(None, ge=0, le=LARGEST_NUMBER, description="`next` of the page before.")
 ]
 Limit = Annotated[int, Query(100, ge=1, le=LARGEST, description="Items on a page, at most.")]
+All = Annotated[int, Query(LARGEST, ge=1, le=LARGEST, description="Items, at most.")]
 
 
 def page(rows: QuerySet[Any], after: int | None, limit: int, *, latest_first: bool = False) -> Any:

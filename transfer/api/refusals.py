@@ -68,6 +68,12 @@ def scope_missing(scope: Scope) -> Refusal:
     return Refusal(403, "scope_missing", message, hint=hint)
 
 
+def no_length() -> Refusal:
+    message = _("The call does not say how long its body is.")
+    hint = _("Send the header Content-Length, and the body in one piece instead of in chunks.")
+    return Refusal(411, "no_length", message, hint=hint)
+
+
 # Statuses of refusals that have other reasons than the values of rows.
 STATUSES = {FileTooLarge.code: 413, OtherContent.code: 409, BusyWithTheSame.code: 409}
 

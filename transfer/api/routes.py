@@ -12,7 +12,7 @@ from ninja.errors import HttpError, ValidationError
 from ninja.operation import Operation
 from pydantic import AwareDatetime, Field
 
-from transfer.api import loads, reconciliation, refusals, rows, state, tasks, traces
+from transfer.api import loads, reconciliation, refusals, rejected, rows, state, tasks, traces
 from transfer.api.access import Key
 from transfer.api.refusals import Refusal
 from transfer.models.api_keys import Scope
@@ -26,7 +26,11 @@ def refusal(words: str) -> dict[str, Any]:
     return {"description": words, "content": {"application/json": {"schema": schema}}}
 
 
-UNREADABLE = refusal("The body is not valid JSON")
+# For each operation that takes a body: status → what it means.
+OF_A_BODY = {
+    "400": refusal("The body is not valid JSON"),
+    "411": refusal("The header Content-Length is missing"),
+}
 # For each operation: status → what it means.
 REFUSALS = {
     status: refusal(words)
@@ -88,8 +92,9 @@ def document() -> dict[str, Any]:
     schema: dict[str, Any] = json.loads(json.dumps(api.get_openapi_schema(path_prefix=PREFIX)))
     for methods in schema["paths"].values():
         for operation in methods.values():
-            of_body = {"400": UNREADABLE} if "requestBody" in operation else {}
-            operation["responses"] = {**REFUSALS, **of_body, **operation["responses"]}
+            of_body = OF_A_BODY if "requestBody" in operation else {}
+            responses = {**operation["responses"], **REFUSALS, **of_body}
+            operation["responses"] = dict(sorted(responses.items(), key=lambda one: str(one[0])))
     return schema
 
 
@@ -124,6 +129,7 @@ api.add_router("", state.router)
 api.add_router("", reconciliation.router)
 api.add_router("", tasks.router)
 api.add_router("", rows.router)
+api.add_router("", rejected.router)
 api.add_router("", traces.router)
 api.add_router("", loads.router)
 

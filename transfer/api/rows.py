@@ -1,6 +1,8 @@
 """Rows into the staging tables, once for each Idempotency-Key: see `loading.load_once`."""
 
+import codecs
 import re
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +23,14 @@ router = Router(tags=["Rows"], auth=Key())
 CHUNK = 1 << 16
 IDEMPOTENCY_KEY = re.compile("[!-~]{8,200}")
 TYPES = {"application/json": "json", "text/csv": "csv"}
+# Of a CSV: what Python calls the charset of the header → how it is read.
+ENCODINGS = {
+    "ascii": "utf-8-sig",
+    "utf-8": "utf-8-sig",
+    "cp1251": "cp1251",
+    "cp866": "cp866",
+    "utf-16": "utf-16",
+}
 CALL = {
     "parameters": [
         {
@@ -43,9 +53,9 @@ CALL = {
         "required": True,
         "description": (
             "The rows: a JSON list with an object for each, up to 16 MB; or a CSV with headings, "
-            "up to 256 MB. Fields: pincodes: account, pincode; balances: account, amount, "
-            "validfrom, validto, comment; cards: card, account, status. With `reject`, such as "
-            "R12-345, a row replaces a rejected one."
+            "up to 256 MB, in the charset of Content-Type, else detected. Fields: pincodes: "
+            "account, pincode; balances: account, amount, validfrom, validto, comment; cards: "
+            "card, account, status. With `reject`, such as R12-345, a row replaces a rejected one."
         ),
         "content": {
             "application/json": {
@@ -103,10 +113,24 @@ def load_rows(
         request.actor,  # type: ignore[attr-defined]
         idempotency_key=idempotency_key,
         form=form,
+        encoding=encoding_of(request) if form == "csv" else "",
     )
     if loaded.is_repeated:
         response.headers["Idempotent-Replayed"] = "true"
     return Status(201, {"id": loaded.token, "kind": kind, "rows": loaded.rows})
+
+
+def encoding_of(request: HttpRequest) -> str:
+    """The encoding that the header Content-Type names; "" if it names none. Raises Refusal."""
+    charset = (request.content_params or {}).get("charset", "")
+    if not charset:
+        return ""
+    with suppress(LookupError):
+        if encoding := ENCODINGS.get(codecs.lookup(charset).name):
+            return encoding
+    message = _("The charset of the header Content-Type is not known.")
+    hint = _("Use utf-8, windows-1251, cp866 or utf-16; without one, the encoding is detected.")
+    raise Refusal(415, "charset", message, hint=hint)
 
 
 def check_length(request: HttpRequest, most: int) -> None:

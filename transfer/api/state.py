@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404
 from ninja import Router, Schema
 from pydantic import AwareDatetime, Field
 
-from transfer.api.pages import LARGEST, After, Limit, page
+from transfer.api.pages import After, All, Limit, page
 from transfer.api.shapes import LastRun, Named, Problem, Refused, named, one_of, problem_of
 from transfer.models import BonusServer, CashRegister, TransferRun, TransferTask
 from transfer.models.accounts import attach_states
@@ -170,7 +170,7 @@ class FoundProblem(Problem):
 
 
 @router.get("problems", response=list[FoundProblem], summary="What is wrong, the worst first")
-def list_problems(request: HttpRequest, limit: Limit = LARGEST) -> Any:
+def list_problems(request: HttpRequest, limit: All) -> Any:
     found = [one for one in problems() if one.code not in FOR_ADMINISTRATORS]
     return [
         {

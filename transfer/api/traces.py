@@ -3,12 +3,15 @@
 from decimal import Decimal
 from typing import Annotated, Any
 
+from django.conf import settings
 from django.http import HttpRequest
+from django.utils.translation import gettext as _
 from ninja import Query, Router, Schema
 from pydantic import AwareDatetime, Field
 
+from transfer.api.pages import LARGEST_NUMBER
 from transfer.api.refusals import not_found
-from transfer.api.shapes import Named, Problem, named, problem_of
+from transfer.api.shapes import Named, Problem, Refused, named, problem_of
 from transfer.engine.kinds import check_named
 from transfer.models.tasks import KindChoices
 from transfer.runs.backlog import why
@@ -16,7 +19,7 @@ from transfer.text.explain import explain
 from transfer.trace.delivery import Delivery, StagedRow
 from transfer.trace.search import LONGEST
 from transfer.trace.servers import Answer
-from transfer.trace.subject import trace
+from transfer.trace.subject import trace, trace_row
 
 router = Router(tags=["Trace"])
 PageNumber = Annotated[int, Query(1, ge=1, le=10_000, description="Of 50 changes each.")]
@@ -31,6 +34,9 @@ class Delivered(Schema):
     )
     run: int | None
     reject: int | None = Field(description="The number of the rejected row.")
+    correct_as: str | None = Field(
+        description="What a row that replaces the rejected one names as its `reject`: R12-345."
+    )
     reason: Problem | None = Field(description="Why it was rejected, waits, or is not known.")
 
 
@@ -92,6 +98,18 @@ def get_card(request: HttpRequest, number: str, page: PageNumber) -> Any:
     return traced(number, "card", page)
 
 
+@router.get(
+    "rows/{kind}/{int:id}",
+    response={200: Change, 404: Refused},
+    summary="One staged row, by its number: where it is, and why",
+)
+def get_row(request: HttpRequest, kind: KindChoices, id: int) -> Any:
+    row = trace_row(settings.KINDS[kind], id) if id <= LARGEST_NUMBER else None
+    if row is None:
+        raise not_found(_("Shop All has no such row: it was never staged, or is purged."))
+    return change_shape(row)
+
+
 def traced(number: str, column: str, page: int) -> dict[str, Any]:
     """Raises Refusal, TransferError."""
     if len(number) > LONGEST or "\x00" in number:
@@ -130,6 +148,7 @@ def delivered_shape(one: Delivery) -> dict[str, Any]:
         "state": one.state,
         "run": one.run and one.run.pk,
         "reject": one.reject and one.reject.pk,
+        "correct_as": one.reject and one.reject.key,
         "reason": reason_of(one),
     }
 

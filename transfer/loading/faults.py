@@ -198,6 +198,18 @@ class RowWrongValue(FileRefused):
     hint = gettext_noop("Send numbers of accounts and cards, and PIN codes, as text.")
 
 
+class RowPowerOfTen(FileRefused):
+    code = "row_power_of_ten"
+    sentence = gettext_noop("Row %(row)s: %(field)s is written as a power of ten.")
+    hint = gettext_noop('Write all of its digits, best as text: "1500.00".')
+
+
+class RowsMissing(FileRefused):
+    code = "rows_missing"
+    sentence = gettext_noop("The list has no rows.")
+    hint = gettext_noop("Send at least one.")
+
+
 class RowWithoutValues(FileRefused):
     code = "row_without_values"
     sentence = gettext_noop("Row %(row)s has no value.")

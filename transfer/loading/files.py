@@ -20,7 +20,7 @@ from transfer.loading.faults import (
     TooManyColumns,
 )
 from transfer.loading.headings import Expected, is_known, recognised
-from transfer.loading.values import printable
+from transfer.loading.values import outlined, printable
 from transfer.loading.workbook import Line, Progress, unseen
 from transfer.text.columns import titles
 
@@ -190,7 +190,7 @@ def with_columns(
     open_to_all = {columns[name] for name in columns if name not in expected.secrets}
     sample = tuple(
         tuple(
-            shown(cell) if place in open_to_all else outlined(cell)
+            shown(cell) if place in open_to_all else outlined(shown(cell))
             for place, cell in enumerate(row[:width])
         )
         for row in below[:SHOWN_ROWS]
@@ -212,12 +212,7 @@ def _heading(cell: Any, known: Collection[str]) -> str:
     text = shown(cell)
     has_digits = any(sign.isdigit() for sign in text)
     is_heading = any(sign.isalpha() for sign in text) and not has_digits
-    return text if is_heading or is_known(text) or text in known else outlined(cell)
-
-
-def outlined(cell: Any) -> str:
-    """The form of a cell, by which columns can be told apart, without its characters."""
-    return re.sub(r"[^\s.,:/+-]", "•", shown(cell))
+    return text if is_heading or is_known(text) or text in known else outlined(text)
 
 
 def _headings(expected: Expected, filled: list[Line]) -> Line:

@@ -6,7 +6,7 @@ Why a call that is repeated stages no second row:
 2. Shop All notes the token, the primary key of `datatransfer.loaded`, in the transaction that
    stages the rows. A second transaction with this token can't commit.
 3. A repeated call asks shop All for the token before it loads. What has committed is answered from
-   that note, even if our own database was lost.
+   that note, even if our own database was lost; also if the load was taken back since.
 4. Beside the token is a digest of the rows, keyed, since they may hold PIN codes. A key that was
    used for other rows is refused; so is one whose digest was made with a SECRET_KEY that is lost.
 
@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from transfer.engine.kind import Kind
 from transfer.errors import AlreadyRunning, FileRefused, TransferError, gettext_noop
-from transfer.loading import json_rows, upload_job
+from transfer.loading import json_rows, undo, upload_job
 from transfer.loading.faults import (
     BusyWithTheSame,
     ColumnsMissing,
@@ -42,6 +42,8 @@ from transfer.text.columns import alternatives
 NAMESPACE = uuid.UUID("6f2b8a52-3c1d-4c39-9a0e-5f4f1c7d2e10")
 LOCK_NUMBERS = 1 << 31
 FORMATS = {"csv": LARGEST, json_rows.FORMAT: json_rows.LARGEST}  # and the bytes of a body at most
+
+SHOP_ALL = "shop All"  # in the audit: who says that a load was taken back
 
 State = Upload.State
 CLOSED = (State.DISCARDED, State.EXPIRED, State.LOST)
@@ -68,9 +70,17 @@ class Outcome(NamedTuple):
 
 
 def load_once(
-    kind: Kind, chunks: Iterable[bytes], actor: Actor, *, idempotency_key: str, form: str
+    kind: Kind,
+    chunks: Iterable[bytes],
+    actor: Actor,
+    *,
+    idempotency_key: str,
+    form: str,
+    encoding: str = "",
 ) -> Outcome:
     """Loads the rows of a body, a JSON list or a CSV as `form` says; once, if it is repeated.
+
+    Without an `encoding`, that of a CSV is detected.
 
     1. Keeps other calls with the same Idempotency-Key away.
     2. Finishes or removes what an earlier call has left unfinished.
@@ -86,7 +96,7 @@ def load_once(
                 earlier.digests = content_digests(_sha256(chunks, FORMATS[form]))
                 _check_same(earlier, kind.name, earlier.digest)
                 return Outcome(token, earlier.good, True)
-            chosen = {"format": form} if form == json_rows.FORMAT else {}
+            chosen = {"format": form} if form == json_rows.FORMAT else {"encoding": encoding}
             upload = receive(
                 kind,
                 chunks,
@@ -150,6 +160,8 @@ def _is_noted(upload: Upload, actor: Actor) -> bool:
     _check_same(upload, kind, digest)
     upload.confirmed_by = actor.name
     upload.note_loaded(*loaded)
+    if undo.is_noted(upload):  # our own database has lost that, too
+        upload_job.go_on(undo.order(upload, Actor(SHOP_ALL)))
     return True
 
 

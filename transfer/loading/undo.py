@@ -64,6 +64,17 @@ def order(load: Upload, actor: Actor) -> Upload:
     return undo
 
 
+def is_noted(load: Upload) -> bool:
+    """Whether shop All has noted that the load was taken back. Raises TransferError."""
+    kind = load.kind_spec
+    with (
+        ShopAll(settings.SHOP_ALL_DATABASE_URL, "undo") as shop_all,
+        shop_all.database.transaction(commit=False),
+    ):
+        undo = Undo(shop_all, kind, load.token)
+        return undo.undo_log.exists() and undo.done() is not None
+
+
 def work(upload: Upload) -> None:
     """Takes back the load that the upload undoes. Raises TransferError."""
     load, kind = upload.undoes, upload.kind_spec

@@ -280,3 +280,8 @@ def described(cell: Any) -> str:
 def printable(text: str) -> str:
     """The text without characters that a page or a database does not take."""
     return re.sub("[\x00-\x1f\x7f\ud800-\udfff]", " ", text)
+
+
+def outlined(text: str) -> str:
+    """The form of a text, by which texts can be told apart, without its characters."""
+    return re.sub(r"[^\s.,:/+-]", "•", text)

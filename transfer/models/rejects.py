@@ -24,6 +24,10 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
         """Rejects that wait for a decision."""
         return self.filter(state=RejectedRow.State.OPEN)
 
+    def of_load(self, load: Any) -> Self:
+        """Rejects of the rows that a load (an Upload) has staged."""
+        return self.filter(kind=load.kind, origin=load.origin, xid=load.xid or -1)
+
     def in_locking_order(self) -> Self:
         """The order in which everybody locks them; in another, two would lock each other out."""
         return self.order_by("kind", "origin", "staging_id", "pk")

@@ -71,9 +71,16 @@ def _numbered(source: ShopAll, text: str) -> list[tuple[Kind, int, str, str]]:
     if not number or text.lstrip("№# ").startswith("0"):
         return []
     for kind in settings.KINDS.values():
-        column = kind.columns[0].name
-        query = sql.SQL("select {} from {} where id = {}").format(
-            sql.Identifier(column), kind.staged, sql.Literal(number)
-        )
-        rows += [(kind, number, column, value or "") for (value,) in source.database.rows(query)]
+        subject = subject_of(source, kind, number)
+        if subject is not None:
+            rows.append((kind, number, kind.columns[0].name, subject))
     return rows
+
+
+def subject_of(source: ShopAll, kind: Kind, number: int) -> str | None:
+    """The account or card of a staged row, "" if it has none; None if there is no such row."""
+    query = sql.SQL("select {} from {} where id = {}").format(
+        sql.Identifier(kind.columns[0].name), kind.staged, sql.Literal(number)
+    )
+    found = source.database.rows(query)
+    return (found[0][0] or "") if found else None

@@ -9,6 +9,7 @@ from datetime import datetime
 from django.conf import settings
 from psycopg2 import sql
 
+from transfer.engine.kind import Kind
 from transfer.engine.position import moved
 from transfer.engine.shop_all.source import ShopAll
 from transfer.models import TransferTask
@@ -17,6 +18,7 @@ from transfer.runs.backlog import writing_since
 from transfer.servers.ask import shop_all
 from transfer.trace.complete import kinds_of
 from transfer.trace.delivery import StagedRow, judge_deliveries
+from transfer.trace.search import subject_of
 from transfer.trace.servers import Answer, ask
 from transfer.trace.sources import attach_uploads, note_sources
 
@@ -26,7 +28,7 @@ SECONDS = 3.0
 ROWS = """
     select {kind}, xid::text::bigint, id, created_at, {payload}, {may_fail},
            array[{moved}]::boolean[], array[{faults}]::text[]
-      from {staged} where {column} = {value}
+      from {staged} where {wanted}
 """
 SENT_AGAIN = """
     select old_id, new_id, sent_at from datatransfer.resent
@@ -43,11 +45,32 @@ class Trace:
     writing: dict[str, datetime]  # kind → since when a transaction may hold unseen rows
 
 
-def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS) -> Trace:
+def trace_row(kind: Kind, number: int, *, seconds: float = SECONDS) -> StagedRow | None:
+    """Where one staged row is; None if shop All has none of this kind with this number.
+
+    Raises TransferError when shop All fails.
+    """
+    with shop_all(2 * seconds) as source, source.snapshot(kind):
+        source.reader.read_by_value()
+        whose = subject_of(source, kind, number)
+    if whose is None:
+        return None
+    found = trace(whose, kind.columns[0].name, row=(kind, number), seconds=seconds).rows
+    return found[0] if found else None
+
+
+def trace(
+    subject: str,
+    column: str,
+    page: int = 1,
+    *,
+    row: tuple[Kind, int] | None = None,
+    seconds: float = SECONDS,
+) -> Trace:
     """Reads every staged change of the account or the card, latest first, and where each is.
 
-    Asks the servers for `seconds` at most, and shop All as long. Raises TransferError when shop All
-    fails.
+    Of them only `row`, if it is given: its kind and its number. Asks the servers for `seconds` at
+    most, and shop All as long. Raises TransferError when shop All fails.
     """
     tasks = TransferTask.objects.select_related("server").order_by("server_id")
     servers = list({task.server_id: task.server for task in tasks}.values())
@@ -58,7 +81,7 @@ def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS)
         answers = ask(servers, origin, subject, column, seconds)
         with source.snapshot(*kinds_of(column)):
             source.reader.read_by_value()
-            rows = staged_rows(source, subject, column, answers, page)
+            rows = staged_rows(source, subject, column, answers, page, row)
             note_sent_again(source, rows, origin)
             note_sources(source, rows, origin)
             writing = writing_since(source, kinds_of(column))
@@ -73,14 +96,22 @@ def trace(subject: str, column: str, page: int = 1, *, seconds: float = SECONDS)
 
 
 def staged_rows(
-    source: ShopAll, subject: str, column: str, answers: list[Answer], page: int
+    source: ShopAll,
+    subject: str,
+    column: str,
+    answers: list[Answer],
+    page: int,
+    row: tuple[Kind, int] | None = None,
 ) -> list[StagedRow]:
-    """Reads one page of the rows, and one row more if there is another page."""
+    """Reads one page of the rows, and one row more if there is another page; or `row` alone."""
+    kinds = kinds_of(column) if row is None else [row[0]]
+    name, value = (column, subject) if row is None else ("id", row[1])
+    wanted = sql.SQL("{} = {}").format(sql.Identifier(name), sql.Literal(value))
     parts = []
     servers: dict[str, list[int]] = {}
     faults: dict[str, list[str]] = {}  # the checks of the servers, as SQL
     places: dict[str, list[int]] = {}  # of each server's checks among these
-    for kind in kinds_of(column):
+    for kind in kinds:
         known = [(a.server, a.positions.get(kind.name)) for a in answers if a.error is None]
         servers[kind.name] = [server.pk for server, _ in known]
         # Most servers have the same tables, and so the same checks: each is made once.
@@ -98,8 +129,7 @@ def staged_rows(
                 ),
                 faults=sql.SQL(", ").join(map(sql.SQL, faults[kind.name])),
                 staged=kind.staged,
-                column=sql.Identifier(column),
-                value=sql.Literal(subject),
+                wanted=wanted,
             )
         )
     query = sql.SQL("{} order by 2 desc, 3 desc limit {} offset {}").format(

@@ -78,8 +78,8 @@ class RejectFilter(DayFilters):
     def filter_state(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         return rows if value == "all" else rows.filter(state=value)
 
-    def filter_load(self, rows: QuerySet[Any], name: str, value: Upload) -> QuerySet[Any]:
-        return rows.filter(kind=value.kind, origin=value.origin, xid=value.xid or -1)
+    def filter_load(self, rows: Any, name: str, value: Upload) -> QuerySet[Any]:
+        return rows.of_load(value)
 
     def filter_text(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         text = value.strip()

@@ -212,6 +212,9 @@ class TestNginx:
         rows = f"account;amount;comment\n{line * 30_000}"  # 6 MB
         answer = browser.post("/api/v1/rows/balances", content=rows, headers=headers)
         assert (answer.status_code, answer.json()["rows"]) == (201, 30_000)
+        in_chunks = iter([rows.encode()])
+        answer = browser.post("/api/v1/rows/balances", content=in_chunks, headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (411, "no_length")
         assert stored.stat().st_mtime_ns == before
 
     def test_a_program_without_a_key_that_sends_many_rows_gets_its_answer(self, browser):

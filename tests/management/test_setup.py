@@ -14,7 +14,8 @@ from psycopg2.extensions import make_dsn
 
 from dtadmin import embedded
 from tests.administrator import psql
-from tests.databases import ROOT, hasten, query, stage
+from tests.chaos.instance import BINARIES
+from tests.databases import ROOT, WORKER, hasten, query, stage
 from tests.waiting import wait_until
 from transfer.management.commands.setup import DEBIANS_POSTGRES
 
@@ -64,6 +65,26 @@ def server(socket):
     for name in ROLES:
         query(admin, f"drop role if exists {name}")
     return admin
+
+
+@pytest.fixture(scope="module")
+def dump(postgres, own_template, tmp_path_factory):
+    """The file of a dump of our own database, in which nothing has happened."""
+    file = tmp_path_factory.mktemp("dump") / "own.dump"
+    name = f"test_dumped_{WORKER}"
+    copy = postgres.create(name, own_template)
+    subprocess.run([BINARIES / "pg_dump", "-Fc", "--no-owner", "-f", file, copy], check=True)
+    postgres.drop(name)
+    return file
+
+
+@pytest.fixture
+def own_is_there(server, dump):
+    """Our own database is there, for tests of what comes after it: migrations take long."""
+    query(server, "create role dtadmin login password 'own''s%20password'")
+    query(server, "create database own owner dtadmin encoding 'UTF8' template template0")
+    restore = ("--no-owner", "--role=dtadmin", "--dbname", at(server, "own"))
+    subprocess.run([BINARIES / "pg_restore", *restore, dump], check=True)
 
 
 class Setup:
@@ -194,6 +215,7 @@ def test_where_it_may_make_nothing_the_sql_is_printed_and_is_enough(setup, serve
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.usefixtures("own_is_there")
 class TestShopAllOfTheVendor:
     def test_keeps_its_owner_and_its_rows_and_we_get_the_rights_that_we_need(self, setup, server):
         vendors_tables(server)
@@ -247,8 +269,9 @@ class TestShopAllOfTheVendor:
         assert again.returncode == 0, again.stdout + again.stderr
 
 
+@pytest.mark.usefixtures("own_is_there")
 def test_a_password_that_is_refused_is_put_right_by_the_next_call(setup, server):
-    query(server, "create role dtadmin login password 'of somebody else'")
+    query(server, "alter role dtadmin password 'of somebody else'")
     before = query(server, "select rolpassword from pg_authid where rolname = 'dtadmin'")
     done = setup()
     assert done.returncode == 1

@@ -1,16 +1,10 @@
 """Makes databases, their users and rights, or tells the SQL by which an administrator does."""
 
-import hashlib
-import hmac
 import os
 import pwd
-import secrets
-import unicodedata
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote, urlsplit
 
 from django.conf import settings
 from django.core.management import CommandError
@@ -30,6 +24,7 @@ from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging import COMPLETE, Staging
 from transfer.engine.table_name import TableName
 from transfer.errors import DatabaseMissing, LoginRefused, QueryFailed, TransferError, Unreachable
+from transfer.management.passwords import verifier
 from transfer.parties import OWN, SHOP_ALL, Party
 from transfer.text.explain import explain, name_of
 
@@ -37,7 +32,6 @@ PURPOSE = "setup"
 # Statements that an administrator need not run.
 TIMEOUTS = ("set local statement_timeout", "set statement_timeout", "set lock_timeout", "reset ")
 NO_RIGHT = "42501"  # SQLSTATE
-ROUNDS = 4096  # PostgreSQL's own
 
 THERE = """
     select exists (select from pg_roles where rolname = %s),
@@ -286,28 +280,5 @@ def staging_tables(database: Database) -> list[str]:
     ]
 
 
-def without_password(url: str) -> str:
-    parts = urlsplit(url)
-    login, at, host = parts.netloc.rpartition("@")
-    return parts._replace(netloc=login.partition(":")[0] + at + host).geturl()
-
-
-def with_password(url: str, password: str) -> str:
-    parts = urlsplit(url)
-    user, _at, host = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}").geturl()
-
-
 def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def verifier(password: str) -> str:
-    """The verifier that PostgreSQL stores (RFC 5803): no statement or log has the password."""
-    salt = secrets.token_bytes(16)
-    secret = unicodedata.normalize("NFKC", password).encode()
-    salted = hashlib.pbkdf2_hmac("sha256", secret, salt, ROUNDS)
-    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
-    server = hmac.digest(salted, b"Server Key", "sha256")
-    in_text = [b64encode(part).decode() for part in (salt, stored, server)]
-    return "SCRAM-SHA-256${}:{}${}:{}".format(ROUNDS, *in_text)

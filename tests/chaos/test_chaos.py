@@ -79,7 +79,7 @@ def harass(cluster):
         Competitor(cluster, 2, stop, "db_worker"),
     ]
     idlers = [
-        Idler(cluster.database("elsewhere"), "create table idle as select 1"),
+        Idler(cluster.elsewhere, "create table idle as select 1"),
         Idler(cluster.shop_all, "create table idle as select 1"),
         Idler(
             cluster.shop_all,

@@ -1,8 +1,6 @@
 """Real databases for every test: scratch copies of an initialised shop All and a bonus server."""
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -16,7 +14,6 @@ from django.utils import translation
 from psycopg2.extensions import make_dsn
 
 from tests.databases import (
-    ROOT,
     WORKER,
     Server,
     as_url,
@@ -27,6 +24,7 @@ from tests.databases import (
     stage,
 )
 from tests.flow import Flow, send_all
+from tests.forked import Forked, Forking
 from transfer.errors import TransferError
 from transfer.management.docking import database_fields
 from transfer.models import Actor, BonusServer, MaintenanceTask, RejectedRow
@@ -239,20 +237,21 @@ def at_two(
     return at_two
 
 
+@pytest.fixture(scope="session")
+def forking() -> Iterator[Forking]:
+    """Starts `manage.py …` with any environment: it has the libraries loaded."""
+    forking = Forking()
+    yield forking
+    forking.close()
+
+
 @pytest.fixture
-def manage(environment: dict[str, str]) -> Callable[..., subprocess.Popen[str]]:
+def manage(forking: Forking, environment: dict[str, str]) -> Callable[..., Forked]:
     """Starts `manage.py …` as a process of its own, on the databases of the test."""
 
-    def manage(*arguments: str, terminal: int | None = None) -> subprocess.Popen[str]:
+    def manage(*arguments: str, terminal: int | None = None) -> Forked:
         """With `terminal`, a file descriptor, its errors and progress go there."""
-        return subprocess.Popen(
-            [sys.executable, "manage.py", *arguments],
-            env=environment,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE if terminal is None else terminal,
-            text=True,
-        )
+        return forking.start(*arguments, env=environment, terminal=terminal)
 
     return manage
 

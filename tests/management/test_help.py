@@ -2,8 +2,6 @@
 
 import os
 import re
-import subprocess
-import sys
 import tomllib
 from argparse import SUPPRESS, _SubParsersAction
 
@@ -16,6 +14,12 @@ from tests.databases import ROOT
 COMMANDS = sorted(path.stem for path in (ROOT / "transfer/management/commands").glob("[a-z]*.py"))
 # The library's own words stay English: Django's parser is used as it is.
 OF_LIBRARIES = {"crontab", "db_worker", "migrate"}
+
+
+@pytest.fixture
+def ran(forking):
+    """Runs `manage.py …` without databases."""
+    return lambda *arguments: forking.run(*arguments, env={**os.environ, "DTADMIN_LANGUAGE": "en"})
 
 
 def parser_of(command):
@@ -65,8 +69,8 @@ def test_a_wrong_number_is_refused_in_the_users_language(capsys):
 @pytest.mark.parametrize(
     "arguments", [["task"], ["task", "on"], ["task", "dance"], ["server", "x"]]
 )
-def test_an_action_that_is_missing_or_unknown_is_wrong_usage(arguments):
-    done = manage(*arguments)
+def test_an_action_that_is_missing_or_unknown_is_wrong_usage(ran, arguments):
+    done = ran(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert "usage: manage.py" in done.stderr
 
@@ -78,31 +82,20 @@ def test_a_failure_is_told_without_the_name_of_a_class(manage):
     assert errors == "No bonus server is docked. Run: manage.py server add\n"
 
 
-def manage(*arguments):
-    return subprocess.run(
-        [sys.executable, "manage.py", *arguments],
-        env={**os.environ, "DTADMIN_LANGUAGE": "en"},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_the_help_lists_our_commands_alone_with_what_they_do():
-    done = manage("help")
+def test_the_help_lists_our_commands_alone_with_what_they_do(ran):
+    done = ran("help")
     listed = re.findall("^  ([a-z_]+)  +(.+)$", done.stdout, re.MULTILINE)
     assert [name for name, _text in listed] == sorted(COMMANDS)
     assert dict(listed)["doctor"].startswith("Looks at everything that can be wrong")
     assert "makemigrations" not in done.stdout
 
 
-def test_the_version_is_that_of_the_product():
+def test_the_version_is_that_of_the_product(ran):
     wanted = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    assert manage("--version").stdout == f"Data Transfer {wanted}\n"
+    assert ran("--version").stdout == f"Data Transfer {wanted}\n"
 
 
-def test_a_command_that_does_not_exist_is_wrong_usage():
-    done = manage("docter")
+def test_a_command_that_does_not_exist_is_wrong_usage(ran):
+    done = ran("docter")
     assert done.returncode == 2
     assert "doctor" in done.stderr

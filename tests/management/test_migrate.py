@@ -1,14 +1,12 @@
 """manage.py migrate: all pending migrations or none, and never on a newer schema."""
 
 import os
-import subprocess
-import sys
 from functools import partial
 
 import pytest
 from django.conf import settings
 
-from tests.databases import ROOT, as_url, query
+from tests.databases import as_url, query
 
 NEWER = (
     "insert into django_migrations (app, name, applied) values ('transfer', '9999_later', now())"
@@ -16,12 +14,12 @@ NEWER = (
 
 
 @pytest.fixture
-def manage_here(migrated_database):
+def manage_here(forking, migrated_database):
     """Runs a command of manage.py until it ends. `url`: of another database."""
 
     def manage_here(*arguments, url=""):
-        return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
+        return forking.run(
+            *arguments,
             env={
                 **os.environ,
                 "DATABASE_URL": url or as_url(migrated_database),
@@ -29,11 +27,6 @@ def manage_here(migrated_database):
                 "SECRET_KEY": settings.SECRET_KEY,
                 "DTADMIN_LANGUAGE": "en",
             },
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
         )
 
     return manage_here

@@ -5,12 +5,14 @@ import pty
 import re
 import signal
 import struct
+import subprocess
+import sys
 import termios
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.databases import connected, query, run, stage
+from tests.databases import ROOT, connected, query, run, stage
 from transfer.models import RejectedRow, TransferRun
 from transfer.models.runs import State
 from transfer.runs import execute
@@ -272,10 +274,12 @@ def wait_until_held(gate, process):
         assert process.poll() is None, process.communicate()
 
 
-def test_it_imports_no_page(manage, dock, bonus, environment):
+def test_it_imports_no_page(dock, bonus, environment):
     dock(bonus)
-    environment["PYTHONPROFILEIMPORTTIME"] = "1"
-    _output, imported = manage("transfer", "balances").communicate()
+    imported = subprocess.run(
+        [sys.executable, "-X", "importtime", "manage.py", "transfer", "balances"],
+        env=environment, cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stderr  # fmt: skip
     assert "transfer.models" in imported
     assert "transfer.pages" not in imported
 

@@ -1,4 +1,6 @@
 import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -6,7 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
-from tests.databases import connected, query, run, stage
+from tests.databases import ROOT, connected, query, run, stage
 from tests.waiting import wait_until
 from transfer.engine.move.transfer import CHUNK_ROWS
 from transfer.models import Heartbeat, TransferRun, TransferTask
@@ -66,7 +68,7 @@ FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 @pytest.mark.skipif(not FAKETIME, reason="libfaketime is not installed: apt-get install faketime")
 @pytest.mark.django_db(transaction=True)
 def test_the_scheduler_goes_on_when_the_clock_is_set_forward_and_back(
-    switched_on, manage, environment, tmp_path
+    switched_on, environment, tmp_path
 ):
     def ticked(ahead):
         beat = Heartbeat.objects.order_by("-at").first()
@@ -90,7 +92,10 @@ def test_the_scheduler_goes_on_when_the_clock_is_set_forward_and_back(
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
-    scheduler = manage("run_scheduler", "--workers=0")
+    scheduler = subprocess.Popen(
+        [sys.executable, "manage.py", "run_scheduler", "--workers=0"],
+        env=environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
     try:
         for ahead in (timedelta(), timedelta(hours=2), timedelta(), timedelta(hours=-2)):
             set_clock(ahead)

@@ -91,25 +91,31 @@ def test_a_passkey_is_the_second_step_and_lets_one_in_without_the_password_too(
 def test_an_app_is_set_up_because_the_role_needs_it_and_lets_one_in_from_then_on(
     page: Page, open_page: Callable, check_accessible: Callable, language: str
 ):
+    """The pages are looked at in Russian, whose words are longer."""
     words = WORDS[language]
+
+    def look() -> None:
+        if language == "ru":
+            assert_fits(page, check_accessible)
+
     make_user("olga", "operator")
     Settings.load().change(Actor("anna"), second_factor_level=2)
     use_language(page, language)
 
     enter_password(page)
     expect(page).to_have_url("/account/factors/")
-    assert_fits(page, check_accessible)
+    look()
     page.get_by_role("link", name=words["set up"], exact=True).click()
     expect(page.locator(".qr")).to_be_visible()
     assert page.locator(".qr").evaluate("image => image.naturalWidth") > 0
-    assert_fits(page, check_accessible)
+    look()
     key = page.locator(".secret").inner_text()
     page.fill("[name=code]", code_of(key))
     page.locator("main").get_by_role("button", name=words["set up"], exact=True).click()
     expect(page.locator(".codes li")).to_have_count(10)
-    assert_fits(page, check_accessible)
+    look()
     page.get_by_role("link", name=words["written"]).click()
-    assert_fits(page, check_accessible)
+    look()
 
     other = open_page(java_script_enabled=False)
     use_language(other, language)
@@ -120,10 +126,10 @@ def test_an_app_is_set_up_because_the_role_needs_it_and_lets_one_in_from_then_on
     expect(other.locator(".side")).to_contain_text("olga")
 
     page.goto("/account/factors/app/remove/")
-    assert_fits(page, check_accessible)
+    look()
     page.goto("/account/factors/codes/new/")
-    assert_fits(page, check_accessible)
+    look()
     page.goto("/account/confirm/?next=/account/factors/")
-    assert_fits(page, check_accessible)
+    look()
     page.goto("/account/confirm/code/?next=/account/factors/")
-    assert_fits(page, check_accessible)
+    look()

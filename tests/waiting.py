@@ -4,14 +4,14 @@ import threading
 import time
 
 
-def wait_until(condition, process=None, seconds=60):
+def wait_until(condition, process=None, seconds=60, interval=0.02):
     """Asks again and again; fails when it takes too long or the process has ended."""
     end = time.monotonic() + seconds
     pause = threading.Event()
     while not condition():
         assert process is None or process.poll() is None, process.communicate()
         assert time.monotonic() < end
-        pause.wait(0.02)
+        pause.wait(interval)
 
 
 def go_on():

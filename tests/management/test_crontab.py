@@ -120,13 +120,13 @@ def test_a_real_cron_moves_rows_with_nobodys_help(switched_on, crontab, env_file
             ["/usr/sbin/cron", "-f"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
     try:
-        wait_until(lambda: TransferRun.objects.good().exists(), cron, seconds=100)
+        wait_until(lambda: TransferRun.objects.good().exists(), cron, seconds=100, interval=0.5)
     finally:
         subprocess.run(["crontab", "-r"], capture_output=True, check=False)
         if cron is not None:
             cron.terminate()
             cron.wait(timeout=10)
         # What cron has started outlives it, and writes into our own database until it ends.
-        wait_until(lambda: not started_with(env_file))
+        wait_until(lambda: not started_with(env_file), interval=0.5)
     assert query(bonus, "select account, amount from asset") == [("4100", 5)]
     assert TransferTask.objects.get(pk=switched_on.pk).next_run_at > switched_on.next_run_at

@@ -42,7 +42,7 @@ URLS = [f"[{one}]" if ":" in one else one for one in FORBIDDEN] + ALSO_FORBIDDEN
 def impatient(monkeypatch):
     """Webhooks and messengers have three seconds; a process starts in one."""
     monkeypatch.setattr(send, "WEBHOOK_SECONDS", 3)
-    monkeypatch.setattr(send, "MESSENGER_SECONDS", 6)
+    monkeypatch.setattr(send, "MESSENGER_SECONDS", 3)
 
 
 def webhook(address):

@@ -61,17 +61,17 @@ class MessageRefused(TransferError):
     }
     sentence = gettext_noop("%(party)s did not accept the message: %(what)s.")
     hint = gettext_noop(
-        "Check its address, and whether this machine can reach it. The message is sent again "
-        "automatically."
+        "Check its address, and whether this machine can reach it. A notification is sent again "
+        "automatically, a test is not."
     )
     hints: ClassVar[dict[Kind, str]] = {
         Kind.MAIL: gettext_noop(
             "Check the address, and EMAIL_HOST and its log-in in the settings of the installation. "
-            "The message is sent again automatically."
+            "A notification is sent again automatically, a test is not."
         ),
         Kind.MESSENGER: gettext_noop(
             "Check the address as Apprise wants it, and whether this machine can reach the "
-            "messenger. The message is sent again automatically."
+            "messenger. A notification is sent again automatically, a test is not."
         ),
     }
 

@@ -7,8 +7,8 @@ from transfer.errors.base import TransferError
 from transfer.parties import Kind, Party, gettext_noop
 
 MAIL_HINT = gettext_noop(
-    "Ask the administrator to check EMAIL_HOST and EMAIL_PORT. The message is sent again "
-    "automatically."
+    "Ask the administrator to check EMAIL_HOST and EMAIL_PORT. A notification is sent again "
+    "automatically, a test is not."
 )
 
 

@@ -106,9 +106,14 @@ def test_a_failing_task_leads_to_its_run_and_says_when_it_is_tried_again(client,
 
 def test_that_a_row_counts_once_for_each_server_is_said_where_there_are_several(client, task):
     words = "A waiting row counts once; an applied or rejected one counts for each bonus server."
-    assert words not in client.get(reverse("overview")).text
+    at_the_number = "on all servers together"
+    shown = client.get(reverse("overview")).text
+    assert words not in shown
+    assert at_the_number not in shown
     server("Бонусный сервер 9")
-    assert words in client.get(reverse("overview")).text
+    shown = client.get(reverse("overview")).text
+    assert words in shown
+    assert at_the_number in shown
 
 
 def test_a_task_that_is_off_with_rows_waiting(client, task):

@@ -3,10 +3,13 @@
 from collections.abc import Callable
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PHONE, use_language
-from tests.records import a_reject, a_run, server
+from tests.records import a_recipient, a_reject, a_run, server
+from transfer.alerts.send import mail_server
+from transfer.errors import Unreachable
 from transfer.models import (
     Actor,
     CashRegister,
@@ -112,6 +115,19 @@ def test_a_rejected_row_is_a_card_of_two_lines(open_page: Callable, log_in: Call
     use_language(page, "ru")
     page.goto("/rejects/")
     assert max(heights(page)) < 80
+
+
+def test_the_state_of_a_recipient_is_one_line(open_page: Callable, log_in: Callable):
+    one = a_recipient("mail", "olga@example.com", failing_since=timezone.now())
+    one.note_error(Unreachable(party=mail_server(), reason="refused"))
+    one.save()
+    page: Page = open_page(viewport=PHONE, has_touch=True)
+    log_in(page, "administrator")
+    use_language(page, "ru")
+    page.goto("/notifications/")
+    badge = page.locator("#recipients .badge")
+    expect(badge).to_have_text("Не доходит")
+    assert badge.bounding_box()["height"] < 30
 
 
 @pytest.mark.parametrize("address", ["/registers/", "/history/"])

@@ -177,6 +177,7 @@ def test_work_is_planned_from_the_page_of_its_server_and_stops_nothing(
     page.locator(".actions").get_by_role("link", name="Пауза…").click()
     page.get_by_role("link", name="запланируйте работы").click()
     expect(page.locator("[name=server]")).to_have_value(str(docked.pk))
+    expect(page.locator(".breadcrumbs")).to_contain_text(docked.name)
     begins = datetime.fromisoformat(page.locator("[name=begins_at]").input_value())
     now = timezone.localtime().replace(tzinfo=None)
     assert timedelta() <= now - begins < timedelta(minutes=3)

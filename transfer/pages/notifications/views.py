@@ -139,7 +139,8 @@ def plan_work(request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         form.save(commit=False).plan(Actor.of(request))
         return done(request, _("The work is planned."), back)
-    return render(request, "notifications/work.html", {"form": form, "back": back})
+    context = {"form": form, "back": back, "server": server}
+    return render(request, "notifications/work.html", context)
 
 
 @role("operator")

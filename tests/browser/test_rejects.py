@@ -117,10 +117,10 @@ def test_one_is_corrected_one_is_discarded_with_and_without_a_script(
 def test_a_staged_row_is_one_line_that_says_what_is_wrong_and_names_its_servers(
     page: Page, log_in: Callable, nothing_asked
 ):
-    eight, nine = server("Бонусный сервер 8"), server("Бонусный сервер 9")
+    eight, ten = server("Бонусный сервер 8"), server("Бонусный сервер 10")
     payload = {"account": "4100000013", "amount": "0", "validfrom": None, "validto": None,
                "comment": "Возврат товара"}  # fmt: skip
-    for duplicates, at in enumerate((eight, nine)):
+    for duplicates, at in enumerate((eight, ten)):
         a_reject(at, run=a_run(at), staging_id=30168, payload=payload, duplicates_open=duplicates)
     log_in(page, "operator")
     use_language(page, "ru")
@@ -130,7 +130,7 @@ def test_a_staged_row_is_one_line_that_says_what_is_wrong_and_names_its_servers(
     assert line.bounding_box()["height"] < 45
     expect(line.locator(".wrong")).to_have_text("0")
     expect(line.locator(".reason")).to_have_text("Сумма равна нулю.")
-    expect(line.locator(".server a")).to_have_text(["8", "9"])
+    expect(line.locator(".server a")).to_have_text(["8", "10"])
     expect(line.locator(".payload")).to_have_attribute("title", re.compile("Возврат товара"))
-    line.get_by_role("link", name="Бонусный сервер 9, запуск").click()
+    line.get_by_role("link", name="Бонусный сервер 10, запуск").click()
     expect(page.locator("h1")).to_contain_text("Изменения баланса")

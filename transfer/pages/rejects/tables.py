@@ -77,7 +77,7 @@ class RejectTable(Table):
         staged = {"origin__in": {one.origin for one in shown}}
         staged["staging_id__in"] = {one.staging_id for one in shown}
         self.of_row: dict[Any, list[RejectedRow]] = {}
-        for one in RejectedRow.objects.filter(**staged).order_by("server_name"):
+        for one in RejectedRow.objects.filter(**staged).order_by("server_id", "server_name"):
             self.of_row.setdefault(row_of(one), []).append(one)
         rejecting = {one.server_name for of_row in self.of_row.values() for one in of_row}
         docked = BonusServer.objects.values_list("name", flat=True)

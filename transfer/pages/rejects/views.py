@@ -86,7 +86,8 @@ def one_of(pk: int) -> RejectedRow:
 
 def page_of(request: HttpRequest, one: RejectedRow, form: CorrectionForm) -> HttpResponse:
     as_it_came = written(one, Settings.load().zone)
-    others = RejectedRow.objects.of_row(one).exclude(pk=one.pk).order_by("server_name")
+    others = RejectedRow.objects.of_row(one).exclude(pk=one.pk)
+    others = others.order_by("server_id", "server_name")
     context = {
         "reject": one,
         "cells": [(heading(name), text or formats.NOTHING) for name, text in as_it_came.items()]

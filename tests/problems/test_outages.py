@@ -12,10 +12,12 @@ from tests.records import a_run, server
 from transfer.alerts import words
 from transfer.alerts.watch import watch
 from transfer.bonus_api.errors import TokenRefused
+from transfer.engine.errors import NotInitialised
 from transfer.errors import LoginRefused, PortClosed, QueryFailed, TooSlow, Unreachable
 from transfer.models import Actor, BonusServer, Heartbeat, Recipient, Settings, TransferTask
 from transfer.models.alerts import Incident, Notice, Topic
 from transfer.models.failing import failure
+from transfer.pages.components.basic import commands
 from transfer.parties import SHOP_ALL, database_of, server as server_named
 from transfer.problems import history
 from transfer.problems.codes import Code
@@ -131,6 +133,13 @@ def test_what_to_do_is_said_of_the_database_where_a_port_fails_too(bs12, beating
     assert database.code == "database"
     assert problem.hint == database.hint
     assert "How many rows wait is not known." in problem.hint
+
+
+def test_a_command_ends_before_the_next_sentence(bs12, beating, now):
+    hear(bs12, now, NotInitialised(missing="datatransfer.origin"))
+    (problem,) = beating(now)
+    shown = commands(problem.hint)
+    assert shown.endswith("<code>manage.py init_shop_all</code>. How many rows wait is not known.")
 
 
 def test_words_of_postgresql_are_in_the_technical_text_only(bs12, beating, now):

@@ -23,11 +23,19 @@ def _outage_hint(params: Params) -> str:
     return f"{calm} {hint(code, of_cause)}".strip()
 
 
+def _together(first: str, second: str) -> str:
+    """Two texts as one. The first may end with a command, which has no full stop of its own."""
+    first = first.strip()
+    if first and not first.endswith((".", "!", "?")):
+        first += "."
+    return f"{first} {second}".strip()
+
+
 def _why_it_failed(params: Params) -> str:
     why = str(cause(params)).strip()
     if not params.get("next"):
         return why
-    return f"{why} {_('Next attempt: %(at)s.') % {'at': moment(params, 'next')}}"
+    return _together(why, _("Next attempt: %(at)s.") % {"at": moment(params, "next")})
 
 
 def _oldest(params: Params) -> str:
@@ -59,7 +67,7 @@ HINTS: dict[Code, Callable[[Params], str]] = {
     Code.DIFFERENCE: lambda p: cause(p).hint,
     Code.OUTAGE: _outage_hint,
     Code.FAILURES: _why_it_failed,
-    Code.DATABASE: lambda p: f"{cause(p).hint} {_('How many rows wait is not known.')}".strip(),
+    Code.DATABASE: lambda p: _together(cause(p).hint, _("How many rows wait is not known.")),
     Code.SERVER: lambda p: cause(p).hint,
     Code.SERVICE_PORT: lambda p: str(cause(p)),
     Code.MESSAGES: lambda p: str(cause(p)),

@@ -135,9 +135,13 @@ class Forking:
         return Forked(self, json.dumps([arguments, env]).encode(), terminal)
 
     def run(self, *arguments: str, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-        """Runs it until it ends."""
+        """Runs it until it ends. Raises subprocess.TimeoutExpired after a minute, and kills it."""
         process = self.start(*arguments, env=env)
-        said, errors = process.communicate()
+        try:
+            said, errors = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
         return subprocess.CompletedProcess(arguments, process.wait(), said, errors)
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ sys.dont_write_bytecode = False
 # Where a run hangs, nothing else says where: no test of it fails.
 if seconds := os.environ.get("SAY_WHERE_IT_HANGS_AFTER"):
     # The copy of stderr is made before pytest begins to capture it.
-    faulthandler.dump_traceback_later(int(seconds), file=os.fdopen(os.dup(2), "w"))
+    faulthandler.dump_traceback_later(int(seconds), file=os.dup(2))
 
 if "SHARED_BY_WORKERS" not in os.environ:  # those of xdist start with the environment of this one
     # Databases are made and copied as files by the thousand, which takes a disk ten times as long.

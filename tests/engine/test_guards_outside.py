@@ -159,7 +159,7 @@ def test_why_there_is_no_connection_is_said_in_plain_words(shop_all, bonus, part
         ('пользователь "x" не прошёл проверку подлинности (по паролю)', "login_refused"),
         ('роль "x" не существует', "login_refused"),
         ("в pg_hba.conf нет записи для компьютера", "login_refused"),
-        ("извините, уже слишком много клиентов", "unreachable"),
+        ("извините, уже слишком много клиентов", "too_many_connections"),
     ],
 )
 def test_a_server_that_speaks_russian_is_understood_too(message, code):

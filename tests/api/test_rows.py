@@ -151,7 +151,7 @@ class TestRefusals:
             ([{"account": " ", "amount": None}], "row_without_values", (1, "")),
             ({"rows": ROWS}, "not_json_rows", None),
             (["4100"], "not_json_rows", None),
-            ([], "rows_missing", None),
+            ([], "no_rows", None),
             ([ROWS[0], {"account": "1", "amount": 1e22}], "row_power_of_ten", (2, "amount")),
             ([{"account": "1", "p91735": 1}], "row_field_unknown", (1, "••••••")),
             ("", "not_json_rows", None),

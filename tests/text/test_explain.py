@@ -2,13 +2,14 @@
 
 import re
 import shlex
+from collections import Counter
 from html import unescape
 
 import pytest
 from django.utils import translation
 
 from transfer.engine.errors import BeginningUndecided, PositionLost
-from transfer.errors import AlreadyRunning, QueueStuck, StillQueued
+from transfer.errors import AlreadyRunning, QueueStuck, StillQueued, TransferError
 from transfer.pages.components.basic import commands
 from transfer.text.explain import explain
 
@@ -60,3 +61,14 @@ def test_numbers_of_rows_are_grouped_as_on_all_pages():
     )
     with translation.override("ru"):
         assert "строк — 30\u202f607, в таблице" in explain(unsure).sentence
+
+
+def test_no_two_errors_have_the_same_code():
+    """The history keeps the code alone, and would show the words of the other one."""
+    classes, own = [TransferError], Counter()
+    while classes:
+        cls = classes.pop()
+        classes += cls.__subclasses__()
+        own[cls.__dict__.get("code")] += 1
+    del own[None]
+    assert [code for code, times in own.items() if times > 1] == []

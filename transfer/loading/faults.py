@@ -204,8 +204,8 @@ class RowPowerOfTen(FileRefused):
     hint = gettext_noop('Write all of its digits, best as text: "1500.00".')
 
 
-class RowsMissing(FileRefused):
-    code = "rows_missing"
+class NoRows(FileRefused):
+    code = "no_rows"
     sentence = gettext_noop("The list has no rows.")
     hint = gettext_noop("Send at least one.")
 

@@ -9,11 +9,11 @@ from typing import Any, BinaryIO
 
 from transfer.errors import FileRefused
 from transfer.loading.faults import (
+    NoRows,
     NotJsonRows,
     RowFieldTwice,
     RowFieldUnknown,
     RowPowerOfTen,
-    RowsMissing,
     RowWithoutValues,
     RowWrongValue,
 )
@@ -53,7 +53,7 @@ def _parsed(content: bytes) -> list[Any]:
     if not isinstance(parsed, list) or isinstance(parsed, _Object):
         raise NotJsonRows
     if not parsed:
-        raise RowsMissing
+        raise NoRows
     return parsed
 
 

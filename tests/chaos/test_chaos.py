@@ -36,7 +36,7 @@ READ = """
     select coalesce(sum(rows_applied + rows_unchanged + rows_rejected), 0)
       from datatransfer.position where kind = %s
 """
-# How many tasks have a last run that ended well. Whatever a killed run could not count, the next
+# How many tasks have a last run that ended well. What a killed run could not count, the next
 # run has counted.
 SETTLED = """
     select count(*) from (

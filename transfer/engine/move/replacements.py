@@ -36,7 +36,7 @@ from transfer.engine.shop_all.source import ShopAll
 # another, it is NOTHING_TO_TAKE_BACK.
 ACCEPTED_BEFORE = "accepted_before"
 HELD_BACK = f"('{ACCEPTED_BEFORE}', '{NOTHING_TO_TAKE_BACK}')"
-# The code of one that nobody can decide about but an operator.
+# The code of a row that only an operator can decide about.
 IN_DOUBT = "not_for_this_server"
 
 # The original of a row, under each of its origins. `is_unseen`: this server has never read it.
@@ -104,8 +104,8 @@ DOUBT_LOST = f"""
 """
 # Releases the replacements whose original is rejected or unseen; returns how many by its row count.
 # By the index `reject_of_row` and those of HOLD_BACK; `exists` would read all rejects of the kind,
-# and hash them. A reject with a code of HELD_BACK says that there is nothing to replace; one that
-# is in doubt, and came with the same batch, that nobody has looked yet.
+# and hash them. A reject with a code of HELD_BACK says that there is nothing to replace. One in
+# doubt that came with the same batch releases nothing: no operator has looked at it yet.
 RELEASE = f"""
     update pg_temp.incoming as mine set fault = null, turn = %(turn)s
       from pg_temp.datatransfer_original as original
@@ -239,7 +239,7 @@ def _purged(plan: ChunkPlan, notes: list[Replacement], source: ShopAll) -> set[i
 
 def _given_up(plan: ChunkPlan, notes: list[Replacement], purged: set[int]) -> set[tuple[str, int]]:
     """The replacements, as (xid, id), whose original this server may have given up; and those that
-    replace one of them in the same batch: nobody has looked at this server in between.
+    replace one of them in the same batch: no operator has looked at this server in between.
     """
     before, found = plan.before, set[tuple[str, int]]()
     if before.read_through == NOTHING_READ:

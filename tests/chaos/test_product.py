@@ -197,7 +197,7 @@ def product():
 
 @pytest.fixture(scope="module", autouse=True)
 def table(product):
-    """Printed when all is done: it belongs into docs/CHAOS-LOG.md."""
+    """Printed when all is done; docs/CHAOS-LOG.md sums it up."""
     lines: list[str] = []
     yield lines
     print("\n| What happens | What the pages say meanwhile | Runs that ended otherwise | Rows |")  # noqa: T201

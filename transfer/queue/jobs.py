@@ -2,6 +2,11 @@
 
 The queue forgets an entry whose worker was killed. The job itself records that it is pending, so
 the tick finds it and queues it again.
+
+Another queue than django-tasks-db is a backend of Django's task API. An entry only says "look": it
+may come twice, late or never. A rollback has to take entries back, `lost` to find those that wait.
+A worker can be asked to end (`stop_of_worker`), and ends with the queue (`drain`);
+`runs/workers.py` counts those that wait.
 """
 
 import logging

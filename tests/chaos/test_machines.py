@@ -1,6 +1,6 @@
 """Web, two workers and two ticks on machines of their own; one of them is cut off.
 
-It prints its measurements; docs/OPERATION.md has the longest.
+It prints its measurements; docs/OPERATION.md says what they mean.
 """
 
 import time

@@ -45,7 +45,7 @@ class Command(BaseCommand):
             action="store_true",
             help=_("it is a copy of another server, with our schema: continue from that position"),
         )
-        parser.add_argument("--reader", metavar="N", help=_("whose batch N is meant"))
+        parser.add_argument("--reader", metavar="UUID", help=_("whose batch N is meant"))
         add_doubtful(parser)
 
     def handle(self, *, server: str, kind: str, dry_run: bool, **options: Any) -> None:

@@ -8,11 +8,11 @@ DEBIAN := bash .ci/debian
 CHROMIUM := chromium-headless-shell,chromium
 FONTS := /usr/share/fonts/truetype/dejavu=fonts-dejavu-core
 
-.PHONY: help install demo forget test lint chaos bench deb deb-trial repository image image-trial matrix messages \
+.PHONY: help install demo forget test lint chaos bench deb deb-trial clone-trial repository image image-trial matrix messages \
 	openapi screenshots
 
 help:
-	@echo "make demo | forget | test | lint | install | chaos [SECONDS=600] | bench [QUICK=1] | deb [FOR=trixie] | deb-trial [FOR=trixie] | repository KEY=… | image | image-trial | matrix | messages | openapi | screenshots [INTO=folder]"
+	@echo "make demo | forget | test | lint | install | chaos [SECONDS=600] | bench [QUICK=1] | deb [FOR=trixie] | deb-trial [FOR=trixie] | clone-trial | repository KEY=… | image | image-trial | matrix | messages | openapi | screenshots [INTO=folder]"
 
 install: $(STAMP)
 
@@ -65,6 +65,11 @@ deb: $(VENV)/.deb
 deb-trial: deb
 	@$(DEBIAN) mmdebstrap=mmdebstrap pgrep=procps ip=iproute2 apt-ftparchive=apt-utils gpg=gpg lintian=lintian
 	for codename in $(or $(FOR),bookworm noble trixie resolute); do bash deb/trial $$codename || exit 1; done
+
+# The lines of README.md in a clean system with a clone, as root and as a user; as root.
+clone-trial:
+	@$(DEBIAN) mmdebstrap=mmdebstrap
+	bash deb/trial.clone
 
 # dist/repository: what apt can install from once a web server offers it. KEY: a secret key of gpg.
 repository: deb

@@ -87,6 +87,15 @@ def test_a_section_whose_commands_a_trial_runs_has_commands(paper, section):
     assert "\n```sh\n" in rest.partition("<a id=")[0]
 
 
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_the_images_trial_runs_the_commands_of_the_paper_on_containers(language):
+    text = (ROOT / f"docs/{language}/installation.md").read_text()
+    section = text.partition('<a id="containers"></a>')[2].partition("<a id=")[0]
+    commands = re.findall(r"`([^`\n]*docker compose [^`\n]+)`|^(docker .+)", section, re.MULTILINE)
+    run = re.findall(r'by_the_paper "(.+?)"', (ROOT / "image/trial").read_text())
+    assert {inline or line for inline, line in commands} == set(run)
+
+
 def test_the_tables_of_refusals_say_what_to_do_about_each_code():
     _, tables = (ROOT / "docs/EXACTLY-ONCE.md").read_text().split("\n## 8. ")
     rows = re.findall(r"^\| (`.+?`) \|", tables.split("\n## 9. ")[0], re.MULTILINE)

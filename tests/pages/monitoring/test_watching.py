@@ -108,6 +108,16 @@ def test_promtool_finds_no_fault(arguments):
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+def test_the_papers_command_puts_the_address_into_every_link(tmp_path):
+    command = re.search("`(sed [^`]+)`", (ROOT / "docs/WATCHING.md").read_text())[1]
+    shutil.copy(WATCHING / "alerts.yml", tmp_path)
+    subprocess.run(
+        ["bash", "-euc", command.replace("ADDRESS", "dt.shop.local")], cwd=tmp_path, check=True
+    )
+    text = (tmp_path / "alerts.yml").read_text()
+    assert set(re.findall(r"runbook_url: https://([^/]+)/", text)) == {"dt.shop.local"}
+
+
 @pytest.mark.django_db
 def test_promtool_finds_no_fault_in_the_metrics(client, labels):
     if (promtool := shutil.which("promtool")) is None:

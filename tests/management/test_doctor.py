@@ -505,6 +505,10 @@ def test_an_old_backup_is_a_warning(doctor, installation, settings):
         "warns",
         "There is no backup yet. Make one: manage.py backup FILE",
     )
+    settings.BACKUP_FOLDER = "/var/backups"
+    said = doctor()[1]["Our own database", "Backup"]["sentence"]
+    assert said.endswith("Make one: manage.py backup")
+    settings.BACKUP_FOLDER = ""
     made = {"who": "ivan", "action": "backup", "new": {"bytes": 1}}
     AuditEntry.objects.create(**made, at=timezone.now() - timedelta(days=8))
     line = doctor()[1]["Our own database", "Backup"]

@@ -72,6 +72,8 @@ def try_backup() -> Passed:
     last = AuditEntry.objects.last_backup_at()
     if last is None:
         text = gettext_noop("There is no backup yet. Make one: manage.py backup FILE")
+        if settings.BACKUP_FOLDER:
+            text = gettext_noop("There is no backup yet. Make one: manage.py backup")
         return Passed(text, {}, warns=True)
     text = gettext_noop("The last backup was made %(ago)s.")
     limit = BACKUP_MISSED if settings.BACKUP_FOLDER else BACKUP_OLD

@@ -12,6 +12,7 @@ from transfer.pages.components import (
     flows,
     registers,
     states,
+    task_facts,
     tasks,
     times,
     trace,
@@ -56,7 +57,7 @@ register.inclusion_tag("includes/help_link.html", takes_context=True)(navigation
 register.simple_tag(registers.account_badge)
 register.simple_tag(registers.counts, name="register_counts")
 register.simple_tag(registers.day_strip)
-register.simple_tag(tasks.facts, name="task_facts")
+register.simple_tag(task_facts.facts, name="task_facts")
 register.simple_tag(tasks.group_head)
 register.simple_tag(tasks.actions, takes_context=True, name="task_actions")
 register.simple_tag(flows.arrow, name="flow_arrow")

@@ -1,25 +1,23 @@
-"""Tasks: the cells of the scheduler's tables, and the facts and buttons of a task's own page."""
+"""Tasks: the cells of the scheduler's tables, and the buttons of a task's own page."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote
 
 from django.urls import reverse
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.translation import gettext as _, ngettext
 
-from transfer.models.flow_hours import most_within
-from transfer.pages.components.basic import commands, fact, icon, share
+from transfer.pages.components.basic import icon, share
 from transfer.pages.components.buttons import post, switch
-from transfer.pages.components.html import Html, format_words, joined, link, muted, titled
+from transfer.pages.components.html import Html, format_words, joined, muted, titled
 from transfer.pages.components.run_strip import run_strip
 from transfer.pages.components.states import badge, state_badge, state_icon, switch_badge
-from transfer.pages.components.times import ago, clock, clocks, moment
+from transfer.pages.components.task_facts import facts
+from transfer.pages.components.times import clock
 from transfer.pages.scheduler.groups import ServerGroup, StateOfSome, Waiting
 from transfer.pages.scheduler.task_status import TaskStatus
 from transfer.text import formats
-
-WHY = '<span class="why">{}</span>'
 
 
 def task_switch(context: Any, row: TaskStatus, may_change: bool) -> Html:
@@ -212,98 +210,4 @@ def about(row: TaskStatus, may_change: bool) -> Html:
         name=row.name,
         url=row.url,
         facts=facts(row, may_change),
-    )
-
-
-def facts(row: TaskStatus, may_change: bool) -> Html:
-    """`{% task_facts row may.operator %}`: switch, pause, schedule, backlog and last result."""
-    lines = joined(fact(*one) for one in _facts(row, may_change))
-    return format_html('<dl class="facts">{}</dl>', lines)
-
-
-def _facts(row: TaskStatus, may_change: bool) -> Iterator[tuple[str, Any]]:
-    task = row.task
-    yield _("Switch"), _switched(task)
-    if row.is_paused:
-        words, until = _("paused until %(until)s by %(who)s"), moment(task.paused_until)
-        paused = format_words(words, until=until, who=task.paused_by)
-        yield _("Pause"), _with_reason(paused, task.pause_reason)
-    yield _("Schedule"), _schedule(row, may_change)
-    if not row.runs_as_rows_arrive:
-        if_on = "" if task.enabled else format_html(WHY, _("if it is switched on"))
-        times = '{}<ol class="lean num">{}</ol>'
-        yield _("Next five times"), format_html(times, if_on, clocks(*row.times))
-    if row.is_transfer:
-        yield _("Waiting rows"), _waiting(row)
-        if row.backlog.writing_since:
-            words = _(
-                "Somebody began to write rows %(ago)s and has not finished. They are moved once "
-                "that is done."
-            )
-            yield _("Still being written"), format_words(words, ago=ago(row.backlog.writing_since))
-    if row.delays:
-        yield _("95 of 100 arrive within"), _within(row)
-    yield _("Last result"), _result(row)
-    if row.last_success and row.last_success != row.last_run:
-        run = row.last_success
-        at = link(run.get_absolute_url(), moment(run.finished_at))
-        yield _("Last success"), at
-
-
-def _with_reason(words: Any, reason: str) -> Html:
-    return format_html("{} {}", words, format_html(WHY, reason) if reason else "")
-
-
-def _switched(task: Any) -> Html | str:
-    if not task.changed_at:
-        return _("It has never been switched.")
-    words = _("Switched on") if task.enabled else _("Switched off")
-    who = task.changed_by or formats.NOTHING
-    switched = format_html("{} {}, {}", words, moment(task.changed_at), who)
-    return _with_reason(switched, task.change_reason)
-
-
-def _schedule(row: TaskStatus, may_change: bool) -> Html | str:
-    if not may_change:
-        return row.words
-    url = reverse("task_schedule", args=[row.key])
-    return format_html('{} <a href="{}">{}</a>', row.words, url, _("Change"))
-
-
-def _waiting(row: TaskStatus) -> Html | str:
-    backlog = row.backlog
-    if backlog.rows == 0:
-        return _("nothing waits")
-    if backlog.rows is None and not backlog.error:
-        return muted(_("being asked…"))
-    if backlog.rows is None:
-        return format_html("{} {}", badge("warn", _("unknown")), row.error_words)
-    oldest = ""
-    if row.oldest:
-        since = format_words(_("the oldest %(ago)s"), ago=ago(row.oldest))
-        oldest = format_html(", {}", since)
-    drawn = '<b class="num">{}</b>{} <span class="why">{}</span>'
-    return format_html(drawn, formats.rows(backlog.rows, backlog.more), oldest, row.why)
-
-
-def _within(row: TaskStatus) -> Html:
-    words = _(
-        "Of the last 24 hours, from the begin of the transaction that staged a row until the bonus "
-        "server had it. All rows of a step of 50,000 count like its first."
-    )
-    return format_html("{} {}", formats.within(most_within(row.delays)), format_html(WHY, words))
-
-
-def _result(row: TaskStatus) -> Html:
-    run = row.last_run
-    if run is None:
-        return muted(_("has never run"))
-    failure = row.failure
-    failed = (format_html("{} {}", failure.sentence, commands(failure.hint)),) if failure else ()
-    return format_html(
-        '<a href="{}">{}</a> {}{}',
-        run.get_absolute_url(),
-        state_badge("run", run.state),
-        ago(run.finished_at),
-        format_html_join("", WHY, ((line,) for line in (*row.report, *failed))),
     )

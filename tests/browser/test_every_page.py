@@ -323,11 +323,23 @@ def what_is_wrong_on_paper(page: Page) -> list[str]:
     return wrong
 
 
+# The same elements on a phone in the dark: other colours, sizes and places.
+RULES_OF_LOOKS = {
+    "type": "rule",
+    "values": [
+        "color-contrast",
+        "link-in-text-block",
+        "scrollable-region-focusable",
+        "target-size",
+    ],
+}
+
+
 # Both walks find the papers in Russian. Each theme is looked at in one of the walks: what only the
 # other shows consists of components, which are looked at in both themes and sizes.
 @pytest.mark.parametrize(
     ("language", "viewport", "rules", "papers"),
-    [("ru", None, {"light": ALL_RULES}, None), ("en", PHONE, {"dark": ALL_RULES}, 1)],
+    [("ru", None, {"light": ALL_RULES}, None), ("en", PHONE, {"dark": RULES_OF_LOOKS}, 1)],
     ids=["desktop", "phone"],
 )
 def test_every_page_is_accessible_fits_prints_is_translated_and_holds_no_secret(

@@ -6,13 +6,14 @@ SECONDS ?= 600
 # Installs Debian packages, after it has said which.
 DEBIAN := bash .ci/debian
 CHROMIUM := chromium-headless-shell,chromium
+SUITE = $(BIN)/python -m pytest -rs -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder
 FONTS := /usr/share/fonts/truetype/dejavu=fonts-dejavu-core
 
-.PHONY: help install demo forget test lint chaos bench deb deb-trial clone-trial repository image image-trial matrix messages \
-	openapi screenshots
+.PHONY: help install demo forget test test-long test-packages lint chaos bench deb deb-trial clone-trial repository \
+	image image-trial matrix messages openapi screenshots
 
 help:
-	@echo "make demo | forget | test | lint | install | chaos [SECONDS=600] | bench [QUICK=1] | deb [FOR=trixie] | deb-trial [FOR=trixie] | clone-trial | repository KEY=… | image | image-trial | matrix | messages | openapi | screenshots [INTO=folder]"
+	@echo "make demo | forget | test | test-long | lint | install | chaos [SECONDS=600] | bench [QUICK=1] | deb [FOR=trixie] | deb-trial [FOR=trixie] | clone-trial | repository KEY=… | image | image-trial | matrix | messages | openapi | screenshots [INTO=folder]"
 
 install: $(STAMP)
 
@@ -32,11 +33,17 @@ demo: $(STAMP)
 forget:
 	@$(PYTHON) -m dtadmin.forget
 
+# The suite, but for the tests that are marked as long.
+test: $(STAMP) test-packages
+	$(SUITE) -m "not long"
+
+test-long: $(STAMP) test-packages
+	$(SUITE) -m long
+
 # Without the packages of the second line, the tests that need them are skipped, and pytest says so.
-test: $(STAMP)
+test-packages:
 	@command -v chromium >/dev/null || $(DEBIAN) chromium-headless-shell=$(CHROMIUM) $(FONTS)
 	@$(DEBIAN) crontab=cron nginx=nginx-light,nginx faketime=faketime promtool=promtool curl=curl openssl=openssl || true
-	$(BIN)/python -m pytest -rs -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder
 
 chaos: $(VENV)/.chaos
 	@$(DEBIAN) ip=iproute2 faketime=faketime || true

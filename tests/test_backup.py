@@ -160,6 +160,7 @@ def once(*numbers: int) -> Counter[str]:
     return Counter(map(str, numbers))
 
 
+@pytest.mark.long
 def test_our_own_database_goes_back_and_every_row_is_there_once(house: House):
     house.stage(1, 2)
     house.stage(3, amount=0)
@@ -219,6 +220,7 @@ def test_shop_all_is_restored_from_a_dump(house: House):
     house.take("dtadmin reconcile", "own")
 
 
+@pytest.mark.long
 def test_the_files_of_shop_all_are_restored(house: House):
     house.stage(1)
     house.transfer()
@@ -234,6 +236,7 @@ def test_the_files_of_shop_all_are_restored(house: House):
     house.take("dtadmin reconcile", "own")
 
 
+@pytest.mark.long
 def test_files_are_restored_in_which_a_row_waited(house: House):
     house.stage(1)
     house.transfer()
@@ -251,6 +254,7 @@ def test_files_are_restored_in_which_a_row_waited(house: House):
     house.take("dtadmin reconcile", "own")
 
 
+@pytest.mark.long
 def test_a_bonus_server_is_restored_as_a_whole(house: House):
     house.stage(1)
     house.stage(2, amount=0)
@@ -269,6 +273,7 @@ def test_a_bonus_server_is_restored_as_a_whole(house: House):
     assert sorted(rejects) == [("2", "open"), ("4", "open")]
 
 
+@pytest.mark.long
 def test_only_the_vendors_tables_are_restored(house: House):
     house.stage(1)
     house.transfer()
@@ -287,6 +292,7 @@ def test_only_the_vendors_tables_are_restored(house: House):
     assert house.arrived() == once(1, 2, 3)
 
 
+@pytest.mark.long
 def test_an_upgrade_begins_with_a_backup_that_the_version_before_restores(house: House):
     house.stage(1)
     house.transfer()
@@ -302,6 +308,7 @@ def test_an_upgrade_begins_with_a_backup_that_the_version_before_restores(house:
     assert house.arrived() == once(1, 2)
 
 
+@pytest.mark.long
 def test_a_new_bonus_server_is_made_of_a_dump_and_gets_each_row_once(house: House):
     house.stage(1, 2)
     house.transfer()

@@ -153,6 +153,7 @@ def away(heard, forking, environment):
     return away
 
 
+@pytest.mark.long
 def test_no_secret_stands_where_anybody_reads(
     heard,
     boss,

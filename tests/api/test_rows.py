@@ -431,6 +431,7 @@ def die_at(program: Program, at: int, monkeypatch: Any) -> bool:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.long
 def test_killed_at_any_statement_the_call_is_repeated_and_its_rows_are_there_once(
     program, shop_all, staged, monkeypatch
 ):

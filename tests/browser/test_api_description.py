@@ -10,6 +10,7 @@ from tests.browser.conftest import PHONE
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.long
 def test_the_calls_can_be_read_on_a_desktop_and_on_a_phone(
     page: Page, log_in: Callable, check_accessible: Callable
 ):

@@ -339,8 +339,10 @@ RULES_OF_LOOKS = {
 # other shows consists of components, which are looked at in both themes and sizes.
 @pytest.mark.parametrize(
     ("language", "viewport", "rules", "papers"),
-    [("ru", None, {"light": ALL_RULES}, None), ("en", PHONE, {"dark": RULES_OF_LOOKS}, 1)],
-    ids=["desktop", "phone"],
+    [
+        pytest.param("ru", None, {"light": ALL_RULES}, None, id="desktop"),
+        pytest.param("en", PHONE, {"dark": RULES_OF_LOOKS}, 1, id="phone", marks=pytest.mark.long),
+    ],
 )
 def test_every_page_is_accessible_fits_prints_is_translated_and_holds_no_secret(
     open_page: Callable,

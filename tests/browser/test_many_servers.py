@@ -101,7 +101,7 @@ def test_the_scheduler_shows_what_is_wrong_and_folds_what_is_fine(page: Page, lo
 
 @QUIET
 @pytest.mark.usefixtures("shown")
-@pytest.mark.parametrize("servers", [2, 9])
+@pytest.mark.parametrize("servers", [2, pytest.param(9, marks=pytest.mark.long)])
 def test_no_button_and_no_name_of_the_scheduler_is_cut_off(
     open_page: Callable, log_in: Callable, servers: int
 ):
@@ -134,7 +134,7 @@ def test_no_button_and_no_name_of_the_scheduler_is_cut_off(
 
 @QUIET
 @pytest.mark.usefixtures("shown")
-@pytest.mark.parametrize("servers", [2, 9])
+@pytest.mark.parametrize("servers", [2, pytest.param(9, marks=pytest.mark.long)])
 def test_at_200_percent_nothing_is_too_wide_and_pause_is_in_reach(
     open_page: Callable, log_in: Callable, servers: int
 ):

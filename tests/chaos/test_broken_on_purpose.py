@@ -51,6 +51,7 @@ def broken(world):
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("guard", CHOSEN, ids=lambda guard: guard.name)
+@pytest.mark.long
 def test_without_the_guard_something_breaks(world, broken, guard):
     broken(guard)
     if guard.breaks is None:

@@ -107,6 +107,7 @@ def harass(cluster):
 
 
 @pytest.mark.timeout(SECONDS + 240)
+@pytest.mark.long
 def test_faults_at_random_points_lose_and_double_nothing(cluster):
     faults, competitors = harass(cluster)
     cluster.manage("transfer", "all")
@@ -209,6 +210,7 @@ def hurry(cluster, stop):
         cluster.start("run_due_tasks", "--no-drain", stdout=DEVNULL, stderr=DEVNULL).wait()
 
 
+@pytest.mark.long
 def test_300_000_rows_move_in_little_memory(cluster):
     query(
         cluster.shop_all,

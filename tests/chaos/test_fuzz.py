@@ -272,6 +272,7 @@ def connection_stays() -> Iterator[None]:
 @pytest.mark.timeout(0 if IN_CHAOS else 300)
 @pytest.mark.filterwarnings("ignore:Use '__' to separate path components")  # of django-tables2
 @pytest.mark.usefixtures("transactional_db", "connection_stays", "shop_all")
+@pytest.mark.long
 def test_no_request_brings_the_product_down():
     statuses, slowest, number_of_forms = Counter[int](), 0.0, 0
     for number in seeds(statuses.total, INPUTS * 7 // 10):
@@ -314,6 +315,7 @@ def say(text: str) -> None:
 
 
 @pytest.mark.timeout(0 if IN_CHAOS else 300)
+@pytest.mark.long
 def test_no_answer_of_a_bonus_server_brings_the_product_down(db, six, dock, bonus):
     """An answer of a hostile server, or of another program at its port."""
     says: dict[str, bytes] = {}
@@ -372,6 +374,7 @@ def ask_for_all(server: BonusServer, action: str, done: Counter[str]) -> None:
 
 
 @pytest.mark.timeout(0 if IN_CHAOS else 300)
+@pytest.mark.long
 def test_nothing_that_is_sent_to_the_port_brings_the_web_server_down(web_server):
     """Bytes instead of requests; after each the server still answers."""
     port, statuses = web_server, Counter[str]()

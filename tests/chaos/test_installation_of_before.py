@@ -122,6 +122,7 @@ def numbered(kind, first, last):
     return range(offset + first, offset + last + 1)
 
 
+@pytest.mark.long
 def test_positions_batches_rejects_and_corrections_of_before_go_on_exactly(site):
     """Per kind, by the version before: rows that are moved and purged, a rejected row that is
     corrected and one that is not, and a batch that is cut short after its first chunk.
@@ -159,6 +160,7 @@ def test_positions_batches_rejects_and_corrections_of_before_go_on_exactly(site)
     assert site.arrived() == expected
 
 
+@pytest.mark.long
 def test_both_versions_take_turns_and_move_each_row_once(site):
     """A worker of the version before may refuse, once this version has looked; it moves nothing
     twice.

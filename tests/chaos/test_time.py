@@ -43,6 +43,7 @@ def world():
 
 
 @pytest.mark.timeout(0 if IN_CHAOS else 300)
+@pytest.mark.long
 def test_whatever_happens_to_the_databases_rows_arrive_once_or_are_refused(world):
     failures, done = [], Counter()
     deadline = time.monotonic() + SECONDS
@@ -58,18 +59,20 @@ def test_whatever_happens_to_the_databases_rows_arrive_once_or_are_refused(world
     assert not failures, "\n".join(failures)
 
 
+SOONER = [*scenarios.SCENARIOS, *scenarios_of_flows.SCENARIOS]
+LATER = [
+    *scenarios_of_servers.SCENARIOS,
+    *scenarios_of_rows.SCENARIOS,
+    *scenarios_of_loads.SCENARIOS,
+    *scenarios_of_the_left_behind.SCENARIOS,
+    *([*scenarios_of_loads.MORE, *scenarios_of_the_left_behind.MORE] if IN_CHAOS else []),
+]
+
+
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "scenario",
-    [
-        *scenarios.SCENARIOS,
-        *scenarios_of_servers.SCENARIOS,
-        *scenarios_of_flows.SCENARIOS,
-        *scenarios_of_rows.SCENARIOS,
-        *scenarios_of_loads.SCENARIOS,
-        *scenarios_of_the_left_behind.SCENARIOS,
-        *([*scenarios_of_loads.MORE, *scenarios_of_the_left_behind.MORE] if IN_CHAOS else []),
-    ],
+    [*SOONER, *(pytest.param(scenario, marks=pytest.mark.long) for scenario in LATER)],
     ids=lambda scenario: scenario.__name__,
 )
 def test_what_was_once_lost_or_doubled_is_exact_or_refused(world, scenario):

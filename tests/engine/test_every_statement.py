@@ -105,6 +105,7 @@ def product(installation):
 
 @pytest.mark.timeout(SECONDS)
 @pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.long
 def test_broken_at_any_statement_a_transfer_comes_out_exact(installation, product, kind):
     failures, missed = [], []
     beside = others(kind, installation)

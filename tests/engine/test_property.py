@@ -149,6 +149,7 @@ def play(flow, script):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.long
 def test_any_rows_in_any_transactions_and_chunks_come_out_as_in_the_reference(flow, kind):
     flow = flow(kind)
     flow.move()  # makes our schema

@@ -74,6 +74,7 @@ def is_answered(upload: Upload) -> None:
 
 @settings(max_examples=30, deadline=None, suppress_health_check=FINE)
 @given(kind=st.sampled_from(list(KINDS)), content=st.one_of(BYTES, LIKE_CSV).filter(len))
+@pytest.mark.long
 def test_any_bytes_are_answered_and_load_nothing_by_themselves(check, look, staged, kind, content):
     upload = check(kind, content)
     is_answered(upload)
@@ -83,6 +84,7 @@ def test_any_bytes_are_answered_and_load_nothing_by_themselves(check, look, stag
 
 @settings(max_examples=30, deadline=None, suppress_health_check=FINE)
 @given(kind=st.sampled_from(list(KINDS)), content=LIKE_CSV.filter(len), data=st.data())
+@pytest.mark.long
 def test_columns_chosen_by_hand_load_all_good_lines_or_none(
     check, staged, olga, kind, content, data
 ):
@@ -102,6 +104,7 @@ def test_columns_chosen_by_hand_load_all_good_lines_or_none(
 
 @settings(max_examples=8, deadline=None, suppress_health_check=FINE)
 @given(rows=ROWS, cut=st.integers(0, 400))
+@pytest.mark.long
 def test_any_workbook_whole_or_cut_is_answered(check, rows, cut):
     content = workbook([["account", "amount"], *rows])
     is_answered(check("balances", content, name="a.xlsx"))
@@ -111,6 +114,7 @@ def test_any_workbook_whole_or_cut_is_answered(check, rows, cut):
 
 @settings(max_examples=8, deadline=None, suppress_health_check=FINE)
 @given(rows=st.lists(st.lists(CELLS, min_size=2, max_size=5), min_size=1, max_size=8))
+@pytest.mark.long
 def test_whatever_the_cells_no_bad_line_is_good_by_itself(check, download, rows):
     head = ["account", "amount", "validfrom", "validto", "comment"]
     upload = check("balances", workbook([head, *rows]), name="a.xlsx")

@@ -243,6 +243,7 @@ def test_a_backup_of_a_newer_version_is_refused(own_database, call, file, restor
     assert "A newer version made this backup (transfer.9999_later)" in said
 
 
+@pytest.mark.long
 def test_a_backup_of_an_earlier_version_is_migrated(
     environment, empty_database, own_database, migrated_database, call, file
 ):

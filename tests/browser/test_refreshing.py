@@ -72,7 +72,12 @@ def is_part(response: Response) -> bool:
 
 # A browser that caches nothing asks for the page again, in which the pages do not differ.
 @pytest.mark.parametrize(
-    ("is_cached", "pages"), [(True, PAGES), (False, PAGES[:3])], ids=["cached", "uncached"]
+    ("is_cached", "pages"),
+    [
+        pytest.param(True, PAGES[:3], id="cached"),
+        pytest.param(True, PAGES[3:], id="cached, the others", marks=pytest.mark.long),
+        pytest.param(False, PAGES[:3], id="uncached", marks=pytest.mark.long),
+    ],
 )
 def test_back_leads_to_the_whole_page_after_a_part_of_it_has_refreshed(
     open_page: Callable,
@@ -105,7 +110,13 @@ def assert_whole(page: Page) -> None:
     expect(page.locator("nav").first).to_be_attached()
 
 
-@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(
+    "viewport",
+    [
+        pytest.param(DESKTOP, id="desktop"),
+        pytest.param(PHONE, id="phone", marks=pytest.mark.long),
+    ],
+)
 def test_nothing_jumps_when_parts_arrive(
     open_page: Callable, log_in: Callable, addresses: dict[str, str], viewport: dict[str, int]
 ):

@@ -87,7 +87,7 @@ def test_a_passkey_is_the_second_step_and_lets_one_in_without_the_password_too(
     device.detach()
 
 
-@pytest.mark.parametrize("language", ["ru", "en"])
+@pytest.mark.parametrize("language", ["ru", pytest.param("en", marks=pytest.mark.long)])
 def test_an_app_is_set_up_because_the_role_needs_it_and_lets_one_in_from_then_on(
     page: Page, open_page: Callable, check_accessible: Callable, language: str
 ):

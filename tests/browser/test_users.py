@@ -37,7 +37,7 @@ WORDS = {
 }
 
 
-@pytest.mark.parametrize("language", ["ru", "en"])
+@pytest.mark.parametrize("language", ["ru", pytest.param("en", marks=pytest.mark.long)])
 def test_from_the_first_log_in_to_the_last(
     page: Page,
     open_page: Callable,

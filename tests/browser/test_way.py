@@ -48,7 +48,7 @@ def task(dock, shop_all, bonus):
     return dock(bonus).tasks.select_related("server").get(kind="balances")
 
 
-@pytest.mark.parametrize("language", ["ru", "en"])
+@pytest.mark.parametrize("language", ["ru", pytest.param("en", marks=pytest.mark.long)])
 def test_from_the_log_in_to_the_file(
     page: Page, task: Any, bonus: str, manage: Callable, language: str
 ):

@@ -68,6 +68,7 @@ def test_broken_at_any_statement_it_is_done_or_has_to_be_done_again(situation, c
     assert not failures, "\n".join(map(str, failures))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(7200)
 def test_an_undo_that_is_broken_is_done_or_not_and_once_more_it_is_done_once(situation):
     """At length at every statement, else where shop All commits."""

@@ -237,7 +237,9 @@ PUT_BACK = [
         lambda: replace(
             replacements,
             "RELEASE",
-            replacements.RELEASE.replace(f"other.fault not in {replacements.HELD_BACK}", "false"),
+            replacements.RELEASE.replace(
+                f"other.fault not in {replacements.RELEASES_NOTHING}", "false"
+            ),
         ),
         scenarios_of_flows.corrected_before_the_other_server_has_read,
     ),

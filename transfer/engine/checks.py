@@ -221,6 +221,9 @@ UNKNOWN = Check(
 )
 
 NOTHING_TO_TAKE_BACK = "nothing_to_take_back"
+# Of a reject that is not certain: the server may have what the row stands for. Each such reject is
+# decided on its own.
+NOT_FOR_THIS_SERVER = "not_for_this_server"
 
 # For any kind: the bonus server's own reason to refuse a row. Another server may have accepted it.
 BY_SERVER = (
@@ -253,16 +256,17 @@ BY_SERVER = (
         gettext_noop("Nothing has to be done: it is closed by itself."),
     ),
     Check(
-        "not_for_this_server",
+        NOT_FOR_THIS_SERVER,
         "",
         gettext_noop(
             "The row makes up for an amount that was changed in shop All, takes a row back, or "
             "replaces one, and it is not certain what this bonus server has received of that."
         ),
         gettext_noop(
-            "Look up the account on each bonus server that rejected this row. If none lacks the "
-            "amount of this row, discard the row; if all lack it, send the row again: it reaches "
-            "all of them. Otherwise write it by hand where it is missing, and discard the row."
+            "Look up the account on this bonus server. If it lacks the amount of this row, send "
+            "the row again; otherwise discard it. Each server that is not certain has a reject of "
+            "its own: decide on each. Where you have not decided, a row that is sent again is "
+            "rejected once more."
         ),
     ),
 )

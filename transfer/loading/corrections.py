@@ -17,12 +17,14 @@ class Named(NamedTuple):
     """The rejected row that a line names, or why it can't be corrected.
 
     `payload` is what the bonus server recorded of the row, and the file of rejected rows shows.
+    `uncertain` is the token of the reject, if it is not certain.
     """
 
     origin: str = ""
     old_id: int = 0
     old_xid: int | None = None
     fault: str = ""
+    uncertain: str | None = None
     payload: Mapping[str, str | None] = MappingProxyType({})
 
 
@@ -33,20 +35,30 @@ def named(kind: Kind, keys: Iterable[str]) -> dict[str, Named]:
     return {key: _judged(kind, match, rejects) for key, match in matches.items()}
 
 
-# Number of a reject → its kind, whether any server's is open, and the row.
+# Number of a reject → its kind, whether it can be corrected, and the row.
 Rejects = dict[int, tuple[str, bool, Named]]
 
 
 def _rejects(numbers: set[int]) -> Rejects:
-    rejects = (
-        RejectedRow.objects.filter(pk__in=numbers)
-        .annotate(is_row_open=Exists(RejectedRow.objects.open().filter(**SAME_ROW)))
-        .values_list("pk", "kind", "is_row_open", "origin", "staging_id", "xid", "payload")
+    """A reject can be corrected if any server's of the row is open; an uncertain one, if it is."""
+    rejects = RejectedRow.objects.filter(pk__in=numbers).annotate(
+        is_row_open=Exists(RejectedRow.objects.open().filter(**SAME_ROW))
     )
-    return {
-        pk: (kind, is_open, Named(str(origin), number, xid, "", payload))
-        for pk, kind, is_open, origin, number, xid, payload in rejects
-    }
+    return {one.pk: (one.kind, _is_open(one), _row_of(one)) for one in rejects}
+
+
+def _is_open(reject: RejectedRow) -> bool:
+    return reject.is_open if reject.is_uncertain else reject.is_row_open  # type: ignore[attr-defined]
+
+
+def _row_of(reject: RejectedRow) -> Named:
+    return Named(
+        origin=str(reject.origin),
+        old_id=reject.staging_id,
+        old_xid=reject.xid,
+        uncertain=str(reject.token) if reject.is_uncertain else None,
+        payload=reject.payload,
+    )
 
 
 def _judged(kind: Kind, match: Match[str] | None, rejects: Rejects) -> Named:

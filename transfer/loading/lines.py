@@ -9,7 +9,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from transfer.engine.kind import MASK, Kind
-from transfer.engine.shop_all.copy_text import copied
+from transfer.engine.shop_all.copy_text import as_array, copied
 from transfer.engine.shop_all.staging_import import NOTHING_BESIDE
 from transfer.engine.table_mapping import Column
 from transfer.loading import json_rows
@@ -160,11 +160,14 @@ class Lines:
 
 
 def _correction(row: Named, kept: list[str]) -> list[str | None]:
-    """Which rejected row a line corrects, and the columns that keep its values."""
+    """Which rejected row a line corrects, the columns that keep its values, and which uncertain
+    reject it sends again.
+    """
     if not row.old_id:
-        return [None] * 4
+        return [None] * 5
     xid = None if row.old_xid is None else str(row.old_xid)
-    return [row.origin, str(row.old_id), xid, f"{{{','.join(kept)}}}" if kept else None]
+    uncertain = [] if row.uncertain is None else [row.uncertain]
+    return [row.origin, str(row.old_id), xid, as_array(kept), as_array(uncertain)]
 
 
 def cell_at(place: int | None, cells: list[Cell]) -> Cell:

@@ -5,6 +5,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
+from transfer.engine.checks import NOT_FOR_THIS_SERVER
 from transfer.models.addresses import numbered
 from transfer.models.runs import TransferRun
 from transfer.models.servers import BonusServer
@@ -23,6 +24,13 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
     def open(self) -> Self:
         """Rejects that wait for a decision."""
         return self.filter(state=RejectedRow.State.OPEN)
+
+    def earlier(self) -> Self:
+        """Of an outer query's row and reason: those that came before, and stand for it in lists.
+
+        An uncertain one stands for no other: each is decided on its own.
+        """
+        return self.filter(**EARLIER).exclude(code=NOT_FOR_THIS_SERVER)
 
     def of_load(self, load: Any) -> Self:
         """Rejects of the rows that a load (an Upload) has staged."""
@@ -51,7 +59,7 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
 
     def once(self) -> Self:
         """One reject of each staged row and reason: the first among these."""
-        earlier = self.filter(**EARLIER)
+        earlier = self.earlier()
         return self.filter(models.Q(duplicates_open=False) | ~models.Exists(earlier))
 
     def note_following(self) -> None:
@@ -60,7 +68,7 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
         Not `open()`, whose index the planner takes while it knows of no rows: it would read all
         that have been rejected for the same reason, for each row.
         """
-        earlier = RejectedRow.objects.filter(**EARLIER, closed_at=None)
+        earlier = RejectedRow.objects.earlier().filter(closed_at=None)
         self.open().update(duplicates_open=models.Exists(earlier))
 
     def groups(self) -> list[dict[str, Any]]:
@@ -182,3 +190,8 @@ class RejectedRow(OfKind, models.Model):
     @property
     def is_open(self) -> bool:
         return self.state == self.State.OPEN
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether the server may have what the row stands for."""
+        return self.code == NOT_FOR_THIS_SERVER

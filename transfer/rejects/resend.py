@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter
 from typing import NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
-from transfer.engine.checks import Repair
+from transfer.engine.checks import NOT_FOR_THIS_SERVER, Repair
 from transfer.engine.kind import MASK, Kind
-from transfer.engine.shop_all.copy_text import copied
+from transfer.engine.shop_all.copy_text import as_array, copied
 from transfer.engine.shop_all.corrected_lines import REPAIRED
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging_import import StagingImport
@@ -68,7 +68,8 @@ def resend(
     `values` are those that people have typed. All others are those of the row in shop All, since
     a bonus server may forge what it has recorded of the row; `repair` corrects them. A row that is
     gone from shop All must have all of its values typed. A row that several servers have rejected
-    is sent once, and all of its rejects are closed. Raises TransferError.
+    is sent once, and all of its rejects are closed. Of the servers that are not certain, those get
+    it whose rejects are chosen; at the others it becomes a reject once more. Raises TransferError.
     """
     outcome = Outcome()
     for kind, rejects in _by_kind(chosen):
@@ -118,23 +119,28 @@ class _Rows:
     latest: int = 0  # number of a reject of the latest row
 
     def lines(self) -> Iterator[str]:
-        is_chosen = Exists(self.chosen.open().filter(pk=OuterRef("pk")))
-        columns = ("is_chosen", "pk", "origin", "staging_id", "xid")
-        locked = _locked(self.chosen, self.kind).annotate(is_chosen=is_chosen)
-        rows = locked.values_list(*columns).iterator(AT_ONCE)
-        for (origin, old_id), same in groupby(rows, key=itemgetter(2, 3)):
-            chosen = [(pk, xid) for is_chosen, pk, _, _, xid in same if is_chosen]
+        columns = ("is_chosen", "pk", "origin", "staging_id", "xid", "code", "token")
+        locked = _locked(self.chosen, self.kind).annotate(is_chosen=_is_among(self.chosen))
+        rows = locked.values_list(*columns, named=True).iterator(AT_ONCE)
+        for (origin, old_id), same in groupby(rows, key=attrgetter("origin", "staging_id")):
+            chosen = [one for one in same if one.is_chosen]
             if chosen:  # another process may have closed them meanwhile
                 self.count += 1
-                self.latest, xid = chosen[0]
-                yield self._line(str(origin), old_id, xid)
+                self.latest = chosen[0].pk
+                uncertain = [str(one.token) for one in chosen if one.code == NOT_FOR_THIS_SERVER]
+                yield self._line(str(origin), old_id, chosen[0].xid, uncertain)
 
-    def _line(self, origin: str, old_id: int, xid: int | None) -> str:
+    def _line(self, origin: str, old_id: int, xid: int | None, uncertain: list[str]) -> str:
         values = [self.values.get(name) for name in self.kind.names]
         kept = [name for name in self.kind.names if name not in self.values]
-        keeps = f"{{{','.join(kept)}}}" if kept else None
-        correction = [origin, str(old_id), None if xid is None else str(xid), keeps]
-        return copied(str(self.count), *values, *[None] * 5, *correction)
+        row = [origin, str(old_id), None if xid is None else str(xid)]
+        beside = [as_array(kept), as_array(uncertain)]
+        return copied(str(self.count), *values, *[None] * 5, *row, *beside)
+
+
+def _is_among(chosen: RejectedRowQuerySet) -> Exists:
+    """Whether a reject is an open one of these."""
+    return Exists(chosen.open().filter(pk=OuterRef("pk")))
 
 
 def _locked(chosen: RejectedRowQuerySet, kind: Kind) -> RejectedRowQuerySet:
@@ -176,6 +182,7 @@ def _note_many(
 def discard(chosen: RejectedRowQuerySet, reason: str, actor: Actor) -> Discarded:
     """Closes the open ones of these rejects with a reason: their rows are never sent.
 
+    So are those of the same rows at other servers, without those that are not certain.
     One whose row was sent by somebody who died before closing it is closed as sent. Raises
     TransferError when the staging database can't be asked.
     """
@@ -191,7 +198,9 @@ def discard(chosen: RejectedRowQuerySet, reason: str, actor: Actor) -> Discarded
 def _discard(
     chosen: RejectedRowQuerySet, kind: Kind, reason: str, actor: Actor, shop_all: ShopAll
 ) -> Discarded:
-    locked = _locked(chosen, kind).values_list("origin", "staging_id", "pk")
+    is_certain = ~Q(code=NOT_FOR_THIS_SERVER)
+    discarded = _locked(chosen, kind).filter(is_certain | _is_among(chosen))
+    locked = discarded.values_list("origin", "staging_id", "pk")
     gone: set[tuple[str, int]] = set()
     seen: set[tuple[str, int]] = set()
     latest = 0

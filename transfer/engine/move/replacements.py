@@ -2,7 +2,10 @@
 
 Two kinds of rows depend on another row, their original:
 
-- A **replacement** of a rejected row is applied on those servers that rejected the original.
+- A **replacement** of a rejected row is applied on those servers that rejected the original. A
+  server whose reject is not certain applies it only if an operator has sent this very reject again:
+  rejects are known by their tokens, which stay with the data of a server. Elsewhere the replacement
+  becomes an uncertain reject in its turn, of which the operator of that server decides.
 - A row that **takes back** another one is applied on those servers that accepted the original.
 
 Whether a server has accepted a row is decided by what that server has recorded, in the order of
@@ -15,20 +18,19 @@ reject.
 It is not certain whether a server has accepted an original in two cases. It may have been told to
 go on without purged rows, and the original is one of them (`--accept-purged`). Or it has rejected
 the original under an identity of shop All that was lost with a restore to before a rebase. Then the
-row is a reject that says so.
+row is a reject that says so, an uncertain one.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.checks import NOTHING_TO_TAKE_BACK
+from transfer.engine.checks import NOT_FOR_THIS_SERVER as IN_DOUBT, NOTHING_TO_TAKE_BACK
 from transfer.engine.kind import Kind
 from transfer.engine.move.plan import ChunkPlan, Last
 from transfer.engine.move.stream import as_source_failure
 from transfer.engine.move.undone import undone_in_chunk
-from transfer.engine.position import NOTHING_READ, sees
+from transfer.engine.position import NOTHING_READ
 from transfer.engine.shop_all.correction_log import Replacement
 from transfer.engine.shop_all.source import ShopAll
 
@@ -36,16 +38,18 @@ from transfer.engine.shop_all.source import ShopAll
 # another, it is NOTHING_TO_TAKE_BACK.
 ACCEPTED_BEFORE = "accepted_before"
 HELD_BACK = f"('{ACCEPTED_BEFORE}', '{NOTHING_TO_TAKE_BACK}')"
-# The code of a row that only an operator can decide about.
-IN_DOUBT = "not_for_this_server"
+# The codes of rejects that come with a chunk and release nothing in it: no operator has looked at
+# an uncertain one yet.
+RELEASES_NOTHING = f"('{ACCEPTED_BEFORE}', '{NOTHING_TO_TAKE_BACK}', '{IN_DOUBT}')"
 
 # The original of a row, under each of its origins. `is_unseen`: this server has never read it.
 # `old_xid` is null of the original of a replacement: its number alone names it. `is_given_up`: this
-# server may lack that one since it was purged.
+# server may lack that one since it was purged. `is_undecided`: this server has an uncertain reject
+# of that one, which was not sent again.
 ORIGINALS = """
     create temporary table datatransfer_original (
         xid xid8, id bigint, origin uuid, old_xid xid8, old_id bigint, is_unseen boolean,
-        is_given_up boolean not null default false
+        is_given_up boolean not null default false, is_undecided boolean not null default false
     ) on commit drop;
 """
 # Fills it with those of replacements.
@@ -54,6 +58,22 @@ ADD_REPLACED = """
     select xid::xid8, id, origin::uuid, old_id, is_unseen, is_given_up
       from unnest(%s::text[], %s::bigint[], %s::text[], %s::bigint[], %s::boolean[], %s::boolean[])
            as row (xid, id, origin, old_id, is_unseen, is_given_up)
+"""
+# The tokens of this server's uncertain rejects of originals. By the index `reject_of_row`, for each
+# original.
+UNCERTAIN = f"""
+    select before.token::text from pg_temp.datatransfer_original as original
+     cross join lateral (select token, code from datatransfer.reject as reject
+                          where reject.origin = original.origin and reject.kind = %s
+                            and reject.staging_id = original.old_id offset 0) as before
+     where before.code = '{IN_DOUBT}'
+"""
+# Marks the originals of those with these tokens. By the same index.
+MARK_UNDECIDED = """
+    update pg_temp.datatransfer_original as original set is_undecided = true
+     where (select true from datatransfer.reject as before
+             where before.origin = original.origin and before.kind = %s
+               and before.staging_id = original.old_id and before.token = any(%s::uuid[]) limit 1)
 """
 # Fills it with those that are taken back.
 ADD_UNDONE = """
@@ -104,29 +124,32 @@ DOUBT_LOST = f"""
 """
 # Releases the replacements whose original is rejected or unseen; returns how many by its row count.
 # By the index `reject_of_row` and those of HOLD_BACK; `exists` would read all rejects of the kind,
-# and hash them. A reject with a code of HELD_BACK says that there is nothing to replace. One in
-# doubt that came with the same batch releases nothing: no operator has looked at it yet.
+# and hash them. A reject with a code of HELD_BACK says that there is nothing to replace.
 RELEASE = f"""
     update pg_temp.incoming as mine set fault = null, turn = %(turn)s
       from pg_temp.datatransfer_original as original
      where mine.fault = '{ACCEPTED_BEFORE}'
        and mine.xid = original.xid and mine.id = original.id
+       and not original.is_undecided
        and ((select true from datatransfer.reject as before
               where before.origin = original.origin and before.kind = %(kind)s
-                and before.staging_id = original.old_id and before.code not in {HELD_BACK}
-                and not (original.is_given_up and before.code = '{IN_DOUBT}') limit 1)
+                and before.staging_id = original.old_id and before.code not in {HELD_BACK} limit 1)
             or (select true from pg_temp.incoming as other
-                 where other.id = original.old_id and other.fault not in {HELD_BACK} limit 1)
+                 where other.id = original.old_id and other.fault not in {RELEASES_NOTHING} limit 1)
             or original.is_unseen
                and (select true from pg_temp.incoming as other
                      where other.id = original.old_id limit 1) is null)
 """
-# Rejects the replacements that stay held back, and whose original this server may lack.
+# Rejects the replacements that stay held back, and whose original this server may lack; returns how
+# many by its row count: they may be originals of others in this chunk. By the same indexes.
 LEAVE_IN_DOUBT = f"""
     update pg_temp.incoming as mine set fault = '{IN_DOUBT}'
       from pg_temp.datatransfer_original as original
-     where mine.fault = '{ACCEPTED_BEFORE}' and original.is_given_up
+     where mine.fault = '{ACCEPTED_BEFORE}'
        and mine.xid = original.xid and mine.id = original.id
+       and (original.is_given_up or original.is_undecided
+            or (select true from pg_temp.incoming as other
+                 where other.id = original.old_id and other.fault = '{IN_DOUBT}' limit 1))
 """
 # Releases the rows whose original, which they take back, this server has read, and rejected under
 # none of its origins, neither before nor in this chunk. By the same indexes.
@@ -165,6 +188,7 @@ def hold_back(plan: ChunkPlan, last: Last, source: ShopAll, target: BonusDatabas
         target.database.execute(ORIGINALS)
     if replaced:
         target.database.execute(ADD_REPLACED, [*map(list, zip(*replaced, strict=True))])
+        _mark_undecided(plan, source, target)
     if undone:
         originals = [one.original for one in undone]
         target.database.execute(ADD_UNDONE, [*map(list, zip(*originals, strict=True))])
@@ -173,6 +197,17 @@ def hold_back(plan: ChunkPlan, last: Last, source: ShopAll, target: BonusDatabas
         if lost:
             target.database.execute(DOUBT_LOST, {"lost": lost, "kind": plan.kind.name})
         target.database.execute(HOLD_BACK)
+
+
+def _mark_undecided(plan: ChunkPlan, source: ShopAll, target: BonusDatabase) -> None:
+    """Marks originals whose reject at this server is not certain, and was not sent again itself."""
+    tokens = {token for (token,) in target.database.rows(UNCERTAIN, [plan.kind.name])}
+    if not tokens:
+        return
+    with as_source_failure():
+        undecided = tokens - source.corrections.rejects_sent(tokens)
+    if undecided:
+        target.database.execute(MARK_UNDECIDED, [plan.kind.name, [*undecided]])
 
 
 def _lost_identities(plan: ChunkPlan, source: ShopAll, target: BonusDatabase) -> list[str]:
@@ -210,7 +245,6 @@ def _replaced_in_chunk(plan: ChunkPlan, last: Last, source: ShopAll) -> list[Rep
     if not notes:
         return []
     purged = _purged(plan, notes, source)
-    given_up = _given_up(plan, notes, purged)
     is_new = plan.before.read_through == NOTHING_READ
     return [
         Replaced(
@@ -219,7 +253,7 @@ def _replaced_in_chunk(plan: ChunkPlan, last: Last, source: ShopAll) -> list[Rep
             note.origin,
             note.old_id,
             is_unseen=is_new and note.old_id in purged,
-            is_given_up=(note.xid, note.id) in given_up,
+            is_given_up=not is_new and note.old_id in purged,
         )
         for note in notes
     ]
@@ -237,23 +271,6 @@ def _purged(plan: ChunkPlan, notes: list[Replacement], source: ShopAll) -> set[i
     return {*source.reader.missing(plan.kind, [*asked])} if asked else set()
 
 
-def _given_up(plan: ChunkPlan, notes: list[Replacement], purged: set[int]) -> set[tuple[str, int]]:
-    """The replacements, as (xid, id), whose original this server may have given up; and those that
-    replace one of them in the same batch: no operator has looked at this server in between.
-    """
-    before, found = plan.before, set[tuple[str, int]]()
-    if before.read_through == NOTHING_READ:
-        return found
-    of_batch: dict[int, set[str]] = defaultdict(set)  # number → transactions
-    for note in sorted(notes, key=lambda note: int(note.xid)):
-        replaces_one = any(int(xid) < int(note.xid) for xid in of_batch[note.old_id])
-        if note.old_id in purged or replaces_one:
-            found.add((note.xid, note.id))
-            if not sees(before.read_through, int(note.xid)):
-                of_batch[note.id].add(note.xid)
-    return found
-
-
 def release(kind: Kind, origin: str, target: BonusDatabase) -> Iterator[str]:
     """Yields the condition of the rows that are to be applied next; the caller applies them."""
     if not target.database.value(HAS_ORIGINALS):
@@ -266,4 +283,5 @@ def release(kind: Kind, origin: str, target: BonusDatabase) -> Iterator[str]:
     ):
         yield f"fault is null and turn = {turn}"
         turn += 1
-    target.database.execute(LEAVE_IN_DOUBT)
+    while target.database.execute(LEAVE_IN_DOUBT):
+        pass

@@ -1,7 +1,7 @@
 """Lines as COPY reads them, in its text format."""
 
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from transfer.engine.postgres.database import Database
 
@@ -11,6 +11,11 @@ BUFFER = 1 << 16
 def copied(*fields: str | None, beside: str = "") -> str:
     """A line as COPY reads it: these fields, and `beside`, which is in that form already."""
     return "\t".join(map(_escaped, fields)) + beside + "\n"
+
+
+def as_array(texts: Sequence[str]) -> str | None:
+    """An array of names or UUIDs, which need no quotes; null if there is none."""
+    return f"{{{','.join(texts)}}}" if texts else None
 
 
 def _escaped(field: str | None) -> str:

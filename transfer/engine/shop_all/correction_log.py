@@ -1,7 +1,8 @@
 """Which rejected rows were corrected and staged again, as shop All itself knows it.
 
 A row and its note are written in one transaction, so that a process that dies afterwards, or a
-second browser, can't send it twice.
+second browser, can't send it twice. So is which of its uncertain rejects an operator has sent
+again: at other servers that are not certain, the new row is not applied (see `move/replacements`).
 """
 
 from collections.abc import Collection, Iterator
@@ -13,9 +14,17 @@ from transfer.engine.errors import NotInitialised, NumberUsedTwice
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.renumbering import carry_notes
+from transfer.engine.shop_all.rights import grant_as_on_batches
+
+SCHEMA = """
+-- Rejects that were not certain, and that an operator has sent again, by their tokens. A correction
+-- from before this was noted names none of them.
+create table if not exists datatransfer.resent_reject (token uuid primary key);
+""" + grant_as_on_batches("resent_reject")
 
 TABLES = ("datatransfer.resent", "datatransfer.resending")
 RENUMBERED = "datatransfer.renumbered_transaction"  # only a resend and a rebase need it
+RESENT_REJECT = "datatransfer.resent_reject"  # a former version has not made it
 
 # The first of these tables that is missing, or null. By the catalogue.
 MISSING = "select min(name) from unnest(%s) as name where to_regclass(name) is null"
@@ -57,6 +66,9 @@ REPLACING = """
       from datatransfer.resent
      where where_rejected and kind = %s and new_xid between %s and %s
 """
+
+# Which of these rejects, by their tokens, were sent again. By the primary key.
+REJECTS_SENT = "select token::text from datatransfer.resent_reject where token = any(%s::uuid[])"
 
 # For `carry_notes`: copies the notes of today's origin to the new one, with the new transactions,
 # and gives them to the old notes as well. Reads the table and the notes. A row that is rejected
@@ -143,7 +155,7 @@ class CorrectionLog:
 
     def require(self) -> None:
         """Raises NotInitialised."""
-        if missing := self._missing([*TABLES, RENUMBERED]):
+        if missing := self._missing([*TABLES, RENUMBERED, RESENT_REJECT]):
             raise NotInitialised(missing=missing)
 
     def _missing(self, tables: list[str]) -> str:
@@ -182,6 +194,12 @@ class CorrectionLog:
         """
         rows = self.database.rows(REPLACING, [kind.name, str(first), str(last)])
         return [Replacement(*row) for row in rows]
+
+    def rejects_sent(self, tokens: Collection[str]) -> set[str]:
+        """Those of these uncertain rejects that an operator has sent again."""
+        if self._missing([RESENT_REJECT]):
+            return set()
+        return {token for (token,) in self.database.rows(REJECTS_SENT, [[*tokens]])}
 
     def has_notes(self, kind: Kind, origin: str, first: int, last: int) -> bool:
         """Whether a row with a number between these is noted as corrected."""

@@ -13,6 +13,7 @@ from transfer.engine.postgres.relations import COLUMNS
 from transfer.engine.shop_all import (
     batch_schema,
     change_decisions,
+    correction_log,
     guards,
     purge_notes,
     rebase_log,
@@ -93,7 +94,7 @@ create table if not exists datatransfer.resending (
 
 PARTS = (
     *(writers, batch_schema, purge_notes, restore_notes, rebase_log),
-    *(change_decisions, uncertain_changes, undo_log),
+    *(change_decisions, uncertain_changes, undo_log, correction_log),
 )
 SCHEMAS = (SCHEMA, *(part.SCHEMA for part in PARTS))
 

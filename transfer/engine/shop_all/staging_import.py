@@ -24,7 +24,8 @@ GOOD = "unread is null and fault is null"
 
 # Columns beside the number of the line and its values: why a cell could not be read, which cell,
 # and its text; all cells of such a line; and of a correction how the line names the rejected row,
-# which row that is, and the columns whose values are taken from that row.
+# which row that is, the columns whose values are taken from that row, and the tokens of uncertain
+# rejects of it that are sent again.
 BESIDE = {
     "unread": "text",
     "unread_column": "text",
@@ -35,6 +36,7 @@ BESIDE = {
     "old_id": "bigint",
     "old_xid": "xid8",
     "keeps": "text[]",
+    "uncertain": "uuid[]",
 }
 NOTHING_BESIDE = "\t\\N" * len(BESIDE)  # as COPY reads it
 
@@ -118,6 +120,17 @@ STAGE_CORRECTIONS = """
     select new_id, {values} from numbered as line
      where line.old_id is null or new_id in (select new_id from noted)
      order by new_id
+"""
+
+# Notes which uncertain rejects the transaction has sent again: those of rows that were not sent
+# before. By the primary key of the notes.
+NOTE_REJECTS = f"""
+    insert into datatransfer.resent_reject (token)
+    select unnest(uncertain) from pg_temp.incoming as line
+      join datatransfer.resent as note
+        on note.origin = line.origin and note.kind = %s and note.old_id = line.old_id
+     where new_xid = pg_current_xact_id() and {GOOD}
+        on conflict do nothing
 """
 
 # Notes of the rows that lines correct, and those of the same new rows under other origins: a `Sent`
@@ -210,7 +223,9 @@ class StagingImport:
         number = next_id(self.database, self.kind)
         statement = self._about(STAGE_CORRECTIONS, next_id=number, by=sql.Literal(sent_by))
         with self.database.vendors_path():
-            return self.database.execute(statement)
+            rows = self.database.execute(statement)
+        self.database.execute(NOTE_REJECTS, [self.kind.name])
+        return rows
 
     def count_sent(self) -> int:
         """How many of the rows that lines correct are staged again, now or before."""

@@ -8,6 +8,7 @@ from typing import Any
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from transfer.engine.checks import NOT_FOR_THIS_SERVER
 from transfer.errors import TransferError
 from transfer.models import Actor, BonusServer, RejectedRow, TransferRun, TransferTask
 from transfer.rejects import changed, resend
@@ -82,15 +83,25 @@ def send_one_again(
     """Corrects an open reject of the kind, the first or the latest, and sends it again.
 
     `number` is the column that tells rows apart. Returns what it was in the rejected row, if a new
-    row was staged. What was sent for a changed row and is rejected is left alone: the row itself
-    has landed there.
+    row was staged. Uncertain rejects are decided on by `decide_uncertain`.
     """
-    of_kind = RejectedRow.objects.open().filter(kind=kind).exclude(code="not_for_this_server")
+    of_kind = RejectedRow.objects.open().filter(kind=kind).exclude(code=NOT_FOR_THIS_SERVER)
     one = of_kind.order_by("-pk" if latest else "pk").first()
     if one is None:
         return None
     outcome = resend.resend(RejectedRow.objects.filter(pk=one.pk), values, Actor("tests"))
     return str(one.payload[number]) if outcome.sent else None
+
+
+def decide_uncertain(pk: int, values: dict[str, str]) -> bool:
+    """Sends an uncertain reject again with these values, or discards it if there are none; returns
+    whether a new row was staged.
+    """
+    mine = RejectedRow.objects.filter(pk=pk)
+    if values:
+        return bool(resend.resend(mine, values, Actor("tests")).sent)
+    resend.discard(mine, "tests", Actor("tests"))
+    return False
 
 
 def undecided(kind: str, column: str) -> list[tuple[str | None, list[str]]]:

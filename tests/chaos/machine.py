@@ -47,6 +47,7 @@ ACTS = {
     "read_from_standby": 0.3,
     "purge": 1.5,
     "send_again": 4,
+    "decide_uncertain": 6,
     "discard": 0.5,
     "load": 2,
     "take_back": 3,

@@ -32,7 +32,37 @@ def corrected_before_the_other_server_has_read(world: World) -> None:
     world.finish()
 
 
+def corrected_where_a_server_may_have_the_row(world: World) -> None:
+    """A server has the row. It goes back to before a later one, which is purged as well, and an
+    administrator lets it go on without: then it is not certain about the correction. The other one
+    refuses that, and it is sent once more, for that one.
+    """
+    world.begin("balances", servers=2)
+    world.stage(["here"])
+    for server in ("bonus", "second"):
+        world.go_to(server, "balances")
+        world.transfer()
+    world.copy("bonus")
+    world.stage(["good"])
+    for server in ("bonus", "second"):
+        world.go_to(server, "balances")
+        world.transfer()
+    world.send_again("here")
+    world.transfer()
+    world.purge()
+    world.restore("bonus")
+    world.go_to("bonus", "balances")
+    world.expect_refused("rows_purged")
+    world.settle()
+    world.transfer()
+    world.send_again()
+    world.finish()
+    world.decide_uncertain()
+    world.finish()
+
+
 SCENARIOS = [
     restored_to_before_what_one_server_has_read,
     corrected_before_the_other_server_has_read,
+    corrected_where_a_server_may_have_the_row,
 ]

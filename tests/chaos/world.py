@@ -11,6 +11,12 @@ from tests.chaos.happened import step
 from tests.chaos.left_behind import LeftBehind
 from tests.chaos.promise import SERVERS
 from tests.chaos.statements import Fault
+from tests.databases import query
+
+UNCERTAIN_REJECTS = """
+    select id, server_name, payload->>%s from transfer_rejectedrow
+     where kind = %s and state = 'open' and code = 'not_for_this_server' order by id
+"""
 
 
 class World(LeftBehind):
@@ -93,6 +99,30 @@ class World(LeftBehind):
             self.now.replaced[number] = old
 
     @step
+    def decide_uncertain(self) -> None:
+        """An operator looks at the server that may have what the first of such rows stands for: he
+        sends the row again if the server lacks it, and else discards the reject.
+        """
+        for pk, name, old in self._uncertain()[:1]:
+            (server,) = (server for server, named in SERVERS.items() if named == name)
+            arrived = {*map(self._first, self._at(server)[0])}
+            new, values = str(next(self.numbers)), {}
+            if self._first(old) not in arrived:
+                values = self.rows.numbered(dict(self.rows.corrected), new)
+            sent = self._do("decide_uncertain", pk=pk, values=values)
+            if sent:
+                self.now.corrected[self.kind, old] = new
+                self.now.replaced[new] = old
+            self.now.steps.append(f"  row {old} in {server}: {new if sent else 'discarded'}")
+
+    def _uncertain(self) -> list[tuple[int, str, str]]:
+        """The open uncertain rejects of rows that replace others: each with the name of its server
+        and the number of the row. None while another kind is the present one.
+        """
+        found = query(self.installation.own, UNCERTAIN_REJECTS, [self.rows.number, self.kind])
+        return [one for one in found if one[2] in self.now.replaced]
+
+    @step
     def discard(self) -> None:
         self._do("discard", kind=self.kind)
 
@@ -141,6 +171,7 @@ class World(LeftBehind):
             "take_back": self.can_take_back(),
             "break_an_undo": self.can_take_back(),
             "send_again": settled,
+            "decide_uncertain": settled and bool(self._uncertain()),
             # What a server has read that can't be asked, is not shown.
             "decide": settled and not self.now.cut_off,
             "cut_off": is_docked and settled and others <= self.now.docked - self.now.cut_off,

@@ -43,6 +43,17 @@ def replace(flow, number, amount):
     return new
 
 
+def send_uncertain(flow, number):
+    """Notes, as a resend does, that the server's uncertain reject of a row is sent again."""
+    ((token,),) = query(
+        flow.bonus,
+        "select token from datatransfer.reject "
+        "where staging_id = %s and code = 'not_for_this_server'",
+        [number],
+    )
+    query(flow.shop_all, "insert into datatransfer.resent_reject (token) values (%s)", [token])
+
+
 def amounts(flow):
     return [int(row[1]) for row in flow.target_rows()]
 
@@ -139,10 +150,13 @@ def test_a_server_that_gave_up_the_purged_original_asks_before_it_takes_the_repl
     assert first.move().codes == ["not_for_this_server"]
     assert (amounts(first), amounts(second)) == ([8], [8])
     second.move()
-    replace(first, once, 61)
-    first.move()
-    second.move()
-    assert (amounts(first), amounts(second)) == ([61, 8], [60, 8])
+    again = replace(first, once, 61)
+    assert first.move().codes == ["not_for_this_server"]
+    replace(first, again, 62)
+    send_uncertain(first, again)
+    assert first.move().codes == []
+    assert second.move().codes == ["accepted_before"] * 2
+    assert (amounts(first), amounts(second)) == ([62, 8], [60, 8])
 
 
 @pytest.mark.parametrize("chunk_rows", [1, 2, 50])

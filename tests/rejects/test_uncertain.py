@@ -180,6 +180,19 @@ def test_a_file_does_not_send_a_discarded_one_because_another_is_open(servers, c
     assert bad(upload) == [(2, "reject", mine.key, "reject_closed")]
 
 
+def test_a_check_that_rejects_the_row_makes_no_server_certain(
+    differing, bonus, second_bonus, shop_all, olga
+):
+    """Head office has changed it meanwhile."""
+    query(shop_all, 'update "changeAccountBalanceTemp" set amount = 0 where amount = 2')
+    move(*differing)
+    assert codes() == [UNCERTAIN] * 2
+    assert resend(of(differing[0]), {}, olga).faults == {"amount_zero": 1}
+    resend(of(differing[0]), {"amount": "2"}, olga)
+    move(*differing)
+    assert amounts(bonus, second_bonus) == [[5, 2], [7]]
+
+
 def test_lists_show_each_of_them(servers, client):
     client.force_login(user("operator"))
     rows = client.get(reverse("rejects")).context["table"].data

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from transfer.engine.errors import NotInitialised
 from transfer.engine.kind import MASK
-from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.staging_import import GOOD, StagingImport
 from transfer.engine.shop_all.writers import WriterLog
 from transfer.loading.faults import columns_of
@@ -235,9 +234,3 @@ class Loader:
             "select kind, digest from datatransfer.loaded where token = %s", [str(token)]
         )
         return noted[0] if noted else None
-
-
-def known_loads(database: Database, tokens: list[str]) -> set[str]:
-    """Which of these loads shop All has noted."""
-    query = "select token::text from datatransfer.loaded where token = any(%s::uuid[])"
-    return {token for (token,) in database.rows(query, [tokens])}

@@ -12,7 +12,6 @@ from transfer.engine.kind import Kind
 from transfer.engine.position import Position
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
-from transfer.loading.loader import known_loads
 from transfer.models import BonusServer, TransferRun, Upload
 from transfer.rejects.old_positions import OldPositions
 from transfer.rejects.reopening import reopen_taken_back
@@ -38,10 +37,10 @@ def note_lost(kind: Kind, loads: Iterable[Upload] | None = None) -> list[Upload]
         ShopAll(settings.SHOP_ALL_DATABASE_URL, "restored", secret=True) as shop_all,
         shop_all.database.transaction(commit=False),
     ):
-        known = known_loads(shop_all.database, [str(load.token) for load in loads])
+        noted = shop_all.records.noted_loads([str(load.token) for load in loads])
         arrivals, lost = Arrivals(kind, shop_all), []
         for load in loads:
-            if str(load.token) in known:
+            if str(load.token) in noted:
                 continue
             if not arrivals.may_have_come(load):
                 _note(load)

@@ -177,3 +177,16 @@ def test_so_it_does_with_what_replaces_the_replacement_in_the_same_batch(first, 
     assert amounts(first) == [8]
     second.move()
     assert amounts(second) == [40, 8]
+
+
+@pytest.mark.parametrize("chunk_rows", [1, 50])
+def test_a_check_that_rejects_a_replacement_does_not_open_the_way_where_the_other_was_accepted(
+    first, second, chunk_rows
+):
+    """As where head office has changed the row meanwhile."""
+    first.stage(("1", 100))
+    once = replace(first, 1, 0)
+    replace(first, once, 40)
+    first.move(chunk_rows)
+    second.move(chunk_rows)
+    assert (amounts(first), amounts(second)) == ([100], [40])

@@ -9,11 +9,11 @@ Two kinds of rows depend on another row, their original:
 - A row that **takes back** another one is applied on those servers that accepted the original.
 
 Whether a server has accepted a row is decided by what that server has recorded, in the order of
-the rows. In a chunk, rows that depend on others are therefore held back until all other rows are
-applied or rejected. Then those are released whose original is decided in their favour, in this
-chunk or before. A released row may be refused in its turn, which decides on the rows that depend
-on it: so rows are released in turns, until a turn releases none. What is still held back then is a
-reject.
+the rows. In a chunk, rows that depend on others are therefore held back, whatever a check says of
+them, until all other rows are applied or rejected. Then those are released whose original is
+decided in their favour, in this chunk or before. A released row may be refused in its turn, which
+decides on the rows that depend on it: so rows are released in turns, until a turn releases none.
+What is still held back then is a reject.
 
 It is not certain whether a server has accepted an original in two cases. It may have been told to
 go on without purged rows, and the original is one of them (`--accept-purged`). Or it has rejected
@@ -82,17 +82,22 @@ ADD_UNDONE = """
       from unnest(%s::text[], %s::bigint[], %s::text[], %s::text[], %s::bigint[], %s::boolean[])
            as row (xid, id, origin, old_xid, old_id, is_unseen)
 """
-# Holds the rows back, and makes the indexes that RELEASE and RELEASE_UNDONE use.
+# Holds the rows back, and makes the indexes that RELEASE and RELEASE_UNDONE use. A row that a check
+# rejects is held back as well, and `checked` keeps the code: where the original was accepted, that
+# reject would otherwise release what replaces the row.
 HOLD_BACK = f"""
-    alter table pg_temp.incoming add column turn integer not null default 0;
+    alter table pg_temp.incoming
+        add column turn integer not null default 0, add column checked text;
     create index on pg_temp.incoming (xid, id);
     create index on pg_temp.incoming (id);
     create index on pg_temp.datatransfer_original (xid, id);
     update pg_temp.incoming as row
-       set fault = case when is_undone then '{NOTHING_TO_TAKE_BACK}' else '{ACCEPTED_BEFORE}' end
+       set checked = fault,
+           fault = case when is_undone then '{NOTHING_TO_TAKE_BACK}' else '{ACCEPTED_BEFORE}' end
       from (select distinct xid, id, old_xid is not null as is_undone
               from pg_temp.datatransfer_original) as original
-     where row.fault is null and row.xid = original.xid and row.id = original.id
+     where row.fault is distinct from '{IN_DOUBT}'
+       and row.xid = original.xid and row.id = original.id
 """
 # Whether the chunk has rows that depend on others. By the catalogue.
 HAS_ORIGINALS = "select to_regclass('pg_temp.datatransfer_original') is not null"
@@ -102,7 +107,7 @@ NOT_FOR_THIS_SERVER = f"""
     update pg_temp.incoming as row set fault = '{IN_DOUBT}'
       from unnest(%s::text[], %s::bigint[], %s::bigint[], %s::boolean[])
            as staged (xid, id, old_id, had_read)
-     where row.xid = staged.xid::xid8 and row.id = staged.id and row.fault is null
+     where row.xid = staged.xid::xid8 and row.id = staged.id
        and (not had_read
             or exists (select from datatransfer.reject as before
                         where before.origin = %s and before.kind = %s
@@ -114,7 +119,7 @@ NOT_FOR_THIS_SERVER = f"""
 DOUBT_LOST = f"""
     update pg_temp.incoming as row set fault = '{IN_DOUBT}'
       from pg_temp.datatransfer_original as original
-     where row.fault is null and row.xid = original.xid and row.id = original.id
+     where row.xid = original.xid and row.id = original.id
        and exists (select from datatransfer.reject as before
                     where before.origin = any(%(lost)s::uuid[]) and before.kind = %(kind)s
                       and before.staging_id = original.old_id and before.code not in {HELD_BACK}
@@ -126,7 +131,7 @@ DOUBT_LOST = f"""
 # By the index `reject_of_row` and those of HOLD_BACK; `exists` would read all rejects of the kind,
 # and hash them. A reject with a code of HELD_BACK says that there is nothing to replace.
 RELEASE = f"""
-    update pg_temp.incoming as mine set fault = null, turn = %(turn)s
+    update pg_temp.incoming as mine set fault = checked, turn = %(turn)s
       from pg_temp.datatransfer_original as original
      where mine.fault = '{ACCEPTED_BEFORE}'
        and mine.xid = original.xid and mine.id = original.id
@@ -154,7 +159,7 @@ LEAVE_IN_DOUBT = f"""
 # Releases the rows whose original, which they take back, this server has read, and rejected under
 # none of its origins, neither before nor in this chunk. By the same indexes.
 RELEASE_UNDONE = f"""
-    update pg_temp.incoming as mine set fault = null, turn = %(turn)s
+    update pg_temp.incoming as mine set fault = checked, turn = %(turn)s
      where mine.fault = '{NOTHING_TO_TAKE_BACK}'
        and (select true from pg_temp.datatransfer_original as original
              where original.xid = mine.xid and original.id = mine.id

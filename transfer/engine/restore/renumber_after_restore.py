@@ -88,7 +88,7 @@ def renumber_after_restore(
     What a bonus server has received stays received; what was written since the restore waits, and
     so do rows that an undo had withdrawn and that are back with the restore, at a position whose
     batch is lost: no transfer has read them since. `recorded` and `withdrawals` ask our own
-    history, under an identity of shop All: see `records` and `UndoLog.back_again`.
+    history, under an identity of shop All: see `records`.
 
     1. Locks the staging tables, and the positions of the bonus servers that answer.
     2. Looks what is wrong; returns None if nothing is.
@@ -121,7 +121,7 @@ def renumber_after_restore(
         if not is_anything_wrong(shop_all, kinds, held, recorded(origin)):
             return None
         is_dump = check_knowledge(shop_all, kinds, held, restored)
-        back = shop_all.undo_log.back_again(withdrawals(origin))
+        back = shop_all.records.back_again(withdrawals(origin))
         rebases = _renumber(shop_all, kinds, held, restored, back, is_dump=is_dump)
         lacking = [one for one in held if shop_all.purge_notes.lost(one.position).rows]
         report = Report([target.name for target in silent], lacking=[*map(Held.flow, lacking)])

@@ -7,17 +7,15 @@ transfer that went on then could not be told later from one of before the restor
 would be lost, or moved twice, with the next restore.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from transfer.engine.errors import RecordsMissing
 from transfer.engine.postgres.database import Database
+from transfer.engine.shop_all.undo_log import Withdrawal
 
-# How many of these loads, undos among them, are not noted. By the primary key.
-LOADS_MISSING = """
-    select count(*) from unnest(%s::uuid[]) as recorded (token)
-     where not exists (select from datatransfer.loaded where loaded.token = recorded.token)
-"""
+# Which of these loads, undos among them, are noted. By the primary key.
+NOTED = "select token::text from datatransfer.loaded where token = any(%s::uuid[])"
 # How many of these rejected rows are not noted as sent again. By the primary key.
 CORRECTIONS_MISSING = """
     select count(*) from unnest(%s::text[], %s::uuid[], %s::bigint[])
@@ -51,10 +49,20 @@ class Records:
     def __init__(self, database: Database) -> None:
         self.database = database
 
+    def noted_loads(self, tokens: Collection[str]) -> set[str]:
+        """Those of these loads and undos that shop All has noted."""
+        if not tokens:
+            return set()
+        return {token for (token,) in self.database.rows(NOTED, [[*tokens]])}
+
+    def back_again(self, withdrawals: Collection[Withdrawal]) -> list[Withdrawal]:
+        """Those of these withdrawals that are gone with a restore, while their rows are back."""
+        noted = self.noted_loads([token for one in withdrawals for token in (one.load, one.undo)])
+        return [one for one in withdrawals if one.undo not in noted and one.load in noted]
+
     def missing(self, recorded: Recorded) -> Missing:
-        loads = corrections = 0
-        if recorded.loads:
-            loads = self.database.value(LOADS_MISSING, [[*recorded.loads]])
+        corrections = 0
+        loads = len({*recorded.loads} - self.noted_loads(recorded.loads))
         if recorded.corrections:
             columns = map(list, zip(*recorded.corrections, strict=True))
             corrections = self.database.value(CORRECTIONS_MISSING, [*columns])

@@ -41,9 +41,6 @@ alter table datatransfer.loaded
 # Whether shop All has the table: not yet where a former version made our tables. By the catalogue.
 EXISTS = "select to_regclass('datatransfer.undone_row') is not null"
 
-# Which of these loads are noted. By the primary key.
-NOTED = "select token::text from datatransfer.loaded where token = any(%s::uuid[])"
-
 # The notes of rows of a chunk that take back others, once for each origin; whether the original is
 # staged; which transaction has changed it since it was taken back; and whether it may be a purged
 # row that the server has given up since then. Purges are numbered by the time. By the indexes.
@@ -157,14 +154,6 @@ class UndoLog:
     def exists(self) -> bool:
         """Whether this shop All notes them."""
         return bool(self.database.value(EXISTS))
-
-    def back_again(self, withdrawals: Collection[Withdrawal]) -> list[Withdrawal]:
-        """Those of these withdrawals that are gone with a restore, while their rows are back."""
-        if not withdrawals:
-            return []
-        tokens = [token for one in withdrawals for token in (one.load, one.undo)]
-        noted = {token for (token,) in self.database.rows(NOTED, [tokens])}
-        return [one for one in withdrawals if one.undo not in noted and one.load in noted]
 
     def in_chunk(
         self, kind: Kind, before: Position, reading: str, last: tuple[int, int]

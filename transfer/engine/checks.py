@@ -264,9 +264,8 @@ BY_SERVER = (
         ),
         gettext_noop(
             "Look up the account on this bonus server. If it lacks the amount of this row, send "
-            "the row again; otherwise discard it. Each server that is not certain has a reject of "
-            "its own: decide on each. Where you have not decided, a row that is sent again is "
-            "rejected once more."
+            "the row again; otherwise discard it. Another server that is not certain has a reject "
+            "of its own, and you decide on that one separately."
         ),
     ),
 )

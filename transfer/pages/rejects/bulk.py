@@ -88,7 +88,10 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
 def where_they_go(kinds: list[Kind]) -> Iterator[str]:
     """Yields which bonus servers get the new rows of these kinds."""
     if any(kind.appends for kind in kinds):
-        yield _("A new balance change goes only to the bonus servers that rejected the old one.")
+        yield _(
+            "A new balance change goes only to the bonus servers that rejected the old one. Where "
+            "it is not certain that the server lacks the old one, its own reject has to be sent."
+        )
     if not all(kind.appends for kind in kinds):
         yield _(
             "A new PIN code or card row goes to every bonus server, also to those that had taken "
@@ -135,7 +138,8 @@ def rejects_discard(request: HttpRequest) -> HttpResponse:
         "title": _("Discard %(rows)s?") % {"rows": counted(groups)},
         "text": _(
             "They are never sent to any of the servers that have rejected them. They stay in "
-            "this list, with your reason."
+            "this list, with your reason. Where it is not certain that a server lacks a row, only "
+            "its own reject is discarded."
         ),
         "points": points(groups),
         "form": form,

@@ -1,5 +1,7 @@
 """A reject that is not certain, sent again, reaches its own server and no other uncertain one."""
 
+import csv
+import io
 from decimal import Decimal
 
 import pytest
@@ -171,6 +173,18 @@ def test_a_file_sends_the_reject_that_its_line_names(servers, bonus, second_bonu
     load("balances", rejects_file(f"{mine.key};4100;2"))
     move(*servers)
     assert amounts(bonus, second_bonus) == [[5, 2], [7]]
+
+
+def test_a_file_of_rejected_rows_names_the_server_that_surely_lacks_the_row(servers, client):
+    """Then loading it decides nothing for the other one."""
+    RejectedRow.objects.filter(server=servers[1]).update(code="refused_by_server")
+    client.force_login(user("operator"))
+    response = client.get(reverse("rejects_csv"))
+    content = b"".join(response.streaming_content).decode("utf-8-sig")
+    (line,) = list(csv.DictReader(io.StringIO(content), delimiter=";"))
+    (sure,) = of(servers[1])
+    assert sure.key in line.values()
+    assert sure.server_name in line.values()
 
 
 def test_a_file_does_not_send_a_discarded_one_because_another_is_open(servers, check, olga):

@@ -27,6 +27,8 @@ from tests.chaos.happened import Violated
 from tests.chaos.machine import FIRST_SEED, Machine
 from tests.chaos.world import World
 
+pytestmark = pytest.mark.long
+
 IN_CHAOS = "CHAOS_SECONDS" in os.environ
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "0"))
 SEED = os.environ.get("CHAOS_SEED")
@@ -43,7 +45,6 @@ def world():
 
 
 @pytest.mark.timeout(0 if IN_CHAOS else 300)
-@pytest.mark.long
 def test_whatever_happens_to_the_databases_rows_arrive_once_or_are_refused(world):
     failures, done = [], Counter()
     deadline = time.monotonic() + SECONDS
@@ -59,9 +60,10 @@ def test_whatever_happens_to_the_databases_rows_arrive_once_or_are_refused(world
     assert not failures, "\n".join(failures)
 
 
-SOONER = [*scenarios.SCENARIOS, *scenarios_of_flows.SCENARIOS]
-LATER = [
+SCENARIOS = [
+    *scenarios.SCENARIOS,
     *scenarios_of_servers.SCENARIOS,
+    *scenarios_of_flows.SCENARIOS,
     *scenarios_of_rows.SCENARIOS,
     *scenarios_of_loads.SCENARIOS,
     *scenarios_of_the_left_behind.SCENARIOS,
@@ -70,11 +72,7 @@ LATER = [
 
 
 @pytest.mark.timeout(120)
-@pytest.mark.parametrize(
-    "scenario",
-    [*SOONER, *(pytest.param(scenario, marks=pytest.mark.long) for scenario in LATER)],
-    ids=lambda scenario: scenario.__name__,
-)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
 def test_what_was_once_lost_or_doubled_is_exact_or_refused(world, scenario):
     world.begin()
     scenario(world)

@@ -106,3 +106,37 @@ def test_its_schema_is_older_than_its_data_and_its_position_is_put_forward(
     move(server)
     assert landed(bonus) == [("4200", 7), ("4300", 30), ("4100", 99)]
     call_command("reconcile")
+
+
+@pytest.fixture
+def replaced(dock, bonus, second_bonus, shop_all):
+    """A server refuses a row. Then a copy of another server's database, which has accepted that
+    row, takes the place of its own.
+    """
+    query(second_bonus, "alter table asset add constraint small check (amount < 100)")
+    eight, nine = dock(bonus), dock(second_bonus, "Бонусный сервер 9")
+    stage(shop_all, "balances", [("4100", 100), ("4200", 7)])
+    move(eight)
+    move(nine)
+    query(second_bonus, "alter table asset drop constraint small")
+    for table in ("asset", "datatransfer.position", "datatransfer.reject"):
+        copied = query(bonus, f"select row_to_json(row)::text from {table} as row")
+        query(second_bonus, f"truncate {table}")
+        for (row,) in copied:
+            values = f"select * from json_populate_record(null::{table}, %s)"
+            query(second_bonus, f"insert into {table} overriding system value {values}", [row])
+    return nine
+
+
+@pytest.mark.parametrize("then", ["nothing", "its rejects are lost"])
+def test_what_a_server_had_rejected_is_not_put_into_a_copy_of_another_that_replaces_it(
+    replaced, second_bonus, shop_all, olga, then
+):
+    call_command("set_position", str(replaced.pk), "balances", "--as-of-clone")
+    if then != "nothing":
+        stage(shop_all, "balances", [("4300", 0)])
+        move(replaced)
+        query(second_bonus, "delete from datatransfer.reject")
+    resend(RejectedRow.objects.filter(payload__account="4100"), {"amount": "99"}, olga)
+    move(replaced)
+    assert landed(second_bonus) == [("4200", 7), ("4100", 100)]

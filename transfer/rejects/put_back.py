@@ -57,6 +57,14 @@ def put_back(
     return last
 
 
+def keep_out_of_copy(task: TransferTask) -> int:
+    """The server's database is a copy of another's, whose rejects came with it: those that it had
+    before are not about this one, as those of a server that was undocked. Puts none back.
+    """
+    RejectedRow.objects.filter(server=task.server_id, kind=task.kind).update(server=None)
+    return 0
+
+
 def _of_original(reader: str) -> RejectedRowQuerySet:
     """The rejects of another server: of this reader, and of those that it had before."""
     rejects = RejectedRow.objects.filter(reader=reader)

@@ -26,7 +26,7 @@ from transfer.engine.shop_all.batches import Batch, KnownBatch
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, BonusServer, TransferTask
-from transfer.rejects.put_back import put_back
+from transfer.rejects.put_back import keep_out_of_copy, put_back
 from transfer.runs.execute import open_databases, prepare_task
 from transfer.runs.left_behind import has_come_back
 
@@ -123,13 +123,7 @@ def _put(
         target,
         request,
         readers,
-        lambda position: put_back(
-            task,
-            target,
-            position,
-            is_put_forward=not request.stays,
-            original=_original(task, request),
-        ),
+        lambda position: _put_back(task, target, position, request),
         dry_run=dry_run,
     )
     if not dry_run:
@@ -142,6 +136,20 @@ def _put(
         AuditEntry.record(actor, AuditEntry.Action.POSITION, task, new=new)
         has_come_back(task, actor)
     return outcome
+
+
+def _put_back(
+    task: TransferTask, target: BonusDatabase, position: Position, request: Request
+) -> int:
+    if request.as_of_clone:
+        return keep_out_of_copy(task)
+    return put_back(
+        task,
+        target,
+        position,
+        is_put_forward=not request.stays,
+        original=_original(task, request),
+    )
 
 
 def _original(task: TransferTask, request: Request) -> str | None:

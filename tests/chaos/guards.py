@@ -213,11 +213,6 @@ GUARDS = [
         lambda: replace(set_position, "_check_later", nothing),
         scenarios_of_servers.vendor_restores_his_tables_where_shop_all_went_back,
     ),
-    Guard(
-        "an uncertain server gets a correction only if its own reject is sent again",
-        lambda: replace(replacements, "_mark_undecided", nothing),
-        scenarios_of_flows.corrected_where_a_server_may_have_the_row,
-    ),
     Guard("rejects are written in the chunk's transaction", rejects_are_written_after_the_commit),
     Guard(
         "the position moves in the chunk's transaction", the_position_moves_in_a_second_transaction
@@ -247,5 +242,10 @@ PUT_BACK = [
             ),
         ),
         scenarios_of_flows.corrected_before_the_other_server_has_read,
+    ),
+    Guard(
+        "an uncertain server gets a correction only if its own reject is sent again",
+        lambda: replace(replacements, "_mark_undecided", nothing),
+        scenarios_of_flows.corrected_where_a_server_may_have_the_row,
     ),
 ]

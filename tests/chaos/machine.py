@@ -10,6 +10,7 @@ from random import Random
 from typing import Any
 
 from tests.chaos import statements
+from tests.chaos.administrator import WAYS_OUT
 from tests.chaos.installation import DATABASES
 from tests.chaos.promise import CLUSTERS, SERVERS
 from tests.chaos.rows import ROWS as OF_KINDS
@@ -68,12 +69,14 @@ ACTS = {
     "change_what_others_have_read": 2,
     "take_back_what_one_server_has_read": 2,
     "purge_without_a_server": 2,
+    "correct_what_a_server_may_lack": 1,
 }
 OPENINGS = [
     "restore_what_one_flow_has_read",
     "correct_before_others_read",
     "take_back_what_one_server_has_read",
     "purge_without_a_server",
+    "correct_what_a_server_may_lack",
     "",
 ]
 # They take several steps, and make sense where nothing is refused.
@@ -196,6 +199,37 @@ class Machine:
         way = self.chance.choice([world.reach, self.clone_over, world.wait_again, None])
         if way:
             way(left)
+
+    def correct_what_a_server_may_lack(self) -> None:
+        """A server has a row that the other one refuses. It goes back to before a later row, which
+        is purged like the first, and goes on without: then it is not certain about corrections.
+        """
+        world = self.world
+        if not {*SERVERS} <= world.now.docked or world.now.cut_off:
+            return
+        world.go_to("second", "balances")
+        world.stage(["here", *self.rows()])
+        self.transfer_to("bonus", "second")
+        world.copy("bonus")
+        world.stage(self.rows())
+        self.transfer_to("bonus", "second")
+        world.send_again("here", latest=True)
+        world.transfer()
+        world.purge()
+        world.restore("bonus")
+        self.transfer_to("bonus")
+        if self.chance.random() < 0.8:
+            world.send_again(latest=True)
+            self.transfer_to("bonus")
+
+    def transfer_to(self, *servers: str) -> None:
+        """Transfers balance changes, and settles what is refused."""
+        for server in servers:
+            self.world.go_to(server, "balances")
+            for _ in range(3):
+                if self.world.transfer(self.chance.randint(1, MOST_ROWS)) not in WAYS_OUT:
+                    break
+                self.world.settle()
 
     def clone_over(self, server: str) -> None:
         self.world.go_to(*next(flow for flow in self.world.now.flows if flow[0] != server))

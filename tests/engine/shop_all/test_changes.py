@@ -300,12 +300,17 @@ def test_a_rejected_row_corrected_in_place_and_sent_again_is_not_doubled_at_a_la
     assert (amounts(first), amounts(second)) == ([99], [99])
 
 
-def test_a_typed_amount_does_not_land_where_the_row_was_rejected(first, second):
+@pytest.mark.parametrize("rebased", [False, True])
+def test_a_typed_amount_does_not_land_where_the_row_was_rejected(first, second, rebased):
     """Its reject is the way there: both together would double it."""
     query(first.bonus, SMALL)
     first.stage(("4100", 100))
     first.move()
     second.move()
+    if rebased:
+        rebase(first, second)
+        first.move()
+        second.move()
     update(first, "amount = 99")
     decide(first, "amount", -1)
     assert first.move().codes == ["not_for_this_server"]

@@ -102,7 +102,8 @@ HOLD_BACK = f"""
 # Whether the chunk has rows that depend on others. By the catalogue.
 HAS_ORIGINALS = "select to_regclass('pg_temp.datatransfer_original') is not null"
 # Refuses rows that make up for a change of another row, unless this server surely has that one with
-# the values before the change. One that it has rejected is corrected by way of its reject.
+# the values before the change. One that it has rejected, under any identity of shop All, is
+# corrected by way of its reject.
 NOT_FOR_THIS_SERVER = f"""
     update pg_temp.incoming as row set fault = '{IN_DOUBT}'
       from unnest(%s::text[], %s::bigint[], %s::bigint[], %s::boolean[])
@@ -110,7 +111,7 @@ NOT_FOR_THIS_SERVER = f"""
      where row.xid = staged.xid::xid8 and row.id = staged.id
        and (not had_read
             or exists (select from datatransfer.reject as before
-                        where before.origin = %s and before.kind = %s
+                        where before.origin = any(%s::uuid[]) and before.kind = %s
                           and before.staging_id = staged.old_id))
 """
 # Rejects the rows whose original this server has rejected under a lost identity of shop All alone.
@@ -188,7 +189,8 @@ def hold_back(plan: ChunkPlan, last: Last, source: ShopAll, target: BonusDatabas
     staged_for += [one.staged_for for one in undone if one.staged_for]
     if staged_for:
         values = [*map(list, zip(*staged_for, strict=True))]
-        target.database.execute(NOT_FOR_THIS_SERVER, [*values, plan.before.origin, plan.kind.name])
+        origins = target.positions.origins(plan.kind)
+        target.database.execute(NOT_FOR_THIS_SERVER, [*values, origins, plan.kind.name])
     if replaced or undone:
         target.database.execute(ORIGINALS)
     if replaced:

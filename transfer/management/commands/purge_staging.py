@@ -14,8 +14,9 @@ from transfer.text.explain import explain
 class Command(BaseCommand):
     help = gettext_noop(
         "Removes staged rows that are older and that every task has moved. Rows stay that a task "
-        "has not moved, if it is on or its position has begun. Exit code 1 when a bonus server "
-        "could not be asked."
+        "has not moved, if it is on or its position has begun. Purges do not wait for a bonus "
+        "server that is left behind and does not answer. Exit code 1 when another could not be "
+        "asked."
     )
     flags = {
         "--blank-pins": gettext_noop("empty the PIN codes of younger rows that were moved"),

@@ -110,3 +110,20 @@ def test_a_worker_that_knows_no_notes_can_begin_no_batch(tasks, shop_all):
     tasks.run("balances")
     with pytest.raises(psycopg2.errors.RaiseException, match="rebase_shop_all"):
         query(shop_all, next_batch)
+
+
+def test_notes_that_somebody_has_deleted_stop_every_transfer_until_the_rebase(
+    receiver, shop_all, bonus, tmp_path
+):
+    """Shop All was never restored, so no load has to be repeated."""
+    tasks = Tasks(receiver)
+    file = tmp_path / "balances.csv"
+    file.write_text("account;amount\n1;5\n")
+    call_command("load_staging", "balances", str(file))
+    assert tasks.run("balances") == ""
+    stage(shop_all, "balances", [("2", 1)])
+    query(shop_all, "delete from datatransfer.loaded")
+    assert tasks.run("balances") == "records_missing"
+    call_command("rebase_shop_all", "--no-writes-since-restore")
+    assert tasks.run("balances") == ""
+    assert query(bonus, BALANCES) == [("1",), ("2",)]

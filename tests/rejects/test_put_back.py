@@ -140,3 +140,16 @@ def test_what_a_server_had_rejected_is_not_put_into_a_copy_of_another_that_repla
     resend(RejectedRow.objects.filter(payload__account="4100"), {"amount": "99"}, olga)
     move(replaced)
     assert landed(second_bonus) == [("4200", 7), ("4100", 100)]
+
+
+def test_nor_is_it_put_into_tables_that_are_copied_without_our_schema(
+    replaced, bonus, second_bonus, olga
+):
+    query(second_bonus, "drop schema datatransfer cascade")
+    position = "select reader::text, number from datatransfer.position where kind = 'balances'"
+    ((reader, number),) = query(bonus, position)
+    of_the_copy = ("--batch", str(number), "--reader", reader)
+    call_command("set_position", str(replaced.pk), "balances", *of_the_copy)
+    resend(RejectedRow.objects.filter(payload__account="4100"), {"amount": "99"}, olga)
+    move(replaced)
+    assert landed(second_bonus) == [("4200", 7), ("4100", 100)]

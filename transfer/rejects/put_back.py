@@ -57,12 +57,11 @@ def put_back(
     return last
 
 
-def keep_out_of_copy(task: TransferTask) -> int:
-    """The server's database is a copy of another's, whose rejects came with it: those that it had
-    before are not about this one, as those of a server that was undocked. Puts none back.
+def keep_out_of_copy(task: TransferTask) -> None:
+    """The server's tables are a copy of another's now: the rejects that it had before are not about
+    these tables, as those of a server that was undocked, and are never put back.
     """
     RejectedRow.objects.filter(server=task.server_id, kind=task.kind).update(server=None)
-    return 0
 
 
 def _of_original(reader: str) -> RejectedRowQuerySet:

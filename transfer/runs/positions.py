@@ -141,15 +141,17 @@ def _put(
 def _put_back(
     task: TransferTask, target: BonusDatabase, position: Position, request: Request
 ) -> int:
+    """Puts back what the server has rejected; returns the number of the last one, or 0.
+
+    If its tables are a copy of another server's, these are that one's rejects. A copy of the whole
+    database has them already.
+    """
+    original = _original(task, request)
+    if original or request.as_of_clone:
+        keep_out_of_copy(task)
     if request.as_of_clone:
-        return keep_out_of_copy(task)
-    return put_back(
-        task,
-        target,
-        position,
-        is_put_forward=not request.stays,
-        original=_original(task, request),
-    )
+        return 0
+    return put_back(task, target, position, is_put_forward=not request.stays, original=original)
 
 
 def _original(task: TransferTask, request: Request) -> str | None:

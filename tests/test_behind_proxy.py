@@ -127,6 +127,7 @@ def proxied(folder, secure, plain, behind):
 
 
 @pytest.mark.skipif(not NGINX, reason="nginx is not installed: apt-get install nginx-light")
+@pytest.mark.long
 class TestNginx:
     @pytest.fixture
     def browser(self, tmp_path, environment):

@@ -119,6 +119,7 @@ def test_it_does_not_start_on_a_newer_schema_and_goes_on_where_it_runs(environme
     assert answers(f"{web.address}/health/live") == 200
 
 
+@pytest.mark.long
 def test_nothing_is_left_of_it_when_it_ends(web):
     web.master.terminate()
     web.master.communicate(timeout=60)
@@ -145,11 +146,13 @@ def answered(connection):
     return connection.recv(1, socket.MSG_PEEK)
 
 
+@pytest.mark.long
 def test_an_answer_that_comes_before_the_end_of_the_body_is_not_lost(web):
     port = int(web.address.rpartition(":")[2])
     assert {sent_whole(port, 50 << 20) for _ in range(5)} == {403}
 
 
+@pytest.mark.long
 def test_a_client_that_does_not_stop_sending_after_the_answer_is_cut_off(web):
     port = int(web.address.rpartition(":")[2])
     with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
@@ -159,6 +162,7 @@ def test_a_client_that_does_not_stop_sending_after_the_answer_is_cut_off(web):
             connection.sendall(bytes(300 << 20))
 
 
+@pytest.mark.long
 def test_clients_that_neither_send_nor_close_after_the_answer_are_let_go(web):
     port = int(web.address.rpartition(":")[2])
     with ExitStack() as held:

@@ -25,7 +25,7 @@ pytestmark = [
 HOSTS = {"en": "dt.example.com", "ru": "dt.example.ru"}
 
 
-@pytest.fixture(params=HOSTS)
+@pytest.fixture(params=["en", pytest.param("ru", marks=pytest.mark.long)])
 def language(request):
     return request.param
 

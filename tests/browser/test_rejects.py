@@ -84,7 +84,7 @@ def test_eleven_sums_with_three_decimals_are_corrected_in_a_table_at_one_press(
     assert not RejectedRow.objects.open().exists()
 
 
-@pytest.mark.parametrize("script", [True, False])
+@pytest.mark.parametrize("script", [pytest.param(True, marks=pytest.mark.long), False])
 def test_one_is_corrected_one_is_discarded_with_and_without_a_script(
     open_page: Callable, log_in: Callable, shop_all, rejects, script
 ):

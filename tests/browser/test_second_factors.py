@@ -48,6 +48,7 @@ def add_device(page: Page) -> Any:
     return device
 
 
+@pytest.mark.long
 def test_a_passkey_is_the_second_step_and_lets_one_in_without_the_password_too(
     page: Page, check_accessible: Callable, live_server: Any
 ):

@@ -53,7 +53,7 @@ def test_russian_is_the_default_and_another_language_is_remembered(open_page: Ca
     assert cookie["expires"] > 0
 
 
-@pytest.mark.parametrize("script", [True, False])
+@pytest.mark.parametrize("script", [pytest.param(True, marks=pytest.mark.long), False])
 def test_the_theme_is_switched_and_remembered_without_a_script_too(
     open_page: Callable, log_in: Callable, script: bool
 ):

@@ -24,6 +24,8 @@ from transfer.engine.postgres.deadline import Limits
 from transfer.engine.restore.new_numbers import Restored
 from transfer.engine.restore.requested_position import Request
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def rebased_once(site):

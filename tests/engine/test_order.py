@@ -107,7 +107,14 @@ def run_beside_writers(flow, naive):
     return moved
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "balances",
+        pytest.param("pincodes", marks=pytest.mark.long),
+        pytest.param("cards", marks=pytest.mark.long),
+    ],
+)
 def test_twelve_writers_with_late_commits_lose_and_double_nothing(flow, kind):
     flow = flow(kind)
     naive = NaiveReader(flow.shop_all, kind)

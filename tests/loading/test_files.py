@@ -157,6 +157,7 @@ class TestCSV:
         assert upload.layout["columns"] == {"account": 2}
 
 
+@pytest.mark.long
 def test_a_file_of_16_mb_never_stands_in_memory(db, shop_all, olga):
     line = f"4100000011;1;{'Начисление за покупку ' * 400}\n".encode("cp1251")
     lines = [b"account;amount;comment\n", *repeat(line, 16 * 2**20 // len(line))]
@@ -178,6 +179,7 @@ def test_a_file_of_16_mb_never_stands_in_memory(db, shop_all, olga):
         b'"\n";' * (1 << 18),  # one record, of many lines
     ],
 )
+@pytest.mark.long
 def test_a_line_that_does_not_end_is_refused_before_it_is_in_memory(db, shop_all, olga, line):
     head = b"account;amount\n" + b"4100000011;1\n" * 8_000
     tracemalloc.start()
@@ -331,6 +333,7 @@ class TestRefused:
         upload = check("balances", content, name="a.xlsx")
         assert upload.error_code == "workbook_too_large"
 
+    @pytest.mark.long
     def test_a_long_text_that_many_cells_share_is_never_multiplied_in_our_memory(self, check):
         """A workbook stores a text once, however many cells show it."""
         content = workbook([["account", "amount"], *[["x" * 32_000, 5]] * 1_500])
@@ -344,6 +347,7 @@ class TestRefused:
         assert bad(upload)[0] == (2, "account", "x" * 100, "value_too_long")
         assert upload.bad == 1_500
 
+    @pytest.mark.long
     def test_a_row_of_160_million_characters_ends_the_reading_process_alone(self, check):
         content = workbook([["account", "amount"], ["x" * 10_000] * 16_000])
         upload = check("balances", content, name="a.xlsx")

@@ -100,6 +100,7 @@ def test_a_new_database_in_another_encoding_is_refused_before_anything_is_made(
     assert query(dsn, "select count(*) from pg_tables where schemaname = 'public'") == [(0,)]
 
 
+@pytest.mark.long
 def test_one_that_has_our_tables_already_is_only_named(migrate, in_encoding):
     """Else an upgrade would stop an installation whose texts are all ASCII."""
     dsn = in_encoding("SQL_ASCII")

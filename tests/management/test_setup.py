@@ -166,6 +166,7 @@ def state(setup, server):
     ]
 
 
+@pytest.mark.long
 def test_from_an_empty_server_to_a_sound_installation_and_again(setup, server, crontab):
     first = setup("--time-zone=Asia/Yekaterinburg", "--address=https://dtadmin.shop.local")
     assert first.returncode == 0, first.stdout + first.stderr

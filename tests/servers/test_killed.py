@@ -27,6 +27,7 @@ def made_there(dsn: str) -> int:
     return query(dsn, "select count(*) from register_account")[0][0]
 
 
+@pytest.mark.long
 def test_another_one_makes_the_rest_and_every_password_is_good(
     docked, reference, bonus_of_reference, many, manage
 ):

@@ -64,6 +64,7 @@ def open_files(master, folder):
                 yield one
 
 
+@pytest.mark.long
 def test_nothing_is_read_of_a_file_that_comes_before_the_log_in(web):
     port, master, folder = web
     for path, status in {
@@ -80,6 +81,7 @@ def test_nothing_is_read_of_a_file_that_comes_before_the_log_in(web):
     assert list(open_files(master, folder)) == []
 
 
+@pytest.mark.long
 def test_a_killed_server_leaves_nothing_of_a_file_in_clear(web, client):
     port, master, folder = web
     client.force_login(user("operator"))
@@ -96,6 +98,7 @@ def test_a_killed_server_leaves_nothing_of_a_file_in_clear(web, client):
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_file_that_would_be_too_large_is_refused_before_it_is_sent(web, client):
     port, master, folder = web
     client.force_login(user("operator"))
@@ -106,6 +109,7 @@ def test_a_file_that_would_be_too_large_is_refused_before_it_is_sent(web, client
     assert list(open_files(master, folder)) == []
 
 
+@pytest.mark.long
 def test_a_body_without_a_length_is_no_file(web, client):
     """Sent in chunks, it could go on for ever."""
     port, master, folder = web

@@ -31,6 +31,8 @@ OF_A_BODY = {
     "400": refusal("The body is not valid JSON"),
     "411": refusal("The header Content-Length is missing"),
 }
+# For each operation that may answer so, in words of ours: those of Python depend on its version.
+OF_SOME = {"413": refusal("The body is too large")}
 # For each operation: status → what it means.
 REFUSALS = {
     status: refusal(words)
@@ -93,7 +95,10 @@ def document() -> dict[str, Any]:
     for methods in schema["paths"].values():
         for operation in methods.values():
             of_body = OF_A_BODY if "requestBody" in operation else {}
-            responses = {**operation["responses"], **REFUSALS, **of_body}
+            of_some = {
+                status: OF_SOME[status] for status in OF_SOME.keys() & operation["responses"]
+            }
+            responses = {**operation["responses"], **REFUSALS, **of_body, **of_some}
             operation["responses"] = dict(sorted(responses.items(), key=lambda one: str(one[0])))
     return schema
 

@@ -31,7 +31,8 @@ OF_A_BODY = {
     "400": refusal("The body is not valid JSON"),
     "411": refusal("The header Content-Length is missing"),
 }
-# For each operation that may answer so, in words of ours: those of Python depend on its version.
+# Status → what it means, for the operations that list it. The words that Python has for it differ
+# from version to version, and so would the document.
 OF_SOME = {"413": refusal("The body is too large")}
 # For each operation: status → what it means.
 REFUSALS = {

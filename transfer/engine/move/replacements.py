@@ -9,11 +9,11 @@ Two kinds of rows depend on another row, their original:
 - A row that **takes back** another one is applied on those servers that accepted the original.
 
 Whether a server has accepted a row is decided by what that server has recorded, in the order of
-the rows. In a chunk, rows that depend on others are therefore held back, whatever a check says of
-them, until all other rows are applied or rejected. Then those are released whose original is
-decided in their favour, in this chunk or before. A released row may be refused in its turn, which
-decides on the rows that depend on it: so rows are released in turns, until a turn releases none.
-What is still held back then is a reject.
+the rows. So in a chunk, rows that depend on others are held back until all other rows are applied
+or rejected, even those that fail a check. Then a row is released if the outcome of its original, in
+this chunk or before, allows it. A released row may be refused in its turn, and other rows may
+depend on it: so rows are released in turns, until a turn releases none. What is still held back
+then is a reject.
 
 It is not certain whether a server has accepted an original in two cases. It may have been told to
 go on without purged rows, and the original is one of them (`--accept-purged`). Or it has rejected

@@ -88,6 +88,11 @@ class LeftBehind(Administrator):
             f"{removed} rows are purged without a server",
         )
 
+    @step
+    def expect_no_purge(self) -> None:
+        removed = self._do("purge")
+        self._expect(isinstance(removed, str), f"{removed} rows are purged")
+
     def expect_complete(self, server: str) -> None:
         """The server has received or rejected every row, also those that are purged."""
         for kind in self.kinds:

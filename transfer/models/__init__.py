@@ -10,6 +10,7 @@ from transfer.models.bad_lines import BadLine
 from transfer.models.failed_steps import FailedStep
 from transfer.models.flow_hours import FlowHour
 from transfer.models.heartbeat import Heartbeat
+from transfer.models.latest_batches import LatestBatch
 from transfer.models.left_behind import LeftBehind
 from transfer.models.logins import Guess
 from transfer.models.maintenance import MaintenanceRun, MaintenanceTask

@@ -12,6 +12,7 @@ from django.utils.translation import get_language, gettext as _, gettext_lazy
 from transfer.engine.position import Position, Totals
 from transfer.errors import RunTakenOver
 from transfer.models.flow_hours import FlowHour
+from transfer.models.latest_batches import LatestBatch
 from transfer.models.run_base import (
     BAD_STATES,
     GOOD_STATES,
@@ -214,6 +215,7 @@ class TransferRun(Run):
         self.position_from = self.position_to = position.as_json()
         self.expected = expected
         self.save(update_fields=["position_from", "position_to", "expected"])
+        LatestBatch.objects.note(position, self.server_name)
 
     def go_on_with(self, rows: int) -> None:
         """Notes that further rows are to be moved by a run that was opened again."""
@@ -283,6 +285,7 @@ class TransferRun(Run):
         """The caller saves the run."""
         self.totals = self.totals + gained
         self.position_to = after.as_json()
+        LatestBatch.objects.note(after, self.server_name)
         FlowHour.objects.add(self.task_id, gained, timezone.now(), seconds)
 
     def count_reasons(self) -> dict[str, int]:

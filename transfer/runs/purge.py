@@ -15,6 +15,7 @@ from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 from transfer.models import BonusServer, LeftBehind, RejectedRow, Settings, TransferTask
 from transfer.runs.left_behind import note_missing
+from transfer.runs.recorded import recorded
 
 
 @dataclass
@@ -74,6 +75,7 @@ def _purge(
 ) -> None:
     """Removes the rows that all of the positions have moved, and empties secrets."""
     kind, moved = result.kind, [*positions.values()]
+    known = recorded(moved[0].origin)
     undecided = _open_rejects(kind, positions) + _changed(kind, shop_all)
     returned = [position for task, position in positions.items() if task.pk in left]
     result.rows, _amount = staged.purge(
@@ -81,6 +83,7 @@ def _purge(
         moved,
         days,
         undecided,
+        recorded=known,
         leaves_behind=bool(result.left_behind),
         returned=returned,
         dry_run=dry_run,
@@ -89,7 +92,9 @@ def _purge(
         if not dry_run:
             note_missing(result.left_behind, shop_all)
     elif blank_pins and kind.secrets:
-        result.blanked = staged.blank(kind, moved, undecided, returned=returned, dry_run=dry_run)
+        result.blanked = staged.blank(
+            kind, moved, undecided, recorded=known, returned=returned, dry_run=dry_run
+        )
 
 
 def _keep_for_others(

@@ -1,19 +1,23 @@
 """What our own database has recorded of shop All last: proof of a restore if shop All lacks it."""
 
 from transfer.engine.shop_all.records import Recorded
-from transfer.models import RejectedRow, Upload
+from transfer.models import LatestBatch, RejectedRow, Upload
 
-# Each transfer compares so many loads, and so many corrections. What was written at the same time
-# may be recorded in another order, so that the last one alone would not do.
+# Each transfer compares so many loads, corrections and batches. What was written at the same time
+# may be recorded in another order, so that the last one alone would not do. What a restore loses is
+# the latest, so it is among these unless all of them were recorded after the restore.
 LATEST = 200
 
 
 def recorded(origin: str) -> Recorded:
-    """The latest loads, undos and corrections under this identity of shop All."""
+    """The latest loads, undos and corrections under this identity of shop All; the latest batches
+    under any.
+    """
     loads = Upload.objects.loaded().filter(origin=origin).order_by("-created_at")
     sent = RejectedRow.objects.filter(state=RejectedRow.State.RESENT, resent_origin=origin)
     rows = sent.order_by("-closed_at").values_list("kind", "origin", "staging_id")[:LATEST]
     return Recorded(
         [str(token) for token in loads.values_list("token", flat=True)[:LATEST]],
         [(kind, str(rejected), number) for kind, rejected, number in rows],
+        [one.as_recorded() for one in LatestBatch.objects.order_by("-at")[:LATEST]],
     )

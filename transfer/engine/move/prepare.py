@@ -1,6 +1,7 @@
 """Checks both sides before a transfer, and begins a position where there never was one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from uuid import uuid4
 
 from transfer.engine.bonus_server.database import BonusDatabase
@@ -9,11 +10,12 @@ from transfer.engine.errors import (
     HistoryChanged,
     PositionLost,
     PositionMoved,
+    ShopAllRestored,
 )
 from transfer.engine.kind import Kind
 from transfer.engine.position import Position
 from transfer.engine.shop_all.batches import Readers
-from transfer.engine.shop_all.records import NOTHING_RECORDED, Recorded
+from transfer.engine.shop_all.records import NOTHING_RECORDED, Recorded, RecordedBatch
 from transfer.engine.shop_all.source import ShopAll
 
 
@@ -31,10 +33,17 @@ def prepare(
     """Checks both sides, begins a position where there never was one, and returns it.
 
     `readers` asks our own database who reads, for this transfer and for others; `is_recorded`,
-    whether our own history has the position's batch, too. If it has, and shop All lacks it, shop
-    All was restored: that is noted there, and stops all its transfers. `recorded` asks our own
-    history for what it knows of shop All under an identity: see `records`. `carry` carries over a
-    position of before a rebase, if that is all that the server has: whether it did.
+    whether our own history has the position's batch, too; `recorded`, what it knows of shop All
+    under an identity, also by other transfers: see `records`. If shop All lacks a batch that our
+    own history has, shop All was restored: that is noted there, and stops all its transfers.
+    `carry` carries over a position of before a rebase, if that is all that the server has: whether
+    it did.
+
+    1. Checks the tables of both sides, and finds the position.
+    2. If there is none: checks that shop All has what our own history knows of it; carries a
+       position over, or begins one.
+    3. Checks that the position is of shop All's past, and that it has what our history knows.
+    4. Writes into the log what a position from before the log has moved.
 
     Raises PositionLost when there was one, as far as anybody knows; BeginningUndecided where the
     administrator has to say which staged rows the bonus server has received (`set_position`);
@@ -45,17 +54,17 @@ def prepare(
     target.tables.check_columns(kind)
     target.tables.check_rights(kind)
     origin, position = _find(kind, source, target)
-    if position is None and carry():
-        origin, position = _find(kind, source, target)
     records = recorded(origin)  # before the snapshot, which then has all that they name
     if position is None:
-        with source.snapshot():
+        with _restore_noted(source, origin, records, dry_run), source.snapshot():
             source.records.check(records)
-        return _begin(kind, source, target, origin, readers, dry_run)
+        if not carry():
+            return _begin(kind, source, target, origin, readers, dry_run)
+        return prepare(kind, source, target, readers, is_recorded, recorded, dry_run=dry_run)
     readers().check_shared(position, target.name)
     target.positions.check_overtaken(position)
     try:
-        with source.snapshot(kind):
+        with _restore_noted(source, origin, records, dry_run), source.snapshot(kind):
             source.identity.check_position(kind, position, target.name)
             source.records.check(records)
     except HistoryChanged as error:
@@ -79,6 +88,27 @@ def _find(kind: Kind, source: ShopAll, target: BonusDatabase) -> tuple[str, Posi
         return origin, target.positions.get(origin, kind)
 
 
+@contextmanager
+def _restore_noted(
+    source: ShopAll, origin: str, records: Recorded, dry_run: bool
+) -> Iterator[None]:
+    """Notes in shop All which recorded batches it lacks, if a check within finds that it does."""
+    try:
+        yield
+    except ShopAllRestored:
+        if not dry_run:
+            with source.snapshot():
+                missing = source.records.missing_batches(records)
+            for batch in missing:
+                _note_missing(source, origin, batch)
+        raise
+
+
+def _note_missing(source: ShopAll, origin: str, batch: RecordedBatch) -> None:
+    source.restore_notes.add(origin, batch)
+    source.log.note_missed(batch.token)
+
+
 def _note(
     source: ShopAll,
     target: BonusDatabase,
@@ -90,9 +120,13 @@ def _note(
 
     A subclass of HistoryChanged has another cause than a missing batch.
     """
+    if position.reader is None or position.token is None:
+        return
+    place = position.origin, position.kind, target.name
+    batch = RecordedBatch(*place, position.reader, position.number, position.token)
     if type(refused) is HistoryChanged and is_recorded(position):
-        source.restore_notes.add(position, target.name)
-    source.log.note_missed(position)
+        source.restore_notes.add(position.origin, batch)
+    source.log.note_missed(batch.token)
 
 
 def _begin(

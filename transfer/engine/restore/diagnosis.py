@@ -55,6 +55,7 @@ def is_anything_wrong(
     is_broken = [_is_broken(shop_all, kind, held) for kind in kinds]
     is_broken.append(shop_all.restore_notes.exist(shop_all.identity.origin()))
     is_broken.append(any(shop_all.records.missing(recorded)))
+    is_broken.append(bool(shop_all.records.missing_batches(recorded)))
     return any(is_broken) or any(one.target.positions.rows_since(one.position) for one in held)
 
 

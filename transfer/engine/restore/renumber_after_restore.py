@@ -93,7 +93,8 @@ def renumber_after_restore(
     1. Locks the staging tables, and the positions of the bonus servers that answer.
     2. Looks what is wrong; returns None if nothing is.
     3. Checks that what is known of the restore suffices.
-    4. Renumbers the rows, and keeps all that a position of before needs to be carried over.
+    4. Renumbers the rows, and keeps all that a position of before needs to be carried over. Which
+       batches of our own history are gone is settled by that.
     5. Writes each new position under the new origin, with a batch in the log.
     6. Commits the bonus servers, then shop All.
 
@@ -118,10 +119,13 @@ def renumber_after_restore(
             _lock_table(shop_all, kind)
         held, silent = _lock_all_positions(shop_all, targets, kinds)
         origin = shop_all.identity.origin()
-        if not is_anything_wrong(shop_all, kinds, held, recorded(origin)):
+        known = recorded(origin)
+        if not is_anything_wrong(shop_all, kinds, held, known):
             return None
         is_dump = check_knowledge(shop_all, kinds, held, restored)
         back = shop_all.records.back_again(withdrawals(origin))
+        for batch in shop_all.records.missing_batches(known):
+            shop_all.log.miss(batch.token)
         rebases = _renumber(shop_all, kinds, held, restored, back, is_dump=is_dump)
         lacking = [one for one in held if shop_all.purge_notes.lost(one.position).rows]
         report = Report([target.name for target in silent], lacking=[*map(Held.flow, lacking)])

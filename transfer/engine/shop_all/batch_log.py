@@ -241,15 +241,16 @@ class BatchLog:
             raise BatchForgotten(number=position.number, server=server, kind=position.kind)
         raise HistoryChanged(number=position.number)
 
-    def note_missed(self, position: Position) -> None:
-        """The position's batch is never believed again in this database."""
-        if position.token is not None:
-            with self.database.explained():
-                self.database.connection.set_session(
-                    isolation_level="READ COMMITTED", readonly=False
-                )
-            with self.database.transaction():
-                self.database.execute(MISS, [position.token])
+    def note_missed(self, token: str) -> None:
+        """The batch is never believed again in this database; in a transaction of its own."""
+        with self.database.explained():
+            self.database.connection.set_session(isolation_level="READ COMMITTED", readonly=False)
+        with self.database.transaction():
+            self.miss(token)
+
+    def miss(self, token: str) -> None:
+        """The batch is never believed again in this database; the caller commits."""
+        self.database.execute(MISS, [token])
 
     def has_forgotten(self, position: Position) -> bool:
         """Whether a purge has removed the position's batch: only later ones are there."""

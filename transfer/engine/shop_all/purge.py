@@ -9,6 +9,7 @@ from transfer.engine.kind import Kind
 from transfer.engine.position import Position, visible
 from transfer.engine.postgres.relations import COLUMNS
 from transfer.engine.shop_all.indexes import Indexes
+from transfer.engine.shop_all.records import NOTHING_RECORDED, Recorded
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.writers import WriterLog
 
@@ -90,6 +91,7 @@ class Purge:
         self.lock = shop_all.purge_lock
         self.notes = shop_all.purge_notes
         self.restore_notes = shop_all.restore_notes
+        self.records = shop_all.records
         self.rebase_log = shop_all.rebase_log
         self.change_decisions = shop_all.change_decisions
         self.uncertain_changes = shop_all.uncertain_changes
@@ -104,6 +106,7 @@ class Purge:
         days: int,
         spared: Collection[int] = (),
         *,
+        recorded: Recorded = NOTHING_RECORDED,
         leaves_behind: bool = False,
         returned: Collection[Position] = (),
         dry_run: bool = False,
@@ -115,6 +118,7 @@ class Purge:
         are noted for the reconciliation, and so that a bonus server which is restored to before
         them is noticed. Of a batch under way every row stays until it has been moved as a whole.
 
+        `recorded` is what our own history knows of shop All: see `records`.
         `leaves_behind`: a bonus server's position is not among them. The rows are listed, so that
         its next run counts exactly which of them it lacks; what tells of its position is kept.
         `returned` are those of `positions` whose servers were left behind by an earlier purge: they
@@ -134,7 +138,7 @@ class Purge:
         }
         with self.database.transaction():
             self.database.limit_statements(None)
-            self._check(kind, positions, returned)
+            self._check(kind, positions, recorded, returned)
             if dry_run:
                 return self._count(COUNT, kind, sql.SQL(COUNT_OLD).format(**names))
             self.database.execute(CREATE_GONE)
@@ -161,6 +165,7 @@ class Purge:
         positions: list[Position],
         spared: list[int],
         *,
+        recorded: Recorded = NOTHING_RECORDED,
         returned: Collection[Position] = (),
         dry_run: bool = False,
     ) -> int:
@@ -178,7 +183,7 @@ class Purge:
         }
         with self.database.transaction():
             self.database.limit_statements(None)
-            self._check(kind, positions, returned)
+            self._check(kind, positions, recorded, returned)
             if dry_run:
                 return int(self.database.value(sql.SQL(COUNT_SECRETS).format(**values)))
             columns = self.database.rows(COLUMNS, [kind.staging_table])
@@ -188,8 +193,17 @@ class Purge:
                 blank = sql.SQL(BLANK).format(empty=sql.Literal(empty), **values)
                 return self.database.execute(blank)
 
-    def _check(self, kind: Kind, positions: list[Position], returned: Collection[Position]) -> None:
-        """Raises what `Identity.check_position` raises; for `returned`, not that rows are gone."""
+    def _check(
+        self,
+        kind: Kind,
+        positions: list[Position],
+        recorded: Recorded,
+        returned: Collection[Position],
+    ) -> None:
+        """Raises what `Identity.check_position` and `Records.check` raise; for `returned`, not that
+        rows are gone.
+        """
+        self.records.check(recorded)
         for position in positions:
             if position not in returned:
                 self.identity.check_purged(position, "SERVER")

@@ -1,16 +1,19 @@
 """What our own database has recorded of shop All, and a restored shop All lacks.
 
-Our own database notes a load, an undo or a correction only after shop All has committed it, and
-shop All keeps its own note of each for ever. So a note that shop All lacks is proof that it was
-restored to before it, also where no batch is missing because no bonus server had read on. A
-transfer that went on then could not be told later from one of before the restore: what it moves
-would be lost, or moved twice, with the next restore.
+Our own database notes a load, an undo, a correction or a batch only after shop All has committed
+it. Shop All keeps its own note of each of the first three for ever, and of each reader the latest
+batch. So a note that shop All lacks is proof that it was restored to before it, also where no
+bonus server says so: none had read on, or the one that had does not answer. A transfer that went
+on then could not be told later from one of before the restore: what it moves would be lost, or
+moved twice, with the next restore. And a purge would remove rows under numbers that the silent
+server calls moved.
 """
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
-from transfer.engine.errors import RecordsMissing
+from transfer.engine.errors import RecordsMissing, ShopAllRestored
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.undo_log import Withdrawal
 
@@ -25,19 +28,54 @@ CORRECTIONS_MISSING = """
                           and note.old_id = recorded.old_id)
 """
 
+# The places in a list of those batches that are missing. Not missing is a batch that an earlier
+# refusal, or a rebase, has settled (`missed`); nor one that a purge has removed, which keeps later
+# ones of the reader. Under another identity than today's a batch counts only if its reader is
+# known: shop All may have gone back to before a rebase, but also have been created again. By the
+# primary keys.
+BATCHES_MISSING = """
+    select place
+      from unnest(%s::uuid[], %s::bigint[], %s::uuid[], %s::uuid[]) with ordinality
+               as recorded (reader, number, token, origin, place)
+     where not exists (select from datatransfer.batch as held
+                        where held.reader = recorded.reader and held.number = recorded.number
+                          and held.token = recorded.token)
+       and not exists (select from datatransfer.missed where missed.token = recorded.token)
+       and (exists (select from datatransfer.batch as earlier
+                     where earlier.reader = recorded.reader
+                       and earlier.number <= recorded.number)
+            or (not exists (select from datatransfer.batch as any_other
+                             where any_other.reader = recorded.reader)
+                and recorded.origin = (select origin from datatransfer.origin)))
+     order by place
+"""
+
+
+@dataclass(frozen=True)
+class RecordedBatch:
+    """The latest batch of a reader that a bonus server has received rows of."""
+
+    origin: str
+    kind: str
+    server: str  # its name
+    reader: str
+    number: int
+    token: str
+
 
 class Recorded(NamedTuple):
-    """The latest records of our own database, under one identity of shop All."""
+    """The latest records of our own database: under one identity of shop All, but for batches."""
 
     loads: Sequence[str] = ()  # tokens of loads and undos
     corrections: Sequence[tuple[str, str, int]] = ()  # rejected rows: kind, origin, number
+    batches: Sequence[RecordedBatch] = ()
 
 
 NOTHING_RECORDED = Recorded()
 
 
 class Missing(NamedTuple):
-    """How many of them shop All lacks."""
+    """How many loads, undos and corrections shop All lacks."""
 
     loads: int = 0
     corrections: int = 0
@@ -68,8 +106,21 @@ class Records:
             corrections = self.database.value(CORRECTIONS_MISSING, [*columns])
         return Missing(loads, corrections)
 
+    def missing_batches(self, recorded: Recorded) -> list[RecordedBatch]:
+        """Those of these batches that shop All lacks."""
+        if not recorded.batches:
+            return []
+        columns = zip(
+            *((one.reader, one.number, one.token, one.origin) for one in recorded.batches),
+            strict=True,
+        )
+        places = self.database.rows(BATCHES_MISSING, [*map(list, columns)])
+        return [recorded.batches[place - 1] for (place,) in places]
+
     def check(self, recorded: Recorded) -> None:
-        """Raises RecordsMissing."""
+        """Raises ShopAllRestored if a batch is missing, RecordsMissing if anything else is."""
+        for batch in self.missing_batches(recorded):
+            raise ShopAllRestored(number=batch.number, server=batch.server, kind=batch.kind)
         missing = self.missing(recorded)
         if any(missing):
             raise RecordsMissing(**missing._asdict())

@@ -1,18 +1,18 @@
 """Notes in shop All that it was restored from a copy: they stop every transfer from it.
 
 A restore is a fact about shop All, not about one position (DESIGN §3). Where the log lacks a batch
-that a bonus server names and our own history has recorded too, two databases agree that shop All
-had it once. Then other flows must not go on: what they move since the restore makes it harder to
-tell later which rows are new. Where only a bonus server claims the batch, it may be an old copy
-itself, and no note is made.
+that our own history has recorded, a bonus server and our own database agree that shop All had it
+once. Then other flows must not go on: what they move since the restore makes it harder to tell
+later which rows are new. Where only a bonus server claims the batch, it may be an old copy itself,
+and no note is made.
 
 A note names the origin that shop All had then. A rebase gives it a new one, so that the note says
 nothing any more; an administrator who knows better removes it.
 """
 
 from transfer.engine.errors import ShopAllRestored
-from transfer.engine.position import Position
 from transfer.engine.postgres.database import Database
+from transfer.engine.shop_all.records import RecordedBatch
 
 SCHEMA = """
 -- Batches of this history of the database that it lacks, though a bonus server and our own history
@@ -76,12 +76,12 @@ class RestoreNotes:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def add(self, position: Position, server: str) -> None:
-        """Notes that the batch is gone which the position, `server`'s, names; comes before
+    def add(self, origin: str, batch: RecordedBatch) -> None:
+        """Notes under the identity `origin` that the batch is gone; comes before
         `BatchLog.note_missed`.
         """
-        values = (position.origin, position.reader, position.number, position.kind, server)
-        self._write(ADD, [*values, position.token])
+        values = (origin, batch.reader, batch.number, batch.kind, batch.server)
+        self._write(ADD, [*values, batch.token])
 
     def remove(self, origin: str) -> None:
         """Ends the stop of all transfers: the administrator knows that there was no restore."""

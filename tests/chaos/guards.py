@@ -29,6 +29,7 @@ from transfer.engine.shop_all import batch_log, identity
 from transfer.engine.shop_all.batch_log import BatchLog
 from transfer.engine.shop_all.batches import Batch, Readers
 from transfer.engine.shop_all.purge_notes import Lost, PurgeNotes
+from transfer.engine.shop_all.records import Records
 
 
 def take_out(name: str) -> None:
@@ -153,18 +154,26 @@ def a_lost_answer_counts_as_a_commit() -> None:
     replace(chunk, "commit", commit_blindly)
 
 
+def nobody_looks_for_batches() -> None:
+    """Neither for that of the position, nor for those that our own history knows."""
+    replace(BatchLog, "check", nothing)
+    replace(Records, "missing_batches", lambda *_: [])
+
+
 def no_position_is_taken_at_its_word() -> None:
     """A rebase still knows which positions are lost when it looks at what was said of the restore;
-    it was imported there before.
+    it was imported there before. Our own history lacks the batch that shows the restore: otherwise
+    no other position goes on.
     """
+    replace(Records, "missing_batches", lambda *_: [])
     replace(renumber_after_restore, "is_lost", translate.is_lost)
     replace(translate, "is_lost", lambda *_: True)
 
 
 GUARDS = [
     Guard(
-        "the log is asked for the position's batch",
-        lambda: replace(BatchLog, "check", nothing),
+        "the log is asked for batches that were read",
+        nobody_looks_for_batches,
         scenarios.restored_copy_that_has_caught_up,
     ),
     Guard(
@@ -230,7 +239,7 @@ PUT_BACK = [
     Guard(
         "a rebase takes a position at its word whose batch is there",
         no_position_is_taken_at_its_word,
-        scenarios_of_flows.restored_to_before_what_one_server_has_read,
+        scenarios_of_flows.restored_with_our_own_database_to_before_what_one_server_has_read,
     ),
     Guard(
         "a replacement waits until the rest of its chunk is applied or rejected",

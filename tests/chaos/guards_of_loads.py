@@ -4,6 +4,7 @@ from tests.chaos import scenarios_of_loads, scenarios_of_the_left_behind
 from tests.chaos.guard import Guard, nothing, replace
 from transfer.engine.move import replacements, undone
 from transfer.engine.shop_all import purge_notes, withdrawal
+from transfer.engine.shop_all.batch_log import BatchLog
 from transfer.engine.shop_all.records import Records
 from transfer.loading import undo
 from transfer.management.commands import rebase_shop_all
@@ -69,6 +70,16 @@ OF_LOADS = [
         "an undo that is gone with a restore can be done again",
         a_lost_undo_counts_as_done,
         scenarios_of_loads.taken_back_and_restored_before_a_server_looked,
+    ),
+    Guard(
+        "a batch of any flow that our own history has, and shop All lacks, stops every transfer",
+        lambda: replace(Records, "missing_batches", lambda *_: []),
+        scenarios_of_the_left_behind.left_behind_after_a_restore_that_nobody_noticed,
+    ),
+    Guard(
+        "a rebase settles which batches of servers that do not answer are gone",
+        lambda: replace(BatchLog, "miss", nothing),
+        scenarios_of_the_left_behind.cut_off_while_shop_all_is_rebased,
     ),
     Guard(
         "a purge that leaves a server behind lists the rows",

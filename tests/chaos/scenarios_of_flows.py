@@ -4,20 +4,36 @@ from tests.chaos.world import World
 
 
 def restored_to_before_what_one_server_has_read(world: World) -> None:
-    """The other's batch is in the copy: it goes on before anybody looks, and that counts."""
+    """The other's batch is in the copy. Our own history shows the restore, so it does not go on."""
+    _second_has_read_on(world)
+    world.restore("shop_all")
+    world.go_to("bonus", "balances")
+    world.stage(["good"])
+    world.expect_refused("shop_all_restored")
+    world.finish()
+
+
+def restored_with_our_own_database_to_before_what_one_server_has_read(world: World) -> None:
+    """The other goes on before anybody looks, and that counts."""
+    _second_has_read_on(world)
+    world.restore("shop_all")
+    world.restore("own")
+    world.go_to("bonus", "balances")
+    world.stage(["good"])
+    world.expect_done()
+    world.finish()
+
+
+def _second_has_read_on(world: World) -> None:
     world.begin("balances", servers=2)
     for server in ("bonus", "second"):
         world.go_to(server, "balances")
         world.stage(["good"])
         world.transfer()
     world.copy("shop_all")
+    world.copy("own")
     world.stage(["good"])
     world.transfer()
-    world.restore("shop_all")
-    world.go_to("bonus", "balances")
-    world.stage(["good"])
-    world.transfer()
-    world.finish()
 
 
 def corrected_before_the_other_server_has_read(world: World) -> None:
@@ -65,6 +81,7 @@ def corrected_where_a_server_may_have_the_row(world: World) -> None:
 
 SCENARIOS = [
     restored_to_before_what_one_server_has_read,
+    restored_with_our_own_database_to_before_what_one_server_has_read,
     corrected_before_the_other_server_has_read,
     corrected_where_a_server_may_have_the_row,
 ]

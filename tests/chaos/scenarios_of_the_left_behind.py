@@ -192,6 +192,23 @@ def left_behind_and_purged_after_a_restore_that_nobody_noticed(world: World) -> 
     world.finish()
 
 
+def cut_off_while_shop_all_is_rebased(world: World) -> None:
+    """Both had read on. After the rebase only the silent server has a batch that is missing."""
+    _both_have_read(world)
+    world.copy("shop_all")
+    world.stage(["good", "here"])
+    for server in ("bonus", "second"):
+        world.go_to(server, "balances")
+        world.transfer()
+    world.restore("shop_all")
+    world.cut_off("bonus")
+    world.expect_refused("history_changed")
+    world.settle()
+    world.stage(["good"])
+    world.expect_done()
+    world.finish()
+
+
 def undocked_after_a_restore_that_nobody_noticed(world: World) -> None:
     """No purge waits for a server that is undocked."""
     _alone_has_read_on(world, "bonus")
@@ -276,6 +293,7 @@ MORE = [
     left_behind_with_a_load_that_is_taken_back,
     left_behind_before_a_load_that_is_taken_back,
     own_database_restored_to_before_it_was_left_behind,
+    cut_off_while_shop_all_is_rebased,
     undocked_after_a_restore_that_nobody_noticed,
     left_behind_and_shop_all_restored_to_before_a_rebase,
 ]

@@ -5,13 +5,16 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.databases import query, stage
+from transfer.engine.errors import ShopAllRestored
 from transfer.models import TransferRun
 from transfer.models.run_base import Trigger
-from transfer.runs.execute import run_here
+from transfer.runs.execute import rehearse, run_here
+from transfer.runs.purge import purge_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PINS = "select account from pincode order by 1"
+STAGED_PINS = '"accountpincodeTemp"'
 BALANCES = "select account from asset order by 1"
 
 
@@ -110,6 +113,63 @@ def test_a_worker_that_knows_no_notes_can_begin_no_batch(tasks, shop_all):
     tasks.run("balances")
     with pytest.raises(psycopg2.errors.RaiseException, match="rebase_shop_all"):
         query(shop_all, next_batch)
+
+
+@pytest.fixture
+def silent(tasks):
+    """The server whose batch is missing does not answer any more."""
+    tasks.server.tasks.get(kind="balances").delete()
+    return tasks
+
+
+class TestABatchOfAFlowThatDoesNotRun:
+    """Our own history knows it: its server is undocked, or does not answer."""
+
+    def test_stops_every_transfer_until_the_rebase(self, silent, bonus, shop_all):
+        assert silent.run("pincodes") == "shop_all_restored"
+        assert query(bonus, PINS) == [("1",)]
+        assert silent.run("cards") == "shop_all_restored"
+        (restored_at,) = query(shop_all, f"select max(created_at) from {STAGED_PINS}")[0]
+        options = ["--restored-at", str(restored_at), "--no-prepared-transactions"]
+        call_command("rebase_shop_all", *options)
+        assert [silent.run("pincodes"), silent.run("cards")] == ["", ""]
+        assert query(bonus, PINS) == [("1",), ("2",)]
+
+    def test_stops_a_purge_before_any_run(self, silent, shop_all):
+        staged = query(shop_all, f"select count(*) from {STAGED_PINS}")
+        with pytest.raises(ShopAllRestored):
+            list(purge_all(0, blank_pins=True, dry_run=False))
+        assert query(shop_all, f"select count(*) from {STAGED_PINS}") == staged
+
+    def test_stops_a_rehearsal_without_a_note(self, silent, shop_all):
+        with pytest.raises(ShopAllRestored):
+            rehearse(silent.server.tasks.get(kind="pincodes"))
+        assert query(shop_all, "select count(*) from datatransfer.restored") == [(0,)]
+
+    def test_lets_the_others_go_on_if_an_administrator_knows_that_shop_all_is_whole(
+        self, silent, bonus
+    ):
+        silent.run("pincodes")
+        call_command("set_position", silent.server.name, "pincodes", "--shop-all-is-whole")
+        assert [silent.run("pincodes"), silent.run("pincodes")] == ["", ""]
+        assert query(bonus, PINS) == [("1",), ("2",)]
+
+    def test_is_not_missing_if_a_purge_has_removed_it(self, tasks, shop_all):
+        """Our own database is older than the log."""
+        later = """
+            insert into datatransfer.batch (reader, number, token, kind, server, origin)
+            select reader, 3, gen_random_uuid(), kind, server, origin
+              from datatransfer.batch where kind = 'balances'
+        """
+        query(shop_all, later)
+        query(shop_all, "delete from datatransfer.batch where kind = 'balances' and number = 1")
+        assert tasks.run("pincodes") == ""
+
+    def test_says_nothing_of_a_shop_all_that_was_created_again(self, silent, shop_all):
+        """It has neither the identity nor the reader; each server's position is asked for."""
+        query(shop_all, "update datatransfer.origin set origin = gen_random_uuid()")
+        query(shop_all, "delete from datatransfer.batch where kind = 'balances'")
+        assert silent.run("cards") == "position_lost"
 
 
 def test_notes_that_somebody_has_deleted_stop_every_transfer_until_the_rebase(

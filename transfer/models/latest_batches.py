@@ -25,6 +25,16 @@ class LatestBatchManager(models.Manager["LatestBatch"]):
         with connection.cursor() as cursor:
             cursor.execute(NOTE, [*place, position.number, position.token])
 
+    def latest(self, most: int) -> list[RecordedBatch]:
+        """Those that were noted last."""
+        fields = ("origin", "kind", "server_name", "reader", "number", "token")
+        return [
+            RecordedBatch(str(origin), kind, server, str(reader), number, str(token))
+            for origin, kind, server, reader, number, token in self.order_by("-at").values_list(
+                *fields
+            )[:most]
+        ]
+
 
 class LatestBatch(models.Model):
     """The latest batch of a reader that we know a bonus server to have received rows of.
@@ -46,13 +56,3 @@ class LatestBatch(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} → {self.server_name}: {self.number}"
-
-    def as_recorded(self) -> RecordedBatch:
-        return RecordedBatch(
-            str(self.origin),
-            self.kind,
-            self.server_name,
-            str(self.reader),
-            self.number,
-            str(self.token),
-        )

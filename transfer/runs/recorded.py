@@ -19,5 +19,5 @@ def recorded(origin: str) -> Recorded:
     return Recorded(
         [str(token) for token in loads.values_list("token", flat=True)[:LATEST]],
         [(kind, str(rejected), number) for kind, rejected, number in rows],
-        [one.as_recorded() for one in LatestBatch.objects.order_by("-at")[:LATEST]],
+        LatestBatch.objects.latest(LATEST),
     )

@@ -25,7 +25,7 @@ class LatestBatchManager(models.Manager["LatestBatch"]):
         with connection.cursor() as cursor:
             cursor.execute(NOTE, [*place, position.number, position.token])
 
-    def latest(self, most: int) -> list[RecordedBatch]:
+    def noted_last(self, most: int) -> list[RecordedBatch]:
         """Those that were noted last."""
         fields = ("origin", "kind", "server_name", "reader", "number", "token")
         return [

@@ -19,5 +19,5 @@ def recorded(origin: str) -> Recorded:
     return Recorded(
         [str(token) for token in loads.values_list("token", flat=True)[:LATEST]],
         [(kind, str(rejected), number) for kind, rejected, number in rows],
-        LatestBatch.objects.latest(LATEST),
+        LatestBatch.objects.noted_last(LATEST),
     )

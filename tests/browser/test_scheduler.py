@@ -85,6 +85,8 @@ def test_the_editor_shows_what_a_schedule_means_while_one_chooses(
     page: Page, log_in: Callable, task: TransferTask
 ):
     log_in(page, "operator")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     page.goto(f"/scheduler/{key_of(task)}/schedule/")
     expect(page.locator("#preview")).to_contain_text("каждые 5 минут")
     page.get_by_label("Минут между запусками").select_option("2")
@@ -95,6 +97,12 @@ def test_the_editor_shows_what_a_schedule_means_while_one_chooses(
     page.get_by_label("Пять полей cron").fill("0 9 * * 1-5")
     expect(page.locator("#preview")).to_contain_text("по будням в 09:00")
     expect(page.locator("#preview li")).to_have_count(5)
+    page.get_by_role("button", name="Показать ближайшие").click()
+    settled(page)
+    expect(page.locator("#preview li")).to_have_count(5)
+    task.refresh_from_db()
+    assert task.schedule == "*/5 * * * *"
+    assert not [url for url in asked if "csrfmiddlewaretoken" in url]
 
 
 def test_what_is_ticked_and_where_the_focus_is_outlives_a_refresh(

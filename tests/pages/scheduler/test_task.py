@@ -208,10 +208,14 @@ class TestTheScheduleEditor:
         assert (stored(task).as_rows_arrive, stored(task).schedule) == (False, "*/5 * * * *")
 
     def test_says_that_cron_alone_means_every_minute(self, client, task):
-        page = client.get(url(task, "task_schedule"), {"rhythm": "rows"}).content.decode()
+        page = client.post(
+            url(task, "task_schedule"), {"rhythm": "rows", "show": "1"}
+        ).content.decode()
         assert "so the task runs every minute" in page
         with lock(Space.ARRIVALS, 0):
-            page = client.get(url(task, "task_schedule"), {"rhythm": "rows"}).content.decode()
+            page = client.post(
+                url(task, "task_schedule"), {"rhythm": "rows", "show": "1"}
+            ).content.decode()
         assert "A background process looks for new rows every second." in page
         assert "While none arrive, a run checks the bonus server every 15 minutes." in page
 
@@ -277,24 +281,24 @@ class TestTheScheduleEditor:
         assert stored(task).schedule == "0 9 * * *"
 
     def test_shows_the_next_five_times_before_anything_is_saved(self, client, task):
-        asked = {**FIELDS, "rhythm": "daily", "daily_at": "09:00"}
-        response = client.get(url(task, "task_schedule"), asked)
+        asked = {**FIELDS, "show": "1", "rhythm": "daily", "daily_at": "09:00"}
+        response = client.post(url(task, "task_schedule"), asked)
         assert response.context["words"] == "every day at 09:00"
         assert [f"{at:%H:%M}" for at in response.context["times"]] == ["09:00"] * 5
         assert "Europe/Moscow" in response.content.decode()
         assert stored(task).schedule == "*/5 * * * *"
 
     def test_says_it_in_russian_with_the_right_plural(self, client, task):
-        asked = {**FIELDS, "rhythm": "minutes", "step": 2}
+        asked = {**FIELDS, "show": "1", "rhythm": "minutes", "step": 2}
         with translation.override("ru"):
             client.cookies["django_language"] = "ru"
-            response = client.get(url(task, "task_schedule"), asked)
+            response = client.post(url(task, "task_schedule"), asked)
         assert response.context["words"] == "каждые 2 минуты"
 
     def test_follows_the_zone_of_the_settings(self, client, task):
         Settings.load().change(IVAN, time_zone="Asia/Vladivostok")
-        asked = {**FIELDS, "rhythm": "daily", "daily_at": "09:00"}
-        response = client.get(url(task, "task_schedule"), asked)
+        asked = {**FIELDS, "show": "1", "rhythm": "daily", "daily_at": "09:00"}
+        response = client.post(url(task, "task_schedule"), asked)
         assert "02:00" in response.content.decode()  # as the reader's clock in Moscow shows it
         assert "Asia/Vladivostok" in response.content.decode()
 

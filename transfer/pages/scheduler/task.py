@@ -179,13 +179,12 @@ def resume(request: HttpRequest, key: str) -> HttpResponse:
 @role("operator")
 @read_or_post
 def schedule(request: HttpRequest, key: str) -> HttpResponse:
-    """The editor. With the form's fields in the URL it shows what they mean."""
+    """The editor. Sent with `show`, it shows what the form's fields mean, and changes nothing."""
     task = status.find(key)
-    data = request.POST if request.method == "POST" else request.GET
-    values = data if "rhythm" in data else ScheduleForm.values_of(task.timing)
+    values = request.POST if request.method == "POST" else ScheduleForm.values_of(task.timing)
     form = ScheduleForm(values, reads_rows=task.READS_ROWS)
     timing = form.cleaned_data["schedule"] if form.is_valid() else None
-    if request.method == "POST" and timing:
+    if request.method == "POST" and timing and "show" not in request.POST:
         try:
             task.reschedule(timing, Actor.of(request), expected_version=posted_version(request))
         except ChangedMeanwhile as conflict:

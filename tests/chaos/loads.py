@@ -35,6 +35,11 @@ REFUSALS = {
     "undo_gone",  # shop All went back to before it, and a server may have received its rows
     "load_unknown",  # shop All went back to before it
     "rows_gone",  # they are purged, or it was restored from a dump
+    *(
+        "shop_all_restored",
+        "records_missing",
+        "position_overtaken",
+    ),  # it went back to before others
     "nothing_taken_back",  # they were changed, or of PIN codes and cards: a server has read them
 }
 OF_POSITIONS = {

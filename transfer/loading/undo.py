@@ -15,7 +15,13 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors import LoadUnknown, NothingTakenBack, PositionLost, UndoGone
+from transfer.engine.errors import (
+    HistoryChanged,
+    LoadUnknown,
+    NothingTakenBack,
+    PositionLost,
+    UndoGone,
+)
 from transfer.engine.kind import Kind
 from transfer.engine.position import Position
 from transfer.engine.shop_all.source import ShopAll
@@ -24,6 +30,7 @@ from transfer.engine.shop_all.withdrawal import withdraw
 from transfer.errors import TransferError
 from transfer.loading.lost import note_lost, was_read_elsewhere
 from transfer.models import Actor, BonusServer, Settings, TransferTask, Upload
+from transfer.models.recorded import recorded
 from transfer.rejects.closing import close_undone
 from transfer.servers.ask import ask_all, bonus_db
 
@@ -105,12 +112,15 @@ def work(upload: Upload) -> None:
 def _take_back(undo: Undo, load: Upload, upload: Upload, held: ExitStack) -> TakenBack:
     """Withdraws and stages rows in the transaction under way; the positions stay locked.
 
-    Raises NothingTakenBack; of PIN codes and cards, why the positions can't be locked.
+    Raises NothingTakenBack; HistoryChanged, ShopAllRestored or RecordsMissing where shop All has
+    gone back in time; of PIN codes and cards, why the positions can't be locked.
     """
     kind, positions, failure = upload.kind_spec, [], None
+    origin = undo.rows().origin
+    undo.records.check(recorded(origin))
     try:
-        positions = held.enter_context(locked_positions(kind, undo.rows().origin))
-    except LoadUnknown:
+        positions = held.enter_context(locked_positions(kind, origin))
+    except HistoryChanged:
         raise
     except TransferError as error:
         if not kind.appends:
@@ -145,7 +155,8 @@ def locked_positions(kind: Kind, origin: str) -> Iterator[list[Position]]:
     """The positions of all docked servers, locked until the block ends.
 
     A server that never had one has read nothing. Raises AlreadyRunning while a transfer runs;
-    PositionLost where a server does not say what it has read; what keeps a server from answering.
+    PositionLost where a server does not say what it has read; PositionOvertaken where it has read
+    under a later identity of shop All; what keeps a server from answering.
     """
     with ExitStack() as stack:
         positions = []
@@ -160,7 +171,9 @@ def locked_positions(kind: Kind, origin: str) -> Iterator[list[Position]]:
             elif target.positions.get(origin, kind) is None:
                 raise PositionLost(database=server.name, kind=kind.name)
             else:
-                positions.append(target.positions.lock(origin, kind))
+                position = target.positions.lock(origin, kind)
+                target.positions.check_overtaken(position)
+                positions.append(position)
         yield positions
 
 

@@ -165,7 +165,7 @@ class RejectedRow(OfKind, models.Model):
             ),
             models.Index("origin", "kind", "staging_id", name="rejects_of_row"),
             models.Index("xid", name="rejects_of_load"),
-            # `runs/recorded`: those that were sent again last.
+            # `models/recorded`: those that were sent again last.
             models.Index(
                 fields=["-closed_at"], condition=models.Q(state="resent"), name="rejects_resent"
             ),

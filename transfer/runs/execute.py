@@ -19,6 +19,7 @@ from transfer.engine.postgres.pool import pooled
 from transfer.engine.restore.carry_over import carry_over
 from transfer.engine.shop_all.source import ShopAll
 from transfer.models import Actor, TransferRun, TransferTask
+from transfer.models.recorded import recorded
 from transfer.models.runs import State, Trigger
 from transfer.queue.worker import Stopped
 from transfer.rejects.mirror import mirror
@@ -26,7 +27,6 @@ from transfer.rejects.put_back import put_back_if_lost
 from transfer.rejects.reopening import reopen_lost
 from transfer.runs.delays import ask_after
 from transfer.runs.left_behind import has_come_back
-from transfer.runs.recorded import recorded
 
 Progress = Callable[[TransferRun], None]
 

@@ -14,8 +14,8 @@ from transfer.engine.shop_all.purge import Purge as StagedRows
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 from transfer.models import BonusServer, LeftBehind, RejectedRow, Settings, TransferTask
+from transfer.models.recorded import recorded
 from transfer.runs.left_behind import note_missing
-from transfer.runs.recorded import recorded
 
 
 @dataclass

@@ -174,6 +174,7 @@ class Undo:
     def __init__(self, shop_all: ShopAll, kind: Kind, load: UUID) -> None:
         self.database = shop_all.database
         self.undo_log = shop_all.undo_log
+        self.records = shop_all.records
         self.kind = kind
         self.load = load
         self.token = token_of(load)

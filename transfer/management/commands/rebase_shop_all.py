@@ -19,9 +19,9 @@ from transfer.loading.lost import note_lost
 from transfer.management.command import Command as BaseCommand
 from transfer.management.doubts import FLAGS, add_doubtful, answers_of
 from transfer.models import Actor, BonusServer, Settings, TransferTask, Upload
+from transfer.models.recorded import recorded
 from transfer.rejects.reopening import reopen_lost
 from transfer.runs.positions import carry_task_over
-from transfer.runs.recorded import recorded
 from transfer.text.explain import explain
 
 

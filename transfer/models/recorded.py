@@ -1,11 +1,14 @@
 """What our own database has recorded of shop All last: proof of a restore if shop All lacks it."""
 
 from transfer.engine.shop_all.records import Recorded
-from transfer.models import LatestBatch, RejectedRow, Upload
+from transfer.models.latest_batches import LatestBatch
+from transfer.models.rejects import RejectedRow
+from transfer.models.uploads import Upload
 
-# Each transfer compares so many loads, corrections and batches. What was written at the same time
-# may be recorded in another order, so that the last one alone would not do. What a restore loses is
-# the latest, so it is among these unless all of them were recorded after the restore.
+# Each transfer, purge and undo compares so many loads, corrections and batches. What was written at
+# the same time may be recorded in another order, so that the last one alone would not do. What a
+# restore loses is the latest, so it is among these unless all of them were recorded after the
+# restore.
 LATEST = 200
 
 

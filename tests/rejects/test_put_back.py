@@ -50,6 +50,43 @@ def test_its_schema_is_lost_and_its_position_is_put_between_the_row_and_its_corr
     assert not RejectedRow.objects.open().exists()
 
 
+IS_RESTORED = """
+    insert into datatransfer.restored (origin, reader, number, kind, server)
+    select origin, gen_random_uuid(), 1, 'balances', 'another' from datatransfer.origin
+"""
+
+
+def rebase(shop_all):
+    query(shop_all, IS_RESTORED)
+    call_command("rebase_shop_all", "--no-writes-since-restore")
+
+
+def test_its_schema_is_lost_after_a_rebase(server, bonus, shop_all):
+    """The row has another number since, and our copy of its reject the one of before."""
+    rebase(shop_all)
+    query(bonus, "drop schema datatransfer cascade")
+    call_command("set_position", str(server.pk), "balances", "--batch", "2")
+    move(server)
+    assert landed(bonus) == [("4200", 7), ("4100", 99)]
+    assert not RejectedRow.objects.open().exists()
+
+
+def test_its_tables_are_copied_to_another_server_after_a_rebase(
+    server, dock, bonus, second_bonus, shop_all
+):
+    """The copy lacks the row as well, so it gets the correction."""
+    rebase(shop_all)
+    query(second_bonus, "drop schema if exists datatransfer cascade")
+    query(second_bonus, "insert into asset (account, amount) values ('4200', 7)")
+    position = "select reader::text, number from datatransfer.position order by number desc limit 1"
+    ((reader, number),) = query(bonus, position)
+    copy = dock(second_bonus, "Бонусный сервер 9")
+    place = ("--batch", str(number), "--reader", reader)
+    call_command("set_position", str(copy.pk), "balances", *place)
+    move(copy)
+    assert landed(second_bonus) == [("4200", 7), ("4100", 99)]
+
+
 def test_a_row_that_it_reads_again_is_judged_again(server, bonus):
     """It accepts the row now, so the correction is not for it."""
     query(bonus, "drop schema datatransfer cascade; delete from asset")

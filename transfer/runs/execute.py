@@ -142,7 +142,7 @@ def _move(
 ) -> tuple[State, int]:
     kind = task.kind_spec
     position = prepare_task(task, source, target)
-    put_back_if_lost(task, target, position)
+    put_back_if_lost(task, source, target, position)
     task.remember_reader(position.reader)
     has_come_back(task, Actor(""))
     _settle(run, position)

@@ -123,7 +123,7 @@ def _put(
         target,
         request,
         readers,
-        lambda position: _put_back(task, target, position, request),
+        lambda position: _put_back(task, source, target, position, request),
         dry_run=dry_run,
     )
     if not dry_run:
@@ -139,7 +139,11 @@ def _put(
 
 
 def _put_back(
-    task: TransferTask, target: BonusDatabase, position: Position, request: Request
+    task: TransferTask,
+    source: ShopAll,
+    target: BonusDatabase,
+    position: Position,
+    request: Request,
 ) -> int:
     """Puts back what the server has rejected; returns the number of the last one, or 0.
 
@@ -151,7 +155,9 @@ def _put_back(
         keep_out_of_copy(task)
     if request.as_of_clone:
         return 0
-    return put_back(task, target, position, is_put_forward=not request.stays, original=original)
+    return put_back(
+        task, source, target, position, is_put_forward=not request.stays, original=original
+    )
 
 
 def _original(task: TransferTask, request: Request) -> str | None:

@@ -5,7 +5,7 @@ of before tells rows by their old transactions. So each rebase keeps which trans
 an old one are staged under now, and the batches that counted until then, with their snapshots.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -114,6 +114,16 @@ LAST_KEPT = """
      order by number desc limit 1
 """
 
+# Under which transactions the rows of these old ones are staged now. A row that was written since
+# the restore may have had the number of one that came with the copy. By the primary key.
+OF_TODAY = """
+    select known.origin::text, known.old_xid::text::bigint, known.new_xid::text::bigint
+      from unnest(%s::uuid[], %s::text[]) as asked (origin, xid)
+      join datatransfer.renumbered_transaction as known
+        on known.origin = asked.origin and known.kind = %s and known.old_xid = asked.xid::xid8
+     where known.new_xid is not null and not is_new
+"""
+
 # Notes which rows a purge has removed of transactions that a rebase has renumbered. By the index on
 # (kind, new_xid).
 MARK_PURGED = """
@@ -198,6 +208,17 @@ class RebaseLog:
         }
         rows = self.database.rows(LAST_KEPT, values)
         return rows[0][0] if rows else NOTHING_READ
+
+    def transactions_of_today(
+        self, kind: Kind, before: Collection[tuple[str, int]]
+    ) -> dict[tuple[str, int], int]:
+        """Under which transactions the rows of these ones are staged, where they still are.
+
+        `before` are identities of shop All before a rebase, and transactions of that time.
+        """
+        origins, xids = [origin for origin, _ in before], [str(xid) for _, xid in before]
+        rows = self.database.rows(OF_TODAY, [origins, xids, kind.name])
+        return {(origin, old): new for origin, old, new in rows}
 
     def mark_purged(self, kind: Kind) -> None:
         """Notes what a purge has removed: the transactions are in the temporary table `gone`."""

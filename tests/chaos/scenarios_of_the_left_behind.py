@@ -241,6 +241,28 @@ def left_behind_and_shop_all_restored_to_before_a_rebase(world: World) -> None:
     world.finish()
 
 
+def cloned_and_shop_all_restored_to_before_a_rebase(world: World) -> None:
+    """The copy has received rows under the later identity that wait under the earlier one. It does
+    not go on under a reader of its own before that is settled.
+    """
+    _both_have_read(world)
+    world.stage(["good", "here"])
+    world.copy("shop_all")
+    world.go_to("bonus", "balances")
+    world.transfer()
+    world.restore("shop_all")
+    world.expect_refused("history_changed")
+    world.settle()
+    world.go_to("second", "balances")
+    world.transfer()
+    world.clone(with_our_schema=True, into="bonus")
+    world.restore("shop_all")
+    world.go_to("bonus", "balances")
+    world.expect_refused("reader_shared")
+    world.settle()
+    world.finish()
+
+
 def _both_have_read(world: World, *, begin: bool = True) -> None:
     if begin:
         world.begin("balances", servers=2)
@@ -296,4 +318,5 @@ MORE = [
     cut_off_while_shop_all_is_rebased,
     undocked_after_a_restore_that_nobody_noticed,
     left_behind_and_shop_all_restored_to_before_a_rebase,
+    cloned_and_shop_all_restored_to_before_a_rebase,
 ]

@@ -104,9 +104,14 @@ def _at_now(now: Situation) -> Plan:
 
 
 def _as_of_clone(now: Situation) -> Plan:
-    """The position of the copy, under a reader of its own. Raises what `check_past` raises."""
+    """The position of the copy, under a reader of its own.
+
+    Raises what `check_past` raises; PositionOvertaken where the copy has read under a later
+    identity of shop All, which its own reader would not show any more.
+    """
     if now.held is None or now.held.reader is None:
         raise PositionMissing(database=now.target.name)
+    now.target.positions.check_overtaken(now.held)
     now.source.identity.check_past(now.kind, now.held, now.target.name)
     return Plan(replace(now.held, reader=str(uuid4()), number=0), needs_batch=True)
 

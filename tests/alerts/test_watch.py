@@ -13,7 +13,7 @@ from tests.databases import stage
 from tests.records import a_reject, a_run, server
 from transfer.alerts import words
 from transfer.alerts.watch import watch
-from transfer.engine.errors import HistoryChanged
+from transfer.engine.errors import HistoryChanged, RecordsMissing, ShopAllRestored
 from transfer.errors import Difference, Unreachable
 from transfer.models import (
     Actor,
@@ -165,8 +165,19 @@ def test_two_ticks_at_once_tell_once(task, recipient, own_database):
     assert Notice.objects.count() == 1
 
 
-def test_a_refusal_is_told_at_the_first_failure_with_what_to_do(task, recipient, in_english):
-    failing(task, 1, HistoryChanged(number=4, server="БС 8", begun="x"))
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        HistoryChanged(number=4, server="БС 8", begun="x"),
+        ShopAllRestored(number=4, server="БС 8", kind="balances"),
+        RecordsMissing(loads=1, corrections=0),
+    ],
+    ids=lambda refusal: refusal.code,
+)
+def test_a_refusal_is_told_at_the_first_failure_with_what_to_do(
+    task, recipient, in_english, refusal
+):
+    failing(task, 1, refusal)
     watch(NOW)
     incident = others().get()
     assert incident.topic == "refusal"

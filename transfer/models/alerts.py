@@ -29,7 +29,7 @@ GIVEN_UP_AFTER = timedelta(days=2)
 class Topic(models.TextChoices):
     """What can be wrong. The worst first."""
 
-    REFUSAL = "refusal", gettext_lazy("A transfer refuses: a database went back in time")
+    REFUSAL = "refusal", gettext_lazy("A transfer refuses until somebody decides")
     DIFFERENCE = "difference", gettext_lazy("The reconciliation found a difference")
     SCHEDULER = (
         "scheduler",

@@ -135,6 +135,6 @@ REFUSALS = {
         ),
         *(NumberUsedTwice, Difference, RejectsUnreadable, PositionInvalid),
         *(AnswerInvalid, BeginningUndecided, ReaderShared, RowsDoubtful, RowsPrepared),
-        RecordsMissing,
+        *(ShopAllRestored, RecordsMissing),
     )
 }

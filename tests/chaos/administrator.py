@@ -89,6 +89,7 @@ class Administrator(Loads):
         new = ["--restored-at", self.now.branches[after]]
         said = self._manage("rebase_shop_all", *(new if after else ["--no-writes-since-restore"]))
         self._expect_open_again(said)
+        self.now.rebased = len(self.now.branches)
         for (server, _), facts in self.now.flows.items():
             if server not in self.now.cut_off:
                 facts.branch = len(self.now.branches) - 1

@@ -1,9 +1,13 @@
 """The guards of loads, undos and servers that are left behind."""
 
-from tests.chaos import scenarios_of_loads, scenarios_of_the_left_behind
+from tests.chaos import (
+    scenarios_of_loads,
+    scenarios_of_the_left_behind,
+    scenarios_of_the_missing,
+)
 from tests.chaos.guard import Guard, nothing, replace
 from transfer.engine.move import replacements, undone
-from transfer.engine.shop_all import purge_notes, withdrawal
+from transfer.engine.shop_all import purge_notes, records, withdrawal
 from transfer.engine.shop_all.batch_log import BatchLog
 from transfer.engine.shop_all.records import Records
 from transfer.loading import undo
@@ -18,6 +22,11 @@ def what_is_taken_back_is_not_asked_for() -> None:
          where fault = 'nothing_to_take_back'
     """
     replace(replacements, "RELEASE_UNDONE", everywhere)
+
+
+def what_a_rebase_has_replaced_still_counts() -> None:
+    condition = "rebase.origin = recorded.origin"
+    replace(records, "BATCHES_MISSING", records.BATCHES_MISSING.replace(condition, "false"))
 
 
 def a_lost_undo_counts_as_done() -> None:
@@ -79,7 +88,12 @@ OF_LOADS = [
     Guard(
         "a rebase settles which batches of servers that do not answer are gone",
         lambda: replace(BatchLog, "miss", nothing),
-        scenarios_of_the_left_behind.cut_off_while_shop_all_is_rebased,
+        scenarios_of_the_left_behind.left_behind_and_shop_all_restored_to_before_a_rebase,
+    ),
+    Guard(
+        "a batch from before a rebase that shop All has proves nothing",
+        what_a_rebase_has_replaced_still_counts,
+        scenarios_of_the_missing.own_database_restored_after_a_rebase,
     ),
     Guard(
         "a purge that leaves a server behind lists the rows",

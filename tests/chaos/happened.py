@@ -64,6 +64,7 @@ class Happened:
     dumps: list[Copy] = field(default_factory=list)
     backup: Backup | None = None
     branches: list[str] = field(default_factory=list)  # when each history of shop All began
+    rebased: int = 0  # how many there were at the last rebase
     standby: str | None = None  # the database that a replica replaces
     refusals: Counter[str] = field(default_factory=Counter)
     replaced: dict[str, str] = field(default_factory=dict)  # rows sent again, and what they replace

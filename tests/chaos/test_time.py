@@ -22,6 +22,7 @@ from tests.chaos import (
     scenarios_of_rows,
     scenarios_of_servers,
     scenarios_of_the_left_behind,
+    scenarios_of_the_missing,
 )
 from tests.chaos.happened import Violated
 from tests.chaos.machine import FIRST_SEED, Machine
@@ -67,6 +68,7 @@ SCENARIOS = [
     *scenarios_of_rows.SCENARIOS,
     *scenarios_of_loads.SCENARIOS,
     *scenarios_of_the_left_behind.SCENARIOS,
+    *scenarios_of_the_missing.SCENARIOS,
     *([*scenarios_of_loads.MORE, *scenarios_of_the_left_behind.MORE] if IN_CHAOS else []),
 ]
 

@@ -46,6 +46,10 @@ class World(LeftBehind):
                 f"refused ({error}), and shop All had not gone back",
             )
             self._expect(
+                error != "shop_all_restored" or len(self.now.branches) > self.now.rebased,
+                "all transfers stop, and shop All has not gone back since the last rebase",
+            )
+            self._expect(
                 error != "beginning_undecided" or self.facts.is_new,
                 "a server that has received rows counts as new",
             )

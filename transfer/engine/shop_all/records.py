@@ -29,10 +29,11 @@ CORRECTIONS_MISSING = """
 """
 
 # The places in a list of those batches that are missing. Not missing is a batch that an earlier
-# refusal, or a rebase, has settled (`missed`); nor one that a purge has removed, which keeps later
-# ones of the reader. Under another identity than today's a batch counts only if its reader is
-# known: shop All may have gone back to before a rebase, but also have been created again. By the
-# primary keys.
+# refusal, or a rebase, has settled (`missed`). Nor is one under an identity that a rebase has
+# replaced: the rebase, which is here, came after it and settled it, also where our own database
+# knew only a later one then. Nor is one that a purge has removed, which keeps later ones of the
+# reader. Under another identity than today's a batch counts only if its reader is known: shop All
+# may have gone back to before a rebase, but also have been created again. By the primary keys.
 BATCHES_MISSING = """
     select place
       from unnest(%s::uuid[], %s::bigint[], %s::uuid[], %s::uuid[]) with ordinality
@@ -41,6 +42,7 @@ BATCHES_MISSING = """
                         where held.reader = recorded.reader and held.number = recorded.number
                           and held.token = recorded.token)
        and not exists (select from datatransfer.missed where missed.token = recorded.token)
+       and not exists (select from datatransfer.rebase where rebase.origin = recorded.origin)
        and (exists (select from datatransfer.batch as earlier
                      where earlier.reader = recorded.reader
                        and earlier.number <= recorded.number)

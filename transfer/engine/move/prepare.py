@@ -10,6 +10,7 @@ from transfer.engine.errors import (
     HistoryChanged,
     PositionLost,
     PositionMoved,
+    RecordsMissing,
     ShopAllRestored,
 )
 from transfer.engine.kind import Kind
@@ -40,8 +41,8 @@ def prepare(
     it did.
 
     1. Checks the tables of both sides, and finds the position.
-    2. If there is none: checks that shop All has what our own history knows of it; carries a
-       position over, or begins one.
+    2. If there is none: checks that shop All has what our own history knows of it, if the position
+       is not lost; carries a position over, or begins one.
     3. Checks that the position is of shop All's past, and that it has what our history knows.
     4. Writes into the log what a position from before the log has moved.
 
@@ -56,8 +57,15 @@ def prepare(
     origin, position = _find(kind, source, target)
     records = recorded(origin)  # before the snapshot, which then has all that they name
     if position is None:
-        with _restore_noted(source, origin, records, dry_run), source.snapshot():
-            source.records.check(records)
+        try:
+            with _restore_noted(source, origin, records, dry_run), source.snapshot():
+                source.records.check(records)
+        except (ShopAllRestored, RecordsMissing):
+            # No batch of before a rebase says any more what the server has: that comes first.
+            if not target.positions.exist(kind):
+                with source.snapshot():
+                    _check_not_lost(kind, source, target, readers)
+            raise
         if not carry():
             return _begin(kind, source, target, origin, readers, dry_run)
         return prepare(kind, source, target, readers, is_recorded, recorded, dry_run=dry_run)
@@ -140,11 +148,8 @@ def _begin(
     # The snapshot is younger than the lock: a purge that has just ended is seen.
     with source.purge_lock.held_off():
         with source.snapshot(kind):
-            # The log first: our own database knew each reader before it wrote a batch there.
             source.identity.check_table(kind)
-            logged, known = source.log.readers(kind), readers()
-            if known.mine or target.positions.exist(kind) or logged - known.others:
-                raise PositionLost(database=target.name, kind=kind.name)
+            _check_not_lost(kind, source, target, readers)
             position = Position(origin, kind.name, reader=str(uuid4()))
             _check_decided(kind, source, target, position)
             position = source.count_anew(kind, position)
@@ -152,6 +157,16 @@ def _begin(
         if not dry_run:
             target.database.commit()
     return position
+
+
+def _check_not_lost(
+    kind: Kind, source: ShopAll, target: BonusDatabase, readers: Callable[[], Readers]
+) -> None:
+    """Raises PositionLost when there was a position, as far as anybody knows."""
+    # The log first: our own database knew each reader before it wrote a batch there.
+    logged, known = source.log.readers(kind), readers()
+    if known.mine or target.positions.exist(kind) or logged - known.others:
+        raise PositionLost(database=target.name, kind=kind.name)
 
 
 def _check_decided(kind: Kind, source: ShopAll, target: BonusDatabase, position: Position) -> None:

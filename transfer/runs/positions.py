@@ -26,6 +26,7 @@ from transfer.engine.shop_all.batches import Batch, KnownBatch
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, BonusServer, TransferTask
+from transfer.models.recorded import recorded
 from transfer.rejects.put_back import keep_out_of_copy, put_back
 from transfer.runs.execute import open_databases, prepare_task
 from transfer.runs.left_behind import has_come_back
@@ -124,6 +125,7 @@ def _put(
         request,
         readers,
         lambda position: _put_back(task, source, target, position, request),
+        recorded=recorded(origin),
         dry_run=dry_run,
     )
     if not dry_run:

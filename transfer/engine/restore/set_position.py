@@ -22,6 +22,7 @@ from transfer.engine.restore.requested_position import (
 )
 from transfer.engine.shop_all.batches import Readers
 from transfer.engine.shop_all.purge_notes import NOTHING_LOST, Lost
+from transfer.engine.shop_all.records import NOTHING_RECORDED, Recorded
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 
@@ -46,6 +47,7 @@ def set_position(
     readers: Readers,
     put_back: PutBack = lambda position: 0,
     *,
+    recorded: Recorded = NOTHING_RECORDED,
     dry_run: bool = False,
 ) -> Outcome:
     """Writes the position, and returns what that means; a dry run writes nothing on any side.
@@ -56,7 +58,8 @@ def set_position(
     4. Writes the position.
 
     `put_back` writes rejects that the bonus server has lost, in the same transaction, and returns
-    the number of the reader's last one.
+    the number of the reader's last one. `recorded` is what our own history knows of shop All: if
+    that is whole, the batches that it lacks are settled.
 
     Raises BatchUnknown, PositionStillKnown, PositionBeforeRebase, LaterBatchKnown, ReaderUnknown,
     ReaderShared, PositionMissing, AlreadyRunning, StagingTableChanged; HistoryChanged or
@@ -92,6 +95,8 @@ def set_position(
         if dry_run:
             target.database.roll_back()
         else:
+            if request.shop_all_is_whole:
+                _settle(source, now.origin, recorded)
             after = _write(now, replace(plan, position=after), put_back)
     return Outcome(after, sent, given_up + lost, doubt)
 
@@ -183,8 +188,17 @@ def _doubt(now: Situation, plan: Plan) -> TransferError | None:
     return None
 
 
+def _settle(source: ShopAll, origin: str, recorded: Recorded) -> None:
+    """Ends the stop of all transfers, and keeps batches that are missing from causing the next."""
+    with source.snapshot():
+        missing = source.records.missing_batches(recorded)
+    for batch in missing:
+        source.log.note_missed(batch.token)
+    source.restore_notes.remove(origin)
+
+
 def _write(now: Situation, plan: Plan, put_back: PutBack) -> Position:
-    """Writes the position and commits; ends the stop of all transfers, if that is asked for.
+    """Writes the position and commits.
 
     A lost position comes back under a reader of its own: the old one's rejects are not its. So
     does one at the batch of another server that still reads.
@@ -193,8 +207,6 @@ def _write(now: Situation, plan: Plan, put_back: PutBack) -> Position:
     All has is of another history.
     """
     position = plan.position
-    if now.request.shop_all_is_whole:
-        now.source.restore_notes.remove(now.origin)
     if position.number and (now.held is None or position.reader in now.readers.in_use):
         number = 0 if plan.needs_batch else position.number
         position = replace(position, reader=str(uuid4()), number=number)

@@ -31,7 +31,7 @@ from transfer.engine.restore.diagnosis import Held, check_knowledge, is_anything
 from transfer.engine.restore.new_numbers import Restored, renumber
 from transfer.engine.restore.translate import Renumbered, is_lost, translate
 from transfer.engine.shop_all.rebase_log import Rebase
-from transfer.engine.shop_all.records import NOTHING_RECORDED, Recorded
+from transfer.engine.shop_all.records import NOTHING_RECORDED, Recorded, RecordedBatch
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.undo_log import Withdrawal
 from transfer.errors import Unreachable
@@ -124,9 +124,10 @@ def renumber_after_restore(
             return None
         is_dump = check_knowledge(shop_all, kinds, held, restored)
         back = shop_all.records.back_again(withdrawals(origin))
-        for batch in shop_all.records.missing_batches(known):
+        gone = shop_all.records.missing_batches(known)
+        for batch in gone:
             shop_all.log.miss(batch.token)
-        rebases = _renumber(shop_all, kinds, held, restored, back, is_dump=is_dump)
+        rebases = _renumber(shop_all, kinds, held, gone, restored, back, is_dump=is_dump)
         lacking = [one for one in held if shop_all.purge_notes.lost(one.position).rows]
         report = Report([target.name for target in silent], lacking=[*map(Held.flow, lacking)])
         for one in held:
@@ -154,6 +155,7 @@ def _renumber(
     shop_all: ShopAll,
     kinds: Collection[Kind],
     held: list[Held],
+    gone: list[RecordedBatch],
     restored: Restored | None,
     back: Collection[Withdrawal],
     *,
@@ -166,7 +168,7 @@ def _renumber(
         for kind in kinds:
             if not _is_ahead(shop_all, kind):
                 shop_all.rebase_log.keep_batches(kind)
-    lost = _lost(shop_all, held)
+    lost = _lost(shop_all, held) + [(one.reader, one.number) for one in gone]
     _check_time(shop_all, lost, at)
     sure = None if is_dump else _sure(shop_all, lost, at)
     rebases = {kind.name: Rebase(origin, at, is_dump, sure) for kind in kinds}
@@ -182,7 +184,7 @@ def _is_ahead(shop_all: ShopAll, kind: Kind) -> bool:
     return bool(shop_all.database.value(sql.SQL(IS_AHEAD).format(table=kind.staging_table)))
 
 
-def _check_time(shop_all: ShopAll, lost: list[Position], at: datetime | None) -> None:
+def _check_time(shop_all: ShopAll, lost: list[tuple[str, int]], at: datetime | None) -> None:
     """Raises RestoredTooEarly where the copy has a batch that was begun at that time or later."""
     last = shop_all.log.last_of_copy(lost) if at else None
     if at and last and at <= last[2]:
@@ -191,7 +193,7 @@ def _check_time(shop_all: ShopAll, lost: list[Position], at: datetime | None) ->
         raise RestoredTooEarly(number=number, server=server, at=local)
 
 
-def _sure(shop_all: ShopAll, lost: list[Position], before: datetime | None) -> str | None:
+def _sure(shop_all: ShopAll, lost: list[tuple[str, int]], before: datetime | None) -> str | None:
     """A snapshot of transactions that had ended when the files were copied; None if all had.
 
     A transaction that was prepared then may end twice, in two ways; the position knows the first.
@@ -207,8 +209,13 @@ def _sure(shop_all: ShopAll, lost: list[Position], before: datetime | None) -> s
     return shop_all.log.last_snapshot_before(lost, before)
 
 
-def _lost(shop_all: ShopAll, held: list[Held]) -> list[Position]:
-    return [one.position for one in held if is_lost(shop_all, one.target, one.position)]
+def _lost(shop_all: ShopAll, held: list[Held]) -> list[tuple[str, int]]:
+    """Reader and number of the batches that are known to be missing: a position names them, or a
+    note, where their server is silent.
+    """
+    positions = [one.position for one in held if is_lost(shop_all, one.target, one.position)]
+    named = [(one.reader, one.number) for one in positions if one.reader is not None]
+    return named + shop_all.restore_notes.missing(shop_all.identity.origin())
 
 
 def _lock_table(shop_all: ShopAll, kind: Kind) -> None:

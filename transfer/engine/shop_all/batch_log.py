@@ -203,27 +203,27 @@ class BatchLog:
         rows = self.database.rows(BEGUN_AT, [position.token])
         return rows[0][0] if rows else None
 
-    def last_snapshot_before(self, lost: list[Position], before: datetime | None) -> str:
+    def last_snapshot_before(self, lost: list[tuple[str, int]], before: datetime | None) -> str:
         """What had ended when the latest batch was begun that came before one of `lost`, of the
         same reader, and before the time `before`.
         """
         values = {
-            "readers": [position.reader for position in lost],
-            "numbers": [position.number for position in lost],
+            "readers": [reader for reader, _ in lost],
+            "numbers": [number for _, number in lost],
             "before": before,
         }
         rows = self.database.rows(LAST_BEFORE, values)
         return rows[0][0] if rows else NOTHING_READ
 
-    def last_of_copy(self, lost: list[Position]) -> tuple[int, str, datetime] | None:
+    def last_of_copy(self, lost: list[tuple[str, int]]) -> tuple[int, str, datetime] | None:
         """The number, server and time of the latest batch that came with the copy of shop All.
 
-        The batches of the `lost` positions are missing, so they have refused since: what the log
-        has of their readers came with the copy.
+        The batches `lost`, of a reader and with a number, are missing, so their flows have refused
+        since: what the log has of their readers came with the copy.
         """
         values = {
-            "readers": [position.reader for position in lost],
-            "numbers": [position.number for position in lost],
+            "readers": [reader for reader, _ in lost],
+            "numbers": [number for _, number in lost],
         }
         return next(iter(self.database.rows(CAME_WITH_COPY, values)), None)
 

@@ -66,6 +66,8 @@ ADD = """
 FIRST = """
     select number, server, kind from datatransfer.restored where origin = %s order by at limit 1
 """
+# The batches that the notes of an origin name: reader and number. By the primary key.
+MISSING = "select reader::text, number from datatransfer.restored where origin = %s"
 # Removes the notes of an origin. By the primary key.
 REMOVE = "delete from datatransfer.restored where origin = %s"
 
@@ -96,6 +98,10 @@ class RestoreNotes:
     def exist(self, origin: str) -> bool:
         """Whether this database is known to have been restored, and not rebased since."""
         return bool(self.database.rows(FIRST, [origin]))
+
+    def missing(self, origin: str) -> list[tuple[str, int]]:
+        """Reader and number of the batches that this database is known to lack."""
+        return [(reader, number) for reader, number in self.database.rows(MISSING, [origin])]
 
     def check(self, origin: str) -> None:
         """Raises ShopAllRestored."""

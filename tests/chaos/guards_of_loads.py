@@ -83,12 +83,12 @@ OF_LOADS = [
     Guard(
         "a batch of any flow that our own history has, and shop All lacks, stops every transfer",
         lambda: replace(Records, "missing_batches", lambda *_: []),
-        scenarios_of_the_left_behind.left_behind_after_a_restore_that_nobody_noticed,
+        scenarios_of_the_missing.left_behind_after_a_restore_that_nobody_noticed,
     ),
     Guard(
         "a rebase settles which batches of servers that do not answer are gone",
         lambda: replace(BatchLog, "miss", nothing),
-        scenarios_of_the_left_behind.left_behind_and_shop_all_restored_to_before_a_rebase,
+        scenarios_of_the_missing.left_behind_and_shop_all_restored_to_before_a_rebase,
     ),
     Guard(
         "a batch from before a rebase that shop All has proves nothing",

@@ -58,31 +58,6 @@ def taken_back_and_restored_before_a_server_looked(world: World) -> None:
     world.expect_taken_back(2)
 
 
-def withdrawn_again_where_shop_all_is_back_before_a_rebase(world: World) -> None:
-    """The rows came back with the first restore, and arrived under the identity that the rebase
-    gave. Nobody has noticed the second restore when the load is taken back again.
-    """
-    world.begin("balances", servers=2)
-    world.stage(["good"])
-    for server in ("bonus", "second"):
-        world.go_to(server, "balances")
-        world.transfer()
-    world.load(["good", "here"])
-    world.copy("shop_all")
-    world.take_back()
-    world.restore("shop_all")
-    world.expect_refused("records_missing")
-    world.settle()
-    for server in ("bonus", "second"):
-        world.go_to(server, "balances")
-        world.transfer()
-    world.restore("shop_all")
-    world.take_back()
-    world.expect_refused("position_overtaken")
-    world.settle()
-    world.finish()
-
-
 def taken_back_after_a_rebase(world: World) -> None:
     """One server was carried over in the middle of the load."""
     world.begin("balances", servers=2)
@@ -361,7 +336,6 @@ SCENARIOS = [
     withdrawn_where_a_server_comes_back_that_has_read,
     withdrawn_and_shop_all_restored_to_before,
     withdrawn_and_restored_to_before_and_nobody_has_read_on,
-    withdrawn_again_where_shop_all_is_back_before_a_rebase,
     taken_back_where_a_copy_of_tables_is_all_that_is_left,
     taken_back_where_only_the_tables_are_copied,
     corrected_where_only_the_tables_are_copied,

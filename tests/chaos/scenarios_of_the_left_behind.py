@@ -163,106 +163,6 @@ def own_database_restored_to_before_it_was_left_behind(world: World) -> None:
     world.finish()
 
 
-def left_behind_after_a_restore_that_nobody_noticed(world: World) -> None:
-    """Only this server had read on since the copy; our own history knows that it had."""
-    _alone_has_read_on(world, "bonus")
-    world.cut_off("bonus")
-    world.leave_behind("bonus")
-    world.go_to("second", "balances")
-    world.stage(["good", "here", "good"])
-    world.expect_refused("shop_all_restored")
-    world.settle()
-    world.transfer()
-    world.purge()
-    world.finish()
-
-
-def left_behind_and_purged_after_a_restore_that_nobody_noticed(world: World) -> None:
-    """The purge comes before the next run."""
-    _alone_has_read_on(world, "bonus")
-    world.cut_off("bonus")
-    world.leave_behind("bonus")
-    world.stage(["good", "here", "good"])
-    world.expect_no_purge()
-    world.go_to("second", "balances")
-    world.expect_refused("shop_all_restored")
-    world.settle()
-    world.transfer()
-    world.purge()
-    world.finish()
-
-
-def cut_off_while_shop_all_is_rebased(world: World) -> None:
-    """Both had read on. After the rebase only the silent server has a batch that is missing."""
-    _both_have_read(world)
-    world.copy("shop_all")
-    world.stage(["good", "here"])
-    for server in ("bonus", "second"):
-        world.go_to(server, "balances")
-        world.transfer()
-    world.restore("shop_all")
-    world.cut_off("bonus")
-    world.expect_refused("history_changed")
-    world.settle()
-    world.stage(["good"])
-    world.expect_done()
-    world.finish()
-
-
-def undocked_after_a_restore_that_nobody_noticed(world: World) -> None:
-    """No purge waits for a server that is undocked."""
-    _alone_has_read_on(world, "bonus")
-    world.undock("bonus")
-    world.go_to("second", "balances")
-    world.stage(["good", "here", "good"])
-    world.expect_refused("shop_all_restored")
-    world.settle()
-    world.transfer()
-    world.purge()
-    world.finish()
-
-
-def left_behind_and_shop_all_restored_to_before_a_rebase(world: World) -> None:
-    """The copy has another identity, and all batches that were read under that."""
-    _alone_has_read_on(world, "bonus")
-    world.expect_refused("history_changed")
-    world.settle()
-    world.stage(["good"] * 4)
-    world.transfer()
-    world.cut_off("bonus")
-    world.leave_behind("bonus")
-    world.restore("shop_all")
-    world.go_to("second", "balances")
-    world.stage(["good", "here", "good"])
-    world.expect_refused("shop_all_restored")
-    world.settle()
-    world.transfer()
-    world.purge()
-    world.finish()
-
-
-def cloned_and_shop_all_restored_to_before_a_rebase(world: World) -> None:
-    """The copy has received rows under the later identity that wait under the earlier one. It does
-    not go on under a reader of its own before that is settled.
-    """
-    _both_have_read(world)
-    world.stage(["good", "here"])
-    world.copy("shop_all")
-    world.go_to("bonus", "balances")
-    world.transfer()
-    world.restore("shop_all")
-    world.expect_refused("history_changed")
-    world.settle()
-    world.go_to("second", "balances")
-    world.transfer()
-    world.clone(with_our_schema=True, into="bonus")
-    world.restore("shop_all")
-    world.go_to("bonus", "balances")
-    world.expect_refused("reader_shared")
-    world.settle()
-    world.finish()
-
-
 def _both_have_read(world: World, *, begin: bool = True) -> None:
     if begin:
         world.begin("balances", servers=2)
@@ -270,16 +170,6 @@ def _both_have_read(world: World, *, begin: bool = True) -> None:
     for server in ("bonus", "second"):
         world.go_to(server, "balances")
         world.transfer()
-
-
-def _alone_has_read_on(world: World, server: str) -> None:
-    """Shop All goes back to before the last batch of this server, and no other one has seen it."""
-    _both_have_read(world)
-    world.copy("shop_all")
-    world.go_to(server, "balances")
-    world.stage(["good"] * 4)
-    world.transfer()
-    world.restore("shop_all")
 
 
 def _purge_without(world: World, server: str) -> None:
@@ -302,8 +192,6 @@ SCENARIOS = [
     left_behind_and_shop_all_restored_to_before,
     left_behind_runs_again_and_is_left_behind_again,
     copy_of_a_server_that_was_left_behind,
-    left_behind_after_a_restore_that_nobody_noticed,
-    left_behind_and_purged_after_a_restore_that_nobody_noticed,
 ]
 # These in `make chaos` alone.
 MORE = [
@@ -315,8 +203,4 @@ MORE = [
     left_behind_with_a_load_that_is_taken_back,
     left_behind_before_a_load_that_is_taken_back,
     own_database_restored_to_before_it_was_left_behind,
-    cut_off_while_shop_all_is_rebased,
-    undocked_after_a_restore_that_nobody_noticed,
-    left_behind_and_shop_all_restored_to_before_a_rebase,
-    cloned_and_shop_all_restored_to_before_a_rebase,
 ]

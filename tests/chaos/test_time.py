@@ -69,7 +69,15 @@ SCENARIOS = [
     *scenarios_of_loads.SCENARIOS,
     *scenarios_of_the_left_behind.SCENARIOS,
     *scenarios_of_the_missing.SCENARIOS,
-    *([*scenarios_of_loads.MORE, *scenarios_of_the_left_behind.MORE] if IN_CHAOS else []),
+    *(
+        [
+            *scenarios_of_loads.MORE,
+            *scenarios_of_the_left_behind.MORE,
+            *scenarios_of_the_missing.MORE,
+        ]
+        if IN_CHAOS
+        else []
+    ),
 ]
 
 

@@ -138,3 +138,9 @@ class TestALostPosition:
                 call_command("set_position", lost.first.name, "balances", "--batch", "1")
         assert codes[-1] == "", codes
         assert query(bonus, BALANCES) == [("1",), ("2",), ("3",)]
+
+    def test_a_rebase_asks_for_it_first(self, lost):
+        """Afterwards no batch says what the server has."""
+        assert lost.run(lost.second) == "history_changed"
+        with pytest.raises(CommandError, match="set_position"):
+            call_command("rebase_shop_all", *NO_NEW)

@@ -3,6 +3,7 @@
 from transfer.engine.shop_all.records import Recorded
 from transfer.models.latest_batches import LatestBatch
 from transfer.models.rejects import RejectedRow
+from transfer.models.tasks import TransferTask
 from transfer.models.uploads import Upload
 
 # Each transfer, purge and undo compares so many loads, corrections and batches. What was written at
@@ -24,3 +25,10 @@ def recorded(origin: str) -> Recorded:
         [(kind, str(rejected), number) for kind, rejected, number in rows],
         LatestBatch.objects.noted_last(LATEST),
     )
+
+
+def begun() -> set[tuple[str, str]]:
+    """Kind and server of each docked flow whose server has received a batch."""
+    readers = set(LatestBatch.objects.values_list("reader", flat=True))
+    tasks = TransferTask.objects.select_related("server")
+    return {(task.kind, task.server.name) for task in tasks if not readers.isdisjoint(task.readers)}

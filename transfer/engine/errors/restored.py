@@ -25,7 +25,8 @@ class ShopAllRestored(TransferError):
     hint = gettext_noop(
         "All transfers stay stopped until you settle this. See the state of the database: "
         "manage.py rebase_shop_all. Rows that were moved stay moved. If shop All was never "
-        "restored: manage.py set_position %(quoted_server)s %(kind)s --shop-all-is-whole."
+        "restored: manage.py set_position SERVER %(kind)s --shop-all-is-whole, with any docked "
+        "server that answers."
     )
 
 

@@ -19,6 +19,7 @@ from psycopg2 import sql
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import (
+    PositionLost,
     RestoredTooEarly,
     RowsDoubtful,
     TransactionPrepared,
@@ -80,6 +81,7 @@ def renumber_after_restore(
     *,
     answers: Answers = NO_ANSWERS,
     recorded: Callable[[str], Recorded] = lambda origin: NOTHING_RECORDED,
+    begun: Collection[tuple[str, str]] = (),
     withdrawals: Callable[[str], Collection[Withdrawal]] = lambda origin: (),
     dry_run: bool = False,
 ) -> Report | None:
@@ -88,9 +90,11 @@ def renumber_after_restore(
     What a bonus server has received stays received; what was written since the restore waits, and
     so do rows that an undo had withdrawn and that are back with the restore, at a position whose
     batch is lost: no transfer has read them since. `recorded` and `withdrawals` ask our own
-    history, under an identity of shop All: see `records`.
+    history, under an identity of shop All: see `records`. `begun` are the kinds and servers of
+    flows that have moved rows, as it knows.
 
-    1. Locks the staging tables, and the positions of the bonus servers that answer.
+    1. Locks the staging tables, and the positions of the bonus servers that answer. One that has
+       lost its position has to get it back first: no batch says afterwards what it has.
     2. Looks what is wrong; returns None if nothing is.
     3. Checks that what is known of the restore suffices.
     4. Renumbers the rows, and keeps all that a position of before needs to be carried over. Which
@@ -105,10 +109,10 @@ def renumber_after_restore(
     waits in its transaction while shop All renumbers, and shop All's while bonus servers answer, so
     neither has a limit there. A statement of shop All has none either, but for locks.
 
-    Raises AlreadyRunning while a transfer holds a position; RestoreUnknown if the restore was
-    physical and `restored` is not given; RestoredTooEarly; TransactionPrepared if one has written
-    rows and not ended; RowsDoubtful or RowsPrepared if rows may or may not have been moved and
-    there is no answer for them; a dry run reports those of all transfers instead.
+    Raises AlreadyRunning while a transfer holds a position; PositionLost; RestoreUnknown if the
+    restore was physical and `restored` is not given; RestoredTooEarly; TransactionPrepared if one
+    has written rows and not ended; RowsDoubtful or RowsPrepared if rows may or may not have been
+    moved and there is no answer for them; a dry run reports those of all transfers instead.
     """
     with shop_all.database.transaction(commit=not dry_run):
         shop_all.database.limit_statements(None)
@@ -117,7 +121,7 @@ def renumber_after_restore(
         shop_all.database.one(OWN_NUMBER)  # from here on age() counts from it
         for kind in kinds:
             _lock_table(shop_all, kind)
-        held, silent = _lock_all_positions(shop_all, targets, kinds)
+        held, silent = _lock_all_positions(shop_all, targets, kinds, begun)
         origin = shop_all.identity.origin()
         known = recorded(origin)
         if not is_anything_wrong(shop_all, kinds, held, known):
@@ -230,9 +234,15 @@ def _lock_table(shop_all: ShopAll, kind: Kind) -> None:
 
 
 def _lock_all_positions(
-    shop_all: ShopAll, targets: Sequence[BonusDatabase], kinds: Collection[Kind]
+    shop_all: ShopAll,
+    targets: Sequence[BonusDatabase],
+    kinds: Collection[Kind],
+    begun: Collection[tuple[str, str]],
 ) -> tuple[list[Held], list[BonusDatabase]]:
-    """The positions of the bonus servers that answer, locked, and those servers that do not."""
+    """The positions of the bonus servers that answer, locked, and those servers that do not.
+
+    Raises PositionLost.
+    """
     origin = shop_all.identity.origin()
     held, silent, key = [], [], randbits(63)
     for target in targets:
@@ -248,6 +258,8 @@ def _lock_all_positions(
         for kind in kinds:
             if target.positions.get(origin, kind) is not None:
                 held.append(Held(target, kind, target.positions.lock(origin, kind)))
+            elif (kind.name, target.name) in begun and not target.positions.exist(kind):
+                raise PositionLost(database=target.name, kind=kind.name)
     return held, silent
 
 

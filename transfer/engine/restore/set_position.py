@@ -55,11 +55,12 @@ def set_position(
     1. Locks the position, if the server has one.
     2. Finds the position that is asked for.
     3. Checks that this sends no row twice, and which rows it can't send any more.
-    4. Writes the position.
+    4. Settles which missing batches stop no transfer any more.
+    5. Writes the position.
 
     `put_back` writes rejects that the bonus server has lost, in the same transaction, and returns
-    the number of the reader's last one. `recorded` is what our own history knows of shop All: if
-    that is whole, the batches that it lacks are settled.
+    the number of the reader's last one. `recorded` is what our own history knows of shop All: which
+    batches that lacks is settled where it is whole, or where the server's data went back as well.
 
     Raises BatchUnknown, PositionStillKnown, PositionBeforeRebase, LaterBatchKnown, ReaderUnknown,
     ReaderShared, PositionMissing, AlreadyRunning, StagingTableChanged; HistoryChanged or
@@ -95,8 +96,7 @@ def set_position(
         if dry_run:
             target.database.roll_back()
         else:
-            if request.shop_all_is_whole:
-                _settle(source, now.origin, recorded)
+            _settle(now, recorded)
             after = _write(now, replace(plan, position=after), put_back)
     return Outcome(after, sent, given_up + lost, doubt)
 
@@ -127,11 +127,19 @@ def _takes_batch(now: Situation) -> bool:
     """
     if not now.source.identity.is_origin_original():
         return False
-    if now.request.shop_all_is_whole or not now.source.restore_notes.exist(now.origin):
+    if not _is_restored(now):
         return True
     if now.request.batch is None:
         now.source.restore_notes.check(now.origin)
     return False
+
+
+def _is_restored(now: Situation) -> bool:
+    """Whether shop All is known to be restored, apart from what the request settles."""
+    if now.request.shop_all_is_whole:
+        return False
+    noted = {reader for reader, _ in now.source.restore_notes.missing(now.origin)}
+    return bool(noted - now.readers.mine if now.request.data_went_back else noted)
 
 
 def _check_lost(now: Situation, position: Position) -> Lost:
@@ -181,20 +189,29 @@ def _doubt(now: Situation, plan: Plan) -> TransferError | None:
     try:
         if not plan.needs_batch:
             now.source.log.check(position, now.target.name)
-        if not now.request.shop_all_is_whole:
+        if _is_restored(now):
             now.source.restore_notes.check(position.origin)
     except (HistoryChanged, ShopAllRestored) as doubt:
         return doubt
     return None
 
 
-def _settle(source: ShopAll, origin: str, recorded: Recorded) -> None:
-    """Ends the stop of all transfers, and keeps batches that are missing from causing the next."""
+def _settle(now: Situation, recorded: Recorded) -> None:
+    """Ends the stop of all transfers, and keeps batches that are missing from causing the next: all
+    of them if shop All is whole; those of this server if its data, too, were put back to before.
+    """
+    request, source = now.request, now.source
+    if not (request.shop_all_is_whole or request.data_went_back):
+        return
     with source.snapshot():
         missing = source.records.missing_batches(recorded)
     for batch in missing:
-        source.log.note_missed(batch.token)
-    source.restore_notes.remove(origin)
+        if request.shop_all_is_whole or batch.reader in now.readers.mine:
+            source.log.note_missed(batch.token)
+    if request.shop_all_is_whole:
+        source.restore_notes.remove(now.origin)
+    else:
+        source.restore_notes.remove_of(now.origin, now.readers.mine)
 
 
 def _write(now: Situation, plan: Plan, put_back: PutBack) -> Position:

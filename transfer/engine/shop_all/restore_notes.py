@@ -10,6 +10,8 @@ A note names the origin that shop All had then. A rebase gives it a new one, so 
 nothing any more; an administrator who knows better removes it.
 """
 
+from collections.abc import Collection
+
 from transfer.engine.errors import ShopAllRestored
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.records import RecordedBatch
@@ -70,6 +72,8 @@ FIRST = """
 MISSING = "select reader::text, number from datatransfer.restored where origin = %s"
 # Removes the notes of an origin. By the primary key.
 REMOVE = "delete from datatransfer.restored where origin = %s"
+# Removes those of some readers. By the primary key.
+REMOVE_OF = "delete from datatransfer.restored where origin = %s and reader = any(%s::uuid[])"
 
 
 class RestoreNotes:
@@ -88,6 +92,10 @@ class RestoreNotes:
     def remove(self, origin: str) -> None:
         """Ends the stop of all transfers: the administrator knows that there was no restore."""
         self._write(REMOVE, [origin])
+
+    def remove_of(self, origin: str, readers: Collection[str]) -> None:
+        """Removes what the batches of these readers show: their server was restored, too."""
+        self._write(REMOVE_OF, [origin, [*readers]])
 
     def _write(self, statement: str, values: list[object]) -> None:
         with self.database.explained():

@@ -19,7 +19,7 @@ from transfer.loading.lost import note_lost
 from transfer.management.command import Command as BaseCommand
 from transfer.management.doubts import FLAGS, add_doubtful, answers_of
 from transfer.models import Actor, BonusServer, Settings, TransferTask, Upload
-from transfer.models.recorded import recorded
+from transfer.models.recorded import begun, recorded
 from transfer.rejects.reopening import reopen_lost
 from transfer.runs.positions import carry_task_over
 from transfer.text.explain import explain
@@ -67,6 +67,7 @@ class Command(BaseCommand):
                 restored,
                 answers=answers,
                 recorded=recorded,
+                begun=begun(),
                 withdrawals=Upload.objects.withdrawals,
             )
             report = rebase(dry_run=True)

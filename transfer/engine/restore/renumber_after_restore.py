@@ -129,8 +129,7 @@ def renumber_after_restore(
         is_dump = check_knowledge(shop_all, kinds, held, restored)
         back = shop_all.records.back_again(withdrawals(origin))
         gone = shop_all.records.missing_batches(known)
-        for batch in gone:
-            shop_all.log.miss(batch.token)
+        shop_all.records.settle(known)
         rebases = _renumber(shop_all, kinds, held, gone, restored, back, is_dump=is_dump)
         lacking = [one for one in held if shop_all.purge_notes.lost(one.position).rows]
         report = Report([target.name for target in silent], lacking=[*map(Held.flow, lacking)])

@@ -246,11 +246,7 @@ class BatchLog:
         with self.database.explained():
             self.database.connection.set_session(isolation_level="READ COMMITTED", readonly=False)
         with self.database.transaction():
-            self.miss(token)
-
-    def miss(self, token: str) -> None:
-        """The batch is never believed again in this database; the caller commits."""
-        self.database.execute(MISS, [token])
+            self.database.execute(MISS, [token])
 
     def has_forgotten(self, position: Position) -> bool:
         """Whether a purge has removed the position's batch: only later ones are there."""

@@ -51,6 +51,17 @@ BATCHES_MISSING = """
                 and recorded.origin = (select origin from datatransfer.origin)))
      order by place
 """
+# Settles those of these batches that are not in the log. By the primary keys.
+SETTLE = """
+    insert into datatransfer.missed (token)
+    select token
+      from unnest(%s::uuid[], %s::bigint[], %s::uuid[], %s::uuid[])
+               as recorded (reader, number, token, origin)
+     where not exists (select from datatransfer.batch as held
+                        where held.reader = recorded.reader and held.number = recorded.number
+                          and held.token = recorded.token)
+        on conflict do nothing
+"""
 
 
 @dataclass(frozen=True)
@@ -112,12 +123,15 @@ class Records:
         """Those of these batches that shop All lacks."""
         if not recorded.batches:
             return []
-        columns = zip(
-            *((one.reader, one.number, one.token, one.origin) for one in recorded.batches),
-            strict=True,
-        )
-        places = self.database.rows(BATCHES_MISSING, [*map(list, columns)])
+        places = self.database.rows(BATCHES_MISSING, _columns(recorded.batches))
         return [recorded.batches[place - 1] for (place,) in places]
+
+    def settle(self, recorded: Recorded) -> None:
+        """Keeps these batches from ever counting as missing again, also those of a reader that
+        shop All does not know yet; the caller commits.
+        """
+        if recorded.batches:
+            self.database.execute(SETTLE, _columns(recorded.batches))
 
     def check(self, recorded: Recorded) -> None:
         """Raises ShopAllRestored if a batch is missing, RecordsMissing if anything else is."""
@@ -126,3 +140,9 @@ class Records:
         missing = self.missing(recorded)
         if any(missing):
             raise RecordsMissing(**missing._asdict())
+
+
+def _columns(batches: Sequence[RecordedBatch]) -> list[list[str | int]]:
+    """Their readers, numbers, tokens and origins."""
+    rows = ((one.reader, one.number, one.token, one.origin) for one in batches)
+    return [*map(list, zip(*rows, strict=True))]

@@ -57,15 +57,12 @@ def prepare(
     origin, position = _find(kind, source, target)
     records = recorded(origin)  # before the snapshot, which then has all that they name
     if position is None:
-        try:
-            with _restore_noted(source, origin, records, dry_run), source.snapshot():
-                source.records.check(records)
-        except (ShopAllRestored, RecordsMissing):
-            # No batch of before a rebase says any more what the server has: that comes first.
-            if not target.positions.exist(kind):
-                with source.snapshot():
-                    _check_not_lost(kind, source, target, readers)
-            raise
+        with (
+            _position_first(kind, source, target, readers),
+            _restore_noted(source, origin, records, dry_run),
+            source.snapshot(),
+        ):
+            source.records.check(records)
         if not carry():
             return _begin(kind, source, target, origin, readers, dry_run)
         return prepare(kind, source, target, readers, is_recorded, recorded, dry_run=dry_run)
@@ -94,6 +91,22 @@ def _find(kind: Kind, source: ShopAll, target: BonusDatabase) -> tuple[str, Posi
         source.identity.check_columns(kind)
         origin = source.identity.origin()
         return origin, target.positions.get(origin, kind)
+
+
+@contextmanager
+def _position_first(
+    kind: Kind, source: ShopAll, target: BonusDatabase, readers: Callable[[], Readers]
+) -> Iterator[None]:
+    """Raises PositionLost instead, if the check within finds that shop All was restored, and the
+    position is lost, too: after a rebase no batch says any more what the server has.
+    """
+    try:
+        yield
+    except (ShopAllRestored, RecordsMissing):
+        if not target.positions.exist(kind):
+            with source.snapshot():
+                _check_not_lost(kind, source, target, readers)
+        raise
 
 
 @contextmanager

@@ -74,7 +74,7 @@ def curl(tmp_path, secured, language):
 
 
 def lines_of(paper: Path) -> list[str]:
-    return re.findall(r"```sh\n(curl .*?)```", paper.read_text(), re.DOTALL)
+    return re.findall(r"```sh\n(.*?curl .*?)```", paper.read_text(), re.DOTALL)
 
 
 def test_the_lines_of_the_paper_load_a_row(curl, shop_all, staged, language):

@@ -160,6 +160,7 @@ def test_two_ticks_at_once_tell_once(task, recipient, own_database):
         cursor.execute("select pg_advisory_lock(%s, 0)", [Space.WATCH])
         watch(NOW)
         assert not Notice.objects.exists()
+        cursor.execute("select pg_advisory_unlock(%s, 0)", [Space.WATCH])
     other.close()
     watch(NOW)
     assert Notice.objects.count() == 1

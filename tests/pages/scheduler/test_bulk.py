@@ -28,7 +28,7 @@ class TestTheChosenOnes:
         wait_for(task)
         html = self.bulk(client, "on", [task]).content.decode()
         assert "its first run would be" in html
-        assert "412" in html
+        assert "412 rows" in html
         assert not stored(task).enabled
 
     def test_are_switched_on_together_with_one_reason(self, client, olga, task):

@@ -106,6 +106,7 @@ class Compared:
         name = f"round_{self.setting.kind}_{self.setting.state}_{number}"
         bonus = self.at.ground.create(name, self.template)
         engine.forget_readers(self.at.shop_all)
+        query(self.at.own, "delete from transfer_latestbatch")  # what our history knows of them
         self.at.checkpoint()
         seconds, peak = self.ways[way](self.at, name, bonus, self.setting.kind)
         self._check(way, bonus)

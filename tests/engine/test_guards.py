@@ -1,4 +1,4 @@
-"""Guards of DESIGN §3 between the databases, each provoked: without it a test here fails."""
+"""Guards between the databases (docs/EXACTLY-ONCE.md). Without any of them a test here fails."""
 
 import pytest
 from psycopg2 import sql

@@ -1,4 +1,4 @@
-"""Guards of DESIGN §3 around the position, each provoked: without it a test here fails."""
+"""Guards around the position (docs/EXACTLY-ONCE.md). Without any of them a test here fails."""
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager

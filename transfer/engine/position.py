@@ -1,7 +1,8 @@
 """Which staged rows have reached a bonus server, and the SQL that selects them.
 
-A position is a pair of snapshots (DESIGN §3): every row visible in `read_through` has been moved;
-of the batch under way, the rows visible in `reading`, those up to (`last_xid`, `last_id`).
+A position is a pair of snapshots (docs/EXACTLY-ONCE.md): every row visible in `read_through` has
+been moved; of the batch under way, the rows visible in `reading`, those up to (`last_xid`,
+`last_id`).
 `reader`, `number` and `token` name the batch of the log in shop All that the later of the two
 snapshots comes from. PostgreSQL, "System Information Functions": pg_snapshot,
 pg_visible_in_snapshot.

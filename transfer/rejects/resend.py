@@ -1,6 +1,6 @@
 """Corrects rejected rows and stages them again, or discards them. Audited.
 
-The order (DESIGN §3): the rejects are locked, the new rows are staged together with a note of it
+The order: the rejects are locked, the new rows are staged together with a note of it
 in the staging database, the rejects are closed, and the two databases commit one after the other.
 A crash in between leaves rejects open whose rows were sent: the next tick finds the notes and
 closes them, and so does the next user who presses the button.

@@ -1,7 +1,7 @@
 """A whole transfer: moves chunk after chunk until no row waits.
 
-The rule (DESIGN §3): what has reached a bonus server is decided by one row of that server's
-database, written in the same transaction as the data. Anything unexpected rolls back.
+The rule (docs/EXACTLY-ONCE.md): what has reached a bonus server is decided by one row of that
+server's database, written in the same transaction as the data. Anything unexpected rolls back.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """The log of batches in shop All: by it a position knows that its past is still there.
 
-A batch is committed and flushed before one row of it is read (DESIGN §3). All rows visible in
-its snapshot had committed before, so a database that still has the batch, as it was written, has
-all of them too; one that went back in time, or took over too early, lacks the batch.
+A batch is committed and flushed before one row of it is read. All rows visible in its snapshot had
+committed before, so a database that still has the batch, as it was written, has all of them too;
+one that went back in time, or took over too early, lacks the batch (docs/EXACTLY-ONCE.md).
 """
 
 from collections.abc import Collection

@@ -1,9 +1,9 @@
 """Notes in shop All that it was restored from a copy: they stop every transfer from it.
 
-A restore is a fact about shop All, not about one position (DESIGN §3). Where the log lacks a batch
-that our own history has recorded, a bonus server and our own database agree that shop All had it
-once. Then other flows must not go on: what they move since the restore makes it harder to tell
-later which rows are new. Where only a bonus server claims the batch, it may be an old copy itself,
+A restore is a fact about shop All, not about one position. Where the log lacks a batch that our own
+history has recorded, a bonus server and our own database agree that shop All had it once. Then
+other flows must not go on: what they move since the restore makes it harder to tell later which
+rows are new. Where only a bonus server claims the batch, it may be an old copy itself,
 and no note is made.
 
 A note names the origin that shop All had then. A rebase gives it a new one, so that the note says

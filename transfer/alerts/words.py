@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _, ngettext
 
 from transfer.models.alerts import Incident, Notice
 from transfer.problems import groups, hints, history, sentences
+from transfer.problems.phrases import task_name
 from transfer.text import formats
 
 Params = dict[str, Any]
@@ -51,10 +52,13 @@ def _what_was(notice: Notice, incident: Incident) -> str:
 
 
 def body(notice: Notice) -> str:
-    """What to do, or how long it lasted; of each server, if it is about several."""
+    """What to do, or how long it lasted; of each server, if that is not the same for all."""
     together = _together(notice)
     if len(together) == 1:
         return _body(notice)
+    if notice.incident and groups.is_of_shop_all(_code(notice.incident), notice.params):
+        names = sorted(task_name(one.params) for one in together)
+        return "\n".join([*names, "", _body(notice)])
     name = past if notice.event == Notice.Event.ENDED else sentence
     return "\n\n".join(
         f"{name(one.incident, one.params)}\n{_body(one)}" for one in together if one.incident

@@ -153,7 +153,7 @@ def sentence(code: str, alike: Sequence[Params]) -> str:
     if code in OTHERS:
         return _counted(OTHERS[Code(code)][0], n)
     if code == Code.REFUSAL:
-        return str(REFUSED % {"n": n, "cause": cause(alike[0]).sentence})
+        return str(REFUSED % {"n": n, "cause": cause(alike[0]).sentence.removesuffix(".")})
     extent, *_rest = outage_words.kind(alike[0])
     if extent in (AGAIN, CAUSE):
         return _counted(ANSWERING[extent], n)

@@ -99,7 +99,7 @@ class Product(Installation):
         )
         self.run([sys.executable, "-m", "bonusserver", "migrate", "--verbosity=0"])
         query(self.own, "update transfer_bonusserver set name = %s", [SERVERS[0]])
-        options = ("--name", SERVERS[1], "--host", "localhost")
+        options = ["--name", SERVERS[1], "--host", "localhost"]
         options += ["--received", "nothing", "--database-url", self.way_to_the_second()]
         self.manage("server", "add", *options)
         self.environment |= {

@@ -61,13 +61,7 @@ def left_behind_after_a_restore_that_nobody_noticed(world: World) -> None:
     _alone_has_read_on(world, "bonus")
     world.cut_off("bonus")
     world.leave_behind("bonus")
-    world.go_to("second", "balances")
-    world.stage(["good", "here", "good"])
-    world.expect_refused("shop_all_restored")
-    world.settle()
-    world.transfer()
-    world.purge()
-    world.finish()
+    _the_other_is_stopped_first(world)
 
 
 def left_behind_and_purged_after_a_restore_that_nobody_noticed(world: World) -> None:
@@ -77,12 +71,7 @@ def left_behind_and_purged_after_a_restore_that_nobody_noticed(world: World) -> 
     world.leave_behind("bonus")
     world.stage(["good", "here", "good"])
     world.expect_no_purge()
-    world.go_to("second", "balances")
-    world.expect_refused("shop_all_restored")
-    world.settle()
-    world.transfer()
-    world.purge()
-    world.finish()
+    _the_other_is_stopped_first(world)
 
 
 def cut_off_while_shop_all_is_rebased(world: World) -> None:
@@ -106,13 +95,7 @@ def undocked_after_a_restore_that_nobody_noticed(world: World) -> None:
     """No purge waits for a server that is undocked."""
     _alone_has_read_on(world, "bonus")
     world.undock("bonus")
-    world.go_to("second", "balances")
-    world.stage(["good", "here", "good"])
-    world.expect_refused("shop_all_restored")
-    world.settle()
-    world.transfer()
-    world.purge()
-    world.finish()
+    _the_other_is_stopped_first(world)
 
 
 def left_behind_and_shop_all_restored_to_before_a_rebase(world: World) -> None:
@@ -125,13 +108,7 @@ def left_behind_and_shop_all_restored_to_before_a_rebase(world: World) -> None:
     world.cut_off("bonus")
     world.leave_behind("bonus")
     world.restore("shop_all")
-    world.go_to("second", "balances")
-    world.stage(["good", "here", "good"])
-    world.expect_refused("shop_all_restored")
-    world.settle()
-    world.transfer()
-    world.purge()
-    world.finish()
+    _the_other_is_stopped_first(world)
 
 
 def cloned_and_shop_all_restored_to_before_a_rebase(world: World) -> None:
@@ -158,7 +135,7 @@ def cloned_and_shop_all_restored_to_before_a_rebase(world: World) -> None:
 
 def withdrawn_again_where_shop_all_is_back_before_a_rebase(world: World) -> None:
     """The rows came back with the first restore, and arrived under the identity that the rebase
-    gave. Nobody has noticed the second restore when the load is taken back again.
+    gave. The load is taken back again before anybody notices the second restore.
     """
     world.begin("balances", servers=2)
     world.stage(["good"])
@@ -178,6 +155,17 @@ def withdrawn_again_where_shop_all_is_back_before_a_rebase(world: World) -> None
     world.take_back()
     world.expect_refused("position_overtaken")
     world.settle()
+    world.finish()
+
+
+def _the_other_is_stopped_first(world: World) -> None:
+    """It has rows to read, and does so only after the rebase; then they are purged."""
+    world.go_to("second", "balances")
+    world.stage(["good", "here", "good"])
+    world.expect_refused("shop_all_restored")
+    world.settle()
+    world.transfer()
+    world.purge()
     world.finish()
 
 

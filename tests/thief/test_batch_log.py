@@ -214,8 +214,8 @@ def test_a_purge_removes_no_row_that_waits_whatever_the_log_says(balances, forge
 
 
 def test_who_may_write_the_identity_and_the_notes_of_rebases_can_double_rows(balances, forger):
-    """The forged note of a rebase lists no transaction, so that every row counts as waiting. That
-    is why SECURITY.md says: grant nobody such rights.
+    """The forged note of a rebase lists no transaction, so that every row counts as waiting.
+    SECURITY.md says: give such rights to our account alone.
     """
     balances.move()
     tables = "datatransfer.origin, datatransfer.rebase, datatransfer.rebased_batch"

@@ -41,28 +41,27 @@ def on_starting(_server: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """Starts the watchdog of the scheduler in each process, once the application is loaded.
 
-    The first process ends the web server if a newer version has changed our own database. Those
-    that replace one later do not: a version may go on while the next one is being installed. Nor do
-    the others that begin with it: gunicorn fails if a second one ends while it stops.
+    The first process ends the web server if our own database is a newer version's, or 0.1.0's.
+    Those that replace one later do not: a version may go on while the next one is being installed.
+    Nor do the others that begin with it: gunicorn fails if a second one ends while it stops.
     """
     from transfer.alerts import scheduler_watchdog
 
     if worker.age == 1:
-        refuse_newer_schema()
+        refuse_another_version()
     scheduler_watchdog.start()
 
 
-def refuse_newer_schema() -> None:
+def refuse_another_version() -> None:
     """Raises SystemExit, which stops the web server; a database that is away stops nothing."""
     from django.db import Error, connection
 
-    from transfer.doctor.errors import NewerSchema
-    from transfer.doctor.schema import newer_migration
+    from transfer.doctor.schema import our_unknown_migrations, refusal
     from transfer.text.explain import explain
 
     with suppress(Error):
-        if migration := newer_migration():
-            print(explain(NewerSchema(migration=f"transfer.{migration}")), file=sys.stderr)  # noqa: T201
+        if unknown := our_unknown_migrations():
+            print(explain(refusal(unknown)), file=sys.stderr)  # noqa: T201
             raise SystemExit(APP_LOAD_ERROR)
         connection.close()
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 from transfer.models import BonusServer, RejectedRow, TransferRun, TransferTask
 from transfer.models.alerts import Incident, Notice, Recipient, Topic
 from transfer.models.run_base import State, Trigger
+from transfer.problems.codes import Code
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
 
@@ -121,6 +122,7 @@ def a_notice(recipient: Recipient, event: str = "began") -> Notice:
     """A message to the recipient about two registers that are no longer seen."""
     incident = Incident.objects.create(
         topic=Topic.REGISTERS,
+        code=Code.REGISTERS,
         key="shop:1",
         params={"shop": "На углу", "n": 2, "names": "Касса 1, Касса 2"},
         url="/registers/?shop=1",

@@ -106,6 +106,22 @@ def newer_schema(web, own_database):
     query(own_database, "delete from django_migrations where name = '9999_later'")
 
 
+@pytest.fixture
+def database_of_0_1_0(own_database):
+    query(own_database, NEWER.replace("9999_later", "0002_users"))
+    yield
+    query(own_database, "delete from django_migrations where name = '0002_users'")
+
+
+@pytest.mark.usefixtures("database_of_0_1_0")
+def test_it_does_not_start_on_a_database_of_0_1_0(environment):
+    with running(deployed(free_port(0)), env=environment) as web:
+        _out, errors = web.communicate(timeout=60)
+    assert web.returncode == 4
+    assert "0.1.0" in errors
+    assert "make forget" in errors
+
+
 @pytest.mark.usefixtures("newer_schema")
 def test_it_does_not_start_on_a_newer_schema_and_goes_on_where_it_runs(environment, web):
     with running(deployed(free_port(0)), env=environment) as late:

@@ -18,10 +18,12 @@ from tests.databases import query
 # Loads that our own database knows, the latest first.
 LOADS = """
     select id, name from transfer_upload
-     where kind = %s and way = 'command' and state = 'loaded' order by id desc
+     where kind = %s and input_method = 'command' and state = 'loaded' order by id desc
 """
 # The undos that our own database counts as done, and shop All does not know.
-CLAIMED = "select token::text, name from transfer_upload where way = 'undo' and state = 'loaded'"
+CLAIMED = """
+    select token::text, name from transfer_upload where input_method = 'undo' and state = 'loaded'
+"""
 KNOWN = "select token::text from datatransfer.loaded where undoes is not null"
 # Rejects of balance changes that an undo has closed.
 CLOSED = """

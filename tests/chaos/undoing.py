@@ -37,7 +37,7 @@ def wrong(situation: Situation) -> list[str]:
     if again.code or again.result["code"]:
         found.append(f"once more it says {again.result} {again.stderr}")
     found += _after_a_transfer(situation, is_undone=True)
-    states = query(situation.own, "select way, state from transfer_upload order by id")
+    states = query(situation.own, "select input_method, state from transfer_upload order by id")
     if states != [("command", "loaded"), ("undo", "loaded")]:
         found.append(f"the loads are {states}")
     return found

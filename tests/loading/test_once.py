@@ -4,10 +4,8 @@ import hashlib
 import threading
 from contextlib import contextmanager
 from datetime import timedelta
-from importlib import import_module
 
 import pytest
-from django.apps import apps
 from django.test import override_settings
 from django.utils import timezone
 
@@ -227,14 +225,6 @@ def test_a_pin_code_can_not_be_found_by_trying_all(check, settings):
         sha256 = hashlib.sha256(b"4100;%04d\n" % pin).hexdigest()
         tried.recognise_by(sha256)
         assert upload.digest not in (sha256, tried.digest)
-
-
-def test_digests_from_before_there_was_a_key_are_keyed(load, check):
-    """As the migration finds them: the SHA-256 of the content."""
-    first = load("balances", GOOD)
-    Upload.objects.update(digest=hashlib.sha256(GOOD).hexdigest())
-    import_module("transfer.migrations.0013_keyed_digests").rekey(apps, None)
-    assert check("balances", GOOD).earlier() == first
 
 
 def test_who_confirmed_stands_in_the_audit_and_no_secret(load):

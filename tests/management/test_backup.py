@@ -12,6 +12,7 @@ import pytest
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
+from deb.next_version import make_next_version
 from tests.chaos.instance import BINARIES, TARGET_POSTGRES_VERSION
 from tests.databases import ROOT, as_url, query
 from tests.pages.things import things
@@ -243,19 +244,31 @@ def test_a_backup_of_a_newer_version_is_refused(own_database, call, file, restor
     assert "A newer version made this backup (transfer.9999_later)" in said
 
 
+def test_a_backup_of_0_1_0_is_refused(own_database, file, restored):
+    query(own_database, NEWER.replace("9999_later", "0002_users"))
+    subprocess.run([BINARIES / "pg_dump", "-Fc", "-f", file, as_url(own_database)], check=True)
+    dsn, code, said = restored()
+    query(own_database, "delete from django_migrations where name = '0002_users'")
+    assert (code, tables(dsn)) == (1, 0)
+    assert "Data Transfer 0.1.0 made this backup. There is no upgrade from that version." in said
+
+
 @pytest.mark.long
-def test_a_backup_of_an_earlier_version_is_migrated(
-    environment, empty_database, own_database, migrated_database, call, file
+@pytest.mark.usefixtures("backed_up")
+def test_the_next_version_migrates_a_backup_of_this_one(
+    environment, empty_database, file, tmp_path
 ):
-    environment["DATABASE_URL"] = as_url(migrated_database)
-    assert call("migrate", "transfer", "0041", "--verbosity=0")[0] == 0
-    # As that version's own command would.
-    subprocess.run([BINARIES / "pg_dump", "-Fc", "-f", file, as_url(migrated_database)], check=True)
+    tree = tmp_path / "next"
+    make_next_version(tree)
+    (migration,) = tree.glob("transfer/migrations/0*_of_migration_*.py")
     environment["DATABASE_URL"] = as_url(empty_database)
-    code, said = call("restore", file)
-    assert code == 0, said
-    assert query(empty_database, "select count(*) from transfer_leftbehind") == [(0,)]
-    assert call("migrate", "--check")[0] == 0
+    for command in (["restore", file], ["migrate", "--check"]):
+        called = [sys.executable, "manage.py", *command]
+        done = subprocess.run(called, cwd=tree, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert query(empty_database, "select count(*) from transfer_bonusserver") == [(1,)]
+    applied = f"select count(*) from django_migrations where name = '{migration.stem}'"
+    assert query(empty_database, applied) == [(1,)]
 
 
 @pytest.mark.usefixtures("backed_up")

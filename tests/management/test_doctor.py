@@ -357,6 +357,21 @@ def test_a_schema_of_a_newer_version_fails_and_nothing_else_is_looked_at(doctor,
     assert "transfer.9999_later" in lines["Our own database", "Migrations"]["sentence"]
 
 
+def test_a_database_of_0_1_0_fails_and_nothing_else_is_looked_at(doctor, installation):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "insert into django_migrations (app, name, applied) "
+            "values ('transfer', '0002_users', now())"
+        )
+    code, lines = doctor()
+    with connection.cursor() as cursor:
+        cursor.execute("delete from django_migrations where name = '0002_users'")
+    assert (code, failed(lines)) == (1, [("Our own database", "Migrations")])
+    line = lines["Our own database", "Migrations"]
+    assert line["sentence"].startswith("Data Transfer 0.1.0 made our own database.")
+    assert "make forget" in line["hint"]
+
+
 def test_cron_and_a_service_on_one_machine_are_a_warning(doctor, installation):
     Heartbeat.beat("here: run_scheduler")
     code, lines = doctor()

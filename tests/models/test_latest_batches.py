@@ -1,9 +1,6 @@
 """The latest batch of each reader, as our own history knows it."""
 
-from importlib import import_module
-
 import pytest
-from django.db import connection
 
 from tests.databases import stage
 from transfer.models import LatestBatch, TransferRun
@@ -40,22 +37,3 @@ def test_it_stays_when_its_server_is_undocked(moved):
     before = noted()
     moved.delete()
     assert noted() == before
-
-
-def test_the_migration_notes_what_runs_had_moved_before_it(moved):
-    before = noted()
-    LatestBatch.objects.all().delete()
-    with connection.cursor() as cursor:
-        cursor.execute(import_module("transfer.migrations.0046_latest_batches").NOTE_LATEST)
-    assert noted() == before
-
-
-def test_the_migration_notes_nothing_of_an_earlier_identity_of_shop_all(moved):
-    """A rebase has settled which of those batches are gone."""
-    earlier = TransferRun.objects.get(kind="pincodes")
-    earlier.position_to["origin"] = "00000000-0000-0000-0000-000000000000"
-    earlier.save()
-    LatestBatch.objects.all().delete()
-    with connection.cursor() as cursor:
-        cursor.execute(import_module("transfer.migrations.0046_latest_batches").NOTE_LATEST)
-    assert {kind for _, _, kind, *_ in noted()} == {"balances"}

@@ -1,11 +1,8 @@
 """Batches that our own history knows and shop All lacks: what is settled, and what settles it."""
 
-from importlib import import_module
-
 import pytest
 from django.conf import settings
 from django.core.management import CommandError, call_command
-from django.db import connection
 
 from tests.databases import query, stage
 from transfer.engine.errors import ShopAllRestored
@@ -54,19 +51,6 @@ def both(receiver, dock, second_bonus, shop_all, settings):
     query(shop_all, "delete from datatransfer.batch where kind = 'balances' and number = 2")
     both.cut_off()
     return both
-
-
-def test_the_migration_notes_nothing_that_a_rebase_has_settled_though_no_run_came_after_it(
-    both, shop_all
-):
-    """The rebase was one of the version before; the upgrade comes before the next run."""
-    LatestBatch.objects.all().delete()
-    note = "select origin, gen_random_uuid(), 2, 'x', 'x' from datatransfer.origin"
-    query(shop_all, f"insert into datatransfer.restored {note}")
-    call_command("rebase_shop_all", *NO_NEW)
-    with connection.cursor() as cursor:
-        cursor.execute(import_module("transfer.migrations.0046_latest_batches").NOTE_LATEST)
-    assert both.run(both.first) == ""
 
 
 def test_a_rebase_of_another_installation_settles_the_batches_of_this_one(both, shop_all):

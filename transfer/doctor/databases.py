@@ -10,7 +10,7 @@ from psycopg2.extensions import make_dsn
 
 from transfer.doctor import errors
 from transfer.doctor.encoding import UTF8, check_own, encoding_of, remark_on
-from transfer.doctor.schema import unknown_migrations
+from transfer.doctor.schema import refusal, unknown_migrations
 from transfer.engine.errors import RightsMissing
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.guards import Guards
@@ -170,7 +170,7 @@ def try_schemas(asked: Database) -> Passed:
 
 def try_migrations() -> Passed:
     if unknown := unknown_migrations():
-        raise errors.NewerSchema(migration=unknown[0])
+        raise refusal(unknown)
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if plan:

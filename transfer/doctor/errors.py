@@ -72,6 +72,17 @@ class NewerSchema(TransferError):
     hint = gettext_noop("Install that version again, or restore a backup of this one.")
 
 
+class MadeBefore(TransferError):
+    code = "doctor_made_before"
+    sentence = gettext_noop(
+        "Data Transfer 0.1.0 made our own database. There is no upgrade from that version."
+    )
+    hint = gettext_noop(
+        "Create an empty database, name it in DATABASE_URL, and run: manage.py setup. For the "
+        "demo, run: make forget"
+    )
+
+
 class NotShopAll(TransferError):
     code = "doctor_not_shop_all"
     sentence = gettext_noop("SHOP_ALL_DATABASE_URL names another database: %(which)s.")

@@ -9,6 +9,12 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
+from transfer.doctor.errors import MadeBefore, NewerSchema
+from transfer.errors import TransferError
+
+# Each database of 0.1.0 has this migration, and no later version has one of this name.
+OF_0_1_0 = "transfer.0002_users"
+
 
 @cache
 def _loader() -> MigrationLoader:
@@ -17,7 +23,7 @@ def _loader() -> MigrationLoader:
 
 
 def unknown_migrations(applied: Iterable[tuple[str, str]] | None = None) -> list[str]:
-    """Migrations that a newer version has applied: this version has their app, but not them.
+    """Migrations that another version has applied: this version has their app, but not them.
 
     `applied`: pairs of app and name, instead of those of our own database.
     """
@@ -34,8 +40,8 @@ def unknown_migrations(applied: Iterable[tuple[str, str]] | None = None) -> list
     )
 
 
-def newer_migration() -> str:
-    """One of our migrations that a newer version has applied, or empty.
+def our_unknown_migrations() -> list[str]:
+    """Those of them that are our own app's.
 
     Compares names of files and imports none of them, since every tick asks this. Raises
     django.db.Error.
@@ -44,7 +50,12 @@ def newer_migration() -> str:
     known = {file.stem for file in folder.glob("0*.py")}
     with connection.cursor() as cursor:
         cursor.execute("select name from django_migrations where app = 'transfer' order by name")
-        return next((name for (name,) in cursor if name not in known), "")
+        return [f"transfer.{name}" for (name,) in cursor if name not in known]
+
+
+def refusal(unknown: list[str]) -> TransferError:
+    """Why this version can't work with a database that has these unknown migrations."""
+    return MadeBefore() if OF_0_1_0 in unknown else NewerSchema(migration=unknown[0])
 
 
 def pending_migrations() -> list[str]:

@@ -18,7 +18,8 @@ from django_tasks_db.models import DBTaskResult
 
 from transfer.bonus_api.errors import SecretNotTaken
 from transfer.doctor import encoding
-from transfer.doctor.schema import unknown_migrations
+from transfer.doctor.errors import MadeBefore
+from transfer.doctor.schema import refusal, unknown_migrations
 from transfer.models import (
     Actor,
     BonusServer,
@@ -111,6 +112,10 @@ def check(path: Path, *, other_key: bool) -> None:
         )
     encoding.check_own(connection.connection)
     if unknown := unknown_migrations(_applied(_rows(path, "django_migrations"))):
+        if isinstance(refusal(unknown), MadeBefore):
+            raise CommandError(
+                _("Data Transfer 0.1.0 made this backup. There is no upgrade from that version.")
+            )
         raise CommandError(
             _("A newer version made this backup (%(migration)s). Install that version.")
             % {"migration": unknown[0]}

@@ -12,8 +12,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.doctor.errors import NewerSchema
-from transfer.doctor.schema import newer_migration
+from transfer.doctor.errors import MadeBefore
+from transfer.doctor.schema import our_unknown_migrations, refusal
 from transfer.errors import TransferError
 from transfer.models import BonusServer, Settings
 from transfer.text.commands import as_typed_here
@@ -65,8 +65,8 @@ class Command(BaseCommand):
 
     def _execute(self, *args: Any, **options: Any) -> str | None:
         try:
-            if self.is_service and (migration := newer_migration()):
-                raise NewerSchema(migration=f"transfer.{migration}")
+            if self.is_service or self.requires_migrations_checks:
+                self._refuse_another_version()
             return super().execute(*args, **options)
         except TransferError as error:
             raise CommandError("\n".join(in_full(error))) from error
@@ -77,6 +77,13 @@ class Command(BaseCommand):
             raise CommandError(
                 _("Data Transfer's own database failed: %(cause)s") % {"cause": cause}
             ) from error
+
+    def _refuse_another_version(self) -> None:
+        """Raises MadeBefore; NewerSchema for a service; django.db.Error."""
+        if unknown := our_unknown_migrations():
+            error = refusal(unknown)
+            if self.is_service or isinstance(error, MadeBefore):
+                raise error
 
     def say(self, sentence: str, /, **params: object) -> None:
         """Writes a sentence; `params` fill it. Commands in it fit this installation."""

@@ -136,8 +136,8 @@ class RegisterAccount(Failing):
     blocked = models.BooleanField(gettext_lazy("blocked"), default=False, editable=False)
     # A block that was requested here; without a time it was made on the server itself.
     blocked_at = models.DateTimeField(null=True, editable=False)
-    blocked_by = models.CharField(max_length=200, blank=True, db_default="", editable=False)
-    block_reason = models.CharField(max_length=500, blank=True, db_default="", editable=False)
+    blocked_by = models.CharField(max_length=200, blank=True, editable=False)
+    block_reason = models.CharField(max_length=500, blank=True, editable=False)
     created_at = models.DateTimeField(null=True, editable=False)
     # By the clock of this machine, though the server noted it by its own.
     last_seen = models.DateTimeField(null=True, editable=False)

@@ -71,9 +71,9 @@ class Incident(models.Model):
     """A problem from its begin to its end, see `transfer/problems/`."""
 
     topic = models.CharField(max_length=20, choices=Topic)
-    code = models.CharField(max_length=20, db_default="")  # its sentence: problems/codes.py
-    severity = models.CharField(max_length=10, choices=Severity, db_default=Severity.BAD)
-    notify = models.BooleanField(db_default=True)  # whether it is bad enough for a message
+    code = models.CharField(max_length=20)  # its sentence: problems/codes.py
+    severity = models.CharField(max_length=10, choices=Severity, default=Severity.BAD)
+    notify = models.BooleanField(default=True)  # whether it is bad enough for a message
     key = models.CharField(max_length=100, blank=True)  # tells those of a topic apart
     server = models.ForeignKey(BonusServer, on_delete=models.CASCADE, null=True, related_name="+")
     params = models.JSONField(default=dict)  # for its sentence: names and numbers
@@ -199,7 +199,7 @@ class Notice(Job, Failing):
     incident = models.ForeignKey(
         Incident, on_delete=models.CASCADE, null=True, related_name="notices"
     )
-    event = models.CharField(max_length=10, choices=Event, db_column="sort")
+    event = models.CharField(max_length=10, choices=Event)
     number = models.PositiveIntegerField(default=0)  # of a reminder
     # The message about several servers at once that says this, too.
     told_by = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="tells")

@@ -121,7 +121,7 @@ class RejectedRow(OfKind, models.Model):
     )
     # When it came, a reject of another server was open for the same row and reason: lists show
     # that one for both.
-    duplicates_open = models.BooleanField(default=False, db_column="follows")
+    duplicates_open = models.BooleanField(default=False)
     closed_at = models.DateTimeField(gettext_lazy("closed at"), null=True)
     closed_by = models.CharField(gettext_lazy("closed by"), max_length=200, blank=True)
     close_reason = models.CharField(gettext_lazy("why"), max_length=500, blank=True)

@@ -61,8 +61,8 @@ class ScheduledTask(models.Model):
         default="*/5 * * * *",
         validators=[validate_schedule],
     )
-    # Beside a schedule by the minute, which the tick, and workers of the version before, follow.
-    as_rows_arrive = models.BooleanField(db_default=False, default=False, editable=False)
+    # Beside a schedule by the minute, which the tick follows.
+    as_rows_arrive = models.BooleanField(default=False, editable=False)
     looked_at = models.DateTimeField(null=True, editable=False)  # for rows that arrive
     next_run_at = models.DateTimeField(gettext_lazy("next run"), null=True, editable=False)
     failures = models.PositiveIntegerField(

@@ -115,8 +115,8 @@ class BonusServer(WithSecrets, Failing):
     # The last check of the service port, which is only connected to.
     service_checked_at = models.DateTimeField(null=True, editable=False)
     service_failing_since = models.DateTimeField(null=True, editable=False)
-    service_error_code = models.CharField(max_length=40, blank=True, db_default="", editable=False)
-    service_error_params = models.JSONField(default=dict, db_default={}, editable=False)
+    service_error_code = models.CharField(max_length=40, blank=True, editable=False)
+    service_error_params = models.JSONField(default=dict, editable=False)
 
     objects = BonusServerQuerySet.as_manager()
 

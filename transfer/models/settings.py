@@ -106,11 +106,10 @@ class Settings(models.Model):
     large_amount = models.PositiveIntegerField(
         gettext_lazy("amount by hand that has to be confirmed twice"),
         default=100_000,
-        db_default=100_000,
         validators=[MinValueValidator(1)],
     )
     second_factor_level = models.PositiveSmallIntegerField(
-        gettext_lazy("who needs a second factor"), choices=REQUIRED_OF, default=0, db_default=0
+        gettext_lazy("who needs a second factor"), choices=REQUIRED_OF, default=0
     )
     version = models.PositiveIntegerField(default=1, editable=False)
 

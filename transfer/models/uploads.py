@@ -108,7 +108,6 @@ class Upload(OfKind, Job, Failing):
         max_length=10,
         choices=InputMethod,
         default=InputMethod.FILE,
-        db_column="way",
     )
     state = models.CharField(max_length=10, choices=State, default=State.RECEIVED)
     name = models.CharField(gettext_lazy("file"), max_length=255)
@@ -145,9 +144,7 @@ class Upload(OfKind, Job, Failing):
     undoes = models.OneToOneField(
         "self", on_delete=models.SET_NULL, null=True, editable=False, related_name="undo"
     )
-    withdrawn = models.BigIntegerField(
-        gettext_lazy("rows withdrawn"), default=0, db_default=0, editable=False
-    )
+    withdrawn = models.BigIntegerField(gettext_lazy("rows withdrawn"), default=0, editable=False)
 
     objects = UploadQuerySet.as_manager()
 

@@ -28,10 +28,10 @@ SECONDS = 8.0  # for all of them together
 # A register calls every few seconds: what moved by less than two is the answer's own delay.
 PRESENT = """
     insert into transfer_registeraccount as a (
-        server_id, register_id, state, login, created_at, last_seen, blocked, reply_lost,
-        error_code, error_params, error_technical)
-    select %(server)s, r.id, 'created', t.login, t.created_at, t.last_seen, t.blocked, false,
-           '', '{}', ''
+        server_id, register_id, state, login, created_at, last_seen, blocked, blocked_by,
+        block_reason, reply_lost, error_code, error_params, error_technical)
+    select %(server)s, r.id, 'created', t.login, t.created_at, t.last_seen, t.blocked, '',
+           '', false, '', '{}', ''
       from unnest(%(codes)s::text[], %(logins)s::text[], %(created)s::timestamptz[],
                   %(seen)s::timestamptz[], %(blocked)s::boolean[])
            as t(code, login, created_at, last_seen, blocked)

@@ -95,11 +95,17 @@ def test_a_schema_of_another_version_is_not_ready(client, alive):
     recorder = MigrationRecorder(connection)
     recorder.record_applied("transfer", "9999_later")
     status, answer = ready(client)
-    assert (status, answer["schema"]) == (503, "a newer version has applied transfer.9999_later")
+    newer = "A newer version has changed our own database (transfer.9999_later)."
+    assert (status, answer["schema"]) == (503, newer)
     recorder.record_unapplied("transfer", "9999_later")
-    recorder.record_unapplied("transfer", "0021_counted")
+    recorder.record_applied("transfer", "0002_users")
     status, answer = ready(client)
-    assert (status, answer["schema"]) == (503, "transfer.0021_counted is not applied")
+    said = "Data Transfer 0.1.0 made our own database. There is no upgrade from that version."
+    assert (status, answer["schema"]) == (503, said)
+    recorder.record_unapplied("transfer", "0002_users")
+    recorder.record_unapplied("transfer", "0001_initial")
+    status, answer = ready(client)
+    assert (status, answer["schema"]) == (503, "transfer.0001_initial is not applied")
 
 
 ASK = """

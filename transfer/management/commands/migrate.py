@@ -8,18 +8,19 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.doctor.encoding import check_own
-from transfer.doctor.errors import NewerSchema, OwnEncoding
-from transfer.doctor.schema import unknown_migrations
+from transfer.doctor.errors import OwnEncoding
+from transfer.doctor.schema import refusal, unknown_migrations
 from transfer.management.command import FAILED, NO_DATABASE, Command as BaseCommand
 from transfer.text.explain import explain
 
 
 class Command(BaseCommand, DjangoCommand):
-    """Django's command, which changes all or nothing and refuses a schema that is newer."""
+    """Django's command, which changes all or nothing and refuses another version's schema."""
 
     help = gettext_noop(
         "Brings our own database to this version: all pending migrations, or none if one fails. "
-        "Refuses a database of a newer version. Exit code 4 when the database does not answer."
+        "Refuses a database of a newer version, and one of 0.1.0. Exit code 4 when the database "
+        "does not answer."
     )
     requires_migrations_checks = False
 
@@ -32,7 +33,7 @@ class Command(BaseCommand, DjangoCommand):
             self.fail(_("Data Transfer's own database failed: %(cause)s"), error, NO_DATABASE)
         self.check_encoding()
         if unknown := unknown_migrations():
-            raise NewerSchema(migration=unknown[0])
+            raise refusal(unknown)
         if not self.is_atomic():
             super().handle(*args, **options)
             return

@@ -10,10 +10,11 @@ from django.utils.translation import override
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from transfer.doctor.schema import pending_migrations, unknown_migrations
+from transfer.doctor.schema import pending_migrations, refusal, unknown_migrations
 from transfer.problems.codes import Code
 from transfer.problems.of_background import look
 from transfer.problems.problem import Problem
+from transfer.text.explain import explain
 
 CHECKS = {
     "schedule": (Code.SCHEDULER_NEVER, Code.SCHEDULER, Code.CLOCK),
@@ -63,7 +64,8 @@ def ready(request: HttpRequest) -> HttpResponse:
 
 def schema() -> str:
     if unknown := unknown_migrations():
-        return f"a newer version has applied {unknown[0]}"
+        with override("en"):
+            return explain(refusal(unknown)).sentence
     pending = pending_migrations()
     return f"{pending[0]} is not applied" if pending else "ok"
 

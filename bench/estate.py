@@ -23,7 +23,7 @@ STATE = """
          when n % 103 = 0 then 'skipped' when n % 997 = 0 then 'interrupted'
          when n % 991 = 0 then 'cancelled' else 'succeeded' end
 """
-FAILED = json.dumps({"database": "Бонусный сервер 1", "reason": "timeout expired"})
+FAILED = json.dumps({"party": "database:Бонусный сервер 1"})
 
 
 def fill(at: Installation, sizes: Sizes) -> None:

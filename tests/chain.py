@@ -42,7 +42,7 @@ def many_servers(count: int = 30) -> list[BonusServer]:
 
 def fails(server: BonusServer) -> None:
     """Its last two runs of balance changes have failed, and many rows wait."""
-    database = {"database": server.name, "reason": "timeout"}
+    database = {"party": f"database:{server.name}"}
     a_run(server, state=State.FAILED, error_code="unreachable", error_params=database)
     task = server.tasks.select_related("server").get(kind="balances")
     TransferTask.objects.filter(pk=task.pk).update(failures=2)

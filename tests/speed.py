@@ -34,7 +34,6 @@ LONGEST = (
     "engine/test_servers_not_reached.py",
     "test_embedded.py",
     "management/test_migrate.py",
-    "chaos/test_installation_of_before.py",
     "chaos/test_broken_on_purpose.py",
     "pages/servers/test_failing.py",
     "test_gunicorn.py",

@@ -12,7 +12,6 @@ def gettext_noop(text: str) -> str:
 class Kind(StrEnum):
     SHOP_ALL = "shop_all"  # the database of shop All
     DATABASE = "database"  # of a bonus server
-    SOME_DATABASE = "some_database"  # an earlier version did not save which
     SERVER = "server"  # a bonus server's ports
     OWN = "own"  # our own database
     MAIL = "mail"
@@ -25,7 +24,6 @@ class Kind(StrEnum):
 PHRASES = {
     Kind.SHOP_ALL: gettext_noop("the database of shop All"),
     Kind.DATABASE: gettext_noop("the database of %(name)s"),
-    Kind.SOME_DATABASE: gettext_noop("the database"),
     Kind.SERVER: gettext_noop("server “%(name)s”"),
     Kind.OWN: gettext_noop("Data Transfer's own database"),
     Kind.MAIL: gettext_noop("the mail server %(name)s"),

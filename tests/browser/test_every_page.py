@@ -105,7 +105,7 @@ def house(
     run_here(balances, Trigger.MANUAL)
     stage(shop_all, "pincodes", [("4100000011", PIN)])
     stage(shop_all, "cards", [("7780000000011", "4100000011", 1)])
-    error = {"database": docked.name, "reason": "…"}
+    error = {"party": f"database:{docked.name}"}
     TransferTask.objects.filter(pk=cards.pk).update(failures=2)
     maintenance = MaintenanceTask.objects.get(kind="purge_history")
     maintenance_run = MaintenanceRun.of(maintenance, Trigger.SCHEDULE)

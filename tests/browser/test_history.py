@@ -24,7 +24,7 @@ def one_of_each(eight):
         a_run(
             eight, kind, state=state, queued_at=NOW(), expected=10, applied=4, rejected=1,
             error_code="connection_lost" if state == State.FAILED else "",
-            error_params={"database": "shop All"}, error_technical="08006",
+            error_params={"party": "shop_all:"}, error_technical="08006",
         )  # fmt: skip
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from psycopg2.extensions import parse_dsn
@@ -16,9 +15,8 @@ DATABASES = ("own", "shop_all", "bonus")
 
 
 class Installation:
-    def __init__(self, own: str, shop_all: str, bonus: str, tree: Path = ROOT) -> None:
-        """`tree` is where the source of the product lies."""
-        self.tree = tree
+    def __init__(self, own: str, shop_all: str, bonus: str) -> None:
+        self.tree = ROOT  # where the source of the product lies
         self.own = own
         self.shop_all = shop_all
         self.bonus = bonus
@@ -32,13 +30,12 @@ class Installation:
             "DTADMIN_LANGUAGE": "en",
         }
 
-    def set_up(self, *add_server: str) -> None:
-        """`add_server` is the command that docks a server, in the words of the version."""
+    def set_up(self) -> None:
         self.manage("migrate", "--verbosity=0")
         self.manage("init_shop_all")
         self.run([sys.executable, "-m", "bonusserver", "migrate", "--verbosity=0"])
         options = ("--name", SERVER, "--host", "localhost", "--database-url", as_url(self.bonus))
-        self.manage(*(add_server or ("server", "add")), *options)
+        self.manage("server", "add", *options)
 
     def move_in(self) -> None:
         """What was set up elsewhere and copied: the bonus server's database is where it is now."""

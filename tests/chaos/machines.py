@@ -13,7 +13,7 @@ from typing import Self
 from tests.chaos.exact import assert_exact
 from tests.chaos.instance import Instance
 from tests.chaos.product import SERVERS, Product
-from tests.databases import ROOT, as_url, query
+from tests.databases import as_url, query
 from tests.waiting import wait_until
 from transfer.engine.kinds import KINDS
 
@@ -104,9 +104,9 @@ class Network:
 class Machines(Product):
     ticks_by = ("tick", "tick 2")
 
-    def __init__(self, home: Path, ends: ExitStack, tree: Path = ROOT) -> None:
+    def __init__(self, home: Path, ends: ExitStack) -> None:
         self.network = ends.enter_context(Network())
-        super().__init__(home, ends, tree=tree)
+        super().__init__(home, ends)
         self.environment["ALLOWED_HOSTS"] = f"{NETWORK}{MACHINES['web']}"
 
     def _instance(self, name: str) -> Instance:
@@ -175,19 +175,3 @@ class Machines(Product):
             [run],
         )
         return count
-
-
-def version_before_the_newest_migration(into: Path) -> str:
-    """Puts it into a folder, and returns its commit; empty if it has no history."""
-    newest = max((ROOT / "transfer/migrations").glob("[0-9]*.py"))
-    log = ["git", "-c", f"safe.directory={ROOT}", "log", "-1", "--diff-filter=A", "--format=%H^"]
-    found = subprocess.run([*log, "--", newest], cwd=ROOT, capture_output=True, text=True)
-    commit = found.stdout.strip()
-    if not commit:
-        return ""
-    archive = ["git", "-c", f"safe.directory={ROOT}", "archive", commit]
-    made = subprocess.run(archive, cwd=ROOT, capture_output=True)
-    if made.returncode:
-        return ""
-    subprocess.run(["tar", "-x", "-C", into], input=made.stdout, check=True)
-    return commit

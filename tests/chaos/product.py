@@ -21,7 +21,7 @@ from dtadmin.demo.processes import free_port
 from tests.chaos.installation import Installation
 from tests.chaos.instance import Instance
 from tests.chaos.writers import ROWS
-from tests.databases import ROOT, as_url, connected, query, run
+from tests.databases import as_url, connected, query, run
 from tests.proxy import Proxy
 from transfer.engine.kinds import KINDS
 
@@ -52,7 +52,7 @@ class Product(Installation):
 
     ticks_by: tuple[str, ...] = ("tick",)  # which machines look at the schedule
 
-    def __init__(self, home: Path, ends: ExitStack, workers: int = 2, tree: Path = ROOT) -> None:
+    def __init__(self, home: Path, ends: ExitStack, workers: int = 2) -> None:
         """`ends`: collects what has to be undone in any case."""
         self._ends = ends
         self.home, self.workers = home, workers
@@ -60,7 +60,7 @@ class Product(Installation):
             name: self._instance(name) for name in ("own", "shop_all", "bonus_8", "bonus_9")
         }
         dsns = {name: one.dsn(name) for name, one in self.instances.items()}
-        super().__init__(dsns["own"], dsns["shop_all"], dsns["bonus_8"], tree)
+        super().__init__(dsns["own"], dsns["shop_all"], dsns["bonus_8"])
         self.bonuses = dict(zip(SERVERS, (dsns["bonus_8"], dsns["bonus_9"]), strict=True))
         self.harm = lambda message: True
         self.proxy = self._ends.enter_context(

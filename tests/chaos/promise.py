@@ -30,7 +30,7 @@ ACCEPTED = "accepted_before"  # the code of a replacement whose original was acc
 
 
 class Promise:
-    def __init__(self, home: Path, tree: Path = ROOT) -> None:
+    def __init__(self, home: Path) -> None:
         home.chmod(0o755)  # PostgreSQL does not run as root
         self.home = home
         self.instances = {name: Instance(home / name) for name in CLUSTERS}
@@ -46,11 +46,11 @@ class Promise:
         begin(self.instances[SECOND], "bonus")
         self._reach(*SERVERS)
         own, shop_all = (self.instances[name].dsn(name) for name in DATABASES[:2])
-        self.installation = Installation(own, shop_all, self.way("bonus"), tree=tree)
+        self.installation = Installation(own, shop_all, self.way("bonus"))
         self.dsns = [self.dsn(name) for name in CLUSTERS]
         keep(*self.dsns)
         self._set_up()
-        self.product = Warm(self.installation.environment, tree)
+        self.product = Warm(self.installation.environment, ROOT)
 
     def _set_up(self) -> None:
         """Keeps the beginning of a history with one bonus server, and of one with two."""

@@ -48,8 +48,7 @@ class Warm:
     def do(self, act: str, fault: Fault | None = None, **arguments: Any) -> Outcome:
         """Does something of actions.py in a process of its own."""
         assert self.process.stdin is not None
-        without = [self.without] if self.without else []  # an earlier version's takes no fourth
-        self.process.stdin.write(json.dumps([act, fault, arguments, *without]) + "\n")
+        self.process.stdin.write(json.dumps([act, fault, arguments, self.without]) + "\n")
         self.process.stdin.flush()
         code, told, stderr = self._answer()
         result, statements = json.loads(told) if told else (None, [])
@@ -85,7 +84,7 @@ def main() -> None:
 
 
 def _in_a_child(
-    actions: Any, act: str, fault: Any, arguments: dict[str, Any], without: str = ""
+    actions: Any, act: str, fault: Any, arguments: dict[str, Any], without: str
 ) -> tuple[Any, ...]:
     if without:
         from tests.chaos import guards  # before the fork, once

@@ -81,7 +81,7 @@ def test_the_rows_say_which_file_who_and_when(servers, load, olga, shop_all):
     assert comments[0][0].startswith('Undo of "bonus.csv" by olga, 20')
     assert (str(done), done.undoes, first.undo) == ("Undo of bonus.csv", first, done)
     entry = AuditEntry.objects.filter(action="load").latest("pk")
-    assert (entry.who, entry.new["way"], entry.new["good"]) == ("olga", "undo", 2)
+    assert (entry.who, entry.new["input_method"], entry.new["good"]) == ("olga", "undo", 2)
 
 
 def test_a_file_that_no_server_has_read_is_withdrawn(servers, load, olga, shop_all, bonus):

@@ -388,15 +388,6 @@ class TestMessages:
             "3 transfers wait, no row is lost"
         )
 
-    def test_an_incident_of_the_version_before_becomes_the_outage(self, bs12, beating, now):
-        kill(bs12, now)
-        Incident.objects.create(
-            topic=Topic.FAILURES, code="server", key=f"server:{bs12.pk}", url="/", began_at=now
-        )
-        beating(now + minutes(1))
-        watch(now + minutes(1))
-        assert [one.code for one in Incident.objects.open()] == ["outage"]
-
 
 class TestThirtyServers:
     @pytest.fixture

@@ -53,12 +53,6 @@ BY_SMTP: dict[type[SMTPException], str] = {
 
 class MessageRefused(TransferError):
     code = "message_refused"
-    former: ClassVar[dict[str, Kind]] = {
-        "mail_refused": Kind.MAIL,
-        "webhook_refused": Kind.WEBHOOK,
-        "messenger_refused": Kind.MESSENGER,
-        "messenger_forbidden": Kind.MESSENGER,
-    }
     sentence = gettext_noop("%(party)s did not accept the message: %(what)s.")
     hint = gettext_noop(
         "Check its address, and whether this machine can reach it. A notification is sent again "

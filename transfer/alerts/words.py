@@ -30,7 +30,7 @@ def kind(notice: Notice) -> tuple[str, ...]:
     if notice.incident is None:
         return ()
     of = history.kind if notice.event == Notice.Event.ENDED else groups.kind
-    alike = of(_code(notice.incident), notice.params)
+    alike = of(notice.incident.code, notice.params)
     return (notice.event, *alike) if alike else ()
 
 
@@ -43,7 +43,7 @@ def _what_is(notice: Notice, incident: Incident) -> str:
     together = _together(notice)
     if len(together) == 1:
         return sentence(incident, notice.params)
-    return groups.sentence(_code(incident), [one.params for one in together])
+    return groups.sentence(incident.code, [one.params for one in together])
 
 
 def _what_was(notice: Notice, incident: Incident) -> str:
@@ -56,7 +56,7 @@ def body(notice: Notice) -> str:
     together = _together(notice)
     if len(together) == 1:
         return _body(notice)
-    if notice.incident and groups.is_of_shop_all(_code(notice.incident), notice.params):
+    if notice.incident and groups.is_of_shop_all(notice.incident.code, notice.params):
         names = sorted(task_name(one.params) for one in together)
         return "\n".join([*names, "", _body(notice)])
     name = past if notice.event == Notice.Event.ENDED else sentence
@@ -82,12 +82,12 @@ def _body(notice: Notice) -> str:
 
 def sentence(incident: Incident, params: Params | None = None) -> str:
     """What is wrong."""
-    return sentences.sentence(_code(incident), params or incident.params)
+    return sentences.sentence(incident.code, params or incident.params)
 
 
 def past(incident: Incident, params: Params | None = None) -> str:
     """What was wrong, of an incident that is over."""
-    return sentences.past(_code(incident), params or incident.params)
+    return sentences.past(incident.code, params or incident.params)
 
 
 def caught_up(incident: Incident) -> str:
@@ -107,9 +107,4 @@ def caught_up(incident: Incident) -> str:
 
 def hint(incident: Incident, params: Params | None = None) -> str:
     """What it means for the rows, and what to do."""
-    return hints.hint(_code(incident), params or incident.params)
-
-
-def _code(incident: Incident) -> str:
-    """One that a worker of the version before has begun has no code, but its topic is one."""
-    return incident.code or incident.topic
+    return hints.hint(incident.code, params or incident.params)

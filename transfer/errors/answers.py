@@ -8,10 +8,6 @@ from transfer.parties import Kind, gettext_noop
 
 class ConnectionLost(TransferError):
     code = "connection_lost"
-    former: ClassVar[dict[str, Kind]] = {
-        "api_cut_off": Kind.SERVER,
-        "own_database_failed": Kind.OWN,
-    }
     sentence = gettext_noop("%(party)s: the connection was lost.")
     hint = gettext_noop(
         "The current step was rolled back. The next run continues where this one stopped."
@@ -27,7 +23,6 @@ class ConnectionLost(TransferError):
 
 class AnswerOverdue(ConnectionLost):
     code = "answer_overdue"
-    former: ClassVar[dict[str, Kind]] = {}
     sentence = gettext_noop(
         "%(party)s stopped answering: it accepted our log-in, and then gave no answer within "
         "%(seconds)s s."
@@ -50,10 +45,6 @@ class QueryFailed(TransferError):
 
 class TooSlow(TransferError):
     code = "too_slow"
-    former: ClassVar[dict[str, Kind]] = {
-        "api_too_slow": Kind.SERVER,
-        "test_too_slow": Kind.CHECK,
-    }
     sentence = gettext_noop("%(party)s did not answer in time.")
     hint = gettext_noop(
         "The step was rolled back. Look for a lock held for long, a slow trigger or an overloaded "
@@ -86,7 +77,6 @@ class AnswerInvalid(TransferError):
 
 class IsReplica(TransferError):
     code = "standby_as_source"
-    former: ClassVar[dict[str, Kind]] = {"standby_as_source": Kind.SHOP_ALL}
     sentence = gettext_noop("%(party)s is a replica, which can only be read.")
     hint = gettext_noop("Name the primary server instead.")
     hints: ClassVar[dict[Kind, str]] = {

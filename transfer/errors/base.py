@@ -5,13 +5,13 @@ from functools import partial
 from typing import Any, ClassVar
 
 from transfer.errors.printable import printable
-from transfer.parties import SHOP_ALL, Kind, Party, as_subject, gettext_noop
+from transfer.parties import Kind, Party, as_subject, gettext_noop
 
 LONGEST = 10_000  # characters of a text that a database or a server has written
 
 
 class Params(dict[str, str]):
-    """Parameters of a sentence; one that an earlier version did not save is a dash."""
+    """Parameters of a sentence; one that was not saved is a dash."""
 
     def __missing__(self, name: str) -> str:
         return "—"
@@ -21,8 +21,7 @@ class TransferError(Exception):
     """A transfer, or a command beside it, can't go on.
 
     `party` is the program or database that failed: `%(party)s` in the sentence. What to do may
-    depend on its kind (`hints`). `former` are the codes that earlier versions saved for the same
-    cause, each with the kind of its party.
+    depend on its kind (`hints`).
     """
 
     code: ClassVar[str] = "unexpected"
@@ -32,7 +31,6 @@ class TransferError(Exception):
         "the technical text to your support."
     )
     hints: ClassVar[dict[Kind, str]] = {}
-    former: ClassVar[dict[str, Kind]] = {}
     # The request may have been carried out, though no good answer came.
     maybe_done: ClassVar[bool] = False
     # The next request to the same party would fail, too.
@@ -40,8 +38,7 @@ class TransferError(Exception):
     by_code: ClassVar[dict[str, type["TransferError"]]] = {}
 
     def __init_subclass__(cls) -> None:
-        for code in (cls.code, *cls.__dict__.get("former", {})):
-            TransferError.by_code[code] = cls
+        TransferError.by_code[cls.code] = cls
 
     def __init__(self, technical: str = "", *, party: Party | None = None, **params: object):
         """`params` fill the sentence and the hint; `technical` is for the folded text.
@@ -60,10 +57,10 @@ class TransferError(Exception):
 
     @classmethod
     def saved(cls, code: str, params: Mapping[str, str]) -> "TransferError":
-        """An error that was saved, also by an earlier version. An unknown code is unexpected."""
+        """An error that was saved. An unknown code, such as a newer version's, is unexpected."""
         error = TransferError.by_code.get(code, TransferError)
         others = {name: value for name, value in params.items() if name != "party"}
-        return error(party=_party_saved(error, code, params), **others)
+        return error(party=_party_saved(params), **others)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """So that one process can pass it to another: BaseException knows the sentence alone."""
@@ -71,19 +68,9 @@ class TransferError(Exception):
         return partial(type(self), self.technical, party=self.party, **others), ()
 
 
-def _party_saved(error: type[TransferError], code: str, params: Mapping[str, str]) -> Party | None:
-    """The party of a saved error. Earlier versions saved its name under other names."""
-    if "party" in params:
-        try:
-            return Party.read(params["party"])
-        except ValueError:  # a newer version saved it
-            return None
-    if "%(party)s" not in error.sentence:
+def _party_saved(params: Mapping[str, str]) -> Party | None:
+    """The party of a saved error; None if it has none, or one that only a newer version knows."""
+    try:
+        return Party.read(params["party"])
+    except (KeyError, ValueError):
         return None
-    if params.get("database") == "shop All":
-        return SHOP_ALL
-    name = next((params[one] for one in ("database", "server", "host") if one in params), "")
-    kind = error.former.get(code, Kind.SERVER if "server" in params else Kind.DATABASE)
-    if kind == Kind.DATABASE and not name:
-        kind = Kind.SOME_DATABASE
-    return Party(kind, name)

@@ -14,7 +14,6 @@ MAIL_HINT = gettext_noop(
 
 class Unreachable(TransferError):
     code = "unreachable"
-    former: ClassVar[dict[str, Kind]] = {"api_no_route": Kind.SERVER}
     sentence = gettext_noop("%(party)s does not answer.")
     hint = gettext_noop(
         "Check that the server is up and that this machine may connect. Nothing is lost: the rows "
@@ -28,10 +27,6 @@ class Unreachable(TransferError):
 
 class HostUnknown(Unreachable):
     code = "host_unknown"
-    former: ClassVar[dict[str, Kind]] = {
-        "database_host_unknown": Kind.DATABASE,
-        "api_host_unknown": Kind.SERVER,
-    }
     sentence = gettext_noop(
         "%(party)s does not answer: the name %(host)s is not known in this network."
     )
@@ -44,10 +39,6 @@ class HostUnknown(Unreachable):
 
 class PortClosed(Unreachable):
     code = "port_closed"
-    former: ClassVar[dict[str, Kind]] = {
-        "database_port_closed": Kind.DATABASE,
-        "api_port_closed": Kind.SERVER,
-    }
     sentence = gettext_noop(
         "%(party)s does not answer: nothing listens at %(host)s, port %(port)s."
     )
@@ -65,10 +56,6 @@ class PortClosed(Unreachable):
 
 class HostSilent(Unreachable):
     code = "host_silent"
-    former: ClassVar[dict[str, Kind]] = {
-        "database_silent": Kind.DATABASE,
-        "api_host_silent": Kind.SERVER,
-    }
     sentence = gettext_noop(
         "%(party)s does not answer: no connection to %(host)s, port %(port)s, within %(seconds)s s."
     )

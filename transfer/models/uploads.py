@@ -283,7 +283,7 @@ class Upload(OfKind, Job, Failing):
         self.forget()
         actor = Actor(self.confirmed_by, self.user, self.address)
         new: dict[str, Any] = {
-            "way": self.input_method,
+            "input_method": self.input_method,
             "name": self.name,
             "good": rows,
             "bad": self.bad,

@@ -81,8 +81,8 @@ class Past:
 
 
 def what(incident: Incident) -> str:
-    """What was wrong. An incident that an earlier version has begun has no code."""
-    return sentences.past(incident.code or incident.topic, incident.params)
+    """What was wrong."""
+    return sentences.past(incident.code, incident.params)
 
 
 def alike(incidents: Sequence[Incident]) -> str:

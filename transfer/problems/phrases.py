@@ -15,14 +15,12 @@ Params = dict[str, Any]  # of a problem, as they are saved
 
 
 def task_name(params: Params) -> str:
-    """The task of a problem. Incidents of earlier versions have its name."""
-    kind = params.get("kind", "")
+    """The task of a problem."""
+    kind = params["kind"]
     if kind in KindChoices.values:
         names = {"kind": KindChoices(kind).label, "server": params["server"]}
         return _("%(kind)s → %(server)s") % names
-    if kind in MaintenanceTask.Kind.values:
-        return str(MaintenanceTask.Kind(kind).label)
-    return str(params.get("task", ""))
+    return str(MaintenanceTask.Kind(kind).label)
 
 
 def moment(params: Params, name: str = "since") -> str:

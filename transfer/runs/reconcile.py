@@ -91,10 +91,9 @@ class Reconciliation:
             Staged(**numbers(fields["staged"])),
             Totals(**numbers(fields["totals"])),
             fields["rejects"],
-            # A former version has not stored these.
-            fields.get("reader"),
-            fields.get("decided", 0),
-            Decimal(fields.get("explained", 0)),
+            fields["reader"],
+            fields["decided"],
+            Decimal(fields["explained"]),
         )
 
 

@@ -219,7 +219,7 @@ def test_a_failed_run_says_its_cause_in_the_list(client, eight):
         eight,
         state=State.FAILED,
         error_code="unreachable",
-        error_params={"database": "Бонусный сервер 8", "reason": "connection refused"},
+        error_params={"party": "database:Бонусный сервер 8"},
     )
     page = client.get(reverse("history"), ALL).content.decode()
     assert "The database of Бонусный сервер 8 does not answer." in page
@@ -295,7 +295,7 @@ def test_sixty_runs_take_as_many_queries_as_ten(client, eight, name):
                 actor=ivan,
                 trigger="manual",
                 error_code="too_slow",
-                error_params={"database": "x", "reason": "y"},
+                error_params={"party": "database:x"},
             )
             for _ in range(count)
         )

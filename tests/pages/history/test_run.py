@@ -70,7 +70,7 @@ def test_a_failure_says_its_cause_what_to_do_and_when_it_is_tried_again(client, 
         eight,
         state=State.FAILED,
         error_code="connection_lost",
-        error_params={"database": "shop All"},
+        error_params={"party": "shop_all:"},
         error_technical="08006 ConnectionException",
         retry_at=timezone.now() + timedelta(minutes=2),
     )

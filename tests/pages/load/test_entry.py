@@ -40,7 +40,7 @@ def test_a_balance_is_asked_for_once_more_and_then_staged(olga, shop_all):
         shop_all, 'select account, amount::text, comment from "changeAccountBalanceTemp"'
     ) == [("4100", "-1250.50", "=Возврат; «x»")]
     entry = AuditEntry.objects.get(action="load")
-    assert (entry.who, entry.new["way"]) == ("olga", "hand")
+    assert (entry.who, entry.new["input_method"]) == ("olga", "hand")
 
 
 def test_pressed_twice_it_is_staged_once(olga, shop_all):

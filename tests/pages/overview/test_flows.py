@@ -108,7 +108,7 @@ def test_of_a_server_among_many_the_slowest_flow_is_shown(client):
 
 def test_a_failure_stands_on_its_arrow_and_leads_to_the_run(client, eight):
     run = a_run(eight, state=State.FAILED, error_code="unreachable",
-                error_params={"database": "8", "reason": "timeout"})  # fmt: skip
+                error_params={"party": "database:8"})  # fmt: skip
     TransferTask.objects.filter(pk=run.task_id).update(failures=2)
     flow = flows(client)["balances"]
     assert (flow.look.tone, flow.words) == ("bad", "has failed")

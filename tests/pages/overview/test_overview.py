@@ -94,7 +94,7 @@ def test_a_scheduler_that_never_ran_or_is_silent_comes_first(client, task):
 
 
 def test_a_failing_task_leads_to_its_run_and_says_when_it_is_tried_again(client, task):
-    params = {"database": "Бонусный сервер 8", "reason": "timeout"}
+    params = {"party": "database:Бонусный сервер 8"}
     run = a_run(task.server, state=State.FAILED, error_code="unreachable", error_params=params)
     TransferTask.objects.filter(pk=task.pk).update(failures=3)
     (problem,) = look(client).context["problems"]

@@ -60,8 +60,6 @@ FACTORS = {
 }
 # Fields of models that have no words of their own.
 UNNAMED = {"topics": gettext_lazy("notify of")}
-# Fields that entries name by their columns.
-COLUMNS = {"way": "input_method"}
 CHOICES: dict[str, dict[Any, Any]] = {
     **dict.fromkeys(("factor", "added", "removed", "renewed", "reset"), FACTORS),
     "log_in": {"provider": gettext_lazy("at the provider alone")},
@@ -144,8 +142,8 @@ def _chosen(entry: AuditEntry, name: str, value: Any) -> str:
 
 def _field(entry: AuditEntry, name: str) -> Any:
     try:
-        return _model(entry)._meta.get_field(COLUMNS.get(name, name))
-    except (LookupError, FieldDoesNotExist):  # of a later or an earlier version, or no field
+        return _model(entry)._meta.get_field(name)
+    except (LookupError, FieldDoesNotExist):  # of another version, or no field
         return None
 
 

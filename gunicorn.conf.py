@@ -2,10 +2,8 @@
 
 import os
 import shutil
-import socket
 import sys
 import tempfile
-import time
 from contextlib import suppress
 from typing import Any
 
@@ -23,9 +21,6 @@ control_socket_disable = True
 IN_MEMORY = "/dev/shm"  # noqa: S108 - a folder of its own there
 
 APP_LOAD_ERROR = 4  # exit code of a process at which gunicorn ends: gunicorn.arbiter.Arbiter
-
-LINGER_SECONDS = 5
-LINGER_BYTES = 260 << 20  # the largest body that docs/nginx.conf lets through
 
 
 def on_starting(_server: Any) -> None:
@@ -46,9 +41,11 @@ def post_worker_init(worker: Any) -> None:
     Nor do the others that begin with it: gunicorn fails if a second one ends while it stops.
     """
     from transfer.alerts import scheduler_watchdog
+    from transfer.loading.body import places
 
     if worker.age == 1:
-        refuse_another_version()
+        refuse_newer_schema()
+    places.divide(worker.cfg.threads)
     scheduler_watchdog.start()
 
 
@@ -66,35 +63,24 @@ def refuse_another_version() -> None:
         connection.close()
 
 
-def post_request(_worker: Any, request: Any, environ: Any, response: Any) -> None:
-    """Reads and drops what the client still sends of a body after its answer.
+def pre_request(_worker: Any, request: Any) -> None:
+    """Limits the time for the body of a request, whose head has arrived."""
+    from dtadmin.slow_clients import limit_body
 
-    A file is refused before it has arrived. If the connection closes while its client sends, the
-    kernel resets it, and the answer is lost: nginx says 502, a browser that the connection broke.
+    limit_body(request)
+
+
+def post_request(_worker: Any, request: Any, environ: Any, response: Any) -> None:
+    """Hands the connection on to the thread that drops what clients still send after their answer.
+
     Without a body there is nothing to wait for.
     """
+    from dtadmin.slow_clients import lingering
+
     has_body = {"CONTENT-LENGTH", "TRANSFER-ENCODING"} & {name for name, _ in request.headers}
     if has_body and response is not None and response.headers_sent:
         with suppress(OSError):
-            drop_rest(environ["gunicorn.socket"])
-
-
-def drop_rest(connection: socket.socket) -> None:
-    """Ends the answer, and reads until the client closes, or the limit of time or bytes is reached.
-
-    At the end nothing more is received: gunicorn, too, waits for the client before it closes, but
-    in the thread that accepts connections. Raises OSError where the connection is lost already.
-    """
-    connection.shutdown(socket.SHUT_WR)
-    end, left = time.monotonic() + LINGER_SECONDS, LINGER_BYTES
-    piece = bytearray(64 << 10)
-    with suppress(TimeoutError):
-        while left > 0 and (seconds := end - time.monotonic()) > 0:
-            connection.settimeout(seconds)
-            if not (received := connection.recv_into(piece)):
-                break
-            left -= received
-    connection.shutdown(socket.SHUT_RD)
+            lingering.take(environ["gunicorn.socket"])
 
 
 def on_exit(_server: Any) -> None:

@@ -42,8 +42,11 @@ def answer(request: HttpRequest, path: str) -> HttpResponseBase:
     except (OperationalError, InterfaceError):
         connection.close_if_unusable_or_obsolete()
         return refusals.own_database_away().response()
-    except (RequestDataTooBig, UnreadablePostError):
-        return Refusal(413, "too_large", _("The call is too large, or it was cut off.")).response()
+    except RequestDataTooBig:
+        return Refusal(413, "too_large", _("The call is too large.")).response()
+    except UnreadablePostError as error:
+        is_slow = isinstance(error.__cause__, TimeoutError)
+        return (refusals.too_slow() if is_slow else refusals.cut_off()).response()
     except Exception as error:
         # Without the error's own text: it may quote a PIN code.
         name, place = type(error).__name__, "".join(format_tb(error.__traceback__))

@@ -7,6 +7,7 @@ from django.http import JsonResponse
 from django.utils.translation import gettext as _
 
 from transfer.errors import FileRefused, TransferError
+from transfer.loading.body import RETRY_AFTER
 from transfer.loading.faults import BusyWithTheSame, FileTooLarge, OtherContent
 from transfer.loading.load_once import BadRows
 from transfer.loading.report import fault_named
@@ -72,6 +73,25 @@ def no_length() -> Refusal:
     message = _("The call does not say how long its body is.")
     hint = _("Send the header Content-Length, and the body in one piece instead of in chunks.")
     return Refusal(411, "no_length", message, hint=hint)
+
+
+def busy_reading() -> Refusal:
+    message = _("Too many calls are being received at this moment: of all programs, or of yours.")
+    hint = _("Make the same call again later: the header Retry-After says in how many seconds.")
+    headers = {"Retry-After": str(RETRY_AFTER)}
+    return Refusal(503, "busy_reading", message, hint=hint, headers=headers)
+
+
+def cut_off() -> Refusal:
+    message = _("The body ended before its length was reached, so nothing was loaded.")
+    hint = _("Make the same call again.")
+    return Refusal(400, "cut_off", message, hint=hint)
+
+
+def too_slow() -> Refusal:
+    message = _("The body came too slowly, so nothing was done.")
+    hint = _("Make the same call again, over a faster connection or in smaller parts.")
+    return Refusal(408, "too_slow", message, hint=hint)
 
 
 # Statuses of refusals that have other reasons than the values of rows.

@@ -2,7 +2,8 @@
 
 import codecs
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
@@ -12,15 +13,17 @@ from django.utils.translation import gettext as _
 from ninja import Router, Schema, Status
 from pydantic import Field
 
+from transfer.api import refusals
 from transfer.api.access import Key, check_scope
 from transfer.api.refusals import Refusal
 from transfer.api.shapes import Refused
+from transfer.loading.body import Encrypted, NoPlace, places
 from transfer.loading.load_once import FORMATS, load_once
 from transfer.models.api_keys import Scope
 from transfer.models.tasks import KindChoices
 
 router = Router(tags=["Rows"], auth=Key())
-CHUNK = 1 << 16
+CHUNK = 1 << 20
 IDEMPOTENCY_KEY = re.compile("[!-~]{8,200}")
 TYPES = {"application/json": "json", "text/csv": "csv"}
 # Of a CSV: what Python calls the charset of the header → how it is read.
@@ -86,7 +89,7 @@ class Loaded(Schema):
     "rows/{kind}",
     response={
         201: Loaded,
-        **dict.fromkeys((400, 403, 409, 413, 415, 422, 503), Refused),
+        **dict.fromkeys((400, 403, 408, 409, 413, 415, 422, 503), Refused),
     },
     openapi_extra=CALL,
     summary="Load rows: all of them or none, once for each Idempotency-Key",
@@ -107,17 +110,34 @@ def load_rows(
         message = _("The body must be application/json or text/csv.")
         raise Refusal(415, "content_type", message, hint=_("Set the header Content-Type."))
     check_length(request, FORMATS[form])
-    loaded = load_once(
-        settings.KINDS[kind],
-        iter(lambda: request.read(CHUNK), b""),
-        request.actor,  # type: ignore[attr-defined]
-        idempotency_key=idempotency_key,
-        form=form,
-        encoding=encoding_of(request) if form == "csv" else "",
-    )
+    encoding = encoding_of(request) if form == "csv" else ""
+    with received(request) as body:
+        loaded = load_once(
+            settings.KINDS[kind],
+            body.chunks(),
+            request.actor,  # type: ignore[attr-defined]
+            idempotency_key=idempotency_key,
+            form=form,
+            encoding=encoding,
+        )
     if loaded.is_repeated:
         response.headers["Idempotent-Replayed"] = "true"
     return Status(201, {"id": loaded.token, "kind": kind, "rows": loaded.rows})
+
+
+@contextmanager
+def received(request: HttpRequest) -> Iterator[Encrypted]:
+    """The whole body, on the disk for the time of the block: see `loading.body`. Raises Refusal."""
+    with closing(Encrypted()) as body:
+        try:
+            with places.place(f"key {request.api_key.pk}"):  # type: ignore[attr-defined]
+                while chunk := request.read(CHUNK):
+                    body.append(chunk)
+        except NoPlace:
+            raise refusals.busy_reading() from None
+        if body.size < int(request.META.get("CONTENT_LENGTH") or 0):
+            raise refusals.cut_off()
+        yield body
 
 
 def encoding_of(request: HttpRequest) -> str:

@@ -1,30 +1,27 @@
 """Files that browsers send: who may send one, its size, and where it is kept until it is stored.
 
 A form with files is only read for a view that takes files (`takes_file`), of a user who may call
-it. The content is encrypted as it arrives.
+it, and of few users at the same time. The content is encrypted as it arrives.
 """
 
-import tempfile
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from cryptography.fernet import Fernet
-from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 from django.core.files.uploadhandler import FileUploadHandler
-from django.http import HttpRequest, HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict, UnreadablePostError
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils.datastructures import MultiValueDict
 from django.utils.deprecation import MiddlewareMixin
 
+from transfer.loading.body import RETRY_AFTER, Encrypted, NoPlace, places
 from transfer.pages.back import page_before
 
 View = Callable[..., Any]
 
 WITH_FILES = "multipart/form-data"
 REST_OF_FORM = 64 << 10  # bytes of a form beside its file
-LENGTH_BYTES = 4  # before each encrypted piece on the disk
 
 
 def takes_file(most_bytes: int) -> Callable[[View], View]:
@@ -38,9 +35,9 @@ def takes_file(most_bytes: int) -> Callable[[View], View]:
 
 
 class Uploads(MiddlewareMixin):
-    """Decides whether a form with files is read, once log-in and role are known.
+    """Decides whether a form with files is read, once log-in and role are known, and reads it.
 
-    It comes before the check of forms' keys, which is the first to read a form.
+    It comes before the check of forms' keys, which is the first to read other forms.
     """
 
     def process_view(
@@ -54,7 +51,16 @@ class Uploads(MiddlewareMixin):
             return refusal(request, "415.html", 415)
         if declared_length(request) > most + REST_OF_FORM:
             return refusal(request, "413.html", 413, most=most >> 20)
-        request.upload_handlers = [EncryptingHandler(request)]
+        try:
+            with places.place(f"user {request.user.pk}"):
+                request.upload_handlers = [EncryptingHandler(request)]
+                request.POST  # noqa: B018 - reads the form with its file
+        except NoPlace:
+            busy = refusal(request, "503_files.html", 503)
+            busy.headers["Retry-After"] = str(RETRY_AFTER)
+            return busy
+        except UnreadablePostError:
+            return refusal(request, "408.html", 408)
         return None
 
 
@@ -86,10 +92,7 @@ class NothingTaken(FileUploadHandler):
 
 
 class EncryptingHandler(FileUploadHandler):
-    """Writes a file to the disk as it arrives, encrypted with a key that is only in memory.
-
-    What a crash leaves behind cannot be read after the end of this process.
-    """
+    """Writes a file to the disk as it arrives, encrypted."""
 
     def new_file(self, *arguments: Any, **options: Any) -> None:
         super().new_file(*arguments, **options)
@@ -108,24 +111,18 @@ class EncryptingHandler(FileUploadHandler):
 
 
 class EncryptedFile(UploadedFile):
-    """An uploaded file, on the disk in encrypted pieces and without a name."""
+    """An uploaded file on the disk, encrypted. Django closes it with the request."""
 
     def __init__(self, name: str | None, content_type: str | None, charset: str | None) -> None:
-        self.stored = tempfile.TemporaryFile(  # noqa: SIM115 - Django closes it with the request
-            dir=settings.FILE_UPLOAD_TEMP_DIR
-        )
-        self.cipher = Fernet(Fernet.generate_key())
-        super().__init__(self.stored, name, content_type, charset=charset)
+        self.stored = Encrypted()
+        super().__init__(self.stored.file, name, content_type, charset=charset)
 
     def append(self, content: bytes) -> None:
-        piece = self.cipher.encrypt(content)
-        self.stored.write(len(piece).to_bytes(LENGTH_BYTES) + piece)
+        self.stored.append(content)
 
     def chunks(self, chunk_size: int | None = None) -> Iterator[bytes]:
         """Yields the content from its beginning, in pieces as they arrived."""
-        self.stored.seek(0)
-        while length := self.stored.read(LENGTH_BYTES):
-            yield self.cipher.decrypt(self.stored.read(int.from_bytes(length)))
+        return self.stored.chunks()
 
     def read(self) -> bytes:  # type: ignore[override]
         """The whole content."""

@@ -8,8 +8,14 @@ from django.utils.translation import gettext as _
 
 from transfer.errors import FileRefused, TransferError
 from transfer.loading.body import RETRY_AFTER
-from transfer.loading.faults import BusyWithTheSame, FileTooLarge, OtherContent
-from transfer.loading.load_once import BadRows
+from transfer.loading.faults import (
+    BadRows,
+    BusyWithTheSame,
+    FileTooLarge,
+    LargeCallOpen,
+    OtherContent,
+    TooLargeForACall,
+)
 from transfer.loading.report import fault_named
 from transfer.models import BadLine
 from transfer.models.api_keys import Scope
@@ -95,14 +101,21 @@ def too_slow() -> Refusal:
 
 
 # Statuses of refusals that have other reasons than the values of rows.
-STATUSES = {FileTooLarge.code: 413, OtherContent.code: 409, BusyWithTheSame.code: 409}
+STATUSES = {
+    FileTooLarge.code: 413,
+    TooLargeForACall.code: 413,
+    OtherContent.code: 409,
+    BusyWithTheSame.code: 409,
+    LargeCallOpen.code: 429,
+}
 
 
 def of_error(error: TransferError) -> Refusal:
     """What a database, a server or a check has refused; its technical text stays inside."""
     explained = explain(error)
     status = STATUSES.get(error.code, 422) if isinstance(error, FileRefused) else 503
-    headers = {"Retry-After": "10"} if status == 503 or error.code == BusyWithTheSame.code else {}
+    is_for_later = status in (429, 503) or error.code == BusyWithTheSame.code
+    headers = {"Retry-After": str(RETRY_AFTER)} if is_for_later else {}
     return Refusal(
         status,
         error.code,

@@ -18,7 +18,8 @@ from transfer.api.access import Key, check_scope
 from transfer.api.refusals import Refusal
 from transfer.api.shapes import Refused
 from transfer.loading.body import Encrypted, NoPlace, places
-from transfer.loading.load_once import FORMATS, load_once
+from transfer.loading.faults import TooLargeForACall
+from transfer.loading.load_once import BYTES_IN_CALL, FORMATS, ROWS_IN_CALL, load_once
 from transfer.models.api_keys import Scope
 from transfer.models.tasks import KindChoices
 
@@ -50,15 +51,26 @@ CALL = {
                 "maxLength": 200,
                 "pattern": f"^{IDEMPOTENCY_KEY.pattern}$",
             },
-        }
+        },
+        {
+            "in": "header",
+            "name": "Prefer",
+            "required": False,
+            "description": (
+                "respond-async: more than 100,000 rows or 4 MB are loaded after the answer, which "
+                "has status 202. Without it they are refused with status 413."
+            ),
+            "schema": {"type": "string"},
+        },
     ],
     "requestBody": {
         "required": True,
         "description": (
             "The rows: a JSON list with an object for each, up to 16 MB; or a CSV with headings, "
-            "up to 256 MB, in the charset of Content-Type, else detected. Fields: pincodes: "
-            "account, pincode; balances: account, amount, validfrom, validto, comment; cards: "
-            "card, account, status. With `reject`, such as R12-345, a row replaces a rejected one."
+            "up to 256 MB, in the charset of Content-Type, else detected. Above 100,000 rows or "
+            "4 MB: see the header Prefer. Fields: pincodes: account, pincode; balances: account, "
+            "amount, validfrom, validto, comment; cards: card, account, status. With `reject`, "
+            "such as R12-345, a row replaces a rejected one."
         ),
         "content": {
             "application/json": {
@@ -85,11 +97,19 @@ class Loaded(Schema):
     rows: int
 
 
+class Ordered(Schema):
+    """The rows have arrived, and a worker will load them: all of them or none."""
+
+    id: UUID = Field(description="Of the load: GET loads/{id} says whether it is loaded.")
+    kind: KindChoices
+
+
 @router.post(
     "rows/{kind}",
     response={
         201: Loaded,
-        **dict.fromkeys((400, 403, 408, 409, 413, 415, 422, 503), Refused),
+        202: Ordered,
+        **dict.fromkeys((400, 403, 408, 409, 413, 415, 422, 429, 503), Refused),
     },
     openapi_extra=CALL,
     summary="Load rows: all of them or none, once for each Idempotency-Key",
@@ -109,17 +129,24 @@ def load_rows(
     if form is None:
         message = _("The body must be application/json or text/csv.")
         raise Refusal(415, "content_type", message, hint=_("Set the header Content-Type."))
-    check_length(request, FORMATS[form])
+    may_wait = "respond-async" in preferences(request)
+    check_length(request, FORMATS[form], may_wait=may_wait)
     encoding = encoding_of(request) if form == "csv" else ""
     with received(request) as body:
         loaded = load_once(
             settings.KINDS[kind],
-            body.chunks(),
+            body,
+            request.api_key,  # type: ignore[attr-defined]
             request.actor,  # type: ignore[attr-defined]
             idempotency_key=idempotency_key,
             form=form,
             encoding=encoding,
+            may_wait=may_wait,
         )
+    if loaded.rows is None:
+        response.headers["Location"] = f"/api/v1/loads/{loaded.token}"
+        response.headers["Preference-Applied"] = "respond-async"
+        return Status(202, {"id": loaded.token, "kind": kind})
     if loaded.is_repeated:
         response.headers["Idempotent-Replayed"] = "true"
     return Status(201, {"id": loaded.token, "kind": kind, "rows": loaded.rows})
@@ -153,9 +180,17 @@ def encoding_of(request: HttpRequest) -> str:
     raise Refusal(415, "charset", message, hint=hint)
 
 
-def check_length(request: HttpRequest, most: int) -> None:
-    """Refuses what is declared too large before it is read. Raises Refusal."""
-    declared = request.META.get("CONTENT_LENGTH") or "0"
-    if declared.isdecimal() and int(declared) > most:
+def preferences(request: HttpRequest) -> set[str]:
+    """What the caller prefers: the names in the header Prefer (RFC 7240), without their values."""
+    names = re.split("[,;]", request.headers.get("Prefer", ""))
+    return {name.partition("=")[0].strip().lower() for name in names}
+
+
+def check_length(request: HttpRequest, most: int, *, may_wait: bool) -> None:
+    """Refuses what is declared too large before it is read. Raises Refusal, FileRefused."""
+    declared = int(request.META.get("CONTENT_LENGTH") or 0)
+    if declared > most:
         message = _("The body is larger than %(most)s MB.") % {"most": most >> 20}
         raise Refusal(413, "file_too_large", message, hint=_("Split it into several calls."))
+    if declared > BYTES_IN_CALL and not may_wait:
+        raise TooLargeForACall(rows=ROWS_IN_CALL, most=BYTES_IN_CALL >> 20)

@@ -1,6 +1,8 @@
 """What can be wrong with a file, and with one of its lines, before the checks of `kinds`."""
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from transfer.engine.checks import Check
 from transfer.engine.kind import Kind
@@ -204,6 +206,18 @@ class RowPowerOfTen(FileRefused):
     hint = gettext_noop('Write all of its digits, best as text: "1500.00".')
 
 
+class RowCellTooLong(FileRefused):
+    code = "row_cell_too_long"
+    sentence = gettext_noop("Row %(row)s: %(field)s is far too long.")
+    hint = gettext_noop("Send the value alone.")
+
+
+class RowTooLong(FileRefused):
+    code = "row_too_long"
+    sentence = gettext_noop("Row %(row)s is longer than a million characters.")
+    hint = gettext_noop("Send the fields of the row alone, each once.")
+
+
 class NoRows(FileRefused):
     code = "no_rows"
     sentence = gettext_noop("The list has no rows.")
@@ -249,6 +263,33 @@ class OtherContent(FileRefused):
     code = "other_content"
     sentence = gettext_noop("The Idempotency-Key was used before, for other rows.")
     hint = gettext_noop("Nothing was loaded. Send other rows with another Idempotency-Key.")
+
+
+class TooLargeForACall(FileRefused):
+    code = "too_large_for_a_call"
+    sentence = gettext_noop("The call has more than %(rows)s rows or %(most)s MB.")
+    hint = gettext_noop(
+        "Send the header “Prefer: respond-async”: the rows are then loaded after the answer, and "
+        "GET loads/ID says when. Or split them into several calls."
+    )
+
+
+class LargeCallOpen(FileRefused):
+    code = "large_call_open"
+    sentence = gettext_noop("Another large call of this key is not finished.")
+    hint = gettext_noop(
+        "Nothing was loaded. Make the same call again later: a key has one large call at a time."
+    )
+
+
+class BadRows(FileRefused):
+    """Some rows fail the checks of a file. `lines` are the first of them, of the model BadLine."""
+
+    lines: Sequence[Any] = ()
+
+    code = "bad_rows"
+    sentence = gettext_noop("Rows that cannot be loaded: %(bad)s.")
+    hint = gettext_noop("Nothing was loaded. Correct them and send all rows again.")
 
 
 class UnexpectedlyDifferent(FileRefused):

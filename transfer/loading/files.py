@@ -20,7 +20,7 @@ from transfer.loading.faults import (
     TooManyColumns,
 )
 from transfer.loading.headings import Expected, is_known, recognised
-from transfer.loading.values import outlined, printable
+from transfer.loading.values import LONGEST_LINE, outlined, printable
 from transfer.loading.workbook import Line, Progress, unseen
 from transfer.text.columns import titles
 
@@ -30,7 +30,6 @@ DELIMITERS = ";,\t|"
 MOST_COLUMNS = 256
 HEADINGS_WITHIN = 20  # rows: above them a report has its title
 SAMPLE = 1 << 16
-LONGEST_LINE = 1_000_000  # characters: all its cells are in memory at once
 SHOWN_ROWS = 5
 
 # How other files begin, and what they are.

@@ -1,29 +1,40 @@
 """Rows that a program sends as a JSON list of objects, read as the cells of a file.
 
-Numbers keep their digits: "0.10" does not become 0.1.
+One row is in memory at a time. Numbers keep their digits: "0.10" does not become 0.1. That is why
+Python's own decoder reads each row: the parsers that read JSON as a stream do not say how a number
+was written, and 1.2345678901234568e16 has lost digits of an account.
 """
 
+import codecs
+import csv
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
 from transfer.errors import FileRefused
 from transfer.loading.faults import (
     NoRows,
     NotJsonRows,
+    RowCellTooLong,
     RowFieldTwice,
     RowFieldUnknown,
     RowPowerOfTen,
+    RowTooLong,
     RowWithoutValues,
     RowWrongValue,
 )
 from transfer.loading.headings import REJECT, Expected
-from transfer.loading.values import outlined, printable
+from transfer.loading.values import LONGEST_LINE, outlined, printable
 from transfer.loading.workbook import Line
 
 FORMAT = "json"
-LARGEST = 16 << 20  # bytes: unlike a CSV, it is in memory as a whole
+LARGEST = 16 << 20  # bytes
+LONGEST_CELL = csv.field_size_limit()  # characters
 LONGEST_NAME = 60  # characters of a field's name in a sentence
+PIECE = 1 << 16  # bytes that are read at once
+LONGEST_TOKEN = 16  # characters that the decoder needs to see together: null, \ud83d\ude00
+SPACES = re.compile(r"[ \t\r\n]*")
 
 Pairs = list[tuple[str, Any]]
 
@@ -35,26 +46,99 @@ def places(expected: Expected) -> dict[str, int]:
 
 def rows(content: BinaryIO, columns: dict[str, int]) -> Iterator[Line]:
     """Yields number, from 1, and cells of each row. Raises FileRefused."""
-    for number, pairs in enumerate(_parsed(content.read()), 1):
-        yield number, _cells(number, pairs, columns)
-
-
-def _parsed(content: bytes) -> list[Any]:
+    number = 0
     try:
-        parsed = json.loads(
-            content,
-            object_pairs_hook=_Object,
-            parse_int=str,
-            parse_float=_number,
-            parse_constant=_refuse_constant,
-        )
+        for number, pairs in enumerate(_elements(_Text(content)), 1):
+            yield number, _cells(number, pairs, columns)
     except (ValueError, RecursionError):
         raise NotJsonRows from None
-    if not isinstance(parsed, list) or isinstance(parsed, _Object):
-        raise NotJsonRows
-    if not parsed:
+    except _TooLong:
+        raise RowTooLong(row=number + 1) from None
+    if not number:
         raise NoRows
-    return parsed
+
+
+def most_rows(content: Iterable[bytes]) -> int:
+    """How many rows the pieces of a body have at most: each row begins with a brace."""
+    return sum(piece.count(b"{") for piece in content)
+
+
+def _elements(text: "_Text") -> Iterator[Any]:
+    """Yields what is in the list, one after the other. Raises ValueError, RecursionError, _TooLong.
+
+    Nothing comes after the list.
+    """
+    text.skip("[")
+    if text.sign() == "]":
+        text.skip("]")
+    else:
+        separator = ","
+        while separator == ",":
+            yield text.value()
+            separator = text.sign()
+            text.skip("," if separator == "," else "]")
+    if text.sign():
+        raise ValueError
+
+
+class _TooLong(Exception):
+    """A value of the list is longer than a line of a CSV may be."""
+
+
+class _Text:
+    """The text of a body, piece by piece, from a place on. Raises ValueError if it is no text."""
+
+    def __init__(self, content: BinaryIO) -> None:
+        self.content = content
+        start = content.read(PIECE)
+        encoding = json.detect_encoding(start)  # type: ignore[attr-defined]  # missing in typeshed
+        self.decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
+        self.text, self.place = self.decoder.decode(start), 0
+        self.has_ended = not start
+
+    def read_on(self) -> None:
+        """Adds as much as is held, so that a value that is not whole is parsed few times."""
+        held = self.text[self.place :]
+        piece = self.content.read(max(PIECE, len(held)))
+        self.has_ended = not piece
+        self.text, self.place = held + self.decoder.decode(piece, self.has_ended), 0
+
+    def sign(self) -> str:
+        """The next character that is no space; "" at the end."""
+        while True:
+            self.place = SPACES.match(self.text, self.place).end()  # type: ignore[union-attr]
+            if self.place < len(self.text) or self.has_ended:
+                return self.text[self.place : self.place + 1]
+            self.read_on()
+
+    def skip(self, sign: str) -> None:
+        """Goes beyond the next character that is no space. Raises ValueError if it is another."""
+        if self.sign() != sign:
+            raise ValueError
+        self.place += 1
+
+    def value(self) -> Any:
+        """The next value. Raises ValueError, RecursionError, _TooLong."""
+        self.sign()
+        while True:
+            try:
+                value, end = DECODER.raw_decode(self.text, self.place)
+            except json.JSONDecodeError as error:
+                if self.has_ended or not self.is_cut(error):
+                    raise
+                if len(self.text) - self.place > LONGEST_LINE:
+                    raise _TooLong from None
+                self.read_on()
+                continue
+            if end - self.place > LONGEST_LINE:
+                raise _TooLong
+            self.place = end
+            return value
+
+    def is_cut(self, error: json.JSONDecodeError) -> bool:
+        """Whether the value may go on in the next piece."""
+        is_near_the_end = error.pos > len(self.text) - LONGEST_TOKEN
+        return is_near_the_end or error.msg.startswith("Unterminated string")
 
 
 class _Object(list[tuple[str, Any]]):
@@ -74,6 +158,14 @@ def _number(text: str) -> str:
 def _refuse_constant(text: str) -> Any:
     """NaN and Infinity are Python's, not JSON's."""
     raise ValueError(text)
+
+
+DECODER = json.JSONDecoder(
+    object_pairs_hook=_Object,
+    parse_int=str,
+    parse_float=_number,
+    parse_constant=_refuse_constant,
+)
 
 
 def _cells(row: int, pairs: Any, columns: dict[str, int]) -> list[Any]:
@@ -101,6 +193,8 @@ def _fault(
         return RowFieldTwice
     if not (value is None or isinstance(value, str)):
         return RowWrongValue
+    if len(value or "") > LONGEST_CELL:
+        return RowCellTooLong
     return RowPowerOfTen if isinstance(value, _PowerOfTen) else None
 
 

@@ -4,7 +4,6 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
-from itertools import islice
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -29,7 +28,8 @@ from transfer.loading.values import (
 )
 
 TOTALS = re.compile(r"\s*(итого|итог|всего|total|totals|sum)\b", re.IGNORECASE)
-AT_ONCE = 1000  # lines whose rejected rows are looked up together
+# Lines whose rejected rows are looked up together: how many, and of how many characters.
+AT_ONCE, CHARACTERS_AT_ONCE = 1000, 1_000_000
 
 # The cells that name rejected rows → which rows those are.
 Resolve = Callable[[Iterable[str]], dict[str, Named]]
@@ -73,7 +73,7 @@ class Lines:
         if REJECT not in self.layout.columns:
             yield from (self._line(line, cells) for line, cells in data)
             return
-        while batch := list(islice(data, AT_ONCE)):
+        for batch in _batches(data):
             keys = [self._key(cells) for _, cells in batch]
             known = self.resolve(set(keys) - {""}) | {"": NEW_ROW}
             for (line, cells), key in zip(batch, keys, strict=True):
@@ -157,6 +157,19 @@ class Lines:
             for column, place, _ in self.fields
         }
         return json.dumps(texts, ensure_ascii=False)
+
+
+def _batches(rows: Iterator[Line]) -> Iterator[list[Line]]:
+    batch: list[Line] = []
+    held = 0
+    for row in rows:
+        batch.append(row)
+        held += sum(len(cell) for cell in row[1] if isinstance(cell, str))
+        if len(batch) == AT_ONCE or held > CHARACTERS_AT_ONCE:
+            yield batch
+            batch, held = [], 0
+    if batch:
+        yield batch
 
 
 def _correction(row: Named, kept: list[str]) -> list[str | None]:

@@ -14,10 +14,17 @@ from django.db import transaction
 
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging_import import StagingImport
+from transfer.errors import FileRefused
 from transfer.loading import files, undo
 from transfer.loading.below_zero import warnings as below_zero_warnings
 from transfer.loading.corrections import named
-from transfer.loading.faults import NothingInside, RejectsClosedMeanwhile, UnexpectedlyDifferent
+from transfer.loading.faults import (
+    BadRows,
+    ColumnsMissing,
+    NothingInside,
+    RejectsClosedMeanwhile,
+    UnexpectedlyDifferent,
+)
 from transfer.loading.files import Layout
 from transfer.loading.headings import missing
 from transfer.loading.lines import Lines
@@ -25,10 +32,10 @@ from transfer.loading.loader import BAD_LINES_AT_ONCE, BadLineFound, Loaded, Loa
 from transfer.loading.report import report_of
 from transfer.loading.values import as_people_write
 from transfer.loading.workbook import Progress, unseen
-from transfer.models import BadLine, Settings, Upload
+from transfer.models import Actor, BadLine, Settings, Upload
 from transfer.rejects.closing import close_staged, lock
 from transfer.rejects.resend import finish
-from transfer.text.columns import with_local_moments
+from transfer.text.columns import alternatives, with_local_moments
 
 SECONDS_BETWEEN_NOTES = 1.0
 SMALL_CSV, SMALL_WORKBOOK, FEW_LINES = 512 << 10, 64 << 10, 10_000
@@ -64,10 +71,37 @@ def work(upload: Upload, _stopped: object = None, progress: Progress = unseen) -
     """Checks or loads it, or takes a load back. Raises TransferError."""
     if upload.is_undo:
         undo.work(upload)
+    elif upload.state == State.RECEIVED and upload.is_ordered:
+        examine_and_load(upload, progress)
     elif upload.state == State.RECEIVED:
         examine(upload, progress)
     else:
         load_or_look_again(upload, progress)
+
+
+def examine_and_load(upload: Upload, progress: Progress) -> None:
+    """Loads all rows that a program has ordered, or none of them. Raises TransferError."""
+    try:
+        examine(upload, progress)
+        require_good(upload)
+    except FileRefused as error:
+        upload.refuse(error)
+    else:
+        upload.confirm(Actor(upload.confirmed_by, address=upload.address))
+        load(upload, progress)
+
+
+def require_good(upload: Upload) -> None:
+    """Raises TransferError unless all rows were checked and are good."""
+    if upload.state == State.COLUMNS:
+        lacking = missing(upload.kind_spec, upload.layout["columns"])
+        raise ColumnsMissing(columns=alternatives(lacking))
+    if upload.error is not None:
+        raise upload.error
+    if upload.bad:
+        raise BadRows(bad=upload.bad)
+    if upload.state != State.READY or not upload.good:
+        raise NothingInside
 
 
 def examine(upload: Upload, progress: Progress) -> None:

@@ -14,6 +14,7 @@ from transfer.engine.table_mapping import Column
 
 Cell = str | float | int | bool | date | datetime | time | timedelta | None
 
+LONGEST_LINE = 1_000_000  # characters: all its cells are in memory at once
 LONGEST_TEXT = 10_000  # longer than any check allows, and short enough for a report
 EXACT = 10**15  # Excel keeps 15 digits
 SPACES = " \t\r\n\u00a0\u2007\u202f\u2009\ufeff"

@@ -202,6 +202,17 @@ class Upload(OfKind, Job, Failing):
         return self.good + self.bad
 
     @property
+    def is_ordered(self) -> bool:
+        """Whether a program wants it loaded as soon as it is checked, after its call has ended."""
+        return self.input_method == self.InputMethod.API and self.confirmed_at is not None
+
+    @property
+    def can_be_read_again(self) -> bool:
+        """Whether a user may choose how it is read; a program has said how its rows are written."""
+        by_program = self.input_method == self.InputMethod.API
+        return bool(self.layout) and self.is_undecided and not by_program
+
+    @property
     def corrections(self) -> int:
         """How many good lines correct rejected rows."""
         return int(self.report.get("corrections", 0))
@@ -237,6 +248,13 @@ class Upload(OfKind, Job, Failing):
             self.state = self.State.REFUSED if refused else self.State.FAILED
         self.note_error(error)
         self.save(update_fields=["state", "layout", *FAILURE])
+
+    def refuse(self, error: TransferError) -> None:
+        """Ends the check of rows that can't be loaded, and deletes them; its report stays."""
+        self.state = self.State.REFUSED
+        self.note_error(error)
+        self.save(update_fields=["state", *FAILURE])
+        self.forget()
 
     def go_on(self, state: str, **fields: Any) -> bool:
         """Changes the state, unless it has changed meanwhile."""

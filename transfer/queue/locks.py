@@ -26,6 +26,7 @@ class Space(IntEnum):
     ARRIVALS = 4486
     IDEMPOTENCY = 4487
     PROVIDER = 4488
+    LARGE_CALL = 4489
 
 
 # Locks under both keys of 32 bits have objsubid 2 (PostgreSQL, "pg_locks").

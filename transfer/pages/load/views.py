@@ -115,7 +115,7 @@ def _context(
     request: HttpRequest, upload: Upload, form: ReadingForm | None = None
 ) -> dict[str, Any]:
     context: dict[str, Any] = {"upload": upload, "error": upload.explained}
-    if upload.layout and upload.is_undecided and has_role(request.user, Role.OPERATOR):
+    if upload.can_be_read_again and has_role(request.user, Role.OPERATOR):
         context["reading_form"] = form or ReadingForm(upload)
     if upload.state in (State.READY, State.CONFIRMED, State.LOADED) and not upload.is_undo:
         context |= _preview(upload)
@@ -178,7 +178,7 @@ def _shown(column: str, cell: str, zone: ZoneInfo) -> str:
 def upload_reading(request: HttpRequest, pk: int) -> HttpResponse:
     """Reads the file again, with the user's choices."""
     upload = get_object_or_404(Upload, pk=pk)
-    if not upload.layout or not upload.is_undecided:
+    if not upload.can_be_read_again:
         return redirect(upload)
     form = ReadingForm(upload, request.POST)
     if not form.is_valid():

@@ -154,6 +154,21 @@ class WorkbookTooLarge(FileRefused):
     )
 
 
+class WorkbooksBusy(FileRefused):
+    code = "workbooks_busy"
+    sentence = gettext_noop("Other workbooks are being read at this moment.")
+    hint = gettext_noop(
+        "A file on its page is read by itself as soon as one of them is done; otherwise send it "
+        "again in a minute. A CSV does not have to wait."
+    )
+
+
+class BodyIsAWorkbook(FileRefused):
+    code = "body_is_a_workbook"
+    sentence = gettext_noop("The body is a workbook.")
+    hint = gettext_noop("Send the rows as CSV or JSON. Workbooks are loaded on the page.")
+
+
 class TooManyColumns(FileRefused):
     code = "too_many_columns"
     sentence = gettext_noop("The file has more than %(most)s columns.")

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Self
 from transfer.errors import gettext_noop
 from transfer.loading import json_rows, workbook
 from transfer.loading.faults import (
+    BodyIsAWorkbook,
     LineTooLong,
     NotATable,
     NothingInside,
@@ -26,6 +27,7 @@ from transfer.text.columns import titles
 
 Opener = Callable[[], BinaryIO]
 
+CSV = "csv"
 DELIMITERS = ";,\t|"
 MOST_COLUMNS = 256
 HEADINGS_WITHIN = 20  # rows: above them a report has its title
@@ -44,8 +46,6 @@ STRANGERS = (
     (b"\x89PNG", gettext_noop("a picture")),
     (b"\xff\xd8\xff", gettext_noop("a picture")),
 )
-# A ZIP file holds .xlsx and .ods, Microsoft's compound file .xls.
-WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
 MARKUP = (b"<!doctype", b"<html", b"<?xml", b"<table")
 RUSSIAN = re.compile("[а-яёА-ЯЁ]")
 UTF16 = (b"\xff\xfe", b"\xfe\xff")
@@ -88,7 +88,9 @@ def detect(
         return Layout(json_rows.FORMAT, columns=json_rows.places(expected))
     with opener() as content:
         start = content.read(SAMPLE)
-    if start.startswith(WORKBOOKS):
+    if start.startswith(workbook.BEGINNINGS):
+        if chosen.get("format") == CSV:
+            raise BodyIsAWorkbook
         read = _workbook(expected, opener, chosen.get("sheet", ""))
         return with_columns(expected, *read, chosen, known)
     refuse_strangers(start)

@@ -36,7 +36,7 @@ from transfer.loading.faults import (
     TooLargeForACall,
 )
 from transfer.loading.receive import LARGEST, receive
-from transfer.loading.upload_job import SMALL_CSV, loading
+from transfer.loading.upload_job import SMALL, loading
 from transfer.models import Actor, ApiKey, Upload
 from transfer.models.uploads import content_digests
 from transfer.queue.locks import Space, lock
@@ -46,7 +46,7 @@ NAMESPACE = uuid.UUID("6f2b8a52-3c1d-4c39-9a0e-5f4f1c7d2e10")
 LOCK_NUMBERS = 1 << 31
 FORMATS = {"csv": LARGEST, json_rows.FORMAT: json_rows.LARGEST}  # and the bytes of a body at most
 BYTES_IN_CALL, ROWS_IN_CALL = 4 << 20, 100_000  # above that, a worker loads the rows
-LARGE = SMALL_CSV  # bytes: a key has one call above that at a time
+LARGE = SMALL  # bytes: a key has one call above that at a time
 
 SHOP_ALL = "shop All"  # in the audit: who says that a load was taken back
 
@@ -114,7 +114,7 @@ def load_once(
                     input_method=Upload.InputMethod.API,
                     most=FORMATS[form],
                     token=token,
-                    chosen={"format": form} if form == json_rows.FORMAT else {"encoding": encoding},
+                    chosen={"format": form, "encoding": encoding},
                     **ordered,
                 )
             with upload.lock():

@@ -15,6 +15,7 @@ import zipfile
 from collections.abc import Iterator
 from datetime import date, datetime, time, timedelta
 from typing import Any
+from xml.parsers.expat import ParserCreate
 
 from python_calamine import CalamineWorkbook, SheetVisibleEnum
 
@@ -22,6 +23,8 @@ MEMORY = 3 << 30
 CPU_SECONDS = 300
 LARGEST_UNPACKED = 1 << 30
 MOST_FILES = 2_000
+MOST_ROWS = 1 << 20  # of a sheet of Excel and LibreOffice
+MOST_CELLS = 32_000_000  # of all sheets, repeated ones and the empty ones between others included
 LONGEST_CELL = 10_001  # characters: one more than the checks of a file allow
 LONGEST_ROW = 1_000_000  # characters of all its cells together
 CHARACTERS_AT_ONCE = 100_000
@@ -74,7 +77,83 @@ def refusal(content: io.BytesIO) -> int:
                     left -= len(some)
                     if left < 0:
                         return TOO_LARGE
+        if "content.xml" in archive.namelist():
+            with archive.open("content.xml") as opened:
+                Repeats().check(opened)
     return 0
+
+
+class Repeats:
+    """What a workbook of LibreOffice says about repeated rows, cells and spaces.
+
+    Its reader makes each of them. It leaves out empty rows at the end of a sheet, and empty cells
+    at the end of a row: LibreOffice writes these for columns that have a format.
+    """
+
+    def __init__(self) -> None:
+        self.cells = 0  # of the sheets before
+        self.begin_sheet()
+
+    def begin_sheet(self) -> None:
+        self.rows = self.width = 0  # up to the last one that is not empty
+        self.empty_rows = 0
+        self.begin_row(1)
+
+    def begin_row(self, times: int) -> None:
+        self.times = times
+        self.row_width = self.empty_cells = 0
+
+    def check(self, content: Any) -> None:
+        """Raises MemoryError if the reader would make too many cells, ExpatError, ValueError."""
+        parser = ParserCreate()
+        parser.StartElementHandler = self.start
+        parser.EndElementHandler = self.end
+        parser.ParseFile(content)
+
+    def start(self, name: str, attributes: dict[str, str]) -> None:
+        match name.rpartition(":")[2]:
+            case "table":
+                self.begin_sheet()
+            case "table-row":
+                self.begin_row(number_in(attributes, "number-rows-repeated"))
+            case "table-cell" | "covered-table-cell":
+                self.empty_cells += number_in(attributes, "number-columns-repeated")
+                if any(key.rpartition(":")[2] in HAS_CONTENT for key in attributes):
+                    self.fill_cell()
+            case "s" if number_in(attributes, "c") > LONGEST_CELL:
+                raise MemoryError
+            case "p":
+                self.fill_cell()
+
+    def fill_cell(self) -> None:
+        """The cell under way is not empty, so the empty ones before it count."""
+        self.row_width += self.empty_cells
+        self.empty_cells = 0
+
+    def end(self, name: str) -> None:
+        local = name.rpartition(":")[2]
+        if local == "table":
+            self.cells += self.rows * self.width
+        if local != "table-row":
+            return
+        if not self.row_width:
+            self.empty_rows += self.times
+            return
+        self.rows += self.empty_rows + self.times
+        self.empty_rows = 0
+        self.width = max(self.width, self.row_width)
+        if self.rows > MOST_ROWS or self.cells + self.rows * self.width > MOST_CELLS:
+            raise MemoryError
+
+
+# Attributes of a cell that is not empty.
+HAS_CONTENT = {"value-type", "formula"}
+
+
+def number_in(attributes: dict[str, str], name: str) -> int:
+    """The attribute of any namespace; 1 without it. Raises ValueError."""
+    found = (value for key, value in attributes.items() if key.rpartition(":")[2] == name)
+    return int(next(found, 1))
 
 
 def is_workbook(archive: zipfile.ZipFile, names: set[str]) -> bool:
@@ -95,6 +174,8 @@ def write_rows(content: io.BytesIO, how: str = "rather", *names: str) -> None:
     sheets = (book.get_sheet_by_name(name) for name in wanted + others)
     sheet = next((one for one in sheets if one.start is not None), None)
     height, name = (sheet.total_height, sheet.name) if sheet else (0, "")
+    if sheet is not None and height * sheet.total_width > MOST_CELLS:
+        raise MemoryError
     tell({"rows": height, "sheet": name, "sheets": visible})
     if sheet is not None:
         rows = enumerate(sheet.iter_rows(), 1)  # from A1 on, wherever the sheet begins

@@ -15,7 +15,7 @@ from django.db import transaction
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging_import import StagingImport
 from transfer.errors import FileRefused
-from transfer.loading import files, undo
+from transfer.loading import files, undo, workbook
 from transfer.loading.below_zero import warnings as below_zero_warnings
 from transfer.loading.corrections import named
 from transfer.loading.faults import (
@@ -24,6 +24,7 @@ from transfer.loading.faults import (
     NothingInside,
     RejectsClosedMeanwhile,
     UnexpectedlyDifferent,
+    WorkbooksBusy,
 )
 from transfer.loading.files import Layout
 from transfer.loading.headings import missing
@@ -33,12 +34,13 @@ from transfer.loading.report import report_of
 from transfer.loading.values import as_people_write
 from transfer.loading.workbook import Progress, unseen
 from transfer.models import Actor, BadLine, Settings, Upload
+from transfer.models.failing import FAILURE
 from transfer.rejects.closing import close_staged, lock
 from transfer.rejects.resend import finish
 from transfer.text.columns import alternatives, with_local_moments
 
 SECONDS_BETWEEN_NOTES = 1.0
-SMALL_CSV, SMALL_WORKBOOK, FEW_LINES = 512 << 10, 64 << 10, 10_000
+SMALL, FEW_LINES = 512 << 10, 10_000  # bytes, of a workbook unpacked; lines
 
 State = Upload.State
 
@@ -53,10 +55,10 @@ def start(upload: Upload) -> None:
 
 def is_small(upload: Upload) -> bool:
     """Whether a page can wait for it."""
-    is_workbook = upload.name.lower().endswith((".xlsx", ".xlsm", ".xls", ".ods"))
-    return upload.lines <= FEW_LINES and upload.size <= (
-        SMALL_WORKBOOK if is_workbook else SMALL_CSV
-    )
+    if upload.lines > FEW_LINES or upload.size > SMALL:
+        return False
+    content = upload.open().read()
+    return not content.startswith(workbook.BEGINNINGS) or workbook.is_small(content, SMALL)
 
 
 def go_on(upload: Upload, progress: Progress = unseen) -> None:
@@ -68,7 +70,19 @@ def go_on(upload: Upload, progress: Progress = unseen) -> None:
 
 
 def work(upload: Upload, _stopped: object = None, progress: Progress = unseen) -> None:
-    """Checks or loads it, or takes a load back. Raises TransferError."""
+    """Checks or loads it, or takes a load back. Raises TransferError.
+
+    While too many workbooks are read, it waits: the tick finds that it is not done.
+    """
+    try:
+        do(upload, progress)
+    except WorkbooksBusy as busy:
+        upload.note_error(busy)
+        upload.save(update_fields=FAILURE)
+
+
+def do(upload: Upload, progress: Progress) -> None:
+    """What it waits for. Raises TransferError."""
     if upload.is_undo:
         undo.work(upload)
     elif upload.state == State.RECEIVED and upload.is_ordered:

@@ -1,23 +1,66 @@
 """Rows of a workbook, from the process that reads it."""
 
+import io
 import json
 import shutil
 import subprocess
 import sys
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from transfer.errors import FileRefused, gettext_noop
+from transfer.errors import AlreadyRunning, FileRefused, gettext_noop
 from transfer.loading import spreadsheet
-from transfer.loading.faults import DamagedWorkbook, NotATable, WorkbookTooLarge
+from transfer.loading.faults import (
+    DamagedWorkbook,
+    NotATable,
+    WorkbooksBusy,
+    WorkbookTooLarge,
+)
 from transfer.loading.values import Cell
+from transfer.queue.locks import Space, lock
 
 Line = tuple[int, list[Cell]]
 Sheets = tuple[str, ...]  # see `spreadsheet`
 Progress = Callable[[int, int], None]  # how much of the file is read, and of how much
+MOST_READERS = 2  # at the same time, of the whole installation: each may take 3 GB
+
+
+# A ZIP file holds .xlsx and .ods, Microsoft's compound file .xls.
+BEGINNINGS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+
+
+def is_small(content: bytes, most: int) -> bool:
+    """Whether a workbook unpacks to so many bytes at most; what a ZIP says of itself may be a lie.
+
+    A compound file is not packed. A damaged one is small: its reader says what is wrong.
+    """
+    left = most - len(content)
+    with suppress(zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            for file in archive.infolist():
+                with archive.open(file) as opened:
+                    left -= len(opened.read(max(left, 0) + 1))
+                if left < 0:
+                    return False
+    return left >= 0
+
+
+@contextmanager
+def place() -> Iterator[None]:
+    """One of the few places for readers, for the time of the block. Raises WorkbooksBusy."""
+    with ExitStack() as held:
+        for number in range(MOST_READERS):
+            with suppress(AlreadyRunning):
+                held.enter_context(lock(Space.WORKBOOK, number))
+                break
+        else:
+            raise WorkbooksBusy
+        yield
 
 
 def unseen(done: int, total: int) -> None:
@@ -35,12 +78,15 @@ def rows(
     `on_sheet` is called, before the first row, which sheet is read, and which there are.
     """
     script = Path(spreadsheet.__file__)
-    with subprocess.Popen(  # noqa: S603 - our own script; names of sheets reach no shell
-        [sys.executable, "-I", str(script), *sheets],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as child:
+    with (
+        place(),
+        subprocess.Popen(  # noqa: S603 - our own script; names of sheets reach no shell
+            [sys.executable, "-I", str(script), *sheets],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as child,
+    ):
         try:
             _feed(content, child.stdin)  # it says nothing before it has read all
             complete = yield from _rows(child.stdout, progress, on_sheet)

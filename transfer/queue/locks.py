@@ -27,6 +27,7 @@ class Space(IntEnum):
     IDEMPOTENCY = 4487
     PROVIDER = 4488
     LARGE_CALL = 4489
+    WORKBOOK = 4490
 
 
 # Locks under both keys of 32 bits have objsubid 2 (PostgreSQL, "pg_locks").

@@ -212,6 +212,29 @@ class TestRefusals:
         assert (answer.status_code, answer.json()["code"]) == (415, "charset")
         assert staged("balances") == []
 
+    @pytest.mark.parametrize("charset", ["; charset=utf-16", ""])
+    @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-8"])
+    def test_utf_16_without_its_mark_is_refused_by_its_name(
+        self, program, staged, charset, encoding
+    ):
+        answer = program.generic(
+            "POST",
+            f"{BASE}rows/balances",
+            "account;amount;comment\n1;1;Тест\n".encode(encoding),
+            f"text/csv{charset}",
+            headers={"Idempotency-Key": KEY},
+        )
+        if encoding == "utf-8" and not charset:
+            assert answer.status_code == 201
+            return
+        assert (answer.status_code, answer.json()["code"]) == (422, "utf16_without_mark")
+        assert "UTF-16" in answer.json()["message"]
+        assert staged("balances") == []
+
+    def test_utf_16_with_its_mark_is_read(self, program, staged):
+        assert load(program, "account;amount\n1;1\n".encode("utf-16")).status_code == 201
+        assert balances(staged) == [("1", "1")]
+
     def test_a_body_in_chunks_is_refused_since_its_length_is_not_known(self, program):
         headers = {"Idempotency-Key": KEY, "Transfer-Encoding": "chunked"}
         answer = program.generic(

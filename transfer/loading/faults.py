@@ -140,6 +140,15 @@ class NotATable(FileRefused):
     hint = gettext_noop("Save it as XLSX, or as CSV in UTF-8, and upload it again.")
 
 
+class Utf16WithoutMark(FileRefused):
+    code = "utf16_without_mark"
+    sentence = gettext_noop("The encoding is UTF-16, but its byte order mark is missing.")
+    hint = gettext_noop(
+        "Save the file as UTF-8, or as UTF-16 with a byte order mark. If it is in another "
+        "encoding, name that one."
+    )
+
+
 class DamagedWorkbook(FileRefused):
     code = "workbook_damaged"
     sentence = gettext_noop("The workbook is damaged and can't be read.")

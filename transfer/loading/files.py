@@ -19,6 +19,7 @@ from transfer.loading.faults import (
     NothingInside,
     QuoteNotClosed,
     TooManyColumns,
+    Utf16WithoutMark,
 )
 from transfer.loading.headings import Expected, is_known, recognised
 from transfer.loading.values import LONGEST_LINE, outlined, printable
@@ -95,6 +96,8 @@ def detect(
         return with_columns(expected, *read, chosen, known)
     refuse_strangers(start)
     encoding = chosen.get("encoding") or encoding_of(start, is_utf8=is_utf8)
+    if encoding == "utf-16" and not start.startswith(UTF16):
+        raise Utf16WithoutMark
     delimiters, candidates = chosen.get("delimiter") or DELIMITERS, []
     for delimiter in delimiters:
         layout = Layout("csv", encoding, delimiter)
@@ -131,7 +134,15 @@ def refuse_strangers(start: bytes) -> None:
     if start.lstrip()[:10].lower().startswith(MARKUP):
         raise NotATable(what=gettext_noop("a web page or XML"))
     if b"\x00" in start and not start.startswith(UTF16):
+        if _is_utf16(start):
+            raise Utf16WithoutMark
         raise NotATable(what=gettext_noop("a binary file"))
+
+
+def _is_utf16(start: bytes) -> bool:
+    """Whether it is text in UTF-16: separators, digits and spaces have a zero in the same byte."""
+    zeros = (start[::2].count(0), start[1::2].count(0))
+    return min(zeros) == 0 and max(zeros) > len(start) // 10
 
 
 def encoding_of(start: bytes, *, is_utf8: bool) -> str:

@@ -40,13 +40,13 @@ def is_small(content: bytes, most: int) -> bool:
     A compound file is not packed. A damaged one is small: its reader says what is wrong.
     """
     left = most - len(content)
-    with suppress(zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            for file in archive.infolist():
-                with archive.open(file) as opened:
-                    left -= len(opened.read(max(left, 0) + 1))
-                if left < 0:
-                    return False
+    damaged = (zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error, EOFError)
+    with suppress(*damaged), zipfile.ZipFile(io.BytesIO(content)) as archive:
+        for file in archive.infolist():
+            with archive.open(file) as opened:
+                left -= len(opened.read(left + 1))
+            if left < 0:
+                return False
     return left >= 0
 
 

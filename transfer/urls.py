@@ -253,6 +253,7 @@ urlpatterns = [
     path("health/live", health.live, name="health_live"),
     path("health/database", health.database, name="health_database"),
     path("health/ready", health.ready, name="health_ready"),
-    re_path(r"^api/v1/(?P<path>.*)$", api.answer, name="api"),
+    # Also with a line break, which is no "." of a pattern.
+    re_path(r"^api/(?P<path>[\s\S]*)\Z", api.answer, name="api"),
     path("metrics", metrics.metrics, name="metrics"),
 ]

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from tests.api.conftest import BASE, Program, a_key
 from tests.databases import ROOT
-from transfer.models import Actor, ApiKey
+from transfer.models import Actor, ApiCall, ApiKey
 
 pytestmark = pytest.mark.django_db
 
@@ -158,6 +158,24 @@ def test_a_key_stays_valid_when_the_secret_key_changes_and_needs_the_old_one_onc
 def test_every_refusal_is_json(program: Program, method, path, status, code):
     answer = getattr(program, method)(BASE + path)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/v1/tasks%0A", "/api/v1/%0Atasks", "/api/v1/a%0Ab/", "/api/", "/api/v2/tasks"]
+)
+def test_every_address_of_the_api_asks_for_a_key_and_answers_in_json(program: Program, path):
+    answer = Client().get(path)
+    assert (answer.status_code, answer.json()["code"]) == (401, "no_key")
+    answer = program.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+def test_a_head_is_a_get_without_the_body_and_logs_nothing(program: Program, caplog):
+    head, get = program.head(f"{BASE}tasks"), program.get(f"{BASE}tasks")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["Content-Type"] == get.headers["Content-Type"]
+    assert ApiCall.objects.get(operation="GET tasks").calls == 2
+    assert caplog.text == ""
 
 
 def test_a_form_with_a_file_gets_an_answer_in_json(program: Program):

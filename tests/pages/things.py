@@ -86,7 +86,7 @@ def arguments(name: str, about: dict[str, Any]) -> dict[str, Any]:
     key = key_of(about["task"])
     known = {"key": key, "kind": "cards", "form": "csv", "action": "block", "language": "ru"}
     known["provider_id"] = "sso"
-    known["path"] = ""
+    known["path"] = "v1/"
     known["name"] = "overview" if name == "help_picture" else "work"
     values = {one: known[one] for one in wanted & set(known)}
     if "job" in wanted:

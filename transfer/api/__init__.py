@@ -1,7 +1,7 @@
 """The HTTP API, /api/v1/: the functions of the pages for programs, such as head office's ERP.
 
 How a call is answered:
-1. `door.answer` is the one view. It finds the key in the header Authorization, counts the call, and
+1. `door.answer` is the one view, of all addresses below /api/. It finds the key in the header Authorization, counts the call, and
    passes it on. No cookie is read. Every answer is JSON, errors as well.
 2. `routes` finds the operation. Each asks for a scope of the key; one that says nothing asks for
    `read`.

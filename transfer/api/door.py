@@ -69,6 +69,7 @@ def key_of(request: HttpRequest) -> ApiKey:
 
 
 OTHER = "other"  # a call of no operation
+VERSION = "v1/"  # in the addresses of all operations
 GAP = re.compile(r"<(?:\w+:)?(\w+)>")
 
 
@@ -76,7 +77,7 @@ def operation_of(method: str | None, route: str) -> str:
     """The operation as the audit names it: "GET tasks/{id}"."""
     if method not in {"GET", "POST"}:
         return OTHER
-    path = GAP.sub(r"{\1}", route.lstrip("^"))
+    path = GAP.sub(r"{\1}", route.removeprefix(f"^{VERSION}"))
     return f"{method} {path}".rstrip()
 
 
@@ -86,8 +87,17 @@ def note_call(request: HttpRequest, operation: str) -> None:
     ApiCall.count(key, Actor.address_of(request), operation)
 
 
+def asked(request: HttpRequest) -> str | None:
+    """The method of the operation: a HEAD asks for what a GET would answer."""
+    return "GET" if request.method == "HEAD" else request.method
+
+
 def operate(request: HttpRequest, path: str) -> HttpResponseBase:
-    """Finds the operation at this path and calls it. Raises Refusal and what operations raise."""
+    """Finds the operation at this path below /api/ and calls it.
+
+    The web server leaves out the body of the answer to a HEAD. Raises Refusal and what operations
+    raise.
+    """
     from transfer.api.routes import resolver  # see transfer/api/__init__.py
 
     try:
@@ -95,10 +105,12 @@ def operate(request: HttpRequest, path: str) -> HttpResponseBase:
     except Resolver404:
         note_call(request, OTHER)
         raise refusals.not_found() from None
-    note_call(request, operation_of(request.method, match.route))
+    note_call(request, operation_of(asked(request), match.route))
     if "Transfer-Encoding" in request.headers and not request.META.get("CONTENT_LENGTH"):
         raise refusals.no_length()  # Django reads nothing of such a body
+    method, request.method = request.method, asked(request)
     response: Any = match.func(request, *match.args, **match.kwargs)
+    request.method = method
     if isinstance(response, HttpResponseNotAllowed):
         allowed = response.headers["Allow"]
         message = _("This address takes %(methods)s only.") % {"methods": allowed}

@@ -14,10 +14,11 @@ from pydantic import AwareDatetime, Field
 
 from transfer.api import loads, reconciliation, refusals, rejected, rows, state, tasks, traces
 from transfer.api.access import Key
+from transfer.api.door import VERSION
 from transfer.api.refusals import Refusal
 from transfer.models.api_keys import Scope
 
-PREFIX = "/api/v1/"
+PREFIX = f"/api/{VERSION}"
 
 
 def refusal(words: str) -> dict[str, Any]:
@@ -139,4 +140,4 @@ api.add_router("", rejected.router)
 api.add_router("", traces.router)
 api.add_router("", loads.router)
 
-resolver = URLResolver(RegexPattern(r"^"), api.urls[0])
+resolver = URLResolver(RegexPattern(f"^{VERSION}"), api.urls[0])

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from transfer.api import refusals
 from transfer.api.access import Key, check_scope
+from transfer.api.door import VERSION
 from transfer.api.refusals import Refusal
 from transfer.api.shapes import Refused
 from transfer.loading.body import Encrypted, NoPlace, places
@@ -144,7 +145,7 @@ def load_rows(
             may_wait=may_wait,
         )
     if loaded.rows is None:
-        response.headers["Location"] = f"/api/v1/loads/{loaded.token}"
+        response.headers["Location"] = f"/api/{VERSION}loads/{loaded.token}"
         response.headers["Preference-Applied"] = "respond-async"
         return Status(202, {"id": loaded.token, "kind": kind})
     if loaded.is_repeated:

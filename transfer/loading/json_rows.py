@@ -91,7 +91,7 @@ class _Text:
     def __init__(self, content: BinaryIO) -> None:
         self.content = content
         start = content.read(PIECE)
-        encoding = json.detect_encoding(start)  # type: ignore[attr-defined]  # missing in typeshed
+        encoding = json.detect_encoding(start)
         self.decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
         self.text, self.place = self.decoder.decode(start), 0
         self.has_ended = not start

@@ -199,7 +199,8 @@ def test_a_trigger_of_the_vendor_that_moves_the_position_stops_the_chunk(with_le
     assert query(bonus, "select count(*) from asset") == [(0,)]
 
 
-def test_messages_of_a_trigger_for_each_row_cost_no_memory(flow, bonus):
+def test_messages_of_a_trigger_for_each_row_are_not_sent(flow, bonus):
+    """Of one that sets our option back: see test_answer_size.py."""
     talk = "raise notice '%', repeat('x', 1000000);"
     query(bonus, TRIGGER.format(attempts=talk, table="public.asset"))
     balances = flow("balances")

@@ -7,9 +7,11 @@ saves the code and the parameters.
 from transfer.errors.answers import (
     AnswerInvalid,
     AnswerOverdue,
+    AnswerTooLarge,
     ConnectionLost,
     IsReplica,
     QueryFailed,
+    TooManyRows,
     TooSlow,
 )
 from transfer.errors.base import (
@@ -58,6 +60,7 @@ __all__ = [
     "AnotherProgram",
     "AnswerInvalid",
     "AnswerOverdue",
+    "AnswerTooLarge",
     "CertificateEnds",
     "ConnectionLost",
     "DatabaseMissing",
@@ -78,6 +81,7 @@ __all__ = [
     "StillQueued",
     "StillRead",
     "TooManyConnections",
+    "TooManyRows",
     "TooSlow",
     "TransferError",
     "Unreachable",

@@ -34,6 +34,20 @@ class AnswerOverdue(ConnectionLost):
     hints: ClassVar[dict[Kind, str]] = {}
 
 
+class AnswerTooLarge(ConnectionLost):
+    code = "answer_too_large"
+    former: ClassVar[dict[str, Kind]] = {}
+    sentence = gettext_noop(
+        "%(party)s answered one question with more than %(megabytes)s MB, messages included."
+    )
+    hint = gettext_noop(
+        "The connection was closed, and the step rolled back. Ask its administrator who replaced "
+        "a table of the schema datatransfer by a view, stored a huge value, or wrote a trigger "
+        "that sends messages."
+    )
+    hints: ClassVar[dict[Kind, str]] = {}
+
+
 class QueryFailed(TransferError):
     code = "query_failed"
     sentence = gettext_noop("%(party)s refused a statement.")
@@ -72,6 +86,18 @@ class AnswerInvalid(TransferError):
         "Nothing was moved. A table of the schema datatransfer in that database, or its triggers, "
         "rules or types, were changed: ask its administrator. Servers that do not need this table "
         "continue."
+    )
+
+
+class TooManyRows(TransferError):
+    code = "too_many_rows"
+    sentence = gettext_noop(
+        "%(party)s answered one question with more than %(rows)s rows. Data Transfer has never "
+        "written so many there."
+    )
+    hint = gettext_noop(
+        "Nothing was moved. Ask its administrator who changed a table of the schema datatransfer "
+        "in that database, or replaced it by a view. Servers that do not need this table continue."
     )
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from django.conf import settings
 from psycopg2 import sql
 
+from transfer.engine.postgres.answer_size import LONG_LIST
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.undo import Load, Undo
 from transfer.errors import TransferError
@@ -60,7 +61,7 @@ def _rows(load: Upload, seconds: float) -> tuple[Load, list[Row]]:
         undo.require()
         found = undo.rows()
         query = sql.SQL(ROWS).format(staged=kind.staged, xid=sql.Literal(str(found.xid)))
-        return found, shop_all.database.rows(query)
+        return found, shop_all.database.rows(query, most=LONG_LIST)
 
 
 def _below(

@@ -13,6 +13,7 @@ from transfer.engine.bonus_server.schema import is_complete
 from transfer.engine.errors import PositionInvalid, PositionOvertaken
 from transfer.engine.kind import Kind
 from transfer.engine.position import MOST_ROWS, NOTHING_READ, SNAPSHOT, Position, Totals
+from transfer.engine.postgres.answer_size import FEW_ROWS
 from transfer.engine.postgres.database import Database
 from transfer.errors import AlreadyRunning
 
@@ -145,7 +146,7 @@ class Positions:
 
     def origins(self, kind: Kind) -> list[str]:
         """The identities of shop All under which the server has positions of the kind."""
-        return [origin for (origin,) in self.database.rows(ORIGINS, [kind.name])]
+        return [origin for (origin,) in self.database.rows(ORIGINS, [kind.name], most=FEW_ROWS)]
 
     def furthest(self, position: Position) -> Totals:
         """What its reader has seen, under any origin."""
@@ -175,7 +176,8 @@ class Positions:
         self._is_complete = self._is_complete or is_complete(self.database)
         fields = FIELDS if self._is_complete else OLD_FIELDS
         names = [kind.name for kind in kinds]
-        rows = self.database.rows(POSITIONS.format(fields=fields) + lock, [origin, names])
+        statement = POSITIONS.format(fields=fields) + lock
+        rows = self.database.rows(statement, [origin, names], most=FEW_ROWS)
         held = {position.kind: position for position in map(self._position, rows)}
         return {name: held.get(name) for name in names}
 
@@ -225,7 +227,7 @@ class Positions:
         return Position(**fields, totals=totals, last_xid=last_xid)
 
     def _holder(self, origin: str, kind: Kind) -> str:
-        rows = self.database.rows(HOLDER, [origin, kind.name])
+        rows = self.database.rows(HOLDER, [origin, kind.name], most=FEW_ROWS)
         if not rows:
             return "?"
         application, pid, address, since = rows[0]

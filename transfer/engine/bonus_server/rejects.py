@@ -6,6 +6,7 @@ from transfer.engine.bonus_server.reject_reading import REJECTS, Reject, read_re
 from transfer.engine.errors import NumberUsedTwice
 from transfer.engine.kind import Kind
 from transfer.engine.position import Position
+from transfer.engine.postgres.answer_size import LONG_LIST
 from transfer.engine.postgres.database import Database
 
 # Writes the rejects of the chunk. Reads `incoming`. The reader's rejects are numbered without a
@@ -120,7 +121,7 @@ class Rejects:
 
     def of_chunk(self) -> list[tuple[int, str]]:
         """The id and xid of each row in `incoming` that is rejected."""
-        return self.database.rows(OF_CHUNK)
+        return self.database.rows(OF_CHUNK, most=LONG_LIST)
 
     def has(self, reader: str, number: int, token: str) -> bool:
         """Whether it has this very reject: a restored server may have used its number again."""
@@ -128,12 +129,13 @@ class Rejects:
 
     def after(self, kind: Kind, reader: str, number: int, most: int) -> list[Reject]:
         """The reader's rejects after a number, in their order. Raises RejectsUnreadable."""
-        rows = self.database.rows(REJECTS, [reader, number, most])
+        rows = self.database.rows(REJECTS, [reader, number, most], most=most)
         return [*read_rejects(rows, kind, number, self.database.name)]
 
     def rejected_rows(self, reader: str) -> list[int]:
         """The numbers of the staged rows that the reader has rejected."""
-        return [staging_id for (staging_id,) in self.database.rows(OF_READER, [reader])]
+        rows = self.database.rows(OF_READER, [reader], most=LONG_LIST)
+        return [staging_id for (staging_id,) in rows]
 
     def count(self, origin: str, kind: Kind) -> int:
         """How many rejects the position has written, those that were removed included."""
@@ -145,7 +147,7 @@ class Rejects:
 
     def of_transaction(self, origin: str, kind: Kind, xid: int) -> set[int]:
         """The numbers of the rows that a transaction has staged and the server has rejected."""
-        rows = self.database.rows(OF_TRANSACTION, [origin, kind.name, xid])
+        rows = self.database.rows(OF_TRANSACTION, [origin, kind.name, xid], most=LONG_LIST)
         return {number for (number,) in rows}
 
     def put_back(self, kind: Kind, reader: str, reject: Reject) -> None:

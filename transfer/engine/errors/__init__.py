@@ -61,7 +61,7 @@ from transfer.engine.errors.tables import (
     TargetTableMissing,
     WrongColumns,
 )
-from transfer.errors import AnswerInvalid, Difference, IsReplica
+from transfer.errors import AnswerInvalid, Difference, IsReplica, TooManyRows
 
 __all__ = [
     "REFUSALS",
@@ -134,7 +134,8 @@ REFUSALS = {
             TableUnlogged,
         ),
         *(NumberUsedTwice, Difference, RejectsUnreadable, PositionInvalid),
-        *(AnswerInvalid, BeginningUndecided, ReaderShared, RowsDoubtful, RowsPrepared),
+        *(AnswerInvalid, TooManyRows),
+        *(BeginningUndecided, ReaderShared, RowsDoubtful, RowsPrepared),
         *(ShopAllRestored, RecordsMissing),
     )
 }

@@ -7,9 +7,11 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import PYDATETIMETZ, make_dsn, new_type, parse_dsn, register_type
 
+from transfer.engine.postgres.answer_size import ANSWER_BYTES, AnswerTooBig
 from transfer.engine.postgres.connection import Connection, name_of
 from transfer.engine.postgres.deadline import Limits
 from transfer.errors import (
+    AnswerTooLarge,
     DatabaseMissing,
     HostSilent,
     HostUnknown,
@@ -90,7 +92,7 @@ def log_in(parts: dict[str, str]) -> dict[str, str]:
 def connect(
     dsn: str, *, party: Party, purpose: str, limits: Limits, is_waited_for: bool = False
 ) -> Connection:
-    """Opens a connection with time-outs, deadlines and keepalives. Raises Unreachable.
+    """Opens a connection with time-outs, limits and keepalives. Raises Unreachable, AnswerTooLarge.
 
     If a person waits for the answers, silence is noticed as soon as at a connection that is being
     opened.
@@ -118,6 +120,8 @@ def connect(
             ),
             connection_factory=Connection,
         )
+    except AnswerTooBig:
+        raise AnswerTooLarge(party=party, megabytes=f"{ANSWER_BYTES >> 20}") from None
     except psycopg2.OperationalError as error:
         raise unreachable(dsn, party, first_line(error), limits.connect) from None
     connection.limit(limits)

@@ -1,4 +1,4 @@
-"""A connection whose steps have deadlines, and which trusts no schema of others.
+"""A connection whose steps have limits of time and bytes, and which trusts no schema of others.
 
 A role that may create functions, operators or types in a schema of our role's `search_path` could
 put them in place of those of PostgreSQL that our statements mean (CVE-2018-1058). So the session's
@@ -15,9 +15,21 @@ from time import monotonic
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import connection as PlainConnection, cursor as PlainCursor, quote_ident
+from psycopg2.extensions import (
+    connection as PlainConnection,
+    cursor as PlainCursor,
+    parse_dsn,
+    quote_ident,
+)
 
-from transfer.engine.postgres.deadline import Deadline, Limits, Overdue
+from transfer.engine.postgres.answer_size import (
+    AnswerTooBig,
+    ByteLimit,
+    CopiedRows,
+    OpeningLimit,
+    number_of,
+)
+from transfer.engine.postgres.deadline import Deadline, Limit, Limits, Overdue
 
 SAFE_PATH = "pg_catalog, pg_temp"
 # Lets the session find names in these schemas alone.
@@ -54,11 +66,11 @@ def name_of(purpose: str) -> str:
 
 
 class Connection(PlainConnection):
-    """A connection of psycopg2 each of whose steps has a deadline."""
+    """A connection of psycopg2 whose steps have a deadline, and a limit of what they bring."""
 
     _line: socket.socket | None = None  # to the same server as psycopg2's own
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+    def __init__(self, dsn: str, *arguments: Any, **options: Any) -> None:
         self.limits = Limits()
         # Of each statement, until the transaction ends; None: it may take any time.
         self.statement_seconds: float | None = self.limits.statement
@@ -67,15 +79,21 @@ class Connection(PlainConnection):
         self._found: dict[str, str] = {}
         self._enums: dict[tuple[str, str], str | None] = {}
         self._deadline: Deadline | None = None
-        with self._within(self.limits.connect):
-            super().__init__(*arguments, **options)
+        self._opening = OpeningLimit(parse_dsn(dsn).get("port", "5432"))
+        with self._within(self.limits.connect, self._opening):
+            super().__init__(dsn, *arguments, **options)
         self.cursor_factory = Cursor
         # Of our own: psycopg2 may close its own at any time, and another file get its number.
         self._line = socket.socket(fileno=os.dup(self.fileno()))
+        OpeningLimit.used.add(number_of(self._line))
 
     def __del__(self) -> None:
         """One that is left open, as in the pool when the process ends."""
-        if self._line is not None:
+        self._close_line()
+
+    def _close_line(self) -> None:
+        if self._line is not None and self._line.fileno() >= 0:
+            OpeningLimit.used.discard(number_of(self._line))
             self._line.close()
 
     def limit(self, limits: Limits) -> None:
@@ -85,7 +103,7 @@ class Connection(PlainConnection):
     def hang_up(self) -> bool:
         """Shuts the socket, from any thread: what is under way fails, and the server rolls it back.
 
-        False while libpq is still connecting, which it ends by itself.
+        False while libpq is still connecting, which it ends by itself, unless it gets too much.
         """
         with suppress(OSError, psycopg2.Error):  # closed already
             if self._line is not None:
@@ -94,7 +112,7 @@ class Connection(PlainConnection):
                 with socket.socket(fileno=os.dup(number)) as line:
                     line.shutdown(socket.SHUT_RDWR)
             else:
-                return False
+                return self._opening.shut()
         return True
 
     def pin_path(self) -> None:
@@ -136,15 +154,18 @@ class Connection(PlainConnection):
         return self._enums[table, column]
 
     @contextmanager
-    def _within(self, seconds: float) -> Iterator[None]:
-        """Raises Overdue when the block had to be cut."""
-        before, deadline = self._deadline, Deadline(seconds, self.hang_up)
+    def _within(self, seconds: float, limit: Limit | None = None) -> Iterator[None]:
+        """Raises Overdue or AnswerTooBig when the block had to be cut."""
+        limit = limit or ByteLimit(self._line)
+        before, deadline = self._deadline, Deadline(seconds, self.hang_up, limit)
         self._deadline = deadline
         deadline.run()
         try:
             yield
         except (psycopg2.Error, SystemError, OSError):
             deadline.pause()  # waits for the watchdog, which may be at it
+            if deadline.is_too_big:
+                raise AnswerTooBig from None
             if deadline.has_passed:
                 raise Overdue(deadline.seconds) from None
             raise
@@ -153,14 +174,21 @@ class Connection(PlainConnection):
             self._deadline = before
 
     @contextmanager
-    def statement(self) -> Iterator[None]:
-        """Cuts what takes longer than a statement may."""
-        if self.statement_seconds is None:
-            yield
-            return
-        left = min(self.statement_seconds, self.ends_at - monotonic())
-        with self._within(max(0.0, left) + self.limits.grace):
-            yield
+    def statement(self) -> Iterator[ByteLimit]:
+        """Cuts what takes longer, or answers more, than a statement may; yields the limit of bytes.
+
+        An answer that has arrived before the watchdog looked is refused, too.
+        """
+        seconds = inf
+        if self.statement_seconds is not None:
+            left = min(self.statement_seconds, self.ends_at - monotonic())
+            seconds = max(0.0, left) + self.limits.grace
+        limit = ByteLimit(self._line)
+        with self._within(seconds, limit):
+            yield limit
+            if limit.counts and limit.is_passed():
+                self.hang_up()
+                raise AnswerTooBig
 
     @contextmanager
     def waits_for_us(self) -> Iterator[None]:
@@ -218,12 +246,11 @@ class Connection(PlainConnection):
             with self._within(self.limits.end):
                 super().close()
         finally:
-            if self._line is not None:
-                self._line.close()
+            self._close_line()
 
 
 class Cursor(PlainCursor):
-    """Its statements have the deadline of their connection."""
+    """Its statements have the limits of their connection."""
 
     connection: Connection
 
@@ -231,9 +258,12 @@ class Cursor(PlainCursor):
         with self.connection.statement():
             super().execute(*arguments, **options)
 
-    def copy_expert(self, *arguments: Any, **options: Any) -> None:
-        with self.connection.statement():
-            super().copy_expert(*arguments, **options)
+    def copy_expert(self, statement: Any, file: Any, *arguments: Any, **options: Any) -> None:
+        """Of a COPY to a file, which takes bytes, no more than a row is in our memory."""
+        with self.connection.statement() as limit:
+            if hasattr(file, "write"):
+                file = CopiedRows(file, limit)
+            super().copy_expert(statement, file, *arguments, **options)
 
     def fetchmany(self, *arguments: Any, **options: Any) -> list[tuple[Any, ...]]:
         """Of a cursor with a name, asks the server for them."""

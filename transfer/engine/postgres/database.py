@@ -8,11 +8,12 @@ from typing import Any, ClassVar, Self
 
 import psycopg2
 
+from transfer.engine.postgres.answer_size import MOST_ROWS, limited
 from transfer.engine.postgres.connect import connect
 from transfer.engine.postgres.connection import SAFE_PATH, Connection
 from transfer.engine.postgres.deadline import Limits
 from transfer.engine.postgres.refusals import in_our_words
-from transfer.errors import AnswerInvalid, ConnectionLost, TooSlow, TransferError
+from transfer.errors import AnswerInvalid, ConnectionLost, TooManyRows, TooSlow, TransferError
 from transfer.parties import Party
 
 # Settings of a session, or of a transaction (`local`).
@@ -42,8 +43,9 @@ class Database:
     `party` is what errors call it, `purpose` what `pg_stat_activity` shows. With `secret`,
     error texts are left out, since they may quote a PIN code. With `seconds`, all transactions
     together take no longer: then the server stops the statement, and TooSlow is raised. A server
-    that does not even do that has its connection cut, and AnswerOverdue is raised. `explain` may
-    turn an error of PostgreSQL into a more telling one than QueryFailed.
+    that does not even do that has its connection cut, and AnswerOverdue is raised. Likewise, and
+    with AnswerTooLarge, one that answers more than `answer_size.py` allows. `explain` may turn an
+    error of PostgreSQL into a more telling one than QueryFailed.
     """
 
     limits: ClassVar[Limits] = Limits()
@@ -224,7 +226,8 @@ class Database:
     def explained(self) -> Iterator[None]:
         """Turns psycopg2's errors within into ours.
 
-        Raises ConnectionLost, AnswerOverdue, TooSlow or QueryFailed (`refusals.in_our_words`).
+        Raises ConnectionLost, AnswerOverdue, AnswerTooLarge, TooSlow or QueryFailed
+        (`refusals.in_our_words`).
         """
         try:
             yield
@@ -242,19 +245,28 @@ class Database:
             cursor.execute(statement, parameters)
             return cursor.rowcount
 
-    def rows(self, statement: Any, parameters: Any = None) -> list[tuple[Any, ...]]:
+    def rows(
+        self, statement: Any, parameters: Any = None, *, most: int = MOST_ROWS
+    ) -> list[tuple[Any, ...]]:
+        """All rows of a query. Raises TooManyRows where there are more than `most`."""
         with self.explained(), self.connection.cursor() as cursor:
-            cursor.execute(statement, parameters)
+            cursor.execute(limited(statement, most + 1, cursor), parameters)
+            if cursor.rowcount > most:
+                raise TooManyRows(party=self.party, rows=most)
             return cursor.fetchall()
 
     def one(self, statement: Any, parameters: Any = None) -> tuple[Any, ...]:
         """The only row of a query. Raises AnswerInvalid where a changed table yields another
         number of rows.
         """
-        rows = self.rows(statement, parameters)
-        if len(rows) != 1:
-            raise AnswerInvalid(party=self.party, what=f"{len(rows)} ≠ 1")
-        return rows[0]
+        with self.explained(), self.connection.cursor() as cursor:
+            cursor.execute(limited(statement, 2, cursor), parameters)
+            if cursor.rowcount != 1:
+                raise AnswerInvalid(
+                    party=self.party, what="> 1" if cursor.rowcount > 1 else "0 ≠ 1"
+                )
+            row: tuple[Any, ...] = cursor.fetchone()
+            return row
 
     def stream(
         self, name: str, statement: Any, values: Any = None, *, at_once: int = 5000

@@ -1,9 +1,11 @@
-"""Deadlines of our own for a database that stops answering.
+"""Deadlines of our own for a database that stops answering, or does not stop answering.
 
 `statement_timeout` is kept by the server. A server, or a proxy before it, that lets us log in and
 then says nothing keeps no promise, and libpq waits for it without end: TCP keepalives only notice
 a machine that is gone. So each step of a connection has a deadline here: when it passes, one
 thread of the process, the watchdog, shuts the socket, and the step fails at once with Overdue.
+While steps are under way, it also looks every LOOK_SECONDS whether one was answered with too many
+bytes (`answer_size.py`), and shuts that socket likewise.
 
 Two times are not counted: those without a limit (`Connection.statement_seconds`), and those in
 which the server waits for us (`Connection.waits_for_us`).
@@ -15,8 +17,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 from time import monotonic
+from typing import Protocol
 
 import psycopg2
+
+# A fast network brings some megabytes between two looks.
+LOOK_SECONDS = 0.02
+# How long it goes on looking after the last step: to wake it for each one would cost more.
+AWAKE_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -37,17 +45,25 @@ class Overdue(psycopg2.OperationalError):
         self.seconds = seconds
 
 
+class Limit(Protocol):
+    """How much a step may be answered."""
+
+    def is_passed(self) -> bool: ...
+
+
 class Deadline:
-    """Calls `cut` once its seconds have passed, unless it was paused before.
+    """Calls `cut` once its seconds have passed, or the limit of bytes, unless it was paused before.
 
     `cut` returns whether it could; if not, it is called again after as many seconds.
     """
 
-    def __init__(self, seconds: float, cut: Callable[[], bool]) -> None:
+    def __init__(self, seconds: float, cut: Callable[[], bool], limit: Limit) -> None:
         self.seconds = self.left = max(0.0, seconds)
         self.cut = cut
+        self.limit = limit
         self.due = inf
         self.has_passed = False
+        self.is_too_big = False
 
     def run(self) -> None:
         self.due = monotonic() + self.left
@@ -73,7 +89,7 @@ class Watchdog:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="deadlines", daemon=True)
                 self._thread.start()
-            elif deadline.due < self._wakes_at:
+            elif self._wakes_at == inf or deadline.due < self._wakes_at:
                 self._changed.notify()
 
     def forget(self, deadline: Deadline) -> None:
@@ -82,17 +98,25 @@ class Watchdog:
             self._running.discard(deadline)
 
     def _work(self) -> None:
+        sleeps_at = 0.0
         with self._changed:
             while True:
                 now = monotonic()
-                for deadline in [one for one in self._running if one.due <= now]:
-                    self._pass(deadline, now)
-                self._wakes_at = min((one.due for one in self._running), default=inf)
+                for deadline in [*self._running]:
+                    self._look(deadline, now)
+                if self._running:
+                    sleeps_at = now + AWAKE_SECONDS
+                due = min((one.due for one in self._running), default=inf)
+                self._wakes_at = min(due, now + LOOK_SECONDS) if now < sleeps_at else inf
                 self._changed.wait(None if self._wakes_at == inf else self._wakes_at - now)
 
-    def _pass(self, deadline: Deadline, now: float) -> None:
+    def _look(self, deadline: Deadline, now: float) -> None:
+        """Cuts the step if it is due, or if it was answered with too much."""
+        is_too_big = deadline.limit.is_passed()
+        if not is_too_big and now < deadline.due:
+            return
         if deadline.cut():
-            deadline.has_passed = True
+            deadline.is_too_big, deadline.has_passed = is_too_big, not is_too_big
             self._running.discard(deadline)
         else:
             deadline.due = now + deadline.seconds

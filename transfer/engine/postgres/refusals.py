@@ -3,9 +3,17 @@
 import psycopg2
 from psycopg2 import errors
 
+from transfer.engine.postgres.answer_size import ANSWER_BYTES, AnswerTooBig
 from transfer.engine.postgres.connect import first_line
 from transfer.engine.postgres.deadline import Overdue
-from transfer.errors import AnswerOverdue, ConnectionLost, QueryFailed, TooSlow, TransferError
+from transfer.errors import (
+    AnswerOverdue,
+    AnswerTooLarge,
+    ConnectionLost,
+    QueryFailed,
+    TooSlow,
+    TransferError,
+)
 from transfer.parties import Party
 
 # psycopg2's words when a COPY breaks with its connection; none of them is a class of its own.
@@ -13,7 +21,8 @@ BROKEN_COPY = ("invalid socket", "no COPY in progress", "PGRES_COPY", "unexpecte
 
 
 def in_our_words(error: psycopg2.Error, party: Party, *, secret: bool) -> TransferError:
-    """A ConnectionLost, AnswerOverdue, TooSlow or QueryFailed of the database `party`.
+    """A ConnectionLost, AnswerOverdue, AnswerTooLarge, TooSlow or QueryFailed of the database
+    `party`.
 
     PostgreSQL quotes values in the details, which are never taken over; with `secret`, not even
     the message is.
@@ -21,6 +30,8 @@ def in_our_words(error: psycopg2.Error, party: Party, *, secret: bool) -> Transf
     condition = type(error).__name__
     message = "" if secret else error.diag.message_primary or first_line(error)
     technical = " ".join(filter(None, [error.pgcode, condition, message]))
+    if isinstance(error, AnswerTooBig):
+        return AnswerTooLarge(technical, party=party, megabytes=f"{ANSWER_BYTES >> 20}")
     if isinstance(error, Overdue):
         return AnswerOverdue(technical, party=party, seconds=f"{error.seconds:.3g}")
     if isinstance(error, errors.QueryCanceled | errors.LockNotAvailable):

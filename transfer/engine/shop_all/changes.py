@@ -15,6 +15,7 @@ from psycopg2 import sql
 
 from transfer.engine.kind import Kind
 from transfer.engine.position import Position, moved
+from transfer.engine.postgres.answer_size import LONG_LIST
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.change_decisions import are_noted
 
@@ -108,7 +109,8 @@ class Changes:
         """The numbers of the rows of the kind that wait for a decision."""
         if not are_noted(self.database, kind):
             return []
-        rows = self.database.rows(self._changed(kind, sql.SQL("id"), sql.SQL("")))
+        query = self._changed(kind, sql.SQL("id"), sql.SQL(""))
+        rows = self.database.rows(query, most=LONG_LIST)
         return [number for (number,) in rows]
 
     def rows(self, kind: Kind, most: int, ids: Sequence[int] | None = None) -> list[Changed]:

@@ -12,6 +12,7 @@ from psycopg2 import sql
 
 from transfer.engine.errors import NotInitialised, NumberUsedTwice
 from transfer.engine.kind import Kind
+from transfer.engine.postgres.answer_size import LONG_LIST
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.renumbering import carry_notes
 from transfer.engine.shop_all.rights import grant_as_on_batches
@@ -169,7 +170,7 @@ class CorrectionLog:
     def staged(self, kind: Kind, origin: str, old_ids: list[int]) -> list[int]:
         """Those of these rows whose replacement is in the staging table."""
         query = sql.SQL(STAGED).format(table=kind.staging_table)
-        rows = self.database.rows(query, [origin, kind.name, old_ids])
+        rows = self.database.rows(query, [origin, kind.name, old_ids], most=LONG_LIST)
         return [old_id for (old_id,) in rows]
 
     def unfinished(self, kinds: Collection[str]) -> list[Unfinished]:

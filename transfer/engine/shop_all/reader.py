@@ -11,6 +11,7 @@ from psycopg2 import sql
 
 from transfer.engine.kind import Kind
 from transfer.engine.position import MOST_ROWS, Position, batch, moved, waiting
+from transfer.engine.postgres.answer_size import LONG_LIST
 from transfer.engine.postgres.database import Database
 from transfer.errors import AnswerInvalid
 
@@ -204,7 +205,7 @@ class Reader:
         """Those of these numbers that no staged row has."""
         self.read_by_value()
         query = sql.SQL(WITH_NUMBERS).format(table=kind.staging_table)
-        found = {number for (number,) in self.database.rows(query, [numbers])}
+        found = {number for (number,) in self.database.rows(query, [numbers], most=LONG_LIST)}
         return [number for number in numbers if number not in found]
 
     def row_as_json(self, kind: Kind, xid: str, id_: int) -> str:

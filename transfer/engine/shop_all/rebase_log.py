@@ -13,6 +13,7 @@ from psycopg2 import sql
 
 from transfer.engine.kind import Kind
 from transfer.engine.position import NOTHING_READ, Position
+from transfer.engine.postgres.answer_size import LONG_LIST
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.batch_log import IS_VALID, ORIGINAL
 from transfer.engine.shop_all.purge_notes import MOVED, SIZE, place_of
@@ -217,7 +218,7 @@ class RebaseLog:
         `before` are identities of shop All before a rebase, and transactions of that time.
         """
         origins, xids = [origin for origin, _ in before], [str(xid) for _, xid in before]
-        rows = self.database.rows(OF_TODAY, [origins, xids, kind.name])
+        rows = self.database.rows(OF_TODAY, [origins, xids, kind.name], most=LONG_LIST)
         return {(origin, old): new for origin, old, new in rows}
 
     def mark_purged(self, kind: Kind) -> None:

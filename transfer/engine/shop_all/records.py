@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from transfer.engine.errors import RecordsMissing, ShopAllRestored
+from transfer.engine.postgres.answer_size import LONG_LIST
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.undo_log import Withdrawal
 
@@ -123,7 +124,8 @@ class Records:
         """Those of these batches that shop All lacks."""
         if not recorded.batches:
             return []
-        places = self.database.rows(BATCHES_MISSING, _columns(recorded.batches))
+        columns = _columns(recorded.batches)
+        places = self.database.rows(BATCHES_MISSING, columns, most=LONG_LIST)
         return [recorded.batches[place - 1] for (place,) in places]
 
     def settle(self, recorded: Recorded) -> None:

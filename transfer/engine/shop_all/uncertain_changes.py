@@ -17,6 +17,7 @@ from psycopg2 import sql
 
 from transfer.engine.kind import Kind
 from transfer.engine.position import Position, any_of, batch, waiting
+from transfer.engine.postgres.answer_size import LONG_LIST
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.batch_log import FLUSHED
 from transfer.engine.shop_all.rights import grant_as_on_batches
@@ -92,7 +93,7 @@ class UncertainChanges:
             id=sql.Literal(last[1]),
             reading=sql.Literal(reading),
         )
-        return [number for (number,) in self.database.rows(query)]
+        return [number for (number,) in self.database.rows(query, most=LONG_LIST)]
 
     def add(self, kind: Kind, numbers: list[int], reader: str | None) -> None:
         """Notes these rows for the reader."""

@@ -13,6 +13,7 @@ from psycopg2 import sql
 
 from transfer.engine.kind import Kind
 from transfer.engine.position import Position, any_of, batch
+from transfer.engine.postgres.answer_size import LONG_LIST
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.renumbering import carry_notes
 from transfer.engine.shop_all.rights import grant_as_on_batches
@@ -170,7 +171,7 @@ class UndoLog:
             accepted=sql.Literal(before.purge_accepted),
             table=kind.staging_table,
         )
-        return [UndoneRow(*row) for row in self.database.rows(query)]
+        return [UndoneRow(*row) for row in self.database.rows(query, most=LONG_LIST)]
 
     def undone(self, kind: Kind, origin: str, numbers: list[int]) -> list[tuple[int, int]]:
         """The rows with these ids that are taken back, as (id, xid)."""
@@ -200,7 +201,7 @@ class UndoLog:
         if not self.exists():
             return []
         query = sql.SQL(NEEDED).format(table=kind.staging_table)
-        rows = self.database.rows(query, [origin, kind.name, numbers])
+        rows = self.database.rows(query, [origin, kind.name, numbers], most=LONG_LIST)
         return [number for (number,) in rows]
 
     def renumber(self, kind: Kind, origin: str, is_new: sql.Composable) -> None:

@@ -22,7 +22,8 @@ from transfer.loading.faults import (
     Utf16WithoutMark,
 )
 from transfer.loading.headings import Expected, is_known, recognised
-from transfer.loading.values import LONGEST_LINE, outlined, printable
+from transfer.loading.pin_codes import codes_in, has_one
+from transfer.loading.values import outlined, printable
 from transfer.loading.workbook import Line, Progress, unseen
 from transfer.text.columns import titles
 
@@ -201,13 +202,27 @@ def with_columns(
     # A column without a known heading may hold PIN codes in any file.
     open_to_all = {columns[name] for name in columns if name not in expected.secrets}
     sample = tuple(
-        tuple(
-            shown(cell) if place in open_to_all else outlined(shown(cell))
-            for place, cell in enumerate(row[:width])
-        )
+        _sample(row[:width], open_to_all, has_secrets=bool(expected.secrets))
         for row in below[:SHOWN_ROWS]
     )
     return replace(layout, header=line, columns=columns, headings=tuple(names), sample=sample)
+
+
+def _sample(cells: list[Any], open_to_all: set[int], *, has_secrets: bool) -> tuple[str, ...]:
+    """The cells of a row: the form alone of those in other columns.
+
+    In a file with PIN codes, these may be the row's PIN code; so the form alone is shown of a cell
+    that contains one of them, too.
+    """
+    codes: set[str] = set()
+    if has_secrets:
+        for place, cell in enumerate(cells):
+            if place not in open_to_all:
+                codes |= codes_in(cell, None)
+    return tuple(
+        shown(cell) if place in open_to_all and not has_one(cell, codes) else outlined(shown(cell))
+        for place, cell in enumerate(cells)
+    )
 
 
 def _width(cells: list[Any]) -> int:

@@ -15,6 +15,7 @@ from transfer.loading import json_rows
 from transfer.loading.corrections import Named
 from transfer.loading.files import Layout, Line, is_blank
 from transfer.loading.headings import REJECT
+from transfer.loading.pin_codes import codes_in, has_one, masked
 from transfer.loading.values import (
     Cell,
     Reader,
@@ -50,9 +51,15 @@ class _Fault(NamedTuple):
 
 
 class Lines:
-    """Walks over the rows once; its fields name what it left out."""
+    """Walks over the rows once; its fields name what it left out.
 
-    def __init__(self, kind: Kind, layout: Layout, zone: ZoneInfo, resolve: Resolve) -> None:
+    `name` is the file's, with the PIN codes masked that rows so far have.
+    """
+
+    def __init__(
+        self, kind: Kind, layout: Layout, zone: ZoneInfo, resolve: Resolve, name: str = ""
+    ) -> None:
+        self.name = name
         self.layout = layout
         self.zone = zone
         self.resolve = resolve
@@ -60,6 +67,7 @@ class Lines:
             _Field(column, layout.columns.get(column.name), reader(column, zone))
             for column in kind.columns
         ]
+        self.secrets = [field for field in self.fields if field.column.secret]
         # For a file with headings; a workbook's cells can't be shifted.
         named = [place for place, name in enumerate(layout.headings, 1) if name]
         self.width = max(named, default=0) if layout.format == "csv" else 0
@@ -103,6 +111,9 @@ class Lines:
 
     def _line(self, line: int, cells: list[Cell], key: str = "", row: Named = NEW_ROW) -> str:
         values: list[str | None] = []
+        pins = self._pins(cells)
+        if row.fault and has_one(key, pins):
+            key = MASK
         fault = self._fault(cells, key, row)
         keeps, kept = False, []
         for column, place, read in self.fields:
@@ -112,7 +123,8 @@ class Lines:
                 keeps = bool(row.old_id)
                 value, code = MASK, "" if keeps else "pin_masked"
             if code and not fault:
-                fault = _Fault(code, column.name, MASK if column.secret else described(cell))
+                is_hidden = column.secret or has_one(cell, pins)
+                fault = _Fault(code, column.name, MASK if is_hidden else described(cell))
             if isinstance(cell, float) and read is text:
                 self.numbers_in.add(column.name)
             if (keeps and column.secret) or self._is_kept(column, read, value, row):
@@ -120,8 +132,24 @@ class Lines:
             values.append(value)
         if not fault and not key:
             return copied(str(line), *values, beside=NOTHING_BESIDE)
-        about = [*fault, self._cells(fault, cells, keeps)] if fault else [None] * 4
+        if fault:  # such a line is only shown
+            values = [
+                MASK if value and not field.column.secret and has_one(value, pins) else value
+                for field, value in zip(self.fields, values, strict=True)
+            ]
+        about = [*fault, self._cells(fault, cells, keeps, pins)] if fault else [None] * 4
         return copied(str(line), *values, *about, key or None, *_correction(row, kept))
+
+    def _pins(self, cells: list[Cell]) -> set[str]:
+        """The PIN code of a row, in the forms in which another cell may have it."""
+        pins: set[str] = set()
+        for _, place, read in self.secrets:
+            cell = cell_at(place, cells)
+            if not is_masked(cell):
+                pins |= codes_in(cell, read(cell).value)
+        if pins:
+            self.name = masked(self.name, pins)
+        return pins
 
     def _is_kept(self, column: Column, read: Reader, value: str | None, row: Named) -> bool:
         """Whether the cell is as the file of rejected rows shows it: then shop All says the value.
@@ -143,19 +171,22 @@ class Lines:
             return _Fault("too_many_cells", value=f"{len(cells)} > {self.width}")
         return None
 
-    def _cells(self, fault: _Fault, cells: list[Cell], keeps: bool) -> str:
-        """The cells to correct, as JSON. A PIN code is left out: it has to be entered again.
+    def _cells(self, fault: _Fault, cells: list[Cell], keeps: bool, pins: set[str]) -> str:
+        """The cells to correct, as JSON. A PIN code is left out, and so is a cell that contains it:
+        both have to be entered again.
 
         Empty for a line whose cells are shifted: its cells could be mistaken for good ones.
         """
         if fault.code == "too_many_cells":
             return "{}"
-        texts = {
-            column.name: (MASK if keeps else "")
-            if column.secret
-            else written(column, cell_at(place, cells), self.zone)
-            for column, place, _ in self.fields
-        }
+        texts = {}
+        for column, place, _ in self.fields:
+            cell = cell_at(place, cells)
+            if column.secret:
+                texts[column.name] = MASK if keeps else ""
+            else:
+                is_hidden = has_one(cell, pins)
+                texts[column.name] = "" if is_hidden else written(column, cell, self.zone)
         return json.dumps(texts, ensure_ascii=False)
 
 

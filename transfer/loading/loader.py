@@ -154,11 +154,19 @@ class Loader:
         return (sum(short.values()), usual, min(short)) if short else None
 
     def sample(self) -> list[tuple[Any, ...]]:
-        """The first lines: number, code of the fault, and values as they were understood."""
-        return self.database.rows(
+        """The first lines: number, code of the fault, and values as they were understood.
+
+        A value that contains the line's PIN code is masked.
+        """
+        rows = self.database.rows(
             f"select id, coalesce(unread, fault), unread_column, unread_value, "
-            f"{self.kind.payload}, reject from pg_temp.incoming order by id limit {SAMPLE_ROWS}"
+            f"{self.kind.payload}, reject, {self._hidden()} from pg_temp.incoming "
+            f"order by id limit {SAMPLE_ROWS}"
         )
+        return [
+            (*about, payload | dict.fromkeys(hidden, MASK), reject)
+            for *about, payload, reject, hidden in rows
+        ]
 
     def bad_lines(self) -> Iterator[BadLineFound]:
         """Yields every bad line."""
@@ -167,13 +175,15 @@ class Loader:
             f"select id, case when unread is null then {columns} else unread_column end, "
             f"left(case when unread is null then {values} else unread_value end, 100), "
             f"coalesce(unread, fault), coalesce(unread_cells::json, {self.kind.payload}), "
-            f"keeps, reject from pg_temp.incoming where not ({GOOD}) order by id"
+            f"keeps, reject, {self._hidden()} "
+            f"from pg_temp.incoming where not ({GOOD}) order by id"
         )
-        for line, names, value, code, payload, keeps, reject in self.database.stream(
+        for line, names, value, code, payload, keeps, reject, hidden in self.database.stream(
             "bad_lines", query, at_once=BAD_LINES_AT_ONCE
         ):
             keeps_secret = not self.kind.secrets.isdisjoint(keeps or ())
-            cells = self._to_correct(payload, keeps=keeps_secret) | {REJECT: reject or ""}
+            shown = payload | dict.fromkeys(hidden, "")
+            cells = self._to_correct(shown, keeps=keeps_secret) | {REJECT: reject or ""}
             yield BadLineFound(line, names or "", value or "", code, cells)
 
     def _to_correct(self, payload: dict[str, str | None], *, keeps: bool) -> dict[str, str]:
@@ -185,17 +195,35 @@ class Loader:
 
     def _looked_at(self) -> tuple[str, str]:
         """SQL for the columns that the failed check looks at, and for their values."""
-        secrets = self.kind.secrets
         columns, values = [], []
         for check in self.kind.checks:
             names = columns_of(self.kind, check)
             columns.append(f"when '{check.code}' then '{', '.join(names)}'")
-            shown = ", ".join(
-                f"case when {name} <> '' then '{MASK}' end" if name in secrets else f"{name}::text"
-                for name in names
-            )
+            shown = ", ".join(map(self._shown, names))
             values.append(f"when '{check.code}' then concat_ws(' / ', {shown})")
         return f"case fault {' '.join(columns)} end", f"case fault {' '.join(values)} end"
+
+    def _shown(self, name: str) -> str:
+        """SQL for the value of a column, masked if it is a PIN code, or contains the line's."""
+        if name in self.kind.secrets:
+            return f"case when {name} <> '' then '{MASK}' end"
+        return f"case when {self._has_secret(name)} then '{MASK}' else {name}::text end"
+
+    def _hidden(self) -> str:
+        """SQL for the names of the other columns that contain the line's PIN code, as an array."""
+        others = [name for name in self.kind.names if name not in self.kind.secrets]
+        found = ", ".join(
+            f"case when {self._has_secret(name)} then '{name}' end" for name in others
+        )
+        return f"array_remove(array[{found}]::text[], null)"
+
+    def _has_secret(self, name: str) -> str:
+        """SQL: whether a column contains the line's PIN code."""
+        conditions = [
+            f"{secret} <> '' and position({secret} in {name}::text) > 0"
+            for secret in sorted(self.kind.secrets)
+        ]
+        return " or ".join(conditions) or "false"
 
     def already_loaded(self, token: UUID) -> Loaded | None:
         """The result of a load, if it has committed."""

@@ -136,6 +136,7 @@ def examine(upload: Upload, progress: Progress) -> None:
         upload.good, upload.bad = totals.good, totals.bad
         upload.subjects, upload.amount = totals.subjects, totals.amount
         upload.report = report_of(loader, lines, totals)
+        upload.name = lines.name
         if upload.input_method == Upload.InputMethod.FILE:
             below_zero = below_zero_warnings(upload.kind_spec, loader)
             upload.report["warnings"] += [list(warning) for warning in below_zero]
@@ -163,7 +164,7 @@ def loading(upload: Upload) -> Iterator[Loader]:
 def judged(upload: Upload, layout: Layout, progress: Progress) -> Iterator[tuple[Loader, Lines]]:
     """The file's lines in a temporary table, judged."""
     resolve = partial(named, upload.kind_spec)
-    lines = Lines(upload.kind_spec, layout, Settings.load().zone, resolve)
+    lines = Lines(upload.kind_spec, layout, Settings.load().zone, resolve, upload.name)
     note = _noting(upload, progress)
     with loading(upload) as loader:
         content = upload.open()

@@ -13,7 +13,13 @@ from tests.administrator import remove_role
 from tests.conftest import WORKER
 from tests.databases import query, stage
 from tests.flow import Flow
-from transfer.engine.errors import NoRightForSchema, PositionMoved, RightsMissing
+from transfer.engine.bonus_server.vendor_tables import MOST_TRIGGERS
+from transfer.engine.errors import (
+    NoRightForSchema,
+    PositionMoved,
+    RightsMissing,
+    TooManyTriggers,
+)
 from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.deadline import Limits
@@ -209,3 +215,62 @@ def test_messages_of_a_trigger_for_each_row_are_not_sent(flow, bonus):
     balances.move()
     assert psutil.Process().memory_info().rss - before < 200 << 20
     assert len(balances.target_rows()) == 1000
+
+
+def add_triggers(dsn, count):
+    """All alike, and none of them does anything."""
+    query(
+        dsn,
+        "create function public.nothing() returns trigger language plpgsql "
+        "as $$ begin return new; end $$",
+    )
+    query(
+        dsn,
+        f"do $$ begin for n in 1..{count} loop execute 'create trigger nothing_' || n || "
+        f"' before insert on public.asset for each row execute function public.nothing()'; "
+        f"end loop; end $$",
+    )
+
+
+def test_a_table_with_more_triggers_than_any_program_needs_is_refused_before_the_first_row(
+    flow, bonus
+):
+    """With 20,000 a chunk gave no answer within 150 s."""
+    balances = flow("balances")
+    balances.stage(*[("4100", 5)] * 1000)
+    add_triggers(bonus, MOST_TRIGGERS + 1)
+    with pytest.raises(TooManyTriggers) as refused:
+        balances.move()
+    assert str(refused.value) == (
+        'The database of bonus server: "asset" has more than 100 triggers.'
+    )
+    assert balances.target_rows() == []
+    query(bonus, "alter table asset disable trigger nothing_1")
+    balances.move()
+    assert len(balances.target_rows()) == 1000
+
+
+def test_so_is_a_partition_but_not_many_partitions_with_one_trigger_each(flow, bonus):
+    parts = "; ".join(
+        f"create table asset_{n} partition of asset for values with (modulus 120, remainder {n})"
+        for n in range(120)
+    )
+    query(
+        bonus,
+        "alter table asset rename to old; create table asset (like old including defaults "
+        f"including identity) partition by hash (account); {parts}",
+    )
+    add_triggers(bonus, 1)
+    balances = flow("balances")
+    balances.stage(("4100", 5))
+    balances.move()
+    assert len(balances.target_rows()) == 1
+    query(
+        bonus,
+        f"do $$ begin for n in 1..{MOST_TRIGGERS} loop execute 'create trigger more_' || n || "
+        f"' before insert on public.asset_7 for each row execute function public.nothing()'; "
+        f"end loop; end $$",
+    )
+    balances.stage(("4200", 5))
+    with pytest.raises(TooManyTriggers):
+        balances.move()

@@ -36,6 +36,7 @@ from transfer.engine.errors import (
     SequenceBehind,
     TableUnlogged,
     TargetTableMissing,
+    TooManyTriggers,
     WrongColumns,
 )
 from transfer.engine.kind import Kind
@@ -53,7 +54,7 @@ WORDS = (
 )
 MOST_WORDS = 20
 # The tables are named right, but something else is wrong with them.
-IN_ANOTHER_WAY = (RowsSwallowed, SequenceBehind, TableUnlogged)
+IN_ANOTHER_WAY = (RowsSwallowed, SequenceBehind, TableUnlogged, TooManyTriggers)
 
 
 def proposal(server: BonusServer) -> Iterator[str]:

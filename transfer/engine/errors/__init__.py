@@ -59,6 +59,7 @@ from transfer.engine.errors.tables import (
     TablesForeign,
     TableUnlogged,
     TargetTableMissing,
+    TooManyTriggers,
     WrongColumns,
 )
 from transfer.errors import AnswerInvalid, Difference, IsReplica, TooManyRows
@@ -115,6 +116,7 @@ __all__ = [
     "TablesForeign",
     "TargetTableMissing",
     "TooManyRefused",
+    "TooManyTriggers",
     "TransactionPrepared",
     "UndoGone",
     "WrongColumns",

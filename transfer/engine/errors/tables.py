@@ -82,6 +82,16 @@ class WrongColumns(TransferError):
     )
 
 
+class TooManyTriggers(TransferError):
+    code = "too_many_triggers"
+    sentence = gettext_noop("%(party)s: %(table)s has more than %(most)s triggers.")
+    hint = gettext_noop(
+        "Nothing was moved: each row would wait for all of them, and a chunk for minutes. Ask its "
+        "administrator to drop those that are not needed; the triggers of the table are listed in "
+        "pg_trigger."
+    )
+
+
 class SequenceBehind(TransferError):
     code = "sequence_behind"
     sentence = gettext_noop(

@@ -258,12 +258,12 @@ class Cursor(PlainCursor):
         with self.connection.statement():
             super().execute(*arguments, **options)
 
-    def copy_expert(self, statement: Any, file: Any, *arguments: Any, **options: Any) -> None:
+    def copy_expert(self, sql: Any, file: Any, *arguments: Any, **options: Any) -> None:
         """Of a COPY to a file, which takes bytes, no more than a row is in our memory."""
         with self.connection.statement() as limit:
             if hasattr(file, "write"):
                 file = CopiedRows(file, limit)
-            super().copy_expert(statement, file, *arguments, **options)
+            super().copy_expert(sql, file, *arguments, **options)
 
     def fetchmany(self, *arguments: Any, **options: Any) -> list[tuple[Any, ...]]:
         """Of a cursor with a name, asks the server for them."""

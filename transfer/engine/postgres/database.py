@@ -265,7 +265,7 @@ class Database:
                 raise AnswerInvalid(
                     party=self.party, what="> 1" if cursor.rowcount > 1 else "0 ≠ 1"
                 )
-            row: tuple[Any, ...] = cursor.fetchone()
+            (row,) = cursor.fetchall()
             return row
 
     def stream(

@@ -38,21 +38,18 @@ class LanguageMiddleware(LocaleMiddleware):
 
 
 class TrueAddress(MiddlewareMixin):
-    """Believes the address that the proxy names, and the user (REMOTE_USER); no other sender's.
+    """Believes the address that the proxy names; no other sender's.
 
     The last name in the header is the proxy's own; the browser may have sent all before it.
     """
 
     def process_request(self, request: HttpRequest) -> None:
         near = request.META.get("REMOTE_ADDR", "")
-        request.META.pop("REMOTE_USER", None)
         with suppress(ValueError):
             request.META["REMOTE_ADDR"] = str(address(near))
         if not is_proxy(near):
             request.META.pop("HTTP_X_FORWARDED_PROTO", None)
             return
-        if name := request.headers.get(settings.REMOTE_USER_HEADER, "").strip():
-            request.META["REMOTE_USER"] = name
         named = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
         with suppress(ValueError):
             request.META["REMOTE_ADDR"] = str(address(without_port(named)))

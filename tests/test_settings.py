@@ -65,6 +65,11 @@ def test_an_env_file_in_another_encoding_is_named(tmp_path):
         ({"TIME_ZONE": "Mars/Olympus"}, "TIME_ZONE: часового пояса Mars/Olympus нет"),
         ({"TIME_ZONE": "Europe"}, "TIME_ZONE: часового пояса Europe нет"),
         ({"TIME_ZONE": "../passwd"}, "TIME_ZONE: часового пояса ../passwd нет"),
+        ({"REMOTE_USER_HEADER": "X-Remote-User"}, "REMOTE_USER_HEADER больше нет"),
+        (
+            {"REMOTE_USER_HEADER": "X-Remote-User", "DTADMIN_LANGUAGE": "en"},
+            "Remove it and let users log in at a provider instead: set OIDC_ISSUER.",
+        ),
     ],
 )
 def test_what_is_missing_is_named_in_the_installations_language_and_no_password_quoted(

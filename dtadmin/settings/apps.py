@@ -2,8 +2,6 @@
 
 from importlib.util import find_spec
 
-from dtadmin.settings.log_in import REMOTE_USER_HEADER
-
 ROOT_URLCONF = "dtadmin.urls"
 WSGI_APPLICATION = "dtadmin.wsgi.application"
 
@@ -59,8 +57,3 @@ MIDDLEWARE = [
     "transfer.pages.middleware.never_stored",
     "transfer.pages.middleware.not_allowed",
 ]
-if REMOTE_USER_HEADER:
-    MIDDLEWARE.insert(
-        MIDDLEWARE.index("transfer.pages.middleware.LoginRequired"),
-        "transfer.pages.account.remote_user.RemoteUser",
-    )

@@ -1,11 +1,10 @@
-"""Log-ins: passwords, second factors, sessions, the company's provider or proxy."""
+"""Log-ins: passwords, second factors, sessions, the company's provider."""
 
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
 from dtadmin.settings.environment import env, env_list, env_number
-from dtadmin.settings.web import BEHIND_PROXY
 from dtadmin.translation import gettext as _
 
 LOGIN_URL = "account_login"
@@ -52,17 +51,14 @@ if OIDC_ISSUER:
     }:
         raise ImproperlyConfigured(_("OIDC_ISSUER must begin with https://"))
 
-# The header in which the proxy names the user; off if it is empty.
-REMOTE_USER_HEADER = env("REMOTE_USER_HEADER")
-if REMOTE_USER_HEADER and not BEHIND_PROXY:
-    raise ImproperlyConfigured(_("REMOTE_USER_HEADER needs a proxy to trust: set BEHIND_PROXY."))
-if REMOTE_USER_HEADER and OIDC_ISSUER:
-    raise ImproperlyConfigured(_("Set either OIDC_ISSUER or REMOTE_USER_HEADER, not both."))
-if REMOTE_USER_HEADER:
-    AUTHENTICATION_BACKENDS = [
-        "django.contrib.auth.backends.ModelBackend",
-        "transfer.pages.account.remote_user.KnownUsers",
-    ]
+# An installation that relied on it would otherwise start with another way to log in, unnoticed.
+if env("REMOTE_USER_HEADER"):
+    raise ImproperlyConfigured(
+        _(
+            "REMOTE_USER_HEADER no longer exists. Remove it and let users log in at a provider "
+            "instead: set OIDC_ISSUER."
+        )
+    )
 
 # allauth: second factors, and log-ins at a provider. Sign-up is closed, and our own lock of guesses
 # (transfer.models.logins) takes the place of its limits.

@@ -69,7 +69,7 @@ NO_PAGES = re.compile(
 SAME_IN_ALL = re.compile(
     r"Data Transfer|[Мм]агазин(а|е)? All|RU|EN|Русский|English|cron|CSV|XLSX?|ODS|UTF-(8|16)"
     r"|postgres|SCRAM|Apprise|tgram|systemd|django-allauth|enum|PIN|hi/lo|Docker|podman"
-    r"|OIDC|Keycloak|ADFS|FreeIPA|Kerberos|Яндекс ID|Google Authenticator|Aegis"
+    r"|OIDC|Keycloak|ADFS|FreeIPA|Яндекс ID|Google Authenticator|Aegis"
     r"|Windows-1251|CP1251|HTTPS?|API|OpenAPI|JSON|UUID|ASCII|TOML|qwerty123|PEM|TCP|IP|PostgreSQL|SQL|Debian|Ubuntu|Excel|[A-Z]\w+/\w+|olga|ivan|anna|shop[:,]|file\.csv|\w+Temp"
     r"|localhost|EMAIL_HOST|«(prefer|verify-full)»"
     r"|\((account|amount|comment|card|status|validfrom|validto)\)"

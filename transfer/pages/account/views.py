@@ -56,12 +56,8 @@ class LogIn(auth_views.LoginView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """The other ways to log in, and why one of them has not let somebody in."""
         why = REASONS.get(self.request.GET.get("why", ""), "")
-        params = {"name": settings.OIDC_NAME}
-        if name := self.request.META.get("REMOTE_USER"):
-            params["name"] = name
-            why = _("“%(name)s” is not a user here. Ask your administrator.")
         context = {
-            "why": why and why % params,
+            "why": why and why % {"name": settings.OIDC_NAME},
             "has_passkeys": Authenticator.objects.filter(type="webauthn").exists(),
         }
         if settings.OIDC_ISSUER:

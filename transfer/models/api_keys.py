@@ -1,21 +1,21 @@
 """Keys of the HTTP API: what a program may do with one, until when, and how often.
 
-A key is shown once, when it is made. Only its digest is stored, keyed with SECRET_KEY. Keys are
-revoked, never deleted: the audit names them.
+A key is shown once, when it is made. Only its SHA-256 is stored: the key is random and too long to
+be guessed, so the digest needs no key of its own and outlives SECRET_KEY. Keys are revoked, never
+deleted: the audit names them.
 """
 
+import hashlib
 import secrets
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
-from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Now, TruncMinute
 from django.utils import timezone
-from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy
 
 from transfer.models.audit import Actor, AuditEntry
@@ -25,7 +25,6 @@ from transfer.models.validators import printable
 PREFIX = "dtk_"  # so that scanners of repositories and mails recognise a key
 RANDOM_BYTES = 32
 LONGEST = 100  # characters of what is tried as a key
-SALT = "dtadmin.api-key"
 MOST_A_MINUTE = 6000
 
 
@@ -44,12 +43,9 @@ class Scope(models.TextChoices):
         return cls(f"load_{KindChoices(kind)}")
 
 
-def digests(secret: str) -> list[str]:
-    """Digests of a key: with the present SECRET_KEY, then with each of SECRET_KEY_FALLBACKS."""
-    return [
-        salted_hmac(SALT, secret, secret=key, algorithm="sha256").hexdigest()
-        for key in [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
-    ]
+def key_digest(secret: str) -> str:
+    """Return what is stored of a key."""
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 class Made(NamedTuple):
@@ -134,21 +130,18 @@ class ApiKey(models.Model):
         """Makes a key and notes it in the audit, without its text."""
         secret = f"{PREFIX}{secrets.token_urlsafe(RANDOM_BYTES)}"
         allowed: dict[str, Any] = {"scopes": scopes, "expires_at": expires_at, "limit": limit}
-        digest = digests(secret)[0]
-        key = cls.objects.create(name=name, digest=digest, created_by=actor.name, **allowed)
+        key = cls.objects.create(
+            name=name, digest=key_digest(secret), created_by=actor.name, **allowed
+        )
         AuditEntry.record(actor, AuditEntry.Action.CREATE, key, new=allowed)
         return Made(key, secret)
 
     @classmethod
     def find(cls, secret: str) -> Self | None:
-        """The usable key with this text; a digest of an earlier SECRET_KEY is replaced."""
+        """Return the usable key with this text, or None."""
         if not secret.startswith(PREFIX) or len(secret) > LONGEST:
             return None
-        present, *earlier = digests(secret)
-        key = cls.objects.usable().filter(digest__in=[present, *earlier]).first()
-        if key is not None and key.digest != present:
-            cls.objects.filter(pk=key.pk).update(digest=present)
-        return key
+        return cls.objects.usable().filter(digest=key_digest(secret)).first()
 
     def count_call(self, address: str | None) -> bool:
         """Counts a call; False if the key has reached its limit for this minute, or was revoked.

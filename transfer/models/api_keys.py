@@ -10,6 +10,7 @@ import secrets
 from datetime import datetime
 from typing import Any, NamedTuple, Self
 
+from django.contrib.auth.models import AbstractBaseUser
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
@@ -60,6 +61,10 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         """Keys that are neither revoked nor expired, by the database's clock."""
         is_current = Q(expires_at=None) | Q(expires_at__gt=Now())
         return self.filter(is_current, revoked_at=None)
+
+    def made_by(self, user: AbstractBaseUser) -> Self:
+        """Keys that this user made. A user's name never changes, and no other user gets it."""
+        return self.filter(created_by=user.get_username())
 
 
 class ApiKey(models.Model):

@@ -8,7 +8,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from transfer.access import role
-from transfer.models import Actor, ApiKey
+from transfer.models import Actor, ApiKey, User
 from transfer.models.api_keys import Scope
 from transfer.pages.back import done, read_or_post
 from transfer.pages.keys.forms import KeyForm
@@ -17,9 +17,17 @@ from transfer.pages.keys.forms import KeyForm
 @role("administrator")
 @require_safe
 def keys(request: HttpRequest) -> HttpResponse:
+    """Lists the keys, the revoked ones last: who made each, what it may do, when it was used."""
+    found = sorted(ApiKey.objects.all(), key=lambda key: key.revoked_at is not None)
+    names = {key.created_by for key in found}
+    makers = {one.username: one for one in User.objects.filter(username__in=names)}
     every = [
-        (key, [Scope(one).label for one in Scope.values if one in key.scopes])
-        for key in sorted(ApiKey.objects.all(), key=lambda key: key.revoked_at is not None)
+        (
+            key,
+            [Scope(one).label for one in Scope.values if one in key.scopes],
+            makers.get(key.created_by),
+        )
+        for key in found
     ]
     return render(request, "keys/keys.html", {"keys": every})
 

@@ -9,8 +9,9 @@ from django.contrib.auth.password_validation import password_validators_help_tex
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.access import GROUPS, Role
-from transfer.models import User
+from transfer.models import ApiKey, User
 from transfer.pages.components.forms import choice_with_note, help_with_rules
+from transfer.text.formats import moment
 
 # Without letters and digits that sound or look alike.
 READABLE = "abcdefghjkmnpqrstuvwxyz23456789"
@@ -44,6 +45,53 @@ def role_field(**options: Any) -> forms.Field:
         widget=forms.RadioSelect,
         **options,
     )
+
+
+class KeysField(forms.ModelMultipleChoiceField):
+    """The usable API keys of a user, of which those that are ticked are to be revoked."""
+
+    widget = forms.CheckboxSelectMultiple
+    default_error_messages = {
+        "invalid_choice": gettext_lazy(
+            "One of these keys is no longer valid. Nothing was changed: look at the list again."
+        )
+    }
+
+    def label_from_instance(self, key: ApiKey) -> Any:
+        """Return the key's name with when it was made, and when and from where it was used."""
+        made = _("made %(at)s") % {"at": moment(key.created_at)}
+        if key.last_used_at is None:
+            used = _("never used")
+        elif key.last_address:
+            facts = {"at": moment(key.last_used_at), "address": key.last_address}
+            used = _("last used %(at)s from %(address)s") % facts
+        else:
+            used = _("last used %(at)s") % {"at": moment(key.last_used_at)}
+        return choice_with_note(key.name, f"{made}, {used}")
+
+
+class WithKeys(forms.Form):
+    """A form about a user, with the usable API keys that this user made, if there are any."""
+
+    def add_keys(self, user: User) -> None:
+        keys = ApiKey.objects.usable().made_by(user)
+        if keys:
+            self.fields["keys"] = KeysField(
+                keys,
+                required=False,
+                label=_("API keys that %(login)s made") % {"login": user.username},
+                help_text=_("They go on working. Tick those that are to be revoked now."),
+            )
+
+    def keys(self) -> list[ApiKey]:
+        """Return the keys that are to be revoked."""
+        return list(self.cleaned_data.get("keys", []))
+
+
+class CloseForm(WithKeys):
+    def __init__(self, user: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.add_keys(user)
 
 
 def password_field(label: Any) -> forms.Field:
@@ -125,8 +173,8 @@ class AddUserForm(PasswordFields, forms.ModelForm[User]):
         return {name: self.cleaned_data.get(name, "") for name in self.Meta.fields}
 
 
-class EditUserForm(forms.ModelForm[User]):
-    """Names and role. Fields that the user has not changed are not saved."""
+class EditUserForm(WithKeys, forms.ModelForm[User]):
+    """Names, role and API keys. Fields that the user has not changed are not saved."""
 
     pairs = NAMES
     role = role_field()
@@ -150,5 +198,8 @@ class EditUserForm(forms.ModelForm[User]):
                 "name": provider
             }
 
+        self.add_keys(self.instance)
+
     def changes(self) -> dict[str, Any]:
-        return {name: self.cleaned_data[name] for name in self.changed_data}
+        changed = [name for name in self.changed_data if name != "keys"]
+        return {name: self.cleaned_data[name] for name in changed}

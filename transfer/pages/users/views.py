@@ -3,6 +3,7 @@
 from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -12,13 +13,18 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
-from transfer.models import Actor, User
+from transfer.models import Actor, ApiKey, User
 from transfer.models.logins import lift_locks, locked_names, locks
 from transfer.models.second_factors import factors_of, users_with_one
 from transfer.pages.audit import sentences
 from transfer.pages.audit.words import FACTORS
 from transfer.pages.back import done, read_or_post, refused
-from transfer.pages.users.forms import AddUserForm, EditUserForm, NewPasswordForm
+from transfer.pages.users.forms import (
+    AddUserForm,
+    CloseForm,
+    EditUserForm,
+    NewPasswordForm,
+)
 from transfer.pages.users.tables import UserTable
 
 LOCKS_SHOWN = 20  # many addresses that guess many names lock thousands
@@ -81,12 +87,14 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     )
     if form.is_valid():
         try:
-            user.edit(Actor.of(request), **form.changes())
+            with transaction.atomic():
+                user.edit(Actor.of(request), **form.changes())
+                revoked = revoke(form.keys(), Actor.of(request))
         except ValidationError as error:
             form.add_error(None, error)
         else:
             saved = _("The user %(login)s is saved.") % {"login": user.username}
-            return done(request, saved, "users")
+            return done(request, f"{saved} {revoked}".rstrip(), "users")
     context = {
         "form": form,
         "one": user,
@@ -98,6 +106,12 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         "factors": [FACTORS[one] for one in factors_of(user)],
     }
     return render(request, "users/user.html", context)
+
+
+def revoke(keys: list[ApiKey], actor: Actor) -> str:
+    """Revoke API keys. Return a sentence that names them, or "" if there are none."""
+    revoked = [key.name for key in keys if key.revoke(actor)]
+    return _("Revoked keys: %(names)s.") % {"names": ", ".join(revoked)} if revoked else ""
 
 
 def provider_of(user: User) -> str:
@@ -164,13 +178,18 @@ def reset_factors(request: HttpRequest, pk: int) -> HttpResponse:
 @role("administrator")
 @read_or_post
 def close(request: HttpRequest, pk: int) -> HttpResponse:
+    """Closes a user, and revokes those of the user's API keys that are ticked."""
     user, back = get_object_or_404(User, pk=pk), reverse("user", args=[pk])
-    if request.method == "POST":
+    form = CloseForm(user, request.POST if request.method == "POST" else None)
+    if form.is_valid():
         try:
-            user.close(Actor.of(request))
+            with transaction.atomic():
+                user.close(Actor.of(request))
+                revoked = revoke(form.keys(), Actor.of(request))
         except ValidationError as error:
             return refused(request, " ".join(error.messages), back)
-        return done(request, _("%(login)s is closed.") % {"login": user.username}, "users")
+        closed = _("%(login)s is closed.") % {"login": user.username}
+        return done(request, f"{closed} {revoked}".rstrip(), "users")
     context = {
         "title": _("Close the user %(login)s?") % {"login": user.username},
         "text": _("Nobody can log in under this name until it is reopened."),
@@ -178,6 +197,7 @@ def close(request: HttpRequest, pk: int) -> HttpResponse:
             _("All sessions under it end at once."),
             _("What the user did stays in the history and in the audit."),
         ],
+        "form": form,
         "action": _("Close the user"),
         "back": back,
         "danger": True,

@@ -1,9 +1,12 @@
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from tests.databases import initialise_shop_all, query, stage
 from tests.flow import Flow
 from transfer.engine.kinds import KINDS
+from transfer.models import AuditEntry
+from transfer.pages.audit.sentences import sentence
 
 pytestmark = pytest.mark.django_db
 
@@ -200,3 +203,32 @@ def test_an_account_that_may_write_batches_may_use_a_table_that_an_upgrade_adds(
             assert query(shop_all, rights, [right]) == [(True,)]
     finally:
         query(shop_all, "drop owned by worker; drop role worker")
+
+
+def test_it_is_in_the_audit_with_the_tables_that_lacked_something(staging, settings):
+    settings.LANGUAGE_CODE = "en"
+    call_command("init_shop_all")
+    entry = AuditEntry.objects.get()
+    assert entry.who.endswith("(manage.py)")
+    assert sentence(entry).endswith("set up the staging tables of shop All")
+    assert {kind.staging for kind in KINDS.values()} <= set(entry.new["tables"])
+    call_command("init_shop_all")
+    assert "tables" not in AuditEntry.objects.latest("pk").new
+
+
+def test_the_answer_about_existing_rows_is_in_the_audit(staging):
+    query(staging, 'create table "accountpincodeTemp" (account varchar, pincode varchar)')
+    query(staging, """insert into "accountpincodeTemp" values ('4100', '1234')""")
+    call_command("init_shop_all", existing_rows="moved")
+    assert AuditEntry.objects.latest("pk").new["existing_rows"] == "moved"
+
+
+def test_without_our_own_database_the_tables_are_set_up_and_it_says_that_nothing_is_noted(
+    staging, capsys, settings
+):
+    settings.LANGUAGE_CODE = "en"
+    with connection.cursor() as cursor:  # taken back with the test
+        cursor.execute("alter table transfer_auditentry rename to of_no_version")
+    call_command("init_shop_all")
+    assert columns(staging, "accountpincodeTemp")["id"] == "bigint not null"
+    assert "could not be noted in the audit" in capsys.readouterr().err

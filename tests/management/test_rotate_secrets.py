@@ -8,6 +8,7 @@ from transfer.loading.receive import receive
 from transfer.models import (
     AccountJob,
     Actor,
+    AuditEntry,
     BonusServer,
     CashRegister,
     IssuedSecret,
@@ -15,6 +16,7 @@ from transfer.models import (
     RegisterAccount,
     Shop,
 )
+from transfer.pages.audit.sentences import sentence
 
 
 @pytest.fixture
@@ -120,6 +122,21 @@ def test_without_the_old_key_nothing_is_changed_and_the_server_is_named(server, 
 def test_a_dry_run_changes_nothing(server, change_key):
     change_key("the second key", "the first key")
     call_command("rotate_secrets", "--dry-run")
+    assert not AuditEntry.objects.filter(action="secrets").exists()
     change_key("the second key")
     server.refresh_from_db()
     assert server.api_token != "t0ken"
+
+
+def test_a_rotation_is_in_the_audit_with_how_many_secrets_and_none_of_them(
+    server, issued, change_key, settings
+):
+    settings.LANGUAGE_CODE = "en"
+    change_key("the second key", "the first key")
+    call_command("rotate_secrets")
+    entry = AuditEntry.objects.get(action="secrets")
+    assert entry.who.endswith("(manage.py)")
+    assert sentence(entry).endswith("encrypted all stored secrets with the present SECRET_KEY")
+    assert entry.new == {"secrets": 2}  # of the server, and of a register
+    stored = str(vars(entry))
+    assert not any(secret in stored for secret in ("t0ken", "s3cret", "pa55word", "second key"))

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import CommandError
+from django.db import DatabaseError, transaction
 from django.utils.translation import gettext as _
 from psycopg2 import sql
 from psycopg2.extensions import make_dsn, parse_dsn
@@ -25,6 +26,7 @@ from transfer.engine.shop_all.staging import COMPLETE, Staging
 from transfer.engine.table_name import TableName
 from transfer.errors import DatabaseMissing, LoginRefused, QueryFailed, TransferError, Unreachable
 from transfer.management.passwords import verifier
+from transfer.models import Actor, AuditEntry, Settings
 from transfer.parties import OWN, SHOP_ALL, Party
 from transfer.text.explain import explain, name_of
 
@@ -181,7 +183,7 @@ def ensure_staging(
     with Script(url, SHOP_ALL, PURPOSE) as script:
         staging = Staging(script, settings.KINDS.values(), Unchecked(), existing_moved)
         steps = staging.initialise()
-        if may_all(script) and all(step.sentence == COMPLETE for step in steps):
+        if may_all(script) and not without_complete(steps):
             return steps
         ending = grants(script, url), guards.PIN + "\n" + staging.guards.hand_over() + guards.UNPIN
         try:
@@ -199,6 +201,31 @@ def ensure_staging(
             statements = ";\n".join([*script.statements, *ending])
             raise AdministratorNeeded(there + statements, why(script, cause)) from None
     return steps
+
+
+def note_staging(steps: list[Step], existing_rows: str | None) -> bool:
+    """Note in the audit which parts of shop All were missing, and what `--existing-rows` said.
+
+    Return False where our own database does not answer, or has no tables yet.
+    """
+    names = [step.params.get("table") or step.params["names"] for step in without_complete(steps)]
+    facts = {"tables": list(dict.fromkeys(names)), "existing_rows": existing_rows}
+    try:
+        with transaction.atomic():
+            AuditEntry.record(
+                Actor.at_command_line(),
+                AuditEntry.Action.STAGING,
+                Settings.load(),
+                new={name: value for name, value in facts.items() if value},
+            )
+    except DatabaseError:
+        return False
+    return True
+
+
+def without_complete(steps: list[Step]) -> list[Step]:
+    """Return the steps that changed something."""
+    return [step for step in steps if step.sentence != COMPLETE]
 
 
 def why(database: Database, cause: TransferError) -> TransferError:

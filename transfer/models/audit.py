@@ -189,6 +189,8 @@ class AuditEntry(models.Model):
         BACKUP = "backup", gettext_lazy("Backup made")
         RESTORE = "restore", gettext_lazy("Backup restored")
         CALLS = "calls", gettext_lazy("API called")
+        SECRETS = "secrets", gettext_lazy("Secrets encrypted again")
+        STAGING = "staging", gettext_lazy("Staging tables set up")
 
     at = models.DateTimeField(gettext_lazy("when"), default=timezone.now)
     who = models.CharField(gettext_lazy("who"), max_length=200)

@@ -38,6 +38,18 @@ class UserQuerySet(models.QuerySet["User"]):
 class Users(UserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
     use_in_migrations = False
 
+    @transaction.atomic
+    def create_superuser(self, username: str, *args: Any, **fields: Any) -> Any:
+        """Add an administrator at the command line (`createsuperuser`).
+
+        Raises ValidationError when the login is taken.
+        """
+        User.check_login_is_free(username)
+        user = super().create_superuser(username, *args, **fields)
+        actor = Actor.at_command_line()
+        AuditEntry.record(actor, AuditEntry.Action.CREATE, user, new=user.audit_values())
+        return user
+
 
 class User(AuthUser):
     """Django's user, with our rules: each change is checked and noted in the audit."""

@@ -5,9 +5,13 @@ from django.conf import settings
 from django.core.management import CommandError
 from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.engine.shop_all.staging import COMPLETE
 from transfer.management.command import Command as BaseCommand
-from transfer.management.provision import AdministratorNeeded, ensure_staging
+from transfer.management.provision import (
+    AdministratorNeeded,
+    ensure_staging,
+    note_staging,
+    without_complete,
+)
 from transfer.runs.positions import carry_positions
 
 
@@ -38,7 +42,14 @@ class Command(BaseCommand):
             raise CommandError("\n".join([*needed.in_words(), sentence])) from None
         for step in steps:
             self.say(_(step.sentence), **step.params)
-        if any(step.sentence != COMPLETE for step in steps):
+        if not note_staging(steps, existing_rows):
+            self.stderr.write(
+                _(
+                    "This could not be noted in the audit: Data Transfer's own database does not "
+                    "answer, or has no tables yet."
+                )
+            )
+        if without_complete(steps):
             self.say(
                 _(
                     "PIN codes can be read in the staging table until they are purged. Settings, "

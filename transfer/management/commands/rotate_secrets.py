@@ -7,7 +7,16 @@ from django.db import transaction
 from django.utils.translation import gettext as _, gettext_noop, ngettext
 
 from transfer.management.command import Command as BaseCommand
-from transfer.models import BonusServer, IssuedSecret, Recipient, UploadPiece, second_factors
+from transfer.models import (
+    Actor,
+    AuditEntry,
+    BonusServer,
+    IssuedSecret,
+    Recipient,
+    Settings,
+    UploadPiece,
+    second_factors,
+)
 from transfer.models.secret import cipher, secret_names
 
 WithOwner = BonusServer | IssuedSecret | Recipient
@@ -45,6 +54,12 @@ class Command(BaseCommand):
             for one in factors:
                 second_factors.encrypt_again(one)
             encrypt_files()
+            AuditEntry.record(
+                Actor.at_command_line(),
+                AuditEntry.Action.SECRETS,
+                Settings.load(),
+                new={"secrets": len(rows) + len(factors)},
+            )
         self.say(report(len(servers), dry_run=dry_run), n=len(servers))
 
 

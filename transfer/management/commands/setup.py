@@ -22,6 +22,7 @@ from psycopg2.extensions import parse_dsn
 from dtadmin.settings.databases import database
 from transfer.access import Role
 from transfer.engine.postgres.connect import LOCAL
+from transfer.engine.shop_all.indexes import Step
 from transfer.errors import Unreachable
 from transfer.management import provision
 from transfer.management.command import Command as BaseCommand, UsageError, typed
@@ -87,9 +88,11 @@ class Command(BaseCommand):
         self.make_database(own, OWN, "DATABASE_ADMIN", options["database_admin"])
         provision.check_own(own)
         self.make_database(shop_all, SHOP_ALL, "SHOP_ALL_ADMIN", options["shop_all_admin"])
-        self.make_staging(shop_all, options["shop_all_admin"], options["existing_rows"])
+        steps = self.make_staging(shop_all, options["shop_all_admin"], options["existing_rows"])
         self.must("migrate", "--noinput", "--verbosity=0")
         connection.settings_dict |= database("DATABASE_URL", own)
+        if provision.without_complete(steps):
+            provision.note_staging(steps, options["existing_rows"])
         self.make_administrator(options["administrator"])
         if options["schedule"] or Heartbeat.last() is None:
             self.schedule(
@@ -137,13 +140,15 @@ class Command(BaseCommand):
             )
             raise CommandError(sentence % {"what": what}) from None
 
-    def make_staging(self, url: str, user: str, existing_rows: str | None) -> None:
-        """Raises CommandError."""
+    def make_staging(self, url: str, user: str, existing_rows: str | None) -> list[Step]:
+        """Create what shop All lacks. Return the steps. Raises CommandError."""
         administrator = self.administrator_of_server("SHOP_ALL_ADMIN", user)
         with self.sql_of_who_may(name_of(SHOP_ALL)):
             moved = None if existing_rows is None else existing_rows == "moved"
-            for step in provision.ensure_staging(url, administrator, moved):
+            steps = provision.ensure_staging(url, administrator, moved)
+            for step in steps:
                 self.say(_(step.sentence), **step.params)
+            return steps
 
     def administrator_of_server(self, secret: str, user: str) -> Administrator:
         question = _("Password of %(user)s") % {"user": user}

@@ -102,6 +102,8 @@ SENTENCES = {
     "backup": gettext_lazy("%(who)s began a backup of our own database"),
     "restore": gettext_lazy("%(who)s restored our own database from a backup"),
     "calls": gettext_lazy("%(who)s called the API"),
+    "secrets": gettext_lazy("%(who)s encrypted all stored secrets with the present SECRET_KEY"),
+    "staging": gettext_lazy("%(who)s set up the staging tables of shop All"),
 }
 
 

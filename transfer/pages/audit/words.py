@@ -51,6 +51,9 @@ FACTS = {
     "hour": gettext_lazy("the hour from"),
     "times": gettext_lazy("calls"),
     "operations": gettext_lazy("operations"),
+    "secrets": gettext_lazy("secrets"),
+    "tables": gettext_lazy("what was missing"),
+    "existing_rows": gettext_lazy("rows that were there before"),
 }
 FACTORS = {
     "totp": gettext_lazy("app with codes"),
@@ -64,6 +67,7 @@ CHOICES: dict[str, dict[Any, Any]] = {
     **dict.fromkeys(("factor", "added", "removed", "renewed", "reset"), FACTORS),
     "log_in": {"provider": gettext_lazy("at the provider alone")},
     "decision": {"send": gettext_lazy("send again"), "leave": gettext_lazy("leave")},
+    "existing_rows": {"waiting": gettext_lazy("waiting"), "moved": gettext_lazy("moved")},
     "role": {role.group: role.label for role in Role},
     "state": {"active": gettext_lazy("Active"), "closed": gettext_lazy("Closed")},
 }

@@ -35,6 +35,7 @@ from transfer.runs.execute import run_here
 pytest_plugins = [
     "tests.arrivals",
     "tests.forms",
+    "tests.provider",
     "tests.reference_server",
     "tests.speed",
     "tests.uploads",

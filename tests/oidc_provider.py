@@ -1,9 +1,11 @@
 """A company's provider, as a process: allauth's own OpenID provider, with users and groups.
 
 `python -m tests.oidc_provider`, with PROVIDER_DATABASE_URL and the address to which it sends users
-back in PROVIDER_CALLBACK. `/enter` is its log-in; `/is` does what its administrator would do.
+back in PROVIDER_CALLBACK. `/enter` is its log-in; `/is` does what its administrator would do;
+`/says` makes it lie.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -17,6 +19,9 @@ import httpx2
 
 SECRET = "client-secret-of-the-tests"
 CALLBACK = "http://testserver/login/sso/callback/"
+# Of the process: what it says of a user instead of the truth, and each fetch of its discovery.
+SAID: dict[str, dict[str, dict[str, Any]]] = {}
+FETCHED: list[str] = []
 
 
 @dataclass
@@ -48,6 +53,18 @@ class Provider:
         """Makes a user, or changes the groups; one who is not active has no tokens any more."""
         query = urlencode({"name": name, "groups": ",".join(groups), "active": int(active)})
         httpx2.get(f"{self.url}/is?{query}").raise_for_status()
+
+    def says(self, name: str, **claims: dict[str, Any]) -> None:
+        """Makes it say other claims of a user than are true: by "userinfo" or "id_token".
+
+        Without claims it says the truth again.
+        """
+        query = urlencode({"name": name, "claims": json.dumps(claims)})
+        httpx2.get(f"{self.url}/says?{query}").raise_for_status()
+
+    def times_asked(self) -> int:
+        """How often its discovery document was fetched."""
+        return int(httpx2.get(f"{self.url}/asked").text)
 
     def let_in(self, name: str, authorize: str, session: httpx2.Client | None = None) -> str:
         """Logs in there, as a browser would; returns the address to which it sends back."""
@@ -115,6 +132,7 @@ def configure() -> None:
             "allauth.idp.oidc",
         ],
         MIDDLEWARE=[
+            "tests.oidc_provider.counted",
             "django.contrib.sessions.middleware.SessionMiddleware",
             "django.contrib.auth.middleware.AuthenticationMiddleware",
             "django.contrib.messages.middleware.MessageMiddleware",
@@ -136,7 +154,8 @@ def adapter() -> Any:
         def get_claims(self, purpose: Any, user: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
             groups = [f"/{group.name}" for group in user.groups.all()]
             claims = super().get_claims(purpose, user, *args, **kwargs)
-            return {**claims, "groups": groups}
+            said = SAID.get(user.username, {}).get(purpose, {})
+            return {**claims, "groups": groups, **said}
 
     return WithGroups()
 
@@ -167,6 +186,31 @@ def person(request: Any) -> Any:
     if not user.is_active:
         Token.objects.filter(user=user).delete()
     return HttpResponse()
+
+
+def says(request: Any) -> Any:
+    """The claims of a user, true or not."""
+    from django.http import HttpResponse
+
+    SAID[request.GET["name"]] = json.loads(request.GET["claims"])
+    return HttpResponse()
+
+
+def counted(get_response: Any) -> Any:
+    """Counts how often the discovery document is fetched."""
+
+    def middleware(request: Any) -> Any:
+        if request.path == "/.well-known/openid-configuration":
+            FETCHED.append(request.path)
+        return get_response(request)
+
+    return middleware
+
+
+def asked(request: Any) -> Any:
+    from django.http import HttpResponse
+
+    return HttpResponse(len(FETCHED))
 
 
 def serve() -> None:
@@ -217,5 +261,7 @@ else:
         urlpatterns = [
             path("enter", enter),
             path("is", person),
+            path("says", says),
+            path("asked", asked),
             path("", include("allauth.idp.urls")),
         ]

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.access import Role, forget_role, role_of
 from transfer.models.audit import Actor, AuditEntry
+from transfer.models.validators import alphabets
 
 
 class UserQuerySet(models.QuerySet["User"]):
@@ -42,9 +43,9 @@ class Users(UserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]
     def create_superuser(self, username: str, *args: Any, **fields: Any) -> Any:
         """Add an administrator at the command line (`createsuperuser`).
 
-        Raises ValidationError when the login is taken.
+        Raises ValidationError: see `check_new_login`.
         """
-        User.check_login_is_free(username)
+        User.check_new_login(User.normalize_username(username))
         user = super().create_superuser(username, *args, **fields)
         actor = Actor.at_command_line()
         AuditEntry.record(actor, AuditEntry.Action.CREATE, user, new=user.audit_values())
@@ -70,8 +71,15 @@ class User(AuthUser):
         return Role(self.level) if self.level else None  # type: ignore[attr-defined]
 
     @classmethod
-    def check_login_is_free(cls, username: str) -> None:
-        """Raises ValidationError when somebody has that login, in capitals or not."""
+    def check_new_login(cls, username: str) -> None:
+        """Raises ValidationError when somebody has that login, in capitals or not, or when it mixes
+        alphabets."""
+        if len(alphabets(username)) > 1:
+            message = _(
+                "The letters of “%(login)s” are of several alphabets, so it could imitate another "
+                "name. Use one alphabet."
+            )
+            raise ValidationError(message, code="scripts", params={"login": username})
         taken = cls.objects.filter(username__iexact=username).first()
         if taken is not None:
             message = _("There is a user “%(login)s” already.")
@@ -82,9 +90,10 @@ class User(AuthUser):
     @classmethod
     @transaction.atomic
     def add(cls, actor: Actor, *, role: Role, password: str, **fields: Any) -> Self:
-        """Makes a user. Raises ValidationError when the login is taken."""
+        """Makes a user. Raises ValidationError: see `check_new_login`."""
         one_at_a_time()
-        cls.check_login_is_free(fields["username"])
+        fields["username"] = cls.normalize_username(fields["username"])
+        cls.check_new_login(fields["username"])
         user = cls(**fields)
         user.set_password(password)
         user.save()
@@ -111,8 +120,10 @@ class User(AuthUser):
         can't be one, and for an emergency user, who does not depend on the provider.
         """
         one_at_a_time()
+        username = cls.normalize_username(username)
         user = cls.objects.filter(username__iexact=username).first()
         if user is None:
+            cls.check_new_login(username)
             user = cls(username=username, **names)
             user.set_unusable_password()
             user.clean_fields(exclude=["password"])
@@ -137,6 +148,12 @@ class User(AuthUser):
         """Takes the role that the provider gives, or loses it, even as the last administrator."""
         with self._changing(actor, is_checked=False):
             self._take(role)
+
+    @property
+    def may_imitate(self) -> bool:
+        """Whether the name looks like one that it is not. New users can't have such a name."""
+        username = self.get_username()
+        return self.normalize_username(username) != username or len(alphabets(username)) > 1
 
     @property
     def is_for_emergencies(self) -> bool:

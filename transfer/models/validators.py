@@ -1,5 +1,7 @@
 """What names may hold."""
 
+import unicodedata
+
 from django.core.validators import RegexValidator
 from django.utils.translation import gettext_lazy
 
@@ -8,3 +10,15 @@ printable = RegexValidator(
     r"\A[^\x00-\x1f\x7f-\x9f\u2028\u2029]*\Z",
     gettext_lazy("Line breaks and control characters are not allowed."),
 )
+
+# Japanese is written with all of them.
+OF_JAPANESE = {"CJK", "HIRAGANA", "KATAKANA"}
+
+
+def alphabets(text: str) -> set[str]:
+    """Return the alphabets of the letters in a text, such as {"LATIN", "CYRILLIC"}.
+
+    Unicode's name of a letter begins with its alphabet.
+    """
+    named = {unicodedata.name(one, "").partition(" ")[0] for one in text if one.isalpha()}
+    return {"JAPANESE" if name in OF_JAPANESE else name for name in named}

@@ -1,16 +1,14 @@
 """Log-ins at a real provider, which is a process of its own: who gets in, and for how long."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.core.cache import cache
 from django.test import Client
 
-from tests.databases import WORKER
-from tests.oidc_provider import SECRET, Provider, oidc_provider
+from tests.oidc_provider import SECRET
 from tests.pages.look import words
+from tests.provider import is_in, log_in
 from tests.records import user
 from transfer.access import Role
 from transfer.models import Actor, AuditEntry, User
@@ -20,25 +18,6 @@ from transfer.pages.account import renewal
 pytestmark = pytest.mark.django_db
 PASSWORD = "correct horse battery"
 NOWHERE = "http://127.0.0.1:9"
-
-
-@pytest.fixture(scope="module")
-def process(postgres: Any) -> Iterator[Provider]:
-    name = f"test_provider_{WORKER}"
-    dsn = postgres.create(name)
-    with oidc_provider(dsn) as provider:
-        yield provider
-    postgres.drop(name)
-
-
-@pytest.fixture
-def provider(process: Provider, settings: Any) -> Provider:
-    settings.LANGUAGE_CODE = "en"
-    for name, value in process.settings().items():
-        setattr(settings, name, value)
-    cache.clear()
-    process.has("anna", "dt")
-    return process
 
 
 @pytest.fixture
@@ -53,19 +32,8 @@ def with_password(name: str, role: str) -> User:
     return User.objects.get(pk=made.pk)
 
 
-def log_in(provider: Provider, browser: Client, name: str = "anna", to: str = "/") -> Any:
-    """The whole way, to the provider and back; returns the last answer."""
-    sent = browser.get(f"/login/sso/?next={to}")
-    back = provider.let_in(name, sent.url)
-    return browser.get(back.removeprefix("http://testserver"))
-
-
 def by_password(browser: Client, name: str) -> Any:
     return browser.post("/login/", {"username": name, "password": PASSWORD})
-
-
-def is_in(browser: Client) -> bool:
-    return browser.get("/account/").status_code == 200
 
 
 def later(browser: Client, minutes: int) -> None:

@@ -6,11 +6,9 @@ from typing import Any
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter, get_adapter
 from allauth.socialaccount.models import SocialAccount, SocialLogin
-from allauth.socialaccount.providers import registry
 from allauth.socialaccount.providers.base import AuthError
 from allauth.socialaccount.providers.oauth2.client import OAuth2Error
-from allauth.socialaccount.providers.openid_connect import views
-from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
+from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView, OAuth2LoginView
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import ValidationError
@@ -21,19 +19,23 @@ from requests.auth import HTTPBasicAuth
 
 from transfer.access import GROUPS, Role
 from transfer.models import Actor, User
+from transfer.pages.account.oidc import Endpoints, SubjectsDiffer, has_nonce
+from transfer.pages.account.provider_http import session_for
 from transfer.pages.account.refusals import refused
 from transfer.pages.account.renewal import NoAnswer, Refused
 
-# Not in INSTALLED_APPS, from where allauth would import it, and `requests`, for every command.
-registry.register(OpenIDConnectProvider)
 logger = logging.getLogger(__name__)
-UNREADABLE = (OAuth2Error, KeyError, TypeError, ValueError)  # ValueError: also JSON
+# ValueError: also JSON.
+UNREADABLE = (OAuth2Error, AttributeError, KeyError, TypeError, ValueError)
 
 
 class ProviderAdapter(DefaultSocialAccountAdapter):
     """Lets in whose groups give a role, under the name that the provider says."""
 
     def pre_social_login(self, request: HttpRequest, sociallogin: SocialLogin) -> None:
+        if not has_nonce(sociallogin):
+            logger.warning("log-in at the provider: the nonce is missing, or of another log-in")
+            raise ImmediateHttpResponse(refused("failed"))
         claims = claims_of(sociallogin)
         name, role = str(claims.get(settings.OIDC_USER_CLAIM) or ""), role_in(claims)
         if role is None:
@@ -55,9 +57,7 @@ class ProviderAdapter(DefaultSocialAccountAdapter):
         request.provider_token = sociallogin.token.token_secret  # type: ignore[attr-defined]
 
     def get_requests_session(self) -> Any:
-        session = super().get_requests_session()
-        session.verify = settings.OIDC_CA or True
-        return session
+        return session_for(self.request)
 
     def on_authentication_error(
         self,
@@ -116,7 +116,7 @@ def ask_again(request: HttpRequest, user: User, refresh_token: str) -> str:
 def _refreshed(request: HttpRequest, refresh_token: str) -> tuple[SocialLogin, str]:
     """What the provider says of the user now, and the next refresh token."""
     try:
-        adapter = views.OpenIDConnectOAuth2Adapter(request, "sso")
+        adapter = Endpoints(request, "sso")
         app = adapter.get_provider().app
         data = {"grant_type": "refresh_token", "refresh_token": refresh_token}
         secret = {"client_id": app.client_id, "client_secret": app.secret}
@@ -131,6 +131,8 @@ def _refreshed(request: HttpRequest, refresh_token: str) -> tuple[SocialLogin, s
         fields = answer.json()
         token = adapter.parse_token(fields)
         login = adapter.complete_login(request, app, token, response=fields)
+    except SubjectsDiffer as error:
+        raise Refused from error
     except RequestException as error:
         raise NoAnswer from error
     except UNREADABLE as error:
@@ -147,7 +149,7 @@ def _answering(view: Any) -> Any:
         if not settings.OIDC_ISSUER:
             raise Http404
         try:
-            return view(request, provider_id)
+            return view.adapter_view(Endpoints(request, provider_id))(request)
         except RequestException as error:
             logger.warning("log-in at the provider: %s", type(error).__name__)
             return refused("unreachable")
@@ -158,5 +160,5 @@ def _answering(view: Any) -> Any:
     return wrapped
 
 
-log_in = _answering(views.login)
-callback = _answering(views.callback)
+log_in = _answering(OAuth2LoginView)
+callback = _answering(OAuth2CallbackView)

@@ -16,6 +16,10 @@ REASONS = {
         "Your groups at %(name)s give you no role here. Ask your administrator for one."
     ),
     "name": gettext_lazy("%(name)s gave no valid user name for you."),
+    "scripts": gettext_lazy(
+        "%(name)s gave a user name with letters of several alphabets, which could imitate another "
+        "name. Ask your administrator."
+    ),
     "closed": gettext_lazy("Your access is closed here. Ask your administrator."),
     "passkey": gettext_lazy("This passkey is not known here."),
     "provider": gettext_lazy("This name logs in at %(name)s."),

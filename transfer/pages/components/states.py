@@ -150,6 +150,7 @@ LOOKS: dict[str, dict[str, Look]] = {
         "closed": Look("idle", "lock", gettext_lazy("Closed")),
         "locked": Look("warn", "lock", gettext_lazy("Log-in locked")),
         "no role": Look("warn", "warning", gettext_lazy("No role")),
+        "imitates": Look("warn", "warning", gettext_lazy("Name may imitate another")),
     },
     "factor": {
         "on": Look("ok", "check", pgettext_lazy("second factor", "Set up")),

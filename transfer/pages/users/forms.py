@@ -163,7 +163,7 @@ class AddUserForm(PasswordFields, forms.ModelForm[User]):
 
     def clean_username(self) -> str:
         username = self.cleaned_data["username"]
-        User.check_login_is_free(username)
+        User.check_new_login(username)
         return username
 
     def owner(self) -> User:

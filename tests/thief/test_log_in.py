@@ -1,15 +1,18 @@
 """Somebody guesses passwords: from many addresses, at the same moment, with old cookies."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.contrib.auth import SESSION_KEY
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from tests.pages.look import words
 from tests.records import user
+from tests.second_factors import code_of, set_up_app
 from transfer.models import Actor, AuditEntry, Guess, User
 from transfer.models.logins import OF_A_NAME, OF_A_NETWORK, locks
 
@@ -134,6 +137,64 @@ class TestManyAddresses:
         page = administrator.get(reverse("users"))
         assert len(page.content) < 60_000
         assert "Not shown: 380" in words(page)
+
+
+class TestALogInThatWaitsForItsSecondFactor:
+    """Somebody has the password and, later, a code."""
+
+    @pytest.fixture
+    def key(self, olga) -> str:
+        browser = Client()
+        log_in(browser)
+        return set_up_app(browser)
+
+    @pytest.fixture
+    def thief(self, key) -> Client:
+        browser = Client()
+        assert log_in(browser, address=ELSEWHERE).url == "/login/code/"
+        return browser
+
+    def enter(self, browser: Client, key: str) -> bool:
+        """Enters the code of the next half minute: that of this one was used to set up the app."""
+        browser.post("/login/code/", {"code": code_of(key, time.time() + 30)})
+        return SESSION_KEY in browser.session
+
+    def test_is_completed_by_the_code(self, thief, key):
+        assert self.enter(thief, key)
+
+    def test_ends_with_close(self, thief, key, olga):
+        olga.close(Actor("anna"))
+        assert not self.enter(thief, key)
+
+    def test_ends_with_close_for_good(self, thief, key, olga):
+        olga.close(Actor("anna"))
+        olga.reopen(Actor("anna"))
+        assert not self.enter(thief, key)
+
+    def test_ends_while_its_user_is_closed_whoever_closed_it(self, thief, key, olga):
+        User.objects.filter(pk=olga.pk).update(is_active=False)
+        assert not self.enter(thief, key)
+
+    def test_ends_when_an_administrator_sets_a_new_password(self, thief, key, olga):
+        olga.replace_password(Actor("anna"), "battery staple")
+        assert not self.enter(thief, key)
+
+    def test_ends_when_the_user_chooses_a_new_password(self, thief, key, olga):
+        own = Client()
+        own.force_login(olga)
+        new = {"new_password1": "battery staple", "new_password2": "battery staple"}
+        own.post("/account/password/", {"old_password": PASSWORD, **new})
+        assert not self.enter(thief, key)
+
+    def test_ends_when_the_second_factor_is_reset(self, thief, key, olga):
+        olga.reset_second_factor(Actor("anna"))
+        assert not self.enter(thief, key)
+        assert thief.get("/login/code/").url == "/login/"
+
+    def test_of_somebody_else_goes_on(self, thief, key, administrator):
+        User.objects.get(username="anna").replace_password(Actor("boris"), "battery staple")
+        User.objects.get(pk=user("viewer", "petr").pk).close(Actor("anna"))
+        assert self.enter(thief, key)
 
 
 def test_unknown_names_do_not_make_the_page_of_the_audit_larger(administrator):

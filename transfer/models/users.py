@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
+from allauth.account.internal.stagekit import LOGIN_SESSION_KEY
+from allauth.account.utils import user_pk_to_url_str
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
@@ -253,9 +255,15 @@ class User(AuthUser):
         raise ValidationError({"role": ValidationError(message, params={"login": self.username})})
 
     def _end_sessions(self) -> None:
-        """Ends all sessions: one in a browser would be good again once the user is reopened."""
+        """Ends all sessions: one in a browser would be good again once the user is reopened.
+
+        Also those in which a log-in waits for its second factor.
+        """
+        waits = user_pk_to_url_str(self)
         for session in Session.objects.filter(expire_date__gt=timezone.now()).iterator():
-            if session.get_decoded().get(SESSION_KEY) == str(self.pk):
+            kept = session.get_decoded()
+            waiting = (kept.get(LOGIN_SESSION_KEY) or {}).get("user_pk")
+            if kept.get(SESSION_KEY) == str(self.pk) or waiting == waits:
                 session.delete()
 
 

@@ -75,13 +75,13 @@ def receive(
 ) -> tuple[httpx2.Response, bytes]:
     """Return the answer and its content. Raises httpx2.HTTPError, also if it is too large."""
     # A compressed answer could unpack to gigabytes.
-    headers = {**request.headers, "Accept-Encoding": "identity"}
+    headers = {**dict(request.headers), "Accept-Encoding": "identity"}
     content = bytearray()
     with sender.stream(
         str(request.method),
         str(request.url),
         content=request.body,  # type: ignore[arg-type]  # a form, as text
-        headers=headers,
+        headers=headers,  # type: ignore[arg-type]  # texts, whatever `requests` says
         extensions={"trace": deadline.trace},
     ) as answer:
         for part in answer.iter_raw():

@@ -39,6 +39,7 @@ from transfer.pages.account.factor_forms import (
     ConfirmPasswordForm,
     PasskeyForm,
 )
+from transfer.pages.account.pending import end_if_outdated
 from transfer.pages.account.refusals import refused
 from transfer.pages.middleware import BY_PASSWORD_ALONE
 
@@ -166,9 +167,13 @@ class Renew(GenerateRecoveryCodesView):
 
 
 class EnterCode(AuthenticateView):
-    """The second step of a log-in."""
+    """The second step of a log-in, if the first one is still good."""
 
     form_class = CodeForm
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        end_if_outdated(request)
+        return super().dispatch(request, *args, **kwargs)
 
 
 class ConfirmByPassword(ReauthenticateView):

@@ -29,6 +29,7 @@ from transfer.pages.account.forms import (
     TimeZoneForm,
     know_browser,
 )
+from transfer.pages.account.pending import bound_to
 from transfer.pages.account.refusals import REASONS
 from transfer.pages.account.renewal import ASK_AGAIN
 from transfer.pages.back import is_part, next_url
@@ -66,7 +67,11 @@ class LogIn(auth_views.LoginView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         """Logs in, or first asks for the second factor. What follows: see `logged_in`."""
-        login = Login(user=form.get_user(), redirect_url=self.get_success_url())
+        login = Login(
+            user=form.get_user(),
+            redirect_url=self.get_success_url(),
+            state=bound_to(form.get_user()),
+        )
         return perform_password_login(self.request, {}, login)
 
 

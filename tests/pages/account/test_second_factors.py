@@ -320,3 +320,41 @@ def test_a_lost_secret_key_is_said_in_words(key, settings):
     log_in(browser)
     assert "SECRET_KEY has changed" in words(enter(browser, code_of(key)))
     assert not is_in(browser)
+
+
+class TestPasskeysBehindAProxy:
+    """A browser gives a passkey only to the name that it sees, and that is the proxy's."""
+
+    OUTSIDE, INSIDE = "dt.shop.example", "app.internal:8000"
+
+    @pytest.fixture
+    def browser(self, olga, settings) -> Client:
+        settings.ALLOWED_HOSTS = ["app.internal", self.OUTSIDE]
+        browser = Client()
+        browser.post("/login/", {"username": "olga", "password": PASSWORD}, headers=self.host())
+        return browser
+
+    def host(self, name: str = INSIDE) -> dict[str, str]:
+        return {"Host": name}
+
+    def name_for(self, browser: Client, host: str = INSIDE) -> str:
+        """The name for which a new passkey would be made."""
+        page = browser.get("/account/factors/passkeys/", headers=self.host(host))
+        return page.context["js_data"]["creation_options"]["publicKey"]["rp"]["id"]
+
+    def test_are_for_the_name_that_browsers_see_if_the_proxy_changes_it(self, browser, settings):
+        settings.CSRF_TRUSTED_ORIGINS = [f"https://{self.OUTSIDE}"]
+        assert self.name_for(browser) == self.OUTSIDE
+        headers = self.host() | {"X-Requested-With": "XMLHttpRequest"}
+        asked = Client().get("/login/passkey/", headers=headers).json()
+        assert asked["request_options"]["publicKey"]["rpId"] == self.OUTSIDE
+
+    def test_are_for_the_name_of_the_request_if_the_proxy_keeps_it(self, browser, settings):
+        assert self.name_for(browser, self.OUTSIDE) == self.OUTSIDE
+        settings.CSRF_TRUSTED_ORIGINS = ["https://other.example", f"https://{self.OUTSIDE}:8443"]
+        assert self.name_for(browser, self.OUTSIDE) == self.OUTSIDE
+
+    def test_are_for_the_domain_of_all_names_where_the_setting_names_that(self, browser, settings):
+        settings.CSRF_TRUSTED_ORIGINS = ["https://*.shop.example"]
+        assert self.name_for(browser) == "shop.example"
+        assert self.name_for(browser, self.OUTSIDE) == "shop.example"

@@ -2,6 +2,7 @@
 
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 from allauth.account import app_settings
 from allauth.account.adapter import DefaultAccountAdapter
@@ -76,6 +77,18 @@ class AccountAdapter(DefaultAccountAdapter):
         return not any(one["at"] > since for one in proofs)
 
 
+def name_in_browsers(request: HttpRequest) -> str:
+    """Return the host name of the pages as browsers see it, without the port.
+
+    A proxy that changes the name has to be in CSRF_TRUSTED_ORIGINS with the name of the pages. Of
+    several names it is that of the request, else the first; of "https://*.shop.example" the domain.
+    """
+    seen = urlsplit(f"//{request.get_host()}").hostname or ""
+    origins = [urlsplit(one).hostname or "" for one in settings.CSRF_TRUSTED_ORIGINS]
+    names = [name.removeprefix("*.") for name in origins]
+    return seen if seen in names or not names else names[0]
+
+
 class MFAAdapter(DefaultMFAAdapter):
     """Second factors, whose secrets are encrypted at rest."""
 
@@ -102,6 +115,11 @@ class MFAAdapter(DefaultMFAAdapter):
         """A name for the next passkey, for when the user gives none."""
         held = Authenticator.objects.filter(user_id=user.pk, type=type).count()
         return _("Passkey %(number)s") % {"number": held + 1}
+
+    def get_public_key_credential_rp_entity(self) -> dict[str, str]:
+        """Return the name for which browsers give passkeys."""
+        name = name_in_browsers(context.request)
+        return {"id": name, "name": name}
 
     def get_totp_label(self, user: Any) -> str:
         """The name of the entry in the app: not the e-mail address, which we do not ask for."""

@@ -229,7 +229,8 @@ class User(AuthUser):
 
     def _take(self, role: Role | None) -> None:
         """Gives that role alone, or none. A superuser is an administrator; who is none can't be."""
-        self.groups.remove(*Group.objects.filter(name__in=[one.group for one in Role]))
+        others = [one.group for one in Role if one != role]
+        self.groups.remove(*Group.objects.filter(name__in=others))
         if role:
             self.groups.add(Group.objects.get(name=role.group))
         if role != Role.ADMINISTRATOR:

@@ -12,11 +12,13 @@ WITHOUT_ENTRY = {
     "transfer_upload": "a file before its rows are loaded, and how far loading them is",
     "transfer_uploadpiece": "its content, which is forgotten after loading",
     "transfer_badline": "its lines with errors",
+    "transfer_apicall": "calls of the API, which are in the audit by the hour",
     "django_tasks_database_dbtaskresult": "jobs of the queue, made by what is in the audit",
 }
 # Columns that change while nothing does that a user decides.
 NOT_DECIDED = {
     "transfer_transfertask": ["readers", "mirrored_number", "mirrored_token"],  # what runs remember
+    "transfer_apikey": ["last_used_at", "last_address", "minute", "calls"],
     "transfer_recipient": ["address", "signing_key"],  # encrypted anew each time they are saved
 }
 DIGEST = """

@@ -2,6 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip install --quiet
 SECONDS ?= 600
 # Installs Debian packages, after it has said which.
 DEBIAN := bash .ci/debian
@@ -9,22 +10,28 @@ CHROMIUM := chromium-headless-shell,chromium
 SUITE = $(BIN)/python -m pytest -rs -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder
 FONTS := /usr/share/fonts/truetype/dejavu=fonts-dejavu-core
 
-.PHONY: help install demo forget test test-long test-packages lint chaos bench deb deb-trial clone-trial repository \
+.PHONY: help install lock demo forget test test-long test-packages lint chaos bench deb deb-trial clone-trial repository \
 	image image-trial matrix messages openapi screenshots
 
 help:
-	@echo "make demo | forget | test | test-long | lint | install | chaos [SECONDS=600] | bench [QUICK=1] | deb [FOR=trixie] | deb-trial [FOR=trixie] | clone-trial | repository KEY=… | image | image-trial | matrix | messages | openapi | screenshots [INTO=folder]"
+	@echo "make demo | forget | test | test-long | lint | install | lock [UPGRADE=1] | chaos [SECONDS=600] | bench [QUICK=1] | deb [FOR=trixie] | deb-trial [FOR=trixie] | clone-trial | repository KEY=… | image | image-trial | matrix | messages | openapi | screenshots [INTO=folder]"
 
 install: $(STAMP)
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt constraints.build.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name one with: make $(MAKECMDGOALS) PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || $(DEBIAN) ensurepip=python3-venv
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed \
-		--constraint constraints.txt ".[demo,test,lint]"
+	$(PIP) --require-hashes --requirement constraints.build.txt
+	$(PIP) --require-hashes --no-build-isolation --use-pep517 --requirement constraints.txt
+	$(PIP) --no-deps --no-build-isolation .
 	@touch $(STAMP)
+
+# constraints.txt, constraints.build.txt and deb/requirements.txt, after pyproject.toml has changed. UPGRADE=1: of the
+# newest versions.
+lock: $(STAMP)
+	$(BIN)/python -m deb.lock $(if $(UPGRADE),--upgrade)
 
 demo: $(STAMP)
 	@exec $(BIN)/python -m dtadmin.demo
@@ -45,27 +52,17 @@ test-packages:
 	@command -v chromium >/dev/null || $(DEBIAN) chromium-headless-shell=$(CHROMIUM) $(FONTS)
 	@$(DEBIAN) crontab=cron nginx=nginx-light,nginx faketime=faketime promtool=promtool curl=curl openssl=openssl || true
 
-chaos: $(VENV)/.chaos
+chaos: $(STAMP)
 	@$(DEBIAN) ip=iproute2 faketime=faketime || true
 	CHAOS_SECONDS=$(SECONDS) $(BIN)/python -m pytest -s tests/chaos tests/engine/test_every_statement.py \
 		tests/engine/test_every_statement_of_commands.py tests/engine/test_property.py
 
-$(VENV)/.chaos: $(STAMP)
-	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed \
-		--constraint constraints.txt ".[chaos]"
-	@touch $@
-
 # PARTS="transfer look": these alone. QUICK=1: tiny data, to see that it still runs.
-bench: $(VENV)/.bench
+bench: $(STAMP)
 	$(BIN)/python -m bench $(if $(QUICK),--quick) $(PARTS)
 
-$(VENV)/.bench: $(STAMP)
-	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed \
-		--constraint constraints.txt ".[bench]"
-	@touch $@
-
 # dist/dtadmin_…_amd64.deb and …_arm64.deb, for Debian 12 and 13 and Ubuntu 24.04 and 26.04.
-deb: $(VENV)/.deb
+deb: $(STAMP)
 	$(BIN)/python -m deb $(FOR)
 
 # Installed in clean systems, used, upgraded, removed, purged; as root.
@@ -84,12 +81,12 @@ repository: deb
 	bash deb/repository dist dist/repository $(KEY)
 
 # dtadmin:VERSION, for podman or docker.
-image: $(VENV)/.deb
+image: $(STAMP)
 	$(BIN)/python -m deb trixie
 	bash image/build
 
 # Started by its compose file, used, and its checks of health seen failing; as root.
-image-trial: $(VENV)/.deb
+image-trial: $(STAMP)
 	@$(DEBIAN) podman=podman podman-compose=podman-compose runc=runc nft=nftables \
 		/usr/lib/podman/aardvark-dns=aardvark-dns mmdebstrap=mmdebstrap
 	$(BIN)/python -m deb trixie
@@ -98,11 +95,6 @@ image-trial: $(VENV)/.deb
 # PARTS="postgresql-15 django-6.1": these alone. TESTS="tests/engine tests/pages": these alone.
 matrix: $(STAMP)
 	$(BIN)/python -m tests.matrix $(PARTS) -- $(TESTS)
-
-$(VENV)/.deb: $(STAMP)
-	$(BIN)/python -m pip install --quiet --upgrade-strategy only-if-needed \
-		--constraint constraints.txt ".[deb]"
-	@touch $@
 
 lint: $(STAMP)
 	@$(DEBIAN) xgettext=gettext

@@ -4,7 +4,10 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
+# Pins with hashes: see deb.lock.
 REQUIREMENTS = HERE / "requirements.txt"
+CONSTRAINTS = ROOT / "constraints.txt"
+BUILD = ROOT / "constraints.build.txt"
 
 # Its python3. Ubuntu 22.04 has 3.10: it would need a newer one from elsewhere.
 PYTHONS = {"bookworm": "3.11", "noble": "3.12", "trixie": "3.13", "resolute": "3.14"}

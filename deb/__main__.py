@@ -110,6 +110,8 @@ def environment(tree: Path, python: str, machine: str) -> dict[str, Any]:
         [
             *(sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"),
             *("--require-hashes", "--requirement", str(REQUIREMENTS)),
+            # Source is built by what constraints.build.txt brought, not by what pip would fetch.
+            *("--no-build-isolation", "--use-pep517"),
             *("--target", str(packages), "--report", str(report), *for_python(python, machine)),
         ],
         check=True,

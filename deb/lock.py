@@ -1,62 +1,54 @@
-"""`python -m deb.lock`: writes requirements.txt, every package of the .deb with its hashes.
+"""`make lock`: pins every dependency by its version and the hashes of its files.
 
-Resolved within constraints.txt for the Python of each distribution and for each kind of machine;
-to be run again when that file changes.
+Three lists, for each Python and machine in [tool.uv] of pyproject.toml: constraints.txt is what a
+developer needs, requirements.txt what the product needs, constraints.build.txt what builds packages
+that are published as source. Versions stay as they are where pyproject.toml permits that;
+`make lock UPGRADE=1` takes the newest.
 """
 
-import json
+import re
 import subprocess
 import sys
-import tempfile
 import tomllib
-from collections import defaultdict
 from pathlib import Path
 
-from deb import HERE, MACHINES, PYTHONS, REQUIREMENTS, ROOT, for_python
+from deb import BUILD, CONSTRAINTS, PYTHONS, REQUIREMENTS, ROOT
 
-# Published as source alone, so that no wheel of it can be asked for.
-SOURCE_ONLY = "django-crontab"
+HEADER = "# Made by `make lock`.\n"
+# Removed: pip would apply it to the Python that builds the Debian package, not to the one that the
+# package is for. So a package that only some Pythons need is installed for all of them.
+MARKER = re.compile(r"(?<=\S) ;[^\\\n]*(?= \\)")
+PIN = re.compile(r"^[\w.-]+==[^\s\\]+", re.MULTILINE)
+COMPILE = (
+    *("pip", "compile", "--quiet", "--universal", "--generate-hashes"),
+    *("--python-version", min(PYTHONS.values()), "--no-emit-package", "pip"),
+    *("--no-annotate", "--no-header"),
+)
 
 
 def main() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["messengers"]]
-    wheels = [one for one in wanted if not one.startswith(SOURCE_ONLY)]
-    hashes: dict[str, set[str]] = defaultdict(set)
-    versions: dict[str, set[str]] = defaultdict(set)
-    reports = [reported([SOURCE_ONLY, "--no-deps"])]
-    reports += [
-        reported([*wheels, "--only-binary=:all:", *for_python(python, machine)])
-        for python in PYTHONS.values()
-        for machine in MACHINES.values()
-    ]
-    for package in (one for report in reports for one in report):
-        metadata = package["metadata"]
-        name = f"{metadata['name'].lower()}=={metadata['version']}"
-        versions[metadata["name"].lower()].add(metadata["version"])
-        hashes[name].add(package["download_info"]["archive_info"]["hashes"]["sha256"])
-    if several := [name for name, found in versions.items() if len(found) > 1]:
-        sys.exit(f"Not one version for every Python: {', '.join(several)}. Is it in constraints?")
-    lines = [
-        " \\\n    ".join([name, *(f"--hash=sha256:{one}" for one in sorted(hashes[name]))])
-        for name in sorted(hashes)
-    ]
-    REQUIREMENTS.write_text("\n".join([f"# By python -m {HERE.name}.lock", *lines, ""]))
+    upgrade = sys.argv[1:]  # --upgrade or nothing
+    lock(CONSTRAINTS, ["--all-extras", "pyproject.toml", *upgrade])
+    within = ["--constraint", str(CONSTRAINTS)]
+    lock(REQUIREMENTS, ["--extra", "messengers", "pyproject.toml", *within])
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
+    lock(BUILD, ["-", *upgrade], "\n".join(build))
 
 
-def reported(requirements: list[str]) -> list[dict]:
-    """What pip would install, as its report says it."""
-    with tempfile.TemporaryDirectory() as nowhere:
-        report = Path(nowhere) / "report.json"
-        subprocess.run(
-            [
-                *(sys.executable, "-m", "pip", "install", "--quiet", "--dry-run"),
-                *("--ignore-installed", "--target", nowhere, "--report", str(report)),
-                *("--constraint", str(ROOT / "constraints.txt"), *requirements),
-            ],
-            check=True,
-        )
-        return json.loads(report.read_text())["install"]
+def lock(file: Path, options: list[str], requirements: str = "") -> None:
+    """Writes the file; `requirements` is the standard input of uv."""
+    uv = Path(sys.executable).with_name("uv")
+    # uv prefers the versions that it finds in the file. It would keep its hashes, too.
+    file.write_text("\n".join(PIN.findall(file.read_text())))
+    subprocess.run(
+        [uv, *COMPILE, "--output-file", file, *options],
+        cwd=ROOT,
+        input=requirements,
+        text=True,
+        check=True,
+        stdout=subprocess.DEVNULL,  # it writes the file, and the same here
+    )
+    file.write_text(HEADER + MARKER.sub("", file.read_text()))
 
 
 if __name__ == "__main__":

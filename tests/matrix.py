@@ -97,11 +97,10 @@ def in_environment(name: str, minors: list[int], pins: dict[str, str]) -> Part:
         return Part(name, missing=f"missing: none of {', '.join(pythons)} is here")
     place = PLACE / name
     subprocess.run([found, "-m", "venv", place], check=True)
-    pinned = (ROOT / "constraints.txt").read_text()
-    for package, version in pins.items():
-        pinned = re.sub(f"(?mi)^{package}==.*$", f"{package}=={version}", pinned)
-    constraints = place / "constraints.txt"
-    constraints.write_text(pinned)
+    pinned = re.findall(r"(?m)^([\w.-]+)==(\S+)", (ROOT / "constraints.txt").read_text())
+    versions = dict(pinned) | pins
+    constraints = place / "constraints.txt"  # without hashes: other versions have others
+    constraints.write_text("\n".join(f"{name}=={version}" for name, version in versions.items()))
     install = ["-m", "pip", "install", "--quiet", "--constraint", str(constraints), ".[demo,test]"]
     python = str(place / "bin" / "python")
     subprocess.run([python, *install], cwd=ROOT, check=True)

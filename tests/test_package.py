@@ -12,28 +12,69 @@ from importlib.metadata import metadata, version
 
 import pytest
 from django.core.management import get_commands
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from deb import sbom
 from tests.databases import ROOT
 from transfer.loading import spreadsheet
 
-LINE = re.compile(r"^([\w.-]+)==(\S+)", re.MULTILINE)
+PIN = re.compile(r"^([\w.-]+)==(\S+)(.*)", re.MULTILINE)
+HASHES = re.compile(r"(?: \\\n    --hash=sha256:[0-9a-f]{64})+\n")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def pinned(path):
+    """Name → version."""
     return {
-        name.lower().replace("_", "-"): version
-        for name, version in LINE.findall((ROOT / path).read_text())
+        canonicalize_name(name): version
+        for name, version, _rest in PIN.findall((ROOT / path).read_text())
     }
 
 
-def test_its_wheels_are_those_of_the_constraints_and_none_is_missing():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    needed = [*project["dependencies"], *project["optional-dependencies"]["messengers"]]
-    names = {re.match(r"[\w.-]+", one)[0].lower() for one in needed}
-    wheels = pinned("deb/requirements.txt")
-    assert names - wheels.keys() == set()
-    assert wheels.items() - pinned("constraints.txt").items() == set()
+def requirements(*extras):
+    project = PROJECT["project"]
+    optional = project["optional-dependencies"]
+    return [*project["dependencies"], *(one for extra in extras for one in optional[extra])]
+
+
+@pytest.mark.parametrize(
+    ("path", "needed"),
+    [
+        ("constraints.txt", requirements(*PROJECT["project"]["optional-dependencies"])),
+        ("constraints.build.txt", PROJECT["build-system"]["requires"]),
+        ("deb/requirements.txt", requirements("messengers")),
+    ],
+)
+def test_every_package_is_pinned_by_version_and_hashes_and_to_no_index(path, needed):
+    text = (ROOT / path).read_text()
+    assert "/" not in text  # neither an address nor a folder
+    pins = pinned(path)
+    for one in map(Requirement, needed):
+        assert pins[canonicalize_name(one.name)] in one.specifier
+    comment, *lines = re.split(r"^(?=\S)", text, flags=re.MULTILINE)[1:]
+    assert comment.startswith("#")
+    assert [one for one in lines if not HASHES.fullmatch(PIN.sub(r"\3", one))] == []
+    assert len(lines) == len(pins)
+
+
+def test_its_wheels_are_those_that_developers_have():
+    assert pinned("deb/requirements.txt").items() <= pinned("constraints.txt").items()
+
+
+def test_each_installation_of_packages_requires_hashes_but_for_our_own_folder():
+    goals = ["install", "bench", "chaos", "deb", "lock"]
+    made = subprocess.run(
+        ["make", "--dry-run", "--always-make", *goals],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    lines = made.stdout.replace("\\\n", " ").splitlines()
+    installs = [line.split(" pip install ")[1].split() for line in lines if " pip install " in line]
+    *packages, ours = installs
+    assert len(packages) == 2
+    for words in packages:
+        assert "--require-hashes" in words
+    assert {"--no-deps", "--no-build-isolation", "."} <= {*ours}  # nothing else is fetched
 
 
 @pytest.mark.parametrize("service", ["web", "worker@"])

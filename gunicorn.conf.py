@@ -14,7 +14,11 @@ timeout = 300  # seconds of silence: a large workbook keeps Python to itself whi
 graceful_timeout = 100  # seconds that a stop leaves to pages under way, such as exports
 keepalive = 0  # a connection that is kept stays with its process, while the other one is idle
 limit_request_line = 8190  # as nginx has it; filters and sorts stand in the address
-forwarded_allow_ips = ""  # which proxy is believed, dtadmin.middleware knows
+# Which proxy is believed, dtadmin.middleware knows. Over a Unix socket gunicorn believes everybody.
+forwarded_allow_ips = ""
+secure_scheme_headers: dict[str, str] = {}
+forwarder_headers = ""
+umask = 0o007  # of a Unix socket that it makes: its user and group may open it, and nobody else
 loglevel = "error"  # below that it quotes what was sent, secrets included
 control_socket_disable = True
 

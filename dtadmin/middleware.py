@@ -1,6 +1,7 @@
 """What every request gets: the user's language and time zone, and a strict content policy."""
 
 import re
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -12,8 +13,11 @@ from django.middleware.locale import LocaleMiddleware
 from django.utils import timezone
 from django.utils.deprecation import MiddlewareMixin
 
+from dtadmin.settings.web import UNIX
 from transfer.logs import about
 from transfer.models.settings import known_zones
+
+THIS_MACHINE = "127.0.0.1"
 
 View = Callable[[HttpRequest], HttpResponse]
 
@@ -40,14 +44,18 @@ class LanguageMiddleware(LocaleMiddleware):
 class TrueAddress(MiddlewareMixin):
     """Believes the address that the proxy names; no other sender's.
 
-    The last name in the header is the proxy's own; the browser may have sent all before it.
+    The last name in the header is the proxy's own; the browser may have sent all before it. Who
+    connects to a Unix socket has the address of this machine until a header names another one, so
+    that the guesses of such a client are counted, too.
     """
 
     def process_request(self, request: HttpRequest) -> None:
-        near = request.META.get("REMOTE_ADDR", "")
+        over_socket = came_over_unix_socket(request)
+        near = THIS_MACHINE if over_socket else request.META.get("REMOTE_ADDR", "")
+        request.META.pop("REMOTE_USER", None)
         with suppress(ValueError):
             request.META["REMOTE_ADDR"] = str(address(near))
-        if not is_proxy(near):
+        if not is_proxy(near, over_socket):
             request.META.pop("HTTP_X_FORWARDED_PROTO", None)
             return
         named = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
@@ -55,7 +63,16 @@ class TrueAddress(MiddlewareMixin):
             request.META["REMOTE_ADDR"] = str(address(without_port(named)))
 
 
-def is_proxy(text: str) -> bool:
+def came_over_unix_socket(request: HttpRequest) -> bool:
+    """Whether the web server got the request over a Unix socket, whatever the client claims."""
+    connection = request.META.get("gunicorn.socket")
+    return connection is not None and connection.family == socket.AF_UNIX
+
+
+def is_proxy(text: str, over_socket: bool) -> bool:
+    """Whether BEHIND_PROXY means the client with this address, or one over a Unix socket."""
+    if isinstance(settings.BEHIND_PROXY, str) or over_socket:
+        return over_socket and settings.BEHIND_PROXY == UNIX
     with suppress(ValueError):
         return any(address(text) in network for network in settings.BEHIND_PROXY)
     return False

@@ -18,12 +18,17 @@ COMPLETE = {
 }
 
 
-def deployed(port):
-    """The command that the paper on installation gives, with another port."""
+def deployed(*places):
+    """The command that the paper on installation gives, which listens at these places instead.
+
+    A place is a port of this machine, or the address of a socket as gunicorn writes it.
+    """
     text = (ROOT / "docs/en/installation.md").read_text()
     program, *words = shlex.split(re.search("`(gunicorn [^`]+)`", text)[1])
     command = [str(Path(sys.executable).with_name(program)), *words]
-    return [word.replace(":8000", f":{port}") for word in command]
+    command.remove("--bind=127.0.0.1:8000")
+    named = [f"127.0.0.1:{place}" if isinstance(place, int) else place for place in places]
+    return [*command, *(f"--bind={place}" for place in named)]
 
 
 @contextmanager
@@ -37,9 +42,10 @@ def running(command, **options):
         process.communicate()
 
 
-def answers(url):
-    """The status of the answer; 0 if there is none."""
+def answers(url, transport=None):
+    """The status of the answer; 0 if there is none. `transport`: another one than TCP."""
     try:
-        return httpx2.get(url, headers={"Host": "localhost"}).status_code
+        with httpx2.Client(transport=transport) as client:
+            return client.get(url, headers={"Host": "localhost"}).status_code
     except httpx2.TransportError:
         return 0

@@ -1,12 +1,17 @@
-"""Behind an HTTPS proxy: whom it trusts, what it sends to browsers, and Debian's nginx itself."""
+"""Behind an HTTPS proxy: whom it trusts, what it sends to browsers, and Debian's nginx itself.
+
+What a browser names over the Unix socket of the proxy is in test_proxy_socket.py.
+"""
 
 import shutil
 import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 from contextlib import ExitStack
 from ipaddress import ip_network
+from pathlib import Path
 
 import httpx2
 import pytest
@@ -103,18 +108,21 @@ def test_the_check_before_a_deployment_has_nothing_to_say(environment):
 
 
 def test_an_address_that_is_none_is_named():
-    assert "BEHIND_PROXY должно быть адресом" in check(BEHIND_PROXY="1").stderr
+    assert "BEHIND_PROXY должно быть unix или адресом" in check(BEHIND_PROXY="1").stderr
 
 
-def proxied(folder, secure, plain, behind):
-    """Our example for nginx on these ports, within what Debian's package writes around it."""
+def proxied(folder, secure, plain):
+    """Our example for nginx on these ports, within what Debian's package writes around it.
+
+    The pages listen in the folder.
+    """
     example = (ROOT / "docs" / "nginx.conf").read_text()
     for old, new in {
         "listen 443": f"listen 127.0.0.1:{secure}",
         "listen 80": f"listen 127.0.0.1:{plain}",
         "/etc/ssl/dtadmin.pem": f"{folder}/c.pem",
         "/etc/ssl/dtadmin.key": f"{folder}/c.key",
-        ":8000": f":{behind}",
+        "unix:/run/dtadmin/web.sock": f"unix:{folder}/web.sock",
     }.items():
         assert old in example
         example = example.replace(old, new)
@@ -130,18 +138,26 @@ def proxied(folder, secure, plain, behind):
 @pytest.mark.long
 class TestNginx:
     @pytest.fixture
-    def browser(self, tmp_path, environment):
+    def folder(self):
+        """The path of a Unix socket may not be as long as those of pytest's folders are."""
+        with tempfile.TemporaryDirectory(prefix="dt") as folder:
+            yield Path(folder)
+
+    @pytest.fixture
+    def browser(self, folder, environment):
         """Over HTTPS, and from 127.0.0.2: nginx and gunicorn as they are documented."""
-        authority, _context = certificate(tmp_path)
+        authority, _context = certificate(folder)
         trusted = ssl.create_default_context(cadata=authority)
-        secure, plain, behind = free_port(0), free_port(0), free_port(0)
-        allowed = {"BEHIND_PROXY": "127.0.0.1", "ALLOWED_HOSTS": "127.0.0.1,localhost"}
+        secure, plain = free_port(0), free_port(0)
+        allowed = {"BEHIND_PROXY": "unix", "ALLOWED_HOSTS": "127.0.0.1,localhost"}
         with (
-            running(deployed(behind), env=environment | allowed) as web,
-            running(proxied(tmp_path, secure, plain, behind)) as nginx,
+            running(deployed(f"unix:{folder}/web.sock"), env=environment | allowed) as web,
+            running(proxied(folder, secure, plain)) as nginx,
         ):
-            wait_until(lambda: answers(f"http://127.0.0.1:{behind}/health/live") == 200, web)
+            wait_until((folder / "web.sock").exists, web)
             wait_until(lambda: answers(f"http://127.0.0.1:{plain}/") == 301, nginx)
+            over_socket = httpx2.HTTPTransport(uds=str(folder / "web.sock"))
+            wait_until(lambda: answers("http://localhost/health/live", over_socket) == 200, web)
             transport = httpx2.HTTPTransport(verify=trusted, local_address="127.0.0.2")
             with httpx2.Client(
                 transport=transport, base_url=f"https://127.0.0.1:{secure}", timeout=60
@@ -186,13 +202,13 @@ class TestNginx:
             assert browser.get("/login/", timeout=20).status_code == 200
 
     def test_a_large_file_is_loaded_and_reaches_the_proxys_disk_at_no_time(
-        self, browser, tmp_path, shop_all
+        self, browser, folder, shop_all
     ):
         log_in(browser)
         file = {"file": ("a.csv", b"account;amount\n" + b"4100000011;1\n" * 800_000)}
         page = browser.get("/load/")
         token = {"csrfmiddlewaretoken": browser.cookies["csrftoken"], "kind": "balances"}
-        (stored,) = tmp_path.glob("client_body*")
+        (stored,) = folder.glob("client_body*")
         before = stored.stat().st_mtime_ns
         answer = browser.post("/load/file/", data=token, files=file, headers=referer(page))
         assert answer.status_code == 302
@@ -200,7 +216,7 @@ class TestNginx:
         assert stored.stat().st_mtime_ns == before  # a file there would have changed its folder
 
     def test_many_rows_of_a_program_are_loaded_and_reach_the_proxys_disk_at_no_time(
-        self, browser, tmp_path, shop_all
+        self, browser, folder, shop_all
     ):
         line = f"4100000011;1;{'x' * 200}\n"
         headers = {
@@ -208,7 +224,7 @@ class TestNginx:
             "Content-Type": "text/csv",
             "Idempotency-Key": "2026-11-28/17",
         }
-        (stored,) = tmp_path.glob("client_body*")
+        (stored,) = folder.glob("client_body*")
         before = stored.stat().st_mtime_ns
         rows = f"account;amount;comment\n{line * 30_000}"  # 6 MB
         answer = browser.post("/api/v1/rows/balances", content=rows, headers=headers)

@@ -1,6 +1,7 @@
 """The web server: its addresses, the proxy before it, cookies, uploads, static files."""
 
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -12,12 +13,18 @@ CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
 SITE_URL = env("SITE_URL")
 CSRF_FAILURE_VIEW = "transfer.pages.error_pages.forged"
 
-try:
-    BEHIND_PROXY = [ip_network(address) for address in env_list("BEHIND_PROXY")]
-except ValueError:
-    raise ImproperlyConfigured(
-        _("BEHIND_PROXY must be the address of the HTTPS proxy, such as 127.0.0.1.")
-    ) from None
+# Where the package's pages listen for a proxy of this machine: deb/systemd/dtadmin-proxy.socket.
+PROXY_SOCKET = Path("/run/dtadmin/web.sock")
+UNIX = "unix"
+# Who is the HTTPS proxy: whoever connects to a Unix socket, or these addresses, or nobody.
+BEHIND_PROXY: str | list[IPv4Network | IPv6Network] = env("BEHIND_PROXY")
+if BEHIND_PROXY != UNIX:
+    try:
+        BEHIND_PROXY = [ip_network(address) for address in env_list("BEHIND_PROXY")]
+    except ValueError:
+        raise ImproperlyConfigured(
+            _("BEHIND_PROXY must be unix or the address of the HTTPS proxy, such as 127.0.0.1.")
+        ) from None
 if BEHIND_PROXY:
     # Accepted from the proxy only: see dtadmin.middleware.TrueAddress.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")

@@ -1,5 +1,6 @@
 """Somebody guesses passwords: from many addresses, at the same moment, with old cookies."""
 
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,44 @@ def olga() -> User:
 def administrator(client):
     client.force_login(user("administrator", "anna"))
     return client
+
+
+@pytest.fixture
+def proxys_socket(settings):
+    """Behind a proxy that connects to a Unix socket; as gunicorn hands one on."""
+    settings.BEHIND_PROXY = "unix"
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    settings.SECURE_SSL_REDIRECT = True
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    with ours, theirs:
+        yield {"gunicorn.socket": ours, "REMOTE_ADDR": ""}
+
+
+def guess_through(proxy, forged, name):
+    """Guesses with an address that the browser forges, before the one that the proxy adds."""
+    headers = {"X-Forwarded-For": f"{forged}, {ELSEWHERE}", "X-Forwarded-Proto": "https"}
+    data = {"username": name, "password": "a guess"}
+    return Client(headers=headers).post("/login/", data, **proxy).status_code
+
+
+class TestAddressesThatABrowserForges:
+    def test_hide_it_from_no_lock_behind_the_proxys_socket(self, olga, proxys_socket):
+        for number in range(OF_A_NETWORK):
+            guess_through(proxys_socket, f"6.6.6.{number}", f"user {number}")
+        assert [lock.whom for lock in locks()] == [ELSEWHERE]
+        guess_through(proxys_socket, "6.6.6.200", "olga")
+        assert evaluated() == OF_A_NETWORK
+        others = {"X-Forwarded-For": HOME, "X-Forwarded-Proto": "https"}
+        log_in_of_another = {"username": "olga", "password": PASSWORD}
+        Client(headers=others).post("/login/", log_in_of_another, **proxys_socket)
+        assert AuditEntry.objects.get(action="login").address == HOME
+
+    @pytest.mark.usefixtures("proxys_socket")
+    def test_let_no_account_of_the_machine_guess_past_the_proxy(self):
+        """It connects to a port, and names the address of somebody else."""
+        past = {"REMOTE_ADDR": "127.0.0.1"}
+        assert {guess_through(past, f"6.6.6.{number}", "olga") for number in range(20)} == {301}
+        assert not Guess.objects.exists()
 
 
 def log_in(browser, name="olga", password=PASSWORD, address=HOME):

@@ -13,7 +13,6 @@ from django.middleware.locale import LocaleMiddleware
 from django.utils import timezone
 from django.utils.deprecation import MiddlewareMixin
 
-from dtadmin.settings.web import UNIX
 from transfer.logs import about
 from transfer.models.settings import known_zones
 
@@ -72,7 +71,7 @@ def came_over_unix_socket(request: HttpRequest) -> bool:
 def is_proxy(text: str, over_socket: bool) -> bool:
     """Whether BEHIND_PROXY means the client with this address, or one over a Unix socket."""
     if isinstance(settings.BEHIND_PROXY, str) or over_socket:
-        return over_socket and settings.BEHIND_PROXY == UNIX
+        return over_socket and settings.BEHIND_PROXY == settings.UNIX
     with suppress(ValueError):
         return any(address(text) in network for network in settings.BEHIND_PROXY)
     return False

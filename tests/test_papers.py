@@ -32,6 +32,7 @@ RUN_BY = {
     },
     "installation": {
         "deb/trial.machines": ["package", "machines-first", "machines-second"],
+        "deb/trial.inside": ["web"],
         "image/trial": ["containers"],
     },
     "new-server": {"tests/test_backup.py": ["dump", "dock", "rows"]},

@@ -81,6 +81,38 @@ def test_what_is_missing_is_named_in_the_installations_language_and_no_password_
     assert "s3cret" not in ended.stderr
 
 
+def test_a_secret_is_read_from_the_file_that_its_variable_names(tmp_path):
+    file = tmp_path / "database_url"
+    file.write_text("postgresql://dtadmin:s3cret@elsewhere/other\n")
+    without = {name: text for name, text in COMPLETE.items() if name != "DATABASE_URL"}
+    shown = start({**without, "DATABASE_URL_FILE": str(file)}).stdout
+    assert shown.split()[:2] == ["other", "elsewhere"]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"key", "Set either SECRET_KEY or SECRET_KEY_FILE, not both."),
+        ("ключ".encode("cp1251"), "is not written in UTF-8."),
+        (None, "can't be read."),
+    ],
+)
+def test_a_file_of_a_secret_that_can_not_be_used_is_named_without_the_secret(
+    tmp_path, content, words
+):
+    file = tmp_path / "secret_key"
+    given = {"SECRET_KEY_FILE": str(file), "DTADMIN_LANGUAGE": "en"}
+    if content is not None:
+        file.write_bytes(content)
+    if content != b"key":
+        given["SECRET_KEY"] = ""
+    ended = start({**COMPLETE, **given})
+    assert ended.returncode == 1
+    said = ended.stderr.strip().splitlines()[-1]
+    assert said.endswith(words)
+    assert "SECRET_KEY_FILE" in said or str(file) in said
+
+
 def test_an_error_in_the_file_of_tables_stops_each_command_with_a_sentence_alone(tmp_path):
     file = tmp_path / "tables.toml"
     file.write_text("[cards.shop_all]\ntabel = 'x'\n")

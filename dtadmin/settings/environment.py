@@ -26,7 +26,23 @@ if env_file := os.environ.get("DTADMIN_ENV"):
 
 
 def env(name: str, default: str = "") -> str:
-    return os.environ.get(name, default).strip()
+    """The variable, or the text of the file that NAME_FILE names: so containers get secrets.
+
+    Raises ImproperlyConfigured.
+    """
+    file = os.environ.get(f"{name}_FILE", "").strip()
+    if not file:
+        return os.environ.get(name, default).strip()
+    if os.environ.get(name, "").strip():
+        text = _("Set either %(name)s or %(name)s_FILE, not both.")
+        raise ImproperlyConfigured(text % {"name": name})
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except OSError:
+        raise ImproperlyConfigured(_("%(file)s can't be read.") % {"file": file}) from None
+    except UnicodeDecodeError:
+        text = _("%(file)s is not written in UTF-8.")
+        raise ImproperlyConfigured(text % {"file": file}) from None
 
 
 def env_flag(name: str) -> bool:

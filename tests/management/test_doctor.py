@@ -1,9 +1,15 @@
 """doctor: a line for everything that can be wrong, and what to do."""
 
+import grp
 import json
+import os
+import socket
+import tempfile
 import threading
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -451,6 +457,44 @@ def test_what_is_no_address_of_pages_is_named(doctor, installation, settings, ad
     job.do(lambda: recurring.work(job, None))
     (problem,) = [one for one in problems() if one.code == Code.PAGES]
     assert "SITE_URL is not an address of pages" in problem.sentence
+
+
+@pytest.fixture
+def proxys_socket(settings):
+    """The socket that a proxy of this machine opens, in a folder with a short name."""
+    with tempfile.TemporaryDirectory(prefix="dt") as folder, socket.socket(socket.AF_UNIX) as made:
+        settings.BEHIND_PROXY = "unix"
+        settings.PROXY_SOCKET = Path(folder) / "web.sock"
+        made.bind(str(settings.PROXY_SOCKET))
+        yield settings.PROXY_SOCKET
+
+
+def test_a_socket_of_the_proxy_that_all_accounts_may_open_fails(
+    doctor, installation, proxys_socket
+):
+    proxys_socket.chmod(0o660)
+    line = doctor()[1]["Pages", "Proxy"]
+    assert line["state"] == "ok"
+    assert f"Only the group {grp.getgrgid(os.getegid()).gr_name}" in line["sentence"]
+    proxys_socket.chmod(0o666)
+    line = doctor()[1]["Pages", "Proxy"]
+    assert line["state"] == "failed"
+    assert "SocketMode=0660" in line["hint"]
+
+
+def test_a_socket_of_the_proxy_that_is_not_there_is_a_warning(doctor, installation, proxys_socket):
+    proxys_socket.unlink()
+    line = doctor()[1]["Pages", "Proxy"]
+    assert (line["state"], f"{proxys_socket} is not there" in line["sentence"]) == ("warns", True)
+
+
+@pytest.mark.parametrize(("network", "state"), [("127.0.0.1", "warns"), ("10.0.0.5", "ok")])
+def test_a_proxy_by_the_address_of_this_machine_is_a_warning_of_the_package(
+    doctor, installation, settings, network, state
+):
+    settings.SYSTEMD = True
+    settings.BEHIND_PROXY = [ip_network(network)]
+    assert doctor()[1]["Pages", "Proxy"]["state"] == state
 
 
 def test_a_service_of_the_package_that_has_failed_is_named(

@@ -17,7 +17,9 @@ from tests.administrator import psql
 from tests.chaos.instance import BINARIES
 from tests.databases import ROOT, WORKER, hasten, query, stage
 from tests.waiting import wait_until
+from transfer.management import services
 from transfer.management.commands.setup import DEBIANS_POSTGRES
+from transfer.management.setup_values import Questions, env_values
 
 NAMES = ("own", "cash")
 ROLES = ("dtadmin", "cash_desk", "vendor", "somebody")
@@ -313,6 +315,71 @@ def test_an_empty_database_in_another_encoding_is_refused_and_shop_all_stays_as_
     )
     assert "createdb --encoding=UTF8 --template=template0 --owner=USER NAME" in done.stderr
     assert query(server, "select 1 from pg_database where datname = 'cash'") == []
+
+
+@pytest.fixture
+def systemctl(settings, tmp_path, monkeypatch):
+    """A systemd in which the pages' port is enabled. Returns what it is told to change."""
+    settings.SYSTEMD = True
+    (tmp_path / "systemctl").write_text(f"""#!/bin/sh
+        if [ "$1" = is-enabled ]; then test "$3" = dtadmin-web.socket; exit; fi
+        echo "$@" >>{tmp_path}/calls
+    """)
+    (tmp_path / "systemctl").chmod(0o755)
+    (tmp_path / "calls").touch()
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    return lambda: (tmp_path / "calls").read_text().splitlines()
+
+
+def values_at(address, **written):
+    """What setup writes for pages at this address."""
+    options = dict.fromkeys(["time_zone", "database", "shop_all"]) | {"address": address}
+    return env_values(options, written, Questions({"DATABASE": "a", "SHOP_ALL": "b"}))
+
+
+@pytest.mark.usefixtures("systemctl")
+def test_behind_a_proxy_the_package_listens_on_its_socket_unless_a_proxy_is_written():
+    assert values_at("https://dtadmin.shop.local")["BEHIND_PROXY"] == "unix"
+    kept = values_at("https://dtadmin.shop.local", BEHIND_PROXY="10.0.0.5")
+    assert kept["BEHIND_PROXY"] == "10.0.0.5"
+    assert "BEHIND_PROXY" not in values_at("http://localhost:8000")
+
+
+def test_the_port_closes_when_the_pages_move_to_the_socket(systemctl):
+    services.move_pages("10.0.0.5")
+    assert systemctl() == []
+    services.move_pages("unix")
+    assert systemctl() == [
+        "disable --now dtadmin-web.socket",
+        "stop dtadmin-web.service",
+        "enable --now dtadmin-proxy.socket",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("with_worker", "behind_proxy", "changes"),
+    [
+        (
+            True,
+            "",
+            [
+                "enable --now dtadmin.target dtadmin-web.socket "
+                "dtadmin-tick.timer dtadmin-worker@1.service",
+            ],
+        ),
+        (
+            False,
+            "unix",
+            [
+                "disable --now dtadmin-tick.timer dtadmin-worker@1.service",
+                "enable --now dtadmin.target dtadmin-proxy.socket",
+            ],
+        ),
+    ],
+)
+def test_the_services_that_are_wanted_are_started(systemctl, with_worker, behind_proxy, changes):
+    services.start(with_worker, behind_proxy)
+    assert systemctl() == changes
 
 
 @pytest.mark.parametrize(

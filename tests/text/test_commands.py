@@ -4,7 +4,7 @@ import pytest
 from django.utils import translation
 
 from transfer.engine.errors import NotInitialised
-from transfer.errors import QueueStuck
+from transfer.errors import PagesStopped, QueueStuck
 from transfer.pages.components.basic import commands
 from transfer.problems.codes import Code
 from transfer.problems.hints import hint
@@ -38,6 +38,15 @@ def test_a_hint_fits_the_installation(settings, error, checkout, package, image,
         settings.IN_CONTAINER = True
         assert explain(error).hint.endswith(image)
         assert f"<code>{image}</code>" in commands(explain(error).hint)
+
+
+def test_pages_that_listen_for_a_proxy_of_this_machine_are_started_there(settings):
+    settings.PACKAGED = settings.SYSTEMD = True
+    stopped = PagesStopped(address="https://dtadmin.shop.local", code=502)
+    with translation.override("en"):
+        assert explain(stopped).hint.endswith("systemctl enable --now dtadmin-web.socket")
+        settings.BEHIND_PROXY = "unix"
+        assert explain(stopped).hint.endswith("systemctl enable --now dtadmin-proxy.socket")
 
 
 def test_a_package_without_systemd_has_commands_in_place_of_services(settings):

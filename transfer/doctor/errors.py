@@ -95,6 +95,17 @@ class NotOwn(TransferError):
     hint = gettext_noop("Name Data Transfer's own database. Do not run migrate in this one.")
 
 
+class SocketOpenToAll(TransferError):
+    code = "doctor_socket_open_to_all"
+    sentence = gettext_noop(
+        "Each account of this machine may open %(path)s, and name any address of a user."
+    )
+    hint = gettext_noop(
+        "Let only the group of the HTTPS proxy open it: SocketMode=0660, by systemctl edit "
+        "dtadmin-proxy.socket"
+    )
+
+
 class ServicesFailed(TransferError):
     code = "doctor_services_failed"
     sentence = gettext_noop("These services have failed: %(names)s.")

@@ -73,6 +73,7 @@ def examine() -> Iterator[tuple[str, Result]]:
 def _of_installation() -> list[Check]:
     machine, own, shop_all = _("This machine"), _("Our own database"), _("shop All")
     pages = _("Pages")
+    behind_proxy = [Check(pages, _("Proxy"), surroundings.try_proxy)]
     services = [Check(machine, _("Services"), surroundings.try_services)]
     return [
         Check(machine, _("Settings"), try_settings),
@@ -92,6 +93,7 @@ def _of_installation() -> list[Check]:
         Check(shop_all, _("Writers"), databases.try_writers, shop_all),
         Check(shop_all, _("Rights"), databases.try_rights, shop_all),
         Check(pages, _("Address"), surroundings.try_pages),
+        *(behind_proxy if settings.BEHIND_PROXY else []),
         Check(pages, _("Mail"), surroundings.try_mail, own),
     ]
 

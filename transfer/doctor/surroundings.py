@@ -1,7 +1,11 @@
 """Checks around the installation: services, the address of its pages, the mail server, backups."""
 
+import grp
+import stat
 import subprocess
+from collections.abc import Iterable
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network
 
 from django.conf import settings
 from django.utils import timezone
@@ -48,6 +52,46 @@ def try_pages() -> Passed:
     except PagesSilent as silent:
         return Passed("%(explained)s", {"explained": str(explain(silent))}, warns=True)
     return Passed(gettext_noop("%(address)s answers."), {"address": address})
+
+
+def try_proxy() -> Passed:
+    """Tries who may say from which address a user comes.
+
+    Raises SocketOpenToAll. No socket is only a warning: pages may run on another machine.
+    """
+    if settings.BEHIND_PROXY != settings.UNIX:
+        return _proxy_by_address(settings.BEHIND_PROXY)
+    path = settings.PROXY_SOCKET
+    try:
+        about = path.stat()
+    except OSError:
+        text = gettext_noop(
+            "BEHIND_PROXY is unix, and %(path)s is not there. Start the pages: gunicorn"
+        )
+        return Passed(text, {"path": str(path)}, warns=True)
+    if about.st_mode & stat.S_IWOTH:
+        raise errors.SocketOpenToAll(path=str(path))
+    text = gettext_noop("Only the group %(group)s and the pages themselves may open %(path)s.")
+    return Passed(text, {"path": str(path), "group": _name_of_group(about.st_gid)})
+
+
+def _proxy_by_address(networks: Iterable[IPv4Network | IPv6Network]) -> Passed:
+    names = ", ".join(map(str, networks))
+    if settings.SYSTEMD and any(one.is_loopback for one in networks):
+        text = gettext_noop(
+            "BEHIND_PROXY is %(names)s: each account of this machine may pretend to be the proxy, "
+            "and name any address of a user. Set BEHIND_PROXY=unix in the env file, run manage.py "
+            "setup, and let the proxy ask as in docs/nginx.conf."
+        )
+        return Passed(text, {"names": names}, warns=True)
+    return Passed(gettext_noop("The addresses of users come from %(names)s."), {"names": names})
+
+
+def _name_of_group(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
 
 
 def try_mail() -> Passed:

@@ -106,7 +106,8 @@ def env_values(
     if address != written.get("SITE_URL"):
         values["ALLOWED_HOSTS"] = ",".join(dict.fromkeys([parts.hostname, "localhost"]))
         if parts.scheme == "https":
-            values["BEHIND_PROXY"] = written.get("BEHIND_PROXY") or "127.0.0.1"
+            of_this_machine = settings.UNIX if settings.SYSTEMD else "127.0.0.1"
+            values["BEHIND_PROXY"] = written.get("BEHIND_PROXY") or of_this_machine
     return values
 
 

@@ -4,8 +4,9 @@ import re
 
 from django.conf import settings
 
+# The units of the package where its pages listen: at a port, or for a proxy of this machine.
+PORT, SOCKET = "dtadmin-web.socket", "dtadmin-proxy.socket"
 SERVICES = {
-    r"\bgunicorn\b": "sudo systemctl enable --now dtadmin-web.socket",
     r"manage\.py db_worker": "sudo systemctl enable --now dtadmin-worker@1",
     r"manage\.py run_scheduler": "sudo systemctl enable --now dtadmin-tick.timer",
 }
@@ -29,6 +30,12 @@ def as_typed_here(text: str) -> str:
 def replacements() -> dict[str, str]:
     if settings.IN_CONTAINER:
         return IN_CONTAINERS
-    if settings.PACKAGED:
-        return (SERVICES if settings.SYSTEMD else {}) | IN_PACKAGE
-    return {}
+    if settings.PACKAGED and settings.SYSTEMD:
+        pages = f"sudo systemctl enable --now {unit_of_pages(settings.BEHIND_PROXY)}"
+        return {r"\bgunicorn\b": pages, **SERVICES, **IN_PACKAGE}
+    return IN_PACKAGE if settings.PACKAGED else {}
+
+
+def unit_of_pages(behind_proxy: object) -> str:
+    """The unit for such a BEHIND_PROXY, in the settings or as the env file has it."""
+    return SOCKET if behind_proxy == settings.UNIX else PORT

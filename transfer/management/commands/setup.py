@@ -24,7 +24,7 @@ from transfer.access import Role
 from transfer.engine.postgres.connect import LOCAL
 from transfer.engine.shop_all.indexes import Step
 from transfer.errors import Unreachable
-from transfer.management import provision
+from transfer.management import provision, services
 from transfer.management.command import Command as BaseCommand, UsageError, typed
 from transfer.management.provision import Administrator
 from transfer.management.setup_values import Questions, env_values, read_secrets
@@ -32,11 +32,8 @@ from transfer.models import Actor, Heartbeat, User
 from transfer.parties import OWN, SHOP_ALL, Party
 from transfer.text.explain import name_of
 
-UNITS = Path("/usr/lib/systemd/system")  # of the package
 DEBIANS_POSTGRES = Path("/usr/lib/postgresql")
-ALWAYS = ("dtadmin.target", "dtadmin-web.socket")
 WAYS = ("worker", "cron")
-WORKER = ("dtadmin-tick.timer", "dtadmin-worker@1.service")
 
 
 class Command(BaseCommand):
@@ -94,9 +91,13 @@ class Command(BaseCommand):
         if provision.without_complete(steps):
             provision.note_staging(steps, options["existing_rows"])
         self.make_administrator(options["administrator"])
+        behind_proxy = values.get("BEHIND_PROXY") or self.written.get("BEHIND_PROXY", "")
+        if services.may_be_started():
+            services.move_pages(behind_proxy)
         if options["schedule"] or Heartbeat.last() is None:
             self.schedule(
-                options["schedule"] or self.questions.ask(_("worker or cron"), "worker", WAYS)
+                options["schedule"] or self.questions.ask(_("worker or cron"), "worker", WAYS),
+                behind_proxy,
             )
         failed = self.manage("doctor")
         self.say(_("The pages: %(address)s"), address=values["SITE_URL"])
@@ -198,21 +199,17 @@ class Command(BaseCommand):
                 self.stdout.write(_("They differ."))
             password = self.questions.password("ADMINISTRATOR", question)
 
-    def schedule(self, how: str) -> None:
+    def schedule(self, how: str, behind_proxy: str) -> None:
         """Starts the scheduler, and runs it once, as it will be run."""
         if how == "cron":
             self.must("crontab", "add")
-        wanted = [*ALWAYS, *(WORKER if how == "worker" else ())]
-        if settings.SYSTEMD and (UNITS / ALWAYS[0]).exists() and is_root():
-            for change, units in (("disable", {*WORKER} - {*wanted}), ("enable", wanted)):
-                if units:  # systemctl wants one at least
-                    command = ["systemctl", change, "--now", *units]
-                    subprocess.run(command, check=True)  # noqa: S603 - of this machine
+        if services.may_be_started():
+            services.start(how == "worker", behind_proxy)
         else:
-            services = ["gunicorn"]
+            names = ["gunicorn"]
             if how == "worker":
-                services += ["manage.py run_scheduler --workers 0", "manage.py db_worker"]
-            self.say(_("Run these as services: %(names)s"), names="; ".join(services))
+                names += ["manage.py run_scheduler --workers 0", "manage.py db_worker"]
+            self.say(_("Run these as services: %(names)s"), names="; ".join(names))
         self.must("run_due_tasks", *([] if how == "cron" else ["--no-drain"]))
 
     @property

@@ -87,7 +87,7 @@ image: $(STAMP)
 
 # Started by its compose file, used, and its checks of health seen failing; as root.
 image-trial: $(STAMP)
-	@$(DEBIAN) podman=podman podman-compose=podman-compose runc=runc nft=nftables \
+	@$(DEBIAN) podman=podman podman-compose=podman-compose runc=runc nft=nftables curl=curl \
 		/usr/lib/podman/aardvark-dns=aardvark-dns mmdebstrap=mmdebstrap
 	$(BIN)/python -m deb trixie
 	bash image/trial

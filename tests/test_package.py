@@ -9,8 +9,10 @@ import tomllib
 from configparser import ConfigParser
 from datetime import UTC, datetime
 from importlib.metadata import metadata, version
+from ipaddress import ip_address, ip_network
 
 import pytest
+import yaml
 from django.core.management import get_commands
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -117,6 +119,48 @@ def test_the_bill_names_openssl_in_a_wheel_which_debian_does_not_update(tmp_path
     (tmp_path / "libother.so").write_bytes(b"\0no such text\0")
     (found,) = sbom.bundled(tmp_path)
     assert (found.name, found.version) == ("openssl", "3.5.4")
+
+
+def compose():
+    """The compose file, with the values that it has where .env says nothing."""
+    text = (ROOT / "image/compose.yaml").read_text()
+    return yaml.safe_load(re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text))
+
+
+@pytest.mark.parametrize("service", ["init", "web", "scheduler", "worker"])
+def test_a_container_is_of_an_image_by_digest_and_has_a_tmp_with_a_size(service):
+    made = compose()["services"][service]
+    assert re.fullmatch(r"\$\{DTADMIN_IMAGE:\?[^}]+\}", made["image"])  # no tag stands in for it
+    (tmp,) = made["tmpfs"]
+    assert re.fullmatch(r"/tmp:size=\d+[mg](,\w+=\w+)*", tmp)
+    base = re.search(r"^ARG BASE=(.+)$", (ROOT / "image/Containerfile").read_text(), re.MULTILINE)
+    assert re.fullmatch(r"[\w./-]+:[\w-]+@sha256:[0-9a-f]{64}", base[1])
+
+
+@pytest.mark.parametrize("service", ["init", "web", "scheduler", "worker"])
+def test_a_container_gets_its_secrets_as_files(service):
+    file = compose()
+    made = file["services"][service]
+    given = {name: text for name, text in made["environment"].items() if name.endswith("_FILE")}
+    assert given == {
+        f"{name.upper()}_FILE": f"/run/secrets/{name}"
+        for name in ("secret_key", "database_url", "shop_all_database_url")
+    }
+    assert {path.rpartition("/")[2] for path in given.values()} == {*made["secrets"]}
+    assert made["secrets"] == [*file["secrets"]]
+    example = (ROOT / "image/dtadmin.env.example").read_text()
+    assert re.findall(r"^(?:SECRET_KEY|DATABASE_URL|SHOP_ALL_DATABASE_URL)=", example, re.M) == []
+
+
+def test_containers_believe_the_gateway_of_their_own_network_alone():
+    file = compose()
+    (network,) = file["networks"]["default"]["ipam"]["config"]
+    gateway = ip_address(network["gateway"])
+    assert gateway in ip_network(network["subnet"])
+    web = file["services"]["web"]
+    assert web["environment"]["BEHIND_PROXY"] == str(gateway)
+    assert all(port.startswith("127.0.0.1:") for port in web["ports"])
+    assert "BEHIND_PROXY" not in (ROOT / "image/dtadmin.env.example").read_text()
 
 
 @pytest.fixture(scope="module")

@@ -82,7 +82,9 @@ def test_every_command_option_and_variable_that_is_named_is_there(paper):
         assert set(re.findall(r"--[a-z-]+", rest)) <= options, (name, rest)
     settings = "".join(one.read_text() for one in (ROOT / "dtadmin/settings").glob("*.py"))
     known = {*re.findall(r'"([A-Z_]+)"', settings), "COMMAND", "KIND", "SERVER", "TASK", "RUN"}
-    assert set(VARIABLE.findall(text)) <= known
+    known |= {*re.findall(r"\$\{([A-Z_]+)", (ROOT / "image/compose.yaml").read_text())}
+    variables = {one.removesuffix("_FILE") for one in VARIABLE.findall(text)}
+    assert variables <= {*known, "NAME"}  # NAME_FILE: any of them
 
 
 @pytest.mark.parametrize(
@@ -104,7 +106,8 @@ def test_the_commands_of_each_section_are_run_by_a_test_or_a_trial(paper):
 def test_the_images_trial_runs_the_commands_of_the_paper_on_containers(language):
     text = (ROOT / f"docs/{language}/installation.md").read_text()
     section = text.partition('<a id="containers"></a>')[2].partition("<a id=")[0]
-    commands = re.findall(r"`([^`\n]*docker compose [^`\n]+)`|^(docker .+)", section, re.MULTILINE)
+    inline = r"`([^`\n]*(?:docker compose|chown) [^`\n]+)`"
+    commands = re.findall(inline + "|^(docker .+)", section, re.MULTILINE)
     run = re.findall(r'by_the_paper "(.+?)"', (ROOT / "image/trial").read_text())
     assert {inline or line for inline, line in commands} == set(run)
 

@@ -34,7 +34,7 @@ if EMBEDDED:
         socket_dir = embedded.start(VAR)
     except ImportError as error:
         raise ImproperlyConfigured(
-            _("DATABASE_URL is not set. Set it in dtadmin.env, beside compose.yaml.")
+            _("DATABASE_URL is not set. Write it into secrets/database_url, beside compose.yaml.")
             if IN_CONTAINER
             else _("This installation is not set up yet. Run: sudo dtadmin setup")
             if PACKAGED

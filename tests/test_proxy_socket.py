@@ -21,6 +21,7 @@ PROXY = {"X-Forwarded-For": "10.1.2.3", "X-Forwarded-Proto": "https"}
 class Web(NamedTuple):
     over_socket: httpx2.Client
     over_port: httpx2.Client
+    path: Path
 
 
 @contextmanager
@@ -37,7 +38,7 @@ def listening(environment, **variables):
                 httpx2.Client(transport=transport, base_url="http://localhost") as over_socket,
                 httpx2.Client(base_url=f"http://localhost:{port}") as over_port,
             ):
-                yield Web(over_socket, over_port)
+                yield Web(over_socket, over_port, path)
 
 
 @pytest.fixture
@@ -88,10 +89,14 @@ def test_no_other_header_makes_a_request_one_of_https(web):
 
 def test_metrics_want_the_token_over_both(web):
     token = {"Authorization": "Bearer a-token"}
-    for client in web:
+    for client in (web.over_socket, web.over_port):
         assert client.get("/metrics").status_code == 403
         assert client.get("/metrics", headers=token, timeout=60).status_code == 200
         assert client.get("/health/live").status_code == 200
+
+
+def test_a_socket_that_the_web_server_makes_is_closed_to_other_accounts(web):
+    assert web.path.stat().st_mode & 0o007 == 0
 
 
 def test_a_socket_is_not_the_proxy_that_an_address_names(environment):

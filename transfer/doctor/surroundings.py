@@ -59,7 +59,7 @@ def try_proxy() -> Passed:
 
     Raises SocketOpenToAll. No socket is only a warning: pages may run on another machine.
     """
-    if settings.BEHIND_PROXY != settings.UNIX:
+    if not isinstance(settings.BEHIND_PROXY, str):
         return _proxy_by_address(settings.BEHIND_PROXY)
     path = settings.PROXY_SOCKET
     try:

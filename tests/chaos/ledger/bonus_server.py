@@ -64,7 +64,8 @@ class BonusServer:
         self.version: object = 0
         self.receipts = [Receipt(0, ZERO)]
         self.exceptions: dict[str, int] = {}  # changeset: last row that was received
-        self.parts: dict[str, Sum] = {}  # what was read of a changeset that is not complete
+        # What was read of a changeset that is not complete; None: some rows were gone.
+        self.parts: dict[str, Sum | None] = {}
         self.skipped: set[str] = set()
         self.rejects: dict[Key, Reject] = {}
         self.seen: dict[Key, tuple[int, Key | None]] = {}  # original: amount in effect, its bringer

@@ -29,7 +29,7 @@ class Plan:
     end: int
     passed: list[tuple[str, str]]  # (changeset, mark) of the lines that the position passes
     passed_total: Sum
-    complete: dict[str, Sum | None]  # sums of lines that are read to their end; None: as counted
+    said: dict[str, Sum | None]  # what the log says of the chosen lines; None: rows are gone
 
 
 def plan_chunk(server: BonusServer, shop: ShopAll, limit: int) -> Plan:
@@ -80,9 +80,7 @@ def plan_chunk(server: BonusServer, shop: ShopAll, limit: int) -> Plan:
             for line in shop.log[server.number : end]
         ],
         passed_total=shop.total_to(end) - shop.total_to(server.number),
-        complete={}
-        if cut
-        else {line.changeset: None if line.gone else line.total for _, line, _ in chosen},
+        said={line.changeset: None if line.gone else line.total for _, line, _ in chosen},
     )
 
 
@@ -194,17 +192,18 @@ def count(server: BonusServer, plan: Plan) -> None:
     """Count the rows that came, and note by how much they differ from what the log passes.
 
     A complete line counts as the log says, so a row too few or too many stays visible; a part of a
-    line, or a line with gone rows, counts as it came.
+    line, or a line that had gone rows when it was read, counts as it came.
     """
     expected = Sum()
     for changeset in plan.chosen:
         came = sum_rows(row for key, row in plan.rows if key[0] == changeset)
         server.total += came
+        said = plan.said[changeset]
         before = server.parts.pop(changeset, Sum())
-        if plan.cut and changeset == plan.chosen[0]:
-            server.parts[changeset] = before + came
-        said = plan.complete.get(changeset)
-        expected += came if said is None else said - before
+        cut = plan.cut and changeset == plan.chosen[0]
+        if cut:
+            server.parts[changeset] = None if said is None or before is None else before + came
+        expected += came if cut or said is None or before is None else said - before
     server.difference += expected - plan.passed_total
 
 

@@ -28,7 +28,7 @@ class Head:
     seen_in: int = -1  # the run of a database server in which `seen` can be compared with xids
     looking: Snapshot | None = None  # of the first piece of a look that is not whole
     looking_in: int = -1
-    stopped: int = 0  # the xid at which the last piece stopped
+    stopped: tuple[int, int] = (0, 0)  # xid and start at which the last piece stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class ShopAll:
         head = self.head
         if head.looking is None or head.looking_in != self.server_run:
             head = replace(
-                head, looking=self.take_snapshot(own), looking_in=self.server_run, stopped=0
+                head, looking=self.take_snapshot(own), looking_in=self.server_run, stopped=(0, 0)
             )
         fresh = self.list_fresh(head, own)
         piece = fresh[:limit]
@@ -131,13 +131,17 @@ class ShopAll:
             line
             for line in self.staged
             if self.is_own(line, own)
-            or (line.committed and line.xid > head.stopped and self.is_unseen(head, line))
+            or (line.committed and self.is_beyond(head, line) and self.is_unseen(head, line))
         ]
         return sorted(found, key=lambda line: (not self.is_own(line, own), line.xid, line.started))
 
     def is_own(self, line: Line, own: int) -> bool:
         """Return whether the appending transaction staged this. No snapshot and no stop hides it."""
         return line.xid == own and not line.committed
+
+    def is_beyond(self, head: Head, line: Line) -> bool:
+        """Return whether a look has not come so far. A restored shop All repeats xids."""
+        return (line.xid, line.started) > head.stopped
 
     def is_unseen(self, head: Head, line: Line) -> bool:
         return not self.is_comparable(head) or not head.seen.has_seen(line.xid)
@@ -154,7 +158,7 @@ class ShopAll:
         """
         if whole:
             return Head(head.looking or Snapshot(), head.looking_in)
-        others = [line.xid for line in piece if line.xid != own]
+        others = [(line.xid, line.started) for line in piece if not self.is_own(line, own)]
         return replace(head, stopped=max([head.stopped, *others]))
 
     def give_number(self, line: Line, mark: str) -> None:

@@ -110,10 +110,17 @@ class World:
         installation.remember(self.shop)
 
     def answer_yes(self, installation: Installation) -> None:
-        self.append_piece()
+        """Say that this is the right shop All, and repeat the undos that it has lost.
+
+        A load that is to be taken back may be staged without a line: all is appended before.
+        """
+        self.append_before_answer()
         self.shop.add_answer(installation.name, self.draw("answer"), self.draw("m"))
         for load in installation.list_undos_to_repeat():
             self.take_back(load)
+
+    def append_before_answer(self) -> None:
+        self.append_all()
 
     def take_back(self, load: str) -> None:
         """Take a load back, or again where shop All has lost that."""

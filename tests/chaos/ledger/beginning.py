@@ -67,7 +67,7 @@ def skip_withdrawn(server: BonusServer, changeset: str) -> None:
 
 
 def fill_in(server: BonusServer, shop: ShopAll, key: Key, row: Row) -> None:
-    """Fill in a row as the vendor does: of balance changes, the originals at their amount of now."""
+    """Fill in a row as the vendor does: balance changes at their amount of now."""
     if not shop.opposites:
         server.trace.filled[key] = row.amount
         server.values[row.account] = (row.amount, key)

@@ -44,12 +44,13 @@ class Trace:
     filled: dict[Key, int] = field(default_factory=dict)  # what the vendor filled in
     began_with: set[str] = field(default_factory=set)  # changesets that counted as received then
     went_back: bool = False  # it was restored, or began late
+    merged: bool = False  # its receipts were
     moved: bool = False  # it read lines late, or its log parted from shop All's
 
     def copy(self) -> Trace:
         return Trace(
             list(self.delivered), set(self.refused), dict(self.filled), set(self.began_with),
-            self.went_back, self.moved,
+            self.went_back, self.merged, self.moved,
         )  # fmt: skip
 
 
@@ -200,6 +201,7 @@ class BonusServer:
 
     def merge_receipts(self) -> None:
         """Merge the older half of the receipts; their last (number, mark) stays."""
+        self.trace.merged = True
         half = len(self.receipts) // 2
         merged = self.receipts[half]
         self.receipts = [Receipt(merged.last, merged.mark), *self.receipts[half + 1 :]]

@@ -138,10 +138,8 @@ def list_known_gone(shop: ShopAll, line: Line) -> list[int]:
     A load's rows are its lines, 1, 2, 3 …; of others only those on which rows depend have a name.
     """
     present = {row.name for row in line.present()}
-    if line.load:
-        known = set(range(1, len(line.rows) + 1))
-    else:
-        known = shop.list_named_rows(line.changeset)
+    lines = set(range(1, len(line.rows) + 1))
+    known = lines if line.load else shop.list_named_rows(line.changeset)
     return sorted(known - present)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from random import Random
 
 from tests.chaos.ledger.beginning import begin_as, begin_with_everything
-from tests.chaos.ledger.chunk import is_still_valid, plan_chunk, commit_chunk
+from tests.chaos.ledger.chunk import commit_chunk, is_still_valid, plan_chunk
 from tests.chaos.ledger.installation import Answer
 from tests.chaos.ledger.names import digest_of
 from tests.chaos.ledger.oracle import Wrong
@@ -32,6 +32,12 @@ def write(world: World) -> None:
     rows = [draw_row(world) for _ in range(world.random.randint(1, 3))]
     line = world.note(world.shop.stage(rows, world.shop.begin(), world.tick()))
     line.committed = True
+
+
+def write_many(world: World) -> None:
+    """Writers commit more transactions than an append takes."""
+    for _ in range(world.random.randint(3, 6)):
+        write(world)
 
 
 def write_slowly(world: World) -> None:
@@ -89,9 +95,10 @@ def check_answer(world: World, key: str, content: str, answer: Answer) -> None:
     here = [load for load in world.shop.loads.values() if load.idempotency_key == key]
     if answer.status == 200 and not here:
         raise Wrong(f"{key} is answered as loaded before, but shop All lacks it")
-    if answer.status == 409 and not here and answer.changeset not in world.truth.undone_at:
-        if world.content_of_key.get(key, content) == content:
-            raise Wrong(f"{key} is refused without a reason")
+    taken_back = answer.changeset in world.truth.undone_at
+    other_content = world.content_of_key.get(key, content) != content
+    if answer.status == 409 and not (here or taken_back or other_content):
+        raise Wrong(f"{key} is refused without a reason")
     if answer.status == 201:
         world.content_of_key[key] = content
 
@@ -115,7 +122,7 @@ def take_back(world: World) -> None:
 
 def leads_to_opposite(world: World, key: Key) -> bool:
     fact = world.truth.facts[key]
-    return fact.effect == "reverses" or bool(fact.of) and leads_to_opposite(world, fact.of)
+    return fact.effect == "reverses" or (bool(fact.of) and leads_to_opposite(world, fact.of))
 
 
 def correct(world: World) -> None:
@@ -136,7 +143,7 @@ def correct(world: World) -> None:
         sign = -1 if leads_to_opposite(world, key) else 1
         first = world.truth.facts[root].amount
         row = Row(world.random.randint(1, 99) * sign, fact.account, REPLACES, key, root, first)
-        if sign < 0 and world.shop.line(key[0]) or not world.shop.refuses_dependent(key, root):
+        if (sign < 0 and world.shop.line(key[0])) or not world.shop.refuses_dependent(key, root):
             rows.append(row)
     if rows:
         world.stage_dependent(rows)
@@ -192,7 +199,12 @@ def discard(world: World) -> None:
 
 
 def delete_by_hand(world: World) -> None:
-    if plain := list_plain(world):
+    roots = {fact.root for fact in world.truth.facts.values()}
+    # Known limit: a writer's row that was deleted has no name, unless something depends on it here.
+    plain = [(line, row) for line, row in list_plain(world)
+             if line.load or (line.changeset, row.name) not in roots
+             or row.name in world.shop.list_named_rows(line.changeset)]  # fmt: skip
+    if plain:
         line, row = world.random.choice(plain)
         line.deleted.add(row.name)
         world.say(line.changeset, row.name)
@@ -215,6 +227,7 @@ def restore_shop(world: World) -> None:
     if world.random.random() < 0.3:
         world.copies.append((world.tick(), world.shop.copy()))
     world.shop = copy.copy()
+    world.restored_after_removal = world.removed
     world.shop.restart(world.tick(), new_cluster=world.random.random() < 0.3)
     for name, began_at in world.began_at.items():
         if began_at > event:
@@ -381,6 +394,7 @@ def expire(world: World) -> None:
             if world.random.random() < 0.7:
                 world.say(world.shop.log[number - 1].changeset)
                 world.shop.remove_line(number)
+                world.removed = True
         remove_exceptions(world)
 
 
@@ -390,21 +404,30 @@ def remove_exceptions(world: World) -> None:
 
 Step = Callable[[World], None]
 FREQUENCIES: dict[Step, float] = {
-    write: 3, write_slowly: 1.5, commit_slow_writer: 1.5, load_file: 5, call: 2.5,
-    move_chunk: 16, drain: 3, take_back: 4, correct: 8, change: 4, send_changes: 5, discard: 1,
+    write: 2.5, write_many: 0.7, write_slowly: 1.5, commit_slow_writer: 1.5, load_file: 5,
+    call: 2.5, move_chunk: 16, drain: 3, take_back: 4, correct: 8, change: 4, send_changes: 5, discard: 1,
     delete_by_hand: 0.6, copy_shop: 5, restore_shop: 7, restart_shop: 0.4, copy_server: 2,
     restore_server: 3, begin_as_server: 1, purge: 2, expire: 1.5, die: 0.7, begin: 0.7,
     merge_receipts: 0.3, read_ahead: 4, commit_ahead: 4, read_two_ahead: 1.5, forget: 0.2,
 }  # fmt: skip
 
 
+# What some histories have more of, each so many times.
+PROFILES: list[dict[Step, float]] = [
+    {},
+    {purge: 4, expire: 8, begin: 3, load_file: 1.5, restart_shop: 4},
+    {write_many: 5, write_slowly: 3, commit_slow_writer: 3, restart_shop: 4, begin: 4},
+    {take_back: 2, call: 3, load_file: 2, delete_by_hand: 4, begin: 3},
+]
+
+
 def play(seed: int, steps: int = STEPS) -> World:
     """Play a history to its end. Raises Wrong, with what happened."""
     world = World(seed)
+    profile = PROFILES[seed % len(PROFILES)]
+    weights = [often * profile.get(step, 1) for step, often in FREQUENCIES.items()]
     try:
-        for step in world.random.choices(
-            list(FREQUENCIES), list(FREQUENCIES.values()), k=steps
-        ):
+        for step in world.random.choices(list(FREQUENCIES), weights, k=steps):
             world.trail.append(step.__name__)
             step(world)
         world.trail.append("end")

@@ -158,7 +158,7 @@ class Oracle:
 
     def leads_to_opposite(self, key: Key) -> bool:
         fact = self.truth.facts[key]
-        return fact.effect == "reverses" or bool(fact.of) and self.leads_to_opposite(fact.of)
+        return fact.effect == "reverses" or (bool(fact.of) and self.leads_to_opposite(fact.of))
 
     # For all kinds --------------------------------------------------------------------------------
 
@@ -269,9 +269,9 @@ class Oracle:
             if line.changeset not in self.server.skipped
             and any(row.effect == "reverses" and row.root == value.root for row in line.rows)
         ]
-        if opposites and value.amount and not value.opposites and not value.over:
-            if value.root not in self.discarded:
-                self.wrong(f"{value.root} is undone, but {value.amount} is there, nobody is asked")
+        decided = value.opposites or value.over or value.root in self.discarded
+        if opposites and value.amount and not decided:
+            self.wrong(f"{value.root} is undone, but {value.amount} is there, nobody is asked")
 
     def check_loaded_again(self, values: Mapping[Key, Value]) -> None:
         for line in self.shop.log:

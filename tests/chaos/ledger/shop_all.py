@@ -33,7 +33,7 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """A line of `load`: what shop All knows of a file or a call. It outlives the line of the log."""
+    """A row of `load`: what shop All knows of a file or a call. It outlives its line."""
 
     digest: str
     idempotency_key: str = ""  # of a call
@@ -107,7 +107,7 @@ class ShopAll:
         xid of the transaction that appends, if it stages rows itself.
         """
         head = self.head
-        if head.looking is None or head.looking_in != self.server_run:
+        if head.looking is None:
             head = replace(
                 head, looking=self.take_snapshot(own), looking_in=self.server_run, stopped=(0, 0)
             )
@@ -136,7 +136,7 @@ class ShopAll:
         return sorted(found, key=lambda line: (not self.is_own(line, own), line.xid, line.started))
 
     def is_own(self, line: Line, own: int) -> bool:
-        """Return whether the appending transaction staged this. No snapshot and no stop hides it."""
+        """Return whether the appending transaction staged this: no snapshot and no stop hides it."""
         return line.xid == own and not line.committed
 
     def is_beyond(self, head: Head, line: Line) -> bool:
@@ -154,7 +154,8 @@ class ShopAll:
         """Return the head after a piece. `seen` moves when the look is whole.
 
         It becomes the snapshot of the *first* piece: what was committed since, with an xid below
-        the stop, was not looked at.
+        the stop, was not looked at. A look that goes on after a restart keeps the run in which it
+        began, so the next look is at all rows.
         """
         if whole:
             return Head(head.looking or Snapshot(), head.looking_in)
@@ -187,9 +188,15 @@ class ShopAll:
         return self.next_xid - 1
 
     def stage(
-        self, rows: Iterable[Row], xid: int, started: int, changeset: str = "", *, load: bool = False
+        self,
+        rows: Iterable[Row],
+        xid: int,
+        started: int,
+        changeset: str = "",
+        *,
+        load: bool = False,
     ) -> Line:
-        """Stage rows in a transaction that is not committed. Column defaults name what is unnamed."""
+        """Stage rows in a transaction that is not committed; column defaults name them."""
         line = Line(
             changeset or name_of_transaction(xid, started), [], xid, started,
             committed=False, load=load, event=started,
@@ -205,7 +212,10 @@ class ShopAll:
     def stage_and_append(
         self, rows: Sequence[Row], started: int, mark: str, limit: int, changeset: str = ""
     ) -> Line:
-        """Stage rows that depend on others, under the lock of the head from first append to commit."""
+        """Stage rows that depend on others, and append them.
+
+        The transaction holds the lock of the head from its first append to its commit.
+        """
         xid = self.begin()
         self.append(mark, limit, own=xid)
         line = self.stage(rows, xid, started, changeset)
@@ -302,10 +312,18 @@ class ShopAll:
         return [
             number
             for number, line in enumerate(self.log[: max(0, self.expires_below(needs_from) - 1)], 1)
-            if not (line.removed or line.installation)
+            if not (line.removed or self.stays(line))
             and self.has_no_rows(line)
             and not self.has_dependents(line)
         ]
+
+    def stays(self, line: Line) -> bool:
+        """Return whether a line never goes: answers, and what was taken back.
+
+        A server that has read half of a load that was taken back needs no more of it, and could
+        not know that without the line.
+        """
+        return bool(line.installation) or line.withdrawn
 
     def expires_below(self, needs_from: int) -> int:
         return needs_from - 1
@@ -330,7 +348,7 @@ class ShopAll:
         )
         self.place.pop(line.changeset, None)
         self.forget_load(line.changeset)
-        if not self.has_no_rows(line):  # the daily look finds rows that have no line
+        if line.present():  # the daily look finds rows that have no line
             again = line.copy()
             again.mark = ""
             self.staged.append(again)

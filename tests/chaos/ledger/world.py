@@ -7,7 +7,7 @@ from random import Random
 from tests.chaos.ledger import oracle
 from tests.chaos.ledger.beginning import begin_with_nothing
 from tests.chaos.ledger.bonus_server import BonusServer
-from tests.chaos.ledger.chunk import Plan, commit_chunk, is_still_valid, plan_chunk
+from tests.chaos.ledger.chunk import Plan, commit_chunk, plan_chunk
 from tests.chaos.ledger.installation import Installation
 from tests.chaos.ledger.oracle import Fact, Truth, Wrong
 from tests.chaos.ledger.rows import Key, Line, Refusal, Row, Sum
@@ -46,6 +46,8 @@ class World:
         self.content_of_key: dict[str, str] = {}  # of the API: what a key was used for
         self.content: dict[str, str] = {}  # changeset of a load: its content
         self.forgot = False
+        self.removed = False  # lines whose lifetime was over
+        self.restored_after_removal = False  # maybe to a backup that is older than a lifetime
         self.truth = Truth()
         self.clock = 0
         self.trail: list[str] = []
@@ -82,6 +84,12 @@ class World:
         return self.shop.append(self.draw("m"), self.random.choice([1, 2, 5, 5]))
 
     def append_all(self) -> None:
+        """Append all that is staged now: by a look that begins now."""
+        if self.shop.head.looking is not None:
+            self.end_look()
+        self.end_look()
+
+    def end_look(self) -> None:
         while not self.append_piece():
             pass
 
@@ -163,8 +171,15 @@ class World:
 
     def commit(self, server: BonusServer, plan: Plan) -> None:
         for changeset in plan.chosen:
-            if self.shop.is_withdrawn(changeset):
+            line = self.shop.line(changeset)
+            if line and (line.withdrawn or self.corrects_withdrawn_only(line)):
                 raise Wrong(f"{server.name} reads {changeset}, which was taken back")
+        if server.is_anchored(self.shop):
+            for number, line in enumerate(self.shop.log[server.number : plan.end], 1):
+                if line.removed:
+                    raise Wrong(
+                        f"{server.name} passes line {server.number + number}, which has gone"
+                    )
         one_by_one = commit_chunk(server, plan, self.draw("v"), opposites=self.opposites)
         self.say(server.name, server.number, [key for key, _ in plan.rows])
         self.unnamed_gone |= set(plan.lacking) - set(plan.gone)
@@ -176,6 +191,13 @@ class World:
                 raise Wrong(f"{server.name}: {what} is not as row by row: {mine} {other}")
         if server.is_anchored(self.shop) and server.find_missing_sum(self.shop) != Sum():
             raise Wrong(f"{server.name}: {server.find_missing_sum(self.shop)} are missing")
+
+    def corrects_withdrawn_only(self, line: Line) -> bool:
+        """Return whether these are PIN codes or cards that correct nothing but what was undone."""
+        roots = {row.root[0] for row in line.rows if row.root}
+        complete = len(roots) and all(row.root for row in line.rows)
+        undone = {other.changeset for other in self.shop.log if other.load and other.withdrawn}
+        return not self.opposites and bool(complete) and roots <= undone
 
     def settle(self, server: BonusServer, refusal: Refusal) -> None:
         """Answer a question as people do."""
@@ -189,6 +211,9 @@ class World:
                 assert line
                 line.gone = len(line.deleted)
         elif refusal.code == "history_too_old":
+            excused = server.trace.went_back and any(line.removed for line in self.shop.log)
+            if not (excused or server.trace.merged or self.restored_after_removal):
+                raise Wrong(f"{server.name}: its history is not too old")
             self.begin_nothing(server.name)
         elif refusal.code == "shop_all_went_back":
             self.answer_yes(self.installation_of(server.name))
@@ -246,8 +271,7 @@ class World:
         for key, reject in server.rejects.items():
             line = self.shop.line(key[0])
             if reject.is_open and line and line.purged and not line.withdrawn:
-                if line.changeset not in server.trace.began_with:
-                    raise Wrong(f"{server.name}: {key} cannot be shown, it was purged")
+                raise Wrong(f"{server.name}: {key} cannot be shown, it was purged")
 
     # Beginnings and the registry ------------------------------------------------------------------
 
@@ -255,6 +279,8 @@ class World:
         """Give a server that lost its history an empty one; the vendor restores an empty table."""
         server = begin_with_nothing(name, self.shop, self.draw("v"))
         server.trace.went_back = True
+        if purged := [line.changeset for _, line, _ in self.needed_by(server) if line.purged]:
+            raise Wrong(f"{name} begins, and cannot go on without {purged}")
         self.put(server)
         self.say(name, "begins with nothing")
         removed = [number for number, line in enumerate(self.shop.log, 1) if line.removed]
@@ -274,16 +300,16 @@ class World:
 
     def needs_from(self, installation: str) -> int | None:
         return self.installations[installation].needs_from(
-            self.shop,
-            [
-                self.known[name] if self.is_dead(name) else server
-                for name, server in self.servers.items()
-                if self.owner[name] == installation
-            ],
+            self.shop, self.list_docked(installation)
         )
 
-    def is_dead(self, name: str) -> bool:
-        return name in self.dead
+    def list_docked(self, installation: str) -> list[BonusServer]:
+        """Return the servers of an installation, dead ones as they were last reached."""
+        return [
+            self.known[name] if name in self.dead else server
+            for name, server in self.servers.items()
+            if self.owner[name] == installation
+        ]
 
     def register(self, installation: str) -> bool:
         """Note what an installation needs; False: it does not know."""
@@ -298,7 +324,7 @@ class World:
         line.purged = True
         line.deleted, line.gone = set(), 0
         for name, server in self.servers.items():
-            if self.is_dead(name) or not server.is_anchored(self.shop):
+            if name in self.dead or not server.is_anchored(self.shop):
                 continue
             if line.changeset not in [other.changeset for _, other, _ in self.needed_by(server)]:
                 continue
@@ -309,4 +335,3 @@ class World:
 
     def needed_by(self, server: BonusServer) -> list[tuple[int, Line, int]]:
         return server.list_needed(self.shop)
-

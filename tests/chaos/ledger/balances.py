@@ -199,7 +199,7 @@ def bars_original(before: Before, row: Row) -> bool:
 
 
 def note_refused_opposite(server: BonusServer, key: Key, row: Row) -> None:
-    """Reject an opposite. Nothing else changes: its amount stays in effect, and people are asked."""
+    """Reject an opposite. Nothing else changes: the amount stays, and people are asked."""
     server.rejects[key] = Reject("refused", "", row.root, REVERSES, row.root)
 
 

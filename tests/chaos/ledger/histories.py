@@ -228,6 +228,7 @@ def restore_shop(world: World) -> None:
         world.copies.append((world.tick(), world.shop.copy()))
     world.shop = copy.copy()
     world.restored_after_removal = world.removed
+    world.restores += 1
     world.shop.restart(world.tick(), new_cluster=world.random.random() < 0.3)
     for name, began_at in world.began_at.items():
         if began_at > event:
@@ -244,6 +245,7 @@ def forget(world: World) -> None:
     """Our own database loses what it has seen of the log, but not loads and undos."""
     world.ours.forget()
     world.forgot = True
+    world.restores += 1
 
 
 # Transfers ----------------------------------------------------------------------------------------
@@ -316,6 +318,7 @@ def restore_server(world: World) -> None:
         server.trace.went_back = True
         world.servers[server.name] = server
         world.lowered_at[server.name] = world.tick()
+        world.restores += 1
         world.say(server.name, server.number)
 
 
@@ -405,10 +408,11 @@ def remove_exceptions(world: World) -> None:
 Step = Callable[[World], None]
 FREQUENCIES: dict[Step, float] = {
     write: 2.5, write_many: 0.7, write_slowly: 1.5, commit_slow_writer: 1.5, load_file: 5,
-    call: 2.5, move_chunk: 16, drain: 3, take_back: 4, correct: 8, change: 4, send_changes: 5, discard: 1,
-    delete_by_hand: 0.6, copy_shop: 5, restore_shop: 7, restart_shop: 0.4, copy_server: 2,
-    restore_server: 3, begin_as_server: 1, purge: 2, expire: 1.5, die: 0.7, begin: 0.7,
-    merge_receipts: 0.3, read_ahead: 4, commit_ahead: 4, read_two_ahead: 1.5, forget: 0.2,
+    call: 2.5, move_chunk: 16, drain: 3, take_back: 4, correct: 8, change: 4, send_changes: 5,
+    discard: 1, delete_by_hand: 0.6, copy_shop: 5, restore_shop: 7, restart_shop: 0.4,
+    copy_server: 2, restore_server: 3, begin_as_server: 1, purge: 2, expire: 1.5, die: 0.7,
+    begin: 0.7, merge_receipts: 0.3, read_ahead: 4, commit_ahead: 4, read_two_ahead: 1.5,
+    forget: 0.2,
 }  # fmt: skip
 
 

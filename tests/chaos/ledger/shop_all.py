@@ -136,7 +136,7 @@ class ShopAll:
         return sorted(found, key=lambda line: (not self.is_own(line, own), line.xid, line.started))
 
     def is_own(self, line: Line, own: int) -> bool:
-        """Return whether the appending transaction staged this: no snapshot and no stop hides it."""
+        """Return whether the appending transaction staged this: no snapshot or stop hides it."""
         return line.xid == own and not line.committed
 
     def is_beyond(self, head: Head, line: Line) -> bool:

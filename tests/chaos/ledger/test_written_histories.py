@@ -149,12 +149,12 @@ def test_everything_up_to_now_is_appended_by_a_look_that_begins_now() -> None:
 def test_a_load_without_a_line_is_taken_back_after_a_whole_look() -> None:
     story = Story()
     story.write(1)
-    load = story.load("load", 2)
+    story.load("load", 2)
     assert not story.append(limit=1)
-    assert story.take_back("load") is None or load.withdrawn
+    assert story.take_back("load") is None
     story.append_whole(limit=1)
-    story.append_whole(limit=1)
-    assert load.withdrawn or story.take_back("load")
+    assert story.take_back("load")
+    assert story.shop.is_withdrawn("load")
 
 
 # Names of rows and loads --------------------------------------------------------------------------

@@ -46,6 +46,8 @@ class World:
         self.content_of_key: dict[str, str] = {}  # of the API: what a key was used for
         self.content: dict[str, str] = {}  # changeset of a load: its content
         self.forgot = False
+        self.restores = 0  # of any database
+        self.asked = dict.fromkeys(self.installations, 0)
         self.removed = False  # lines whose lifetime was over
         self.restored_after_removal = False  # maybe to a backup that is older than a lifetime
         self.truth = Truth()
@@ -122,6 +124,9 @@ class World:
 
         A load that is to be taken back may be staged without a line: all is appended before.
         """
+        self.asked[installation.name] += 1
+        if self.asked[installation.name] > self.restores:
+            raise Wrong(f"{installation.name} is asked once more about one restore")
         self.append_before_answer()
         self.shop.add_answer(installation.name, self.draw("answer"), self.draw("m"))
         for load in installation.list_undos_to_repeat():

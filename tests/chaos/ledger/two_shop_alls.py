@@ -18,7 +18,7 @@ from tests.chaos.ledger.rows import Refusal, Row
 from tests.chaos.ledger.shop_all import ShopAll
 
 STEPS = 60  # of a history
-PIECE = 5  # changesets of an append
+PIECE = 100  # changesets of an append: more than there ever are
 
 
 class Pointed:

@@ -1,5 +1,7 @@
-"""Rules taken out, one by one. Each control names a guard, puts another in its place, and records a
-seed whose history notices it."""
+"""Rules that can be taken out, one by one.
+
+A control names a guard, puts another in its place, and records a seed whose history notices it.
+"""
 
 from __future__ import annotations
 

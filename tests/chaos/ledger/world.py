@@ -162,6 +162,8 @@ class World:
             self.say(server.name, refusal)
             self.settle(before, refusal)
             return True
+        if any(line.removed for line in self.shop.log[server.number : plan.end]):
+            raise Wrong(f"{server.name} passes a line that has gone")
         self.commit(server, plan)
         return plan.more or self.shop.head.looking is not None
 
@@ -179,12 +181,6 @@ class World:
             line = self.shop.line(changeset)
             if line and (line.withdrawn or self.corrects_withdrawn_only(line)):
                 raise Wrong(f"{server.name} reads {changeset}, which was taken back")
-        if server.is_anchored(self.shop):
-            for number, line in enumerate(self.shop.log[server.number : plan.end], 1):
-                if line.removed:
-                    raise Wrong(
-                        f"{server.name} passes line {server.number + number}, which has gone"
-                    )
         one_by_one = commit_chunk(server, plan, self.draw("v"), opposites=self.opposites)
         self.say(server.name, server.number, [key for key, _ in plan.rows])
         self.unnamed_gone |= set(plan.lacking) - set(plan.gone)

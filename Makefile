@@ -14,7 +14,7 @@ FONTS := /usr/share/fonts/truetype/dejavu=fonts-dejavu-core
 	image image-trial matrix messages openapi screenshots
 
 help:
-	@echo "make demo | forget | test | test-long | lint | install | lock [UPGRADE=1] | chaos [SECONDS=600] | bench [QUICK=1] | deb [FOR=trixie] | deb-trial [FOR=trixie] | clone-trial | repository KEY=… | image | image-trial | matrix | messages | openapi | screenshots [INTO=folder]"
+	@echo "make demo | forget | test | test-long | lint | install | lock [UPGRADE=1] | chaos [SECONDS=600] | bench [QUICK=1] [BEFORE=commit] | deb [FOR=trixie] | deb-trial [FOR=trixie] | clone-trial | repository KEY=… | image | image-trial | matrix | messages | openapi | screenshots [INTO=folder]"
 
 install: $(STAMP)
 
@@ -59,7 +59,7 @@ chaos: $(STAMP)
 
 # PARTS="transfer look": these alone. QUICK=1: tiny data, to see that it still runs.
 bench: $(STAMP)
-	$(BIN)/python -m bench $(if $(QUICK),--quick) $(PARTS)
+	$(BIN)/python -m bench $(if $(QUICK),--quick) $(if $(BEFORE),--before $(BEFORE)) $(PARTS)
 
 # dist/dtadmin_…_amd64.deb and …_arm64.deb, for Debian 12 and 13 and Ubuntu 24.04 and 26.04.
 deb: $(STAMP)

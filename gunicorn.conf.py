@@ -48,7 +48,7 @@ def post_worker_init(worker: Any) -> None:
     from transfer.loading.body import places
 
     if worker.age == 1:
-        refuse_newer_schema()
+        refuse_another_version()
     places.divide(worker.cfg.threads)
     scheduler_watchdog.start()
 

@@ -51,7 +51,6 @@ class TrueAddress(MiddlewareMixin):
     def process_request(self, request: HttpRequest) -> None:
         over_socket = came_over_unix_socket(request)
         near = THIS_MACHINE if over_socket else request.META.get("REMOTE_ADDR", "")
-        request.META.pop("REMOTE_USER", None)
         with suppress(ValueError):
             request.META["REMOTE_ADDR"] = str(address(near))
         if not is_proxy(near, over_socket):

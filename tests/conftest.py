@@ -31,12 +31,14 @@ from transfer.models import Actor, BonusServer, MaintenanceTask, RejectedRow
 from transfer.models.run_base import Trigger
 from transfer.runs import backlog
 from transfer.runs.execute import run_here
+from transfer.runs.needed import this_installation
 
 pytest_plugins = [
     "tests.arrivals",
     "tests.forms",
     "tests.provider",
     "tests.reference_server",
+    "tests.restores",
     "tests.speed",
     "tests.uploads",
     "tests.vendor",
@@ -171,7 +173,8 @@ def dock(db: None, request: pytest.FixtureRequest) -> Callable[..., BonusServer]
         if decided and "shop_all" in request.fixturenames:
             request.getfixturevalue("shop_all")  # may be followed by one with tables of another
             with suppress(TransferError):  # a test of a database that is not as it should be
-                send_all(django_settings.SHOP_ALL_DATABASE_URL, dsn)
+                shop_all = django_settings.SHOP_ALL_DATABASE_URL
+                send_all(shop_all, dsn, str(server.uid), this_installation())
         return server
 
     return dock
@@ -190,7 +193,7 @@ def rejected(receiver: BonusServer, shop_all: str) -> Callable[..., list[Rejecte
     def rejected(kind: str, *rows: tuple[Any, ...]) -> list[RejectedRow]:
         stage(shop_all, kind, rows)
         run_here(receiver.tasks.get(kind=kind), Trigger.MANUAL)
-        return list(RejectedRow.objects.filter(kind=kind).order_by("staging_id"))
+        return list(RejectedRow.objects.filter(kind=kind).order_by("pk"))
 
     return rejected
 
@@ -233,7 +236,7 @@ def at_two(
         first = rejected(kind, *rows)
         second = dock(second_bonus, "Бонусный сервер 9")
         run_here(second.tasks.get(kind=kind), Trigger.MANUAL)
-        return [*first, *second.rejects.order_by("staging_id")]
+        return [*first, *second.rejects.order_by("pk")]
 
     return at_two
 

@@ -23,7 +23,6 @@ from psycopg2.extensions import (
 )
 
 from transfer.engine.shop_all.source import ShopAll
-from transfer.management.provision import initialise
 
 ROOT = Path(__file__).parent.parent
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
@@ -328,6 +327,8 @@ def insert(connection: Connection, kind: str, rows: Iterable[tuple[Any, ...]]) -
 
 
 def initialise_shop_all(dsn: str) -> None:
+    from transfer.management.provision import initialise  # needs Django set up; the bench is not
+
     with ShopAll(dsn, "tests") as shop_all:
         initialise(shop_all)
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -11,48 +10,61 @@ from django.conf import settings
 from psycopg2 import sql
 
 from tests.databases import query, stage
+from transfer.engine.begin import Answer, begin
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors import BeginningUndecided
-from transfer.engine.move import transfer as move
+from transfer.engine.errors.ledger import BeginningUndecided
+from transfer.engine.kind import Kind
+from transfer.engine.knowledge import Knowledge
 from transfer.engine.move.chunk import Chunk
 from transfer.engine.move.prepare import prepare
-from transfer.engine.position import Position, Totals
-from transfer.engine.restore.carry_over import carry_over
-from transfer.engine.restore.requested_position import Request
-from transfer.engine.restore.set_position import set_position
-from transfer.engine.shop_all.batches import Readers
-from transfer.engine.shop_all.purge import Purge
+from transfer.engine.move.transfer import transfer
+from transfer.engine.received import Position, Totals
+from transfer.engine.shop_all.installations import Installation
+from transfer.engine.shop_all.purge import KnownServer, purge as purge_rows
 from transfer.engine.shop_all.source import ShopAll
 
+INSTALLATION = "11111111-1111-4111-8111-111111111111"
+US = Installation(INSTALLATION, "us")
 
-def send_all(shop_all: str, bonus: str) -> None:
+
+def send_all(
+    shop_all: str, bonus: str, server: str | None = None, installation: Installation = US
+) -> None:
     """Decides, as an administrator, that a new bonus server is sent every staged row.
 
-    Writes what `set_position --start` writes, for all kinds in one transaction.
+    `server` is the name that its positions give it.
     """
     with ShopAll(shop_all, "tests") as source, BonusDatabase(bonus, "bonus", "tests") as target:
         target.ensure_schema()
-        with source.snapshot():
-            source.log.require()
-            origin = source.identity.origin()
-            for kind in settings.KINDS.values():
+        target.database.commit()
+        for kind in settings.KINDS.values():
+            with source.snapshot():
                 source.identity.check_columns(kind)
-                position = Position(origin, kind.name, reader=str(uuid4()))
-                if not target.positions.exist(kind):
-                    target.positions.begin(source.count_anew(kind, position))
+                origin = source.identity.origin()
+            if target.positions.get(origin, kind) is None:
+                answer, name = Answer.NOTHING, server or str(uuid4())
+                begin(kind, source, target, answer, "tests", name, installation)
         target.database.commit()
 
 
-def purge(
-    dsn: str, kind: str, positions: list[Position], days: int = 30, **left: Any
-) -> tuple[int, Decimal]:
-    """What the product's purge does once it knows the positions; rows and amounts removed.
+def known_of(flow: "Flow", name: str = "server") -> KnownServer:
+    """What a look at the bonus server says of it, for a purge."""
+    with flow.open() as (source, target):
+        position = target.positions.get(source.identity.origin(), flow.spec)
+        if position is None:
+            return KnownServer(name, None)
+        incomplete = target.positions.exceptions(position).incomplete
+        return KnownServer(name, position.place, incomplete)
 
-    `left` says of servers that are left behind.
-    """
-    with ShopAll(dsn, "tests") as shop_all, shop_all.purge_lock.held():
-        purge = Purge(shop_all, settings.KINDS.values())
-        return purge.purge(settings.KINDS[kind], positions, days, **left)
+
+def purge(dsn: str, kind: str, positions: list[Position], days: int = 30) -> int:
+    """What the product's purge does once it knows these positions; returns how many rows went."""
+    spec = settings.KINDS[kind]
+    servers = [KnownServer(f"server {n}", one.place) for n, one in enumerate(positions, 1)]
+    with ShopAll(dsn, "tests") as source:
+        with source.database.transaction(commit=False):
+            registered = source.installations.own(spec, US)
+        return purge_rows(spec, source, servers, US, registered, days, dry_run=False).rows
 
 
 @dataclass
@@ -62,8 +74,13 @@ class Flow:
     kind: str
     shop_all: str
     bonus: str
-    reader: str | None = None  # as our own database would remember it
-    sends_all: bool = True  # what the administrator decides where a position has to begin
+    answer: Answer | None = Answer.NOTHING  # what an administrator says where a position begins
+    knowledge: Knowledge = field(default_factory=lambda: Knowledge(INSTALLATION, {}, {}))
+
+    @property
+    def spec(self) -> Kind:
+        kind: Kind = settings.KINDS[self.kind]
+        return kind
 
     def stage(self, *rows: tuple[Any, ...]) -> None:
         stage(self.shop_all, self.kind, rows)
@@ -77,93 +94,101 @@ class Flow:
             yield source, target
 
     def prepare(self, source: ShopAll, target: BonusDatabase, *, dry_run: bool = False) -> Position:
-        """As a run does: our own database knows of all other readers that they are others'."""
-        kind = settings.KINDS[self.kind]
-        known = self.readers(source)
-
-        def carry() -> bool:
-            return carry_over(kind, source, target, known, dry_run=dry_run) is not None
-
         try:
-            position = prepare(kind, source, target, lambda: known, carry=carry, dry_run=dry_run)
+            return prepare(self.spec, source, target, self.knowledge, dry_run=dry_run)
         except BeginningUndecided:
-            if not self.sends_all:
+            if self.answer is None:
                 raise
-            request = Request(start=True, accept_purged=True)
-            set_position(kind, source, target, request, known)
-            position = prepare(kind, source, target, lambda: known, dry_run=dry_run)
-        if not dry_run:
-            self.reader = position.reader
-        return position
+            target.database.roll_back()
+            begin(self.spec, source, target, self.answer, "tests", str(uuid4()), US)
+            target.database.commit()
+            return prepare(self.spec, source, target, self.knowledge, dry_run=dry_run)
 
-    def readers(self, source: ShopAll) -> Readers:
-        with source.snapshot():
-            others = source.log.readers(settings.KINDS[self.kind]) - {self.reader}
-        return Readers(frozenset({self.reader} - {None}), frozenset(others))
+    def prepare_alone(self) -> Position:
+        """What a transfer does before the first row."""
+        with self.open() as (source, target):
+            return self.prepare(source, target)
 
     def move(self, chunk_rows: int = 50_000, dry_run: bool = False) -> "Moved":
         """A whole transfer."""
-        kind = settings.KINDS[self.kind]
+        before = {one.name for one in self.rejects()}
         with self.open() as (source, target):
-            position = self.prepare(source, target, dry_run=dry_run)
-            chunks = move.transfer(
-                kind, source, target, position.origin, chunk_rows=chunk_rows, dry_run=dry_run
-            )
-            moved = Moved(list(chunks))
-        if not dry_run:
-            before = position.totals.rejected
-            moved.rejects = [one for one in self.rejects() if one.number > before]
+            moved = Moved(self._chunks(source, target, chunk_rows, dry_run=dry_run))
+        moved.rejects = [one for one in self.rejects() if one.name not in before]
         return moved
+
+    def move_alone(self) -> list[Chunk]:
+        """A whole transfer, where the test asks the bonus server nothing beside it."""
+        with self.open() as (source, target):
+            return [*self._chunks(source, target, 50_000, dry_run=False)]
 
     def move_one(self, chunk_rows: int) -> Chunk:
         """The first chunk of a transfer that ends there, as a killed one would."""
-        kind = settings.KINDS[self.kind]
         with self.open() as (source, target):
-            origin = self.prepare(source, target).origin
-            return next(move.transfer(kind, source, target, origin, chunk_rows=chunk_rows))
+            return next(self._chunks(source, target, chunk_rows, dry_run=False))
+
+    def _chunks(
+        self, source: ShopAll, target: BonusDatabase, chunk_rows: int, *, dry_run: bool
+    ) -> Iterator[Chunk]:
+        origin = self.prepare(source, target, dry_run=dry_run).origin
+        options = {"chunk_rows": chunk_rows, "dry_run": dry_run}
+        return transfer(self.spec, source, target, origin, self.knowledge, **options)
 
     def rejects(self) -> list["Rejected"]:
-        """The rejects in the bonus server's database, in the order of their numbers."""
+        """The rejects in the bonus server's database, in the order in which they came."""
+        if query(self.bonus, "select to_regclass('datatransfer.reject')") == [(None,)]:
+            return []
         rows = query(
             self.bonus,
-            "select number, staging_id, code, payload, sqlstate, constraint_name "
-            "from datatransfer.reject where kind = %s order by number",
+            'select "row", code, resolved_by is null, changeset::text, payload, sqlstate,'
+            " constraint_name from datatransfer.reject where kind = %s"
+            ' order by rejected_at, changeset, "row"',
             [self.kind],
         )
         return [Rejected(*row) for row in rows]
 
     def origin(self) -> str:
-        with self.open() as (source, _):
+        with self.open() as (source, _), source.snapshot():
             return source.identity.origin()
 
     def position(self) -> Position | None:
         with self.open() as (source, target):
-            return target.positions.existing(source.identity.origin(), settings.KINDS[self.kind])
+            if not target.has_schema():
+                return None
+            return target.positions.get(source.identity.origin(), self.spec)
 
     def target_rows(self) -> list[tuple[Any, ...]]:
         """The bonus server's rows, without numbers and times of its own, sorted."""
-        kind = settings.KINDS[self.kind]
-        columns = sql.SQL(", ").join(map(sql.Identifier, kind.names))
+        columns = sql.SQL(", ").join(map(sql.Identifier, self.spec.names))
         return query(
-            self.bonus, sql.SQL("select {} from {} order by 1, 2").format(columns, kind.held)
+            self.bonus, sql.SQL("select {} from {} order by 1, 2").format(columns, self.spec.held)
         )
 
 
 class Rejected(NamedTuple):
-    number: int
+    """`id` is what names the row within its changeset: its line in the file, or its id."""
+
     id: int
     code: str
-    payload: dict[str, str | None]
+    is_open: bool
+    changeset: str
+    payload: dict[str, str | None] | None
     sqlstate: str | None
     constraint: str | None
 
+    @property
+    def name(self) -> tuple[str, int]:
+        return self.changeset, self.id
 
-@dataclass
-class Moved:
-    """What a transfer yielded and rejected."""
+    @property
+    def outcome(self) -> tuple[int, str, bool]:
+        return self.id, self.code, self.is_open
 
-    chunks: list[Chunk]
-    rejects: list[Rejected] = field(default_factory=list)
+
+class Moved(list[Chunk]):
+    """The chunks of a transfer, and what it rejected."""
+
+    rejects: list[Rejected]
 
     @property
     def codes(self) -> list[str]:
@@ -171,4 +196,4 @@ class Moved:
 
     @property
     def totals(self) -> Totals:
-        return sum((chunk.totals for chunk in self.chunks), Totals())
+        return sum((chunk.totals for chunk in self), Totals())

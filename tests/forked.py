@@ -28,7 +28,6 @@ LONGEST = 1 << 17  # bytes of arguments and environment
 LIBRARIES = (
     *("asyncio", "babel", "cronsim", "cryptography.fernet", "dotenv", "h11", "httpx2", "psutil"),
     *("psycopg2.extras", "tqdm", "transfer.engine.move.transfer"),
-    *("transfer.engine.restore.carry_over", "transfer.engine.restore.set_position"),
     *("django.contrib.admin.decorators", "django.contrib.postgres.fields", "pythonjsonlogger.core"),
     *("django.contrib.postgres.indexes", "django.core.mail", "django_filters.exceptions"),
     *("transfer.text.explain", "transfer.text.formats"),

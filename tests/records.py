@@ -16,11 +16,10 @@ from transfer.runs.backlog import Backlog
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 POSITION = {
     "origin": "9a2b1c6e-0000-4000-8000-000000000001",
-    "kind": "balances",
-    "read_through": "100:100:",
-    "reading": None,
-    "last_xid": None,
-    "last_id": None,
+    "number": 1,
+    "mark": "9a2b1c6e-0000-4000-8000-000000000002",
+    "version": "9a2b1c6e-0000-4000-8000-000000000003",
+    "server": "9a2b1c6e-0000-4000-8000-000000000004",
     "totals": {
         "applied": "0",
         "unchanged": "0",
@@ -28,10 +27,9 @@ POSITION = {
         "amount_applied": "0",
         "amount_rejected": "0",
     },
-    "purged_rows": 0,
-    "purged_amount": "0",
 }
 NUMBERS = iter(range(1, 10**9))
+CHANGESET = "00000000-0000-0001-0000-000000000001"
 PAYLOADS = {
     "balances": {"account": "4100", "amount": "0", "validfrom": None, "validto": None,
                  "comment": None},
@@ -79,8 +77,8 @@ def a_reject(of: BonusServer, kind: str = "balances", **fields: Any) -> Rejected
         "server": of,
         "server_name": of.name,
         "kind": kind,
-        "origin": POSITION["origin"],
-        "staging_id": next(NUMBERS),
+        "changeset": CHANGESET,
+        "row": next(NUMBERS),
         "code": CODES[kind],
         "payload": PAYLOADS[kind],
     }

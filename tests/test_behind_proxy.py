@@ -226,9 +226,9 @@ class TestNginx:
         }
         (stored,) = folder.glob("client_body*")
         before = stored.stat().st_mtime_ns
-        rows = f"account;amount;comment\n{line * 30_000}"  # 6 MB
+        rows = f"account;amount;comment\n{line * 15_000}"  # 3 MB
         answer = browser.post("/api/v1/rows/balances", content=rows, headers=headers)
-        assert (answer.status_code, answer.json()["rows"]) == (201, 30_000)
+        assert (answer.status_code, answer.json()["rows"]) == (201, 15_000)
         in_chunks = iter([rows.encode()])
         answer = browser.post("/api/v1/rows/balances", content=in_chunks, headers=headers)
         assert (answer.status_code, answer.json()["code"]) == (411, "no_length")

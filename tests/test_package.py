@@ -177,7 +177,7 @@ def test_the_manual_page_has_each_command_and_its_options(manual, language):
     sections = re.findall(r"^\.SS dtadmin (\w+)", page, re.MULTILINE)
     ours = {name for name, app in get_commands().items() if app == "transfer"}
     assert set(sections) == ours
-    assert r"\-\-accept\-purged" in page
+    assert r"\-\-existing\-rows" in page
     assert "manage.py" not in page
 
 

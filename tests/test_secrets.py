@@ -436,7 +436,7 @@ def look_after(command: Any, away: Any, boss: Reader) -> None:
     away("doctor", DATABASE_URL=f"postgresql://u:{MARK}url@127.0.0.1:1/x")
     away("doctor", SHOP_ALL_DATABASE_URL=f"postgresql://u:{MARK}url@127.0.0.1:1/x")
     away("check", DATABASE_URL=f"host {MARK}url")
-    command("purge_staging", "--blank-pins")
+    command("purge_staging")
     command("rotate_secrets", "--nonsense")
     boss.get(reverse("metrics"), headers={"Authorization": f"Bearer {MARK}metrics"})
     boss.get(reverse("metrics"), headers={"Authorization": f"Bearer {MARK}guessed"})

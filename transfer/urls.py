@@ -16,6 +16,7 @@ from transfer.pages.load import arrival, entry, undo, views as load
 from transfer.pages.monitoring import health, metrics
 from transfer.pages.notifications import views as notifications
 from transfer.pages.overview import views as overview
+from transfer.pages.questions import bulletins, missing, restored
 from transfer.pages.registers import files as register_files, views as registers
 from transfer.pages.rejects import (
     bulk as rejects_bulk,
@@ -66,6 +67,12 @@ def runs_of(base: str, name: str, model: type[Run]) -> list[URLPattern]:
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
+    path("restored/", restored.restored, name="restored"),
+    path("restored/lost.csv", restored.lost_file, name="restored_lost"),
+    path("missing/", missing.rows_missing, name="rows_missing"),
+    path("missing/<str:kind>/forget/", missing.forget, name="rows_forget"),
+    path("bulletins/<int:pk>/", bulletins.bulletin, name="bulletin"),
+    path("bulletins/<int:pk>/dismiss/", bulletins.dismiss, name="bulletin_dismiss"),
     path("scheduler/", scheduler.scheduler, name="scheduler"),
     path("scheduler/show/", scheduler.show_transfers, name="scheduler_show"),
     path("scheduler/bulk/", bulk.bulk, name="scheduler_bulk"),
@@ -91,6 +98,7 @@ urlpatterns = [
     path("servers/<int:pk>/take-back/", left_behind.take_back, name="server_take_back"),
     path("servers/<int:pk>/remove/", servers.remove, name="server_remove"),
     path("servers/<int:pk>/beginning/", beginning.beginning, name="server_beginning"),
+    path("servers/<int:pk>/own-name/", beginning.own_name, name="server_own_name"),
     path("servers/<int:pk>/test/", server.server_test, name="server_test"),
     path(
         "servers/<int:pk>/reconciliation/",

@@ -23,7 +23,7 @@ from dtadmin.demo.data import HeadOffice  # noqa: E402
 from dtadmin.demo.processes import Processes, free_port  # noqa: E402
 from dtadmin.demo.registers import open_shops, start_registers, start_servers  # noqa: E402
 from transfer.models import Actor, BonusServer, Settings  # noqa: E402
-from transfer.runs.positions import RECEIVED, begin  # noqa: E402
+from transfer.runs.beginning import Answer, Decision, decide  # noqa: E402
 
 # Name, schedule of its tasks.
 SERVERS = (("Бонусный сервер 8", "* * * * *"), ("Бонусный сервер 9", "*/5 * * * *"))
@@ -103,7 +103,7 @@ def dock_servers() -> None:
         )
         server.dock()
         for task in server.tasks.select_related("server"):
-            begin(task, Actor.at_command_line(), RECEIVED["nothing"])
+            decide(task, Decision(Answer.NOTHING), Actor.at_command_line(), dry_run=False)
             task.reschedule(schedule, Actor.at_command_line())
             task.switch(True, Actor.at_command_line(), reason=_("The demo's tasks are on."))
 

@@ -13,7 +13,7 @@ from tests.databases import stage
 from tests.records import a_reject, a_run, server
 from transfer.alerts import words
 from transfer.alerts.watch import watch
-from transfer.engine.errors import HistoryChanged, RecordsMissing, ShopAllRestored
+from transfer.engine.errors.ledger import BeginningUndecided, RowsPurged, ShopAllWentBack
 from transfer.errors import Difference, Unreachable
 from transfer.models import (
     Actor,
@@ -167,22 +167,25 @@ def test_two_ticks_at_once_tell_once(task, recipient, own_database):
 
 
 @pytest.mark.parametrize(
-    "refusal",
+    ("refusal", "command"),
     [
-        HistoryChanged(number=4, server="БС 8", begun="x"),
-        ShopAllRestored(number=4, server="БС 8", kind="balances"),
-        RecordsMissing(loads=1, corrections=0),
+        (ShopAllWentBack(), "confirm_shop_all"),
+        (
+            BeginningUndecided(database="БС 8", kind="balances", table="asset", rows=2, held=0),
+            "begin 'БС 8' balances",
+        ),
+        (RowsPurged(database="БС 8", kind="balances", rows=2), "skip_rows 'БС 8' balances"),
     ],
-    ids=lambda refusal: refusal.code,
+    ids=["shop_all_went_back", "beginning_undecided", "rows_purged"],
 )
 def test_a_refusal_is_told_at_the_first_failure_with_what_to_do(
-    task, recipient, in_english, refusal
+    task, recipient, in_english, refusal, command
 ):
     failing(task, 1, refusal)
     watch(NOW)
     incident = others().get()
     assert incident.topic == "refusal"
-    assert "rebase_shop_all" in words.hint(incident)
+    assert command in words.hint(incident)
 
 
 def test_rows_that_wait_for_too_long_are_told_of_if_the_task_should_run(

@@ -1,10 +1,9 @@
 """`make openapi`: writes the OpenAPI document of the API into the repository."""
 
 import json
+from pathlib import Path
 
-from tests.databases import ROOT
-
-FILE = ROOT / "docs/api/openapi.json"
+FILE = Path(__file__).parent.parent.parent / "docs/api/openapi.json"
 
 
 def text() -> str:

@@ -20,8 +20,8 @@ def test_it_is_counted_now_and_the_result_is_there_later(program: Program, task,
     assert sorted(lines) == ["balances", "cards", "pincodes"]
     balances = lines["balances"]
     assert (balances["holds"], balances["error"]) == (True, None)
-    assert (balances["staged"], balances["applied"], balances["rejected"]) == (2, 1, 1)
-    assert lines["cards"]["holds"] is None  # nothing has been moved yet
+    assert (balances["logged"], balances["applied"], balances["rejected"]) == (2, 1, 1)
+    assert (lines["cards"]["holds"], lines["cards"]["logged"]) == (True, 0)
     later = program.ask("reconciliation").json()["items"]
     assert next(one["at"] for one in later if one["kind"] == "balances") == balances["at"]
     query(

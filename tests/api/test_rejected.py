@@ -47,8 +47,10 @@ def test_the_rejected_rows_of_a_load_are_named_and_one_is_replaced(program, rece
     assert load(program, [corrected], "the-correction").status_code == 201
     (shown,) = items(program, load=token)
     assert (shown["state"], shown["closed_by"]) == ("resent", "1C (API)")
-    there = program.ask(f"rows/cards/{shown['replaced_by']}").json()
-    assert there["source"]["corrects"] == shown["row"]
+    assert (shown["replaced_by"]["row"], shown["replaced_by"]["has_arrived"]) == (1, False)
+    run_here(task, Trigger.MANUAL)
+    (shown,) = items(program, load=token)
+    assert shown["replaced_by"]["has_arrived"]
 
 
 def test_they_come_the_latest_first_page_by_page_and_filtered(program, receiver):

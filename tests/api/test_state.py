@@ -131,4 +131,4 @@ def test_problems_are_those_of_the_overview(program: Program):
 def test_a_task_that_was_never_reconciled_has_nulls(program: Program):
     server()
     (first, *_) = items(program, "reconciliation")
-    assert (first["holds"], first["staged"], first["at"]) == (None, None, None)
+    assert (first["holds"], first["applied"], first["at"]) == (None, None, None)

@@ -3,10 +3,10 @@
 import pytest
 
 from tests.api.conftest import Program
-from tests.databases import query, stage
-from tests.flow import purge
+from tests.databases import stage
 from transfer.models.run_base import Trigger
-from transfer.runs.execute import open_databases, run_here
+from transfer.runs.execute import run_here
+from transfer.runs.purge import purge
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,14 +31,14 @@ def test_a_row_waits_then_is_moved_by_a_run_which_is_named(program, receiver, sh
 
 def test_a_rejected_row_says_why_and_how_to_name_it_in_a_correction(program, rejected):
     (reject,) = rejected("balances", ("4100", 0))
-    (there,) = row(program, "balances", reject.staging_id)["servers"]
+    (there,) = row(program, "balances", reject.row)["servers"]
     assert (there["state"], there["reason"]["code"]) == ("rejected", "amount_zero")
-    assert there["correct_as"] == f"R{reject.pk}-{reject.staging_id}"
+    assert there["correct_as"] == f"R{reject.pk}-{reject.row}"
 
 
 def test_a_row_without_an_account_is_found_by_its_number(program, rejected):
     (reject,) = rejected("balances", (None, 5))
-    shown = row(program, "balances", reject.staging_id)
+    shown = row(program, "balances", reject.row)
     assert shown["values"]["account"] is None
     assert [one["reason"]["code"] for one in shown["servers"]] == ["account_missing"]
 
@@ -53,15 +53,9 @@ def test_a_pin_code_does_not_come_out(program, receiver, shop_all):
 
 def test_a_row_that_is_not_there_or_purged_is_not_found(program, receiver, shop_all):
     stage(shop_all, "balances", [("4100", 5)])
-    task = receiver.tasks.get(kind="balances")
+    task = receiver.tasks.select_related("server").get(kind="balances")
     run_here(task, Trigger.MANUAL)
-    old = "update \"changeAccountBalanceTemp\" set created_at = now() - interval '9 days'"
-    query(shop_all, old)
-    with open_databases(task, "tests") as (source, target):
-        with source.snapshot():
-            origin = source.identity.origin()
-        position = target.positions.existing(origin, task.kind_spec)
-    assert purge(shop_all, "balances", [position], 7)[0] == 1
+    assert purge(task.kind_spec, [task], 0, dry_run=False).rows == 1
     for number in (1, 2, 2**70):
         answer = program.ask(f"rows/balances/{number}")
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found")

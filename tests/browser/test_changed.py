@@ -26,7 +26,7 @@ def eight(dock, bonus, shop_all):
     return eight
 
 
-def test_an_amount_is_made_up_for_and_a_pin_is_left(
+def test_the_difference_of_an_amount_is_sent_and_a_pin_is_left(
     page: Page, log_in: Callable, check_accessible: Callable, bonus, eight
 ):
     log_in(page, "operator")
@@ -36,10 +36,9 @@ def test_an_amount_is_made_up_for_and_a_pin_is_left(
     page.get_by_role("link", name="Оставить все: Пин-коды").click()
     page.get_by_role("button", name="Оставить как есть").click()
     expect(page.locator(".notice-ok")).to_contain_text("1 строка остаётся как есть.")
-    page.get_by_role("link", name="Отправить снова: № 1").click()
+    page.get_by_role("link", name="Отправить разницу: № 1").click()
     check_accessible(page)
-    page.get_by_label("Сколько начислить или списать").fill("2")
-    page.get_by_role("button", name="Отправить снова").click()
+    page.get_by_role("button", name="Отправить разницу").click()
     expect(page.locator(".notice-ok")).to_contain_text("Отправлена ещё раз 1 строка.")
     expect(page.locator("tbody tr")).to_have_count(1)
     run_here(eight.tasks.get(kind="balances"), Trigger.MANUAL)

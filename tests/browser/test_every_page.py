@@ -25,6 +25,7 @@ from tests.browser.conftest import (
 )
 from tests.databases import ROOT, stage
 from tests.pages.look import own_patterns
+from tests.pages.things import GONE_BACK
 from tests.records import a_run
 from transfer.alerts.send import MessageRefused
 from transfer.alerts.watch import watch
@@ -32,6 +33,7 @@ from transfer.engine.kinds import KINDS
 from transfer.loading import undo, upload_job
 from transfer.models import (
     Actor,
+    Bulletin,
     Heartbeat,
     MaintenanceRun,
     MaintenanceTask,
@@ -58,8 +60,8 @@ PIN = "пин-7351"  # digits alone would be found in a page's random keys
 NO_PAGES = re.compile(
     r".*_(csv|xlsx|live|row|again|tasks|reconciliation|test|show|download|template|bad_lines|export)"
     r"|task_(switch|undo|explain|run|cancel|resume)|scheduler_bulk|reject_(resend|discard)"
-    r"|upload_(file|arrival|run|reading|confirm|discard|rest)|server_(accounts|take_back)|register_mothball"
-    r"|user_(close|reopen)|users_unlock"
+    r"|upload_(file|arrival|run|reading|confirm|discard|rest)|server_(accounts|take_back|own_name)|register_mothball"
+    r"|restored_lost|bulletin_dismiss|user_(close|reopen)|users_unlock"
     # These have a walk of their own; the description of the API is in English.
     r"|openid_connect_\w+|account_reauthenticate|mfa_(?!index)\w+|help_operations"
     r"|help(_picture)?|logout|set_\w+|health_\w+|metrics|api"
@@ -130,6 +132,7 @@ def house(
         user=make_user("ivan", "viewer"),
         recipient=recipient_in_trouble(),
         key=a_key(name="olga").key,
+        bulletin=Bulletin.objects.create(code="server_restored", server=docked, params=GONE_BACK),
         work=PlannedWork.objects.create(begins_at=timezone.now(), reason="2028",
                                         ends_at=timezone.now() + timedelta(hours=1)),
     )  # fmt: skip
@@ -172,6 +175,10 @@ def addresses(house: SimpleNamespace) -> dict[str, list[str]]:
     changed = f"?changed={key}&v={house.task.version}"
     return {
         "overview": [at("overview")],
+        "restored": [at("restored")],
+        "rows_missing": [at("rows_missing")],
+        "rows_forget": [at("rows_forget", "cards")],  # none are missing, which it says
+        "bulletin": [at("bulletin", house.bulletin.pk)],
         "scheduler": [at("scheduler"), at("scheduler", query=changed),
                       at("scheduler", query="?state=paused")],
         "task": [at("task", key)],

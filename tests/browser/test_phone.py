@@ -109,7 +109,7 @@ def test_a_rejected_row_is_a_card_of_two_lines(open_page: Callable, log_in: Call
     docked = [server(f"Бонусный сервер {8 + number}") for number in range(servers)]
     for kind in ("balances", "pincodes"):
         for number, one in enumerate(docked):
-            a_reject(one, kind, staging_id=30_001, duplicates_open=number > 0)
+            a_reject(one, kind, row=30_001, duplicates_open=number > 0)
     page: Page = open_page(viewport=PHONE, has_touch=True)
     log_in(page, "operator")
     use_language(page, "ru")

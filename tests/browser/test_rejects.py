@@ -92,7 +92,7 @@ def test_one_is_corrected_one_is_discarded_with_and_without_a_script(
     log_in(page, "operator")
     use_language(page, "en")
     page.goto("/rejects/")
-    page.get_by_role("link", name=str(rejects[0].staging_id), exact=True).last.click()
+    page.get_by_role("link", name=str(rejects[0].row), exact=True).last.click()
     page.get_by_label("Amount").fill("0")
     page.get_by_role("button", name="Check and send").click()
     expect(page.locator(".errorlist")).to_contain_text("The amount is zero.")
@@ -121,7 +121,7 @@ def test_a_staged_row_is_one_line_that_says_what_is_wrong_and_names_its_servers(
     payload = {"account": "4100000013", "amount": "0", "validfrom": None, "validto": None,
                "comment": "Возврат товара"}  # fmt: skip
     for duplicates, at in enumerate((eight, ten)):
-        a_reject(at, run=a_run(at), staging_id=30168, payload=payload, duplicates_open=duplicates)
+        a_reject(at, run=a_run(at), row=30168, payload=payload, duplicates_open=duplicates)
     log_in(page, "operator")
     use_language(page, "ru")
     page.goto("/rejects/")

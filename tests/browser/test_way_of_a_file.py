@@ -114,7 +114,7 @@ def held(bonus: str) -> list[tuple[Any, ...]]:
 def open_reject(page: Page, card: str) -> None:
     reject = RejectedRow.objects.get(payload__card=card)
     page.goto("/rejects/")
-    page.get_by_role("link", name=str(reject.staging_id), exact=True).last.click()
+    page.get_by_role("link", name=str(reject.row), exact=True).last.click()
     expect(page.locator("main")).to_contain_text(card)
 
 

@@ -2,18 +2,20 @@
 
 import io
 from contextlib import redirect_stdout, suppress
-from decimal import Decimal
 from typing import Any
 
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from transfer.engine.checks import NOT_FOR_THIS_SERVER
+from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
-from transfer.models import Actor, BonusServer, RejectedRow, TransferRun, TransferTask
+from transfer.loading import upload_job
+from transfer.loading.receive import receive
+from transfer.models import Actor, RejectedRow, TransferRun, TransferTask, Upload
 from transfer.rejects import changed, resend
-from transfer.runs import execute, undocking
-from transfer.runs.purge import purge_all
+from transfer.runs import execute
+from transfer.runs.purge import purge as purge_kind
 from transfer.runs.reconcile import reconcile
 
 
@@ -77,71 +79,58 @@ def holds(kind: str, server: str = "") -> bool | str:
     return result is None or result.holds
 
 
-def send_one_again(
-    kind: str, number: str, values: dict[str, str], *, latest: bool = False
-) -> str | None:
-    """Corrects an open reject of the kind, the first or the latest, and sends it again.
+def send_one_again(kind: str, number: str, values: dict[str, str]) -> str | None:
+    """Corrects the first open reject of the kind, and sends it again.
 
     `number` is the column that tells rows apart. Returns what it was in the rejected row, if a new
-    row was staged. Uncertain rejects are decided on by `decide_uncertain`.
+    row was staged.
     """
-    of_kind = RejectedRow.objects.open().filter(kind=kind).exclude(code=NOT_FOR_THIS_SERVER)
-    one = of_kind.order_by("-pk" if latest else "pk").first()
+    one = RejectedRow.objects.open().filter(kind=kind).order_by("pk").first()
     if one is None:
         return None
     outcome = resend.resend(RejectedRow.objects.filter(pk=one.pk), values, Actor("tests"))
     return str(one.payload[number]) if outcome.sent else None
 
 
-def decide_uncertain(pk: int, values: dict[str, str]) -> bool:
-    """Sends an uncertain reject again with these values, or discards it if there are none; returns
-    whether a new row was staged.
-    """
-    mine = RejectedRow.objects.filter(pk=pk)
-    if values:
-        return bool(resend.resend(mine, values, Actor("tests")).sent)
-    resend.discard(mine, "tests", Actor("tests"))
-    return False
-
-
-def undecided(kind: str, column: str) -> list[tuple[str | None, list[str]]]:
-    """The rows of a kind that are shown as changed after their transfer: the value of the column
-    that tells rows apart, and the servers that had read the row before.
-    """
-    kinds = [group for group in changed.undecided(changed.AT_ONCE) if group.kind.name == kind]
-    return [(row.payload[column], row.servers) for group in kinds for row in group.rows]
-
-
-def decide_changed(kind: str, column: str, number: str, decision: str, amount: str | None) -> int:
-    """Decides of one of them, as the page does; returns of how many rows."""
-    (group,) = [one for one in changed.undecided(changed.AT_ONCE) if one.kind.name == kind]
-    (row,) = [row for row in group.rows if row.payload[column] == number]
-    return changed.decide(
-        group.kind,
-        changed.Decision(decision),
-        Actor("tests"),
-        key=changed.key_of(row),
-        amount=None if amount is None else Decimal(amount),
-    )
-
-
-def undock(server: str) -> None:
-    undocking.undock(BonusServer.objects.get(name=server), Actor("tests"))
-
-
 def purge() -> int | str:
-    """Removes every staged row that all have moved, however young, and blanks the PIN codes of
-    those that stay; returns how many rows, or the code of a refusal.
+    """Removes every staged row that nobody needs, however young; returns how many rows, or the
+    code of what keeps it from that.
     """
-    try:
-        return sum(done.rows for done in purge_all(0, blank_pins=True, dry_run=False))
-    except TransferError as error:
-        return error.code
+    rows = 0
+    for kind in settings.KINDS.values():
+        tasks = TransferTask.objects.select_related("server").filter(kind=kind.name)
+        done = purge_kind(kind, tasks, 0, dry_run=False)
+        if done.waits is not None:
+            return done.waits.code
+        rows += done.rows
+    return rows
+
+
+def load(kind: str, text: str) -> int:
+    """Loads a file, as the page does; returns the number of the load."""
+    chunks = [text.encode()]
+    upload = receive(settings.KINDS[kind], chunks, Actor("tests"), name="file.csv")
+    upload_job.go_on(upload)
+    upload.confirm(Actor("tests"))
+    upload_job.go_on(upload)
+    upload.refresh_from_db()
+    return upload.pk if upload.state == Upload.State.LOADED else -1
+
+
+def append(kind: str) -> bool:
+    """Gives what was staged its lines in the log."""
+    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "tests") as source:
+        return source.log.append(settings.KINDS[kind])
+
+
+def send_changes(kind: str) -> int:
+    """Sends the present values of all rows that were changed in place."""
+    return changed.decide(settings.KINDS[kind], changed.Decision.SEND, Actor("tests"))
 
 
 def discard(kind: str) -> int:
     chosen = RejectedRow.objects.open().filter(kind=kind)
-    return resend.discard(chosen, "tests", Actor("tests")).rows
+    return resend.discard(chosen, "tests", Actor("tests"))
 
 
 def run_and_reconcile(

@@ -1,7 +1,6 @@
 """What the tests of the guards share: rows to move, and what a fault must have left of them."""
 
 from tests.databases import query
-from transfer.engine.position import NOTHING_READ
 
 
 def stage_many(flow, rows):
@@ -22,4 +21,4 @@ def assert_all_moved_once(flow, rows):
 
 def assert_nothing_moved(flow):
     assert flow.target_rows() == []
-    assert flow.position() is None or flow.position().read_through == NOTHING_READ
+    assert flow.position() is None or flow.position().place.number == 0

@@ -1,7 +1,10 @@
-"""What an administrator does to positions and staged rows, in a situation that calls for it."""
+"""What people and programs do beside transfers, each in a situation that calls for it."""
 
+import csv
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from tests.chaos.installation import SERVER, Installation
@@ -12,17 +15,16 @@ from tests.waiting import wait_until
 
 TABLE = '"changeAccountBalanceTemp"'
 KIND = "balances"
-
-ACCOUNTED = """
-    select account from asset union all
-    select payload->>'account' from datatransfer.reject where kind = 'balances'
-"""
-
 CONNECTED = "select true from pg_stat_activity where application_name like 'dtadmin%'"
+SUMS = "select account, sum(amount) from asset group by account having sum(amount) <> 0"
+OPEN = "select count(*) from datatransfer.reject where resolved_by is null"
 
 
 class Situation:
-    """Rows 1 to 4 are moved in two batches, row 5 waits; row 2 is a reject."""
+    """A load of rows 1 to 4 is moved, in which the vendor refuses the last one; row 5 waits.
+
+    `due`: what each account has to have in the end; `open`: how many rejects are open then.
+    """
 
     def __init__(self, instance: Instance, installation: Installation, product: Warm) -> None:
         self.instance = instance
@@ -32,25 +34,29 @@ class Situation:
             installation.bonus,
         )
         self.product = product
-        stage(self.shop_all, "pincodes", [("1", "1")])
-        product.do("run", kind="pincodes", chunk_rows=9)
-        for rows in ([("1", 1), ("2", 0)], [("3", 1), ("4", 1)]):
-            stage(self.shop_all, KIND, rows)
-            product.do("run", kind=KIND, chunk_rows=9)
-        stage(self.shop_all, KIND, [("5", 1)])
-        self.due = ["1", "2", "3", "4", "5"]
+        query(self.bonus, "alter table asset add constraint vendor check (account <> 'no')")
+        rows = [("a", 1), ("b", 2), ("c", 4), ("no", 8)]
+        self.load = self.do("load", kind=KIND, text=as_csv(rows))
+        self.do("run", kind=KIND, chunk_rows=2)
+        stage(self.shop_all, KIND, [("e", 16)])
+        self.due = {name: Decimal(amount) for name, amount in [*rows[:3], ("e", 16)]}
+        self.open = 1
+
+    def do(self, act: str, **arguments: Any) -> Any:
+        done = self.product.do(act, **arguments)
+        assert done.code == 0, done.stderr
+        return done.result
 
     def keep(self) -> None:
-        """What is now can be come back to, as it was written."""
+        """What is now can be come back to."""
         for name in ("own", "shop_all", "bonus"):
-            self._copy(name, f"kept_{name}")
+            self.copy(name, f"kept_{name}")
 
     def come_back(self) -> None:
         for name in ("own", "shop_all", "bonus"):
-            self._copy(f"kept_{name}", name)
+            self.copy(f"kept_{name}", name)
 
-    def _copy(self, name: str, copy: str) -> None:
-        """Block by block, so that every row keeps the transaction that wrote it."""
+    def copy(self, name: str, copy: str) -> None:
         query(self.instance.dsn(), f"drop database if exists {copy} with (force)")
         query(self.instance.dsn(), f"create database {copy} template {name} strategy file_copy")
 
@@ -59,114 +65,144 @@ class Situation:
         wait_until(lambda: not query(self.instance.dsn(), CONNECTED))
 
 
+def as_csv(rows: list[tuple[str, int]]) -> str:
+    file = io.StringIO()
+    csv.writer(file, delimiter=";").writerows([("account", "amount"), *rows])
+    return file.getvalue()
+
+
 def nothing(situation: Situation) -> None:
     """The situation is as it should be."""
 
 
-def position_lost(situation: Situation) -> None:
-    """The vendor has restored his tables, which go up to the first batch; our schema is gone.
-
-    Its reject comes back from our own database.
-    """
-    query(situation.bonus, "delete from asset where account in ('3', '4')")
-    query(situation.bonus, "drop schema datatransfer cascade")
+def taken_back(situation: Situation) -> None:
+    situation.due, situation.open = {"e": Decimal(16)}, 0
 
 
-def copy_restored(situation: Situation) -> None:
-    """Shop All is a copy from before the second batch, and its numbers have caught up."""
-    query(situation.shop_all, f"delete from {TABLE} where account >= '3'")
-    query(
-        situation.shop_all,
-        "delete from datatransfer.batch where number = 2 and kind = 'balances'",
-    )
-    situation.due.remove("5")
+def corrected(situation: Situation) -> None:
+    situation.due["d"] = Decimal(8)
+    situation.open = 0
 
 
-def position_lost_and_copy_restored(situation: Situation) -> None:
-    """The vendor's tables, without our schema, go up to the batch that shop All has forgotten."""
-    copy_restored(situation)
-    query(situation.bonus, "drop schema datatransfer cascade")
+def restored(situation: Situation) -> None:
+    """Shop All is a copy from before row 6, which the server has."""
+    situation.copy("shop_all", "copy")
+    stage(situation.shop_all, KIND, [("f", 32)])
+    situation.do("run", kind=KIND, chunk_rows=9)
+    situation.copy("copy", "shop_all")
+    situation.due["f"] = Decimal(32)
 
 
-def dump_restored(situation: Situation) -> None:
-    """Every row of shop All was written by a restore."""
-    for table in (TABLE, '"accountpincodeTemp"', "datatransfer.batch", "datatransfer.origin"):
-        query(situation.shop_all, f"update {table} set xid = xid")
+def purged(situation: Situation) -> None:
+    """Rows were purged, and the server has gone back to before the last of them."""
+    situation.copy("bonus", "copy")
+    situation.do("run", kind=KIND, chunk_rows=9)
+    assert situation.do("purge") == 5
+    situation.copy("copy", "bonus")
+    del situation.due["e"]
+
+
+def deleted(situation: Situation) -> None:
+    """Row 5, which the server needs, is deleted by hand."""
+    situation.do("command", arguments=["transfer", KIND, "--dry-run"])
+    stage(situation.shop_all, KIND, [("f", 32)])
+    situation.do("append", kind=KIND)
+    query(situation.shop_all, f"delete from {TABLE} where account = 'e'")
+    situation.due = {**situation.due, "f": Decimal(32)}
+    del situation.due["e"]
+
+
+def without_position(situation: Situation) -> None:
+    """Our schema is gone from the server, and so are the vendor's rows."""
+    query(situation.bonus, "truncate asset; drop schema datatransfer cascade")
+
+
+def changed(situation: Situation) -> None:
+    """Row 1 was changed from 1 to 3 after it had arrived."""
+    query(situation.shop_all, f"update {TABLE} set amount = 3 where account = 'a'")
+    situation.due["a"] = Decimal(3)
 
 
 @dataclass(frozen=True)
 class Command:
+    """`act` and its arguments. `refusal`: what a transfer says until it is done; empty where a
+    command that was cut short may have done nothing at all, and is done again.
+    """
+
     name: str
     happened: Callable[[Situation], None]
-    arguments: tuple[str, ...]
-    refusals: tuple[str, ...]  # what a transfer may say until it is done
-    afterwards: tuple[str, ...] = ()  # the command that it leads to
+    act: str
+    arguments: dict[str, Any]
+    refusal: str = ""
+
+
+def typed(*arguments: str) -> dict[str, Any]:
+    return {"arguments": [*arguments]}
 
 
 COMMANDS = [
-    Command("purge", nothing, ("purge",), ()),
+    Command("a purge", nothing, "purge", {}),
+    Command("an undo", taken_back, "command", typed("load", "undo", "1")),
     Command(
-        "set_position",
-        position_lost,
-        ("set_position", SERVER, KIND, "--batch", "1"),
-        ("position_lost",),
+        "a correction",
+        corrected,
+        "send_one_again",
+        {"kind": KIND, "number": "account", "values": {"account": "d"}},
+    ),
+    Command("changed rows", changed, "send_changes", {"kind": KIND}),
+    Command(
+        "the answer about a restored shop All",
+        restored,
+        "command",
+        typed("confirm_shop_all", "--yes"),
+        "shop_all_went_back",
     ),
     Command(
-        "rebase_shop_all of files",
-        copy_restored,
-        ("rebase_shop_all", "--no-writes-since-restore"),
-        ("history_changed",),
+        "the answer about a server without a position",
+        without_position,
+        "command",
+        typed("begin", SERVER, KIND, "--nothing"),
+        "beginning_undecided",
     ),
     Command(
-        "rebase_shop_all of a dump",
-        dump_restored,
-        ("rebase_shop_all",),
-        ("restored_from_dump",),
+        "rows that a server does without",
+        purged,
+        "command",
+        typed("skip_rows", SERVER, KIND, "--yes"),
+        "rows_purged",
     ),
     Command(
-        "set_position at a batch that our history alone knows",
-        position_lost_and_copy_restored,
-        ("set_position", SERVER, KIND, "--batch", "2"),
-        ("position_lost", "history_changed"),
-        ("rebase_shop_all", "--no-writes-since-restore", "--no-prepared-transactions"),
+        "rows that were deleted by hand",
+        deleted,
+        "command",
+        typed("forget_rows", KIND, "--yes"),
+        "rows_differ",
     ),
+    Command("an append", nothing, "append", {"kind": KIND}),
 ]
 
 
 def do(command: Command, product: Warm, fault: Any = None) -> Outcome:
-    if command.name == "purge":
-        return product.do("purge", fault)
-    return product.do("command", fault, arguments=list(command.arguments))
+    return product.do(command.act, fault, **command.arguments)
 
 
 def wrong(command: Command, situation: Situation) -> list[str]:
-    """The faults of the next steps: a transfer that is exact, or refuses until it is done."""
+    """The faults of the next steps: the command once more, and then a transfer that is exact."""
     transfer = situation.product.do("run", kind=KIND, chunk_rows=2).result
-    if transfer["error"]:
-        if transfer["error"] not in command.refusals:
-            return [f"the transfer says {transfer}"]
+    if transfer["error"] not in ("", command.refusal):
+        return [f"the transfer says {transfer}"]
+    if transfer["error"] or not command.refusal:
         again = do(command, situation.product)
-        if again.code or again.result["code"]:
-            return [f"done again it says {again.result}"]
-        if command.afterwards:
-            situation.product.do("command", arguments=list(command.afterwards))
-        transfer = situation.product.do("run", kind=KIND, chunk_rows=2).result
-        if transfer["error"]:
-            return [f"after it was done again the transfer says {transfer}"]
-    found = []
-    stage(situation.shop_all, KIND, [("6", 1), ("7", 0)])
-    situation.product.do("purge")
+        if again.code or (command.refusal and again.result["code"]):
+            return [f"done again it says {again}"]
+    stage(situation.shop_all, KIND, [("g", 64)])
     transfer = situation.product.do("run_and_reconcile", kind=KIND, chunk_rows=2).result
+    found = []
     if transfer["error"] or transfer["holds"] is not True:
         found.append(f"afterwards the transfer says {transfer}")
-    accounted = sorted(row[0] for row in query(situation.bonus, ACCOUNTED))
-    if accounted != (due := sorted([*situation.due, "6", "7"])):
-        found.append(f"arrived or rejected {accounted}, not {due}")
-    noted, purged = query(
-        situation.shop_all,
-        "select (select sum(rows) from datatransfer.purge_note where kind = 'balances'),"
-        " (select rows from datatransfer.purged where kind = 'balances')",
-    )[0]
-    if noted != purged:
-        found.append(f"{noted} purged rows are noted, of {purged}")
+    due = situation.due | {"g": Decimal(64)}
+    if (sums := dict(query(situation.bonus, SUMS))) != due:
+        found.append(f"the sums are {sums}, not {due}")
+    if (left := query(situation.bonus, OPEN)) != [(situation.open,)]:
+        found.append(f"{left} rejects are open")
     return found

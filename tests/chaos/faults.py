@@ -80,9 +80,12 @@ class Faults:
             if not self.is_under_way(admin):
                 return
             time.sleep(self.chance.random() / 5)  # not a wait: the moment is what is random
-            unseen = [one for one in self.sorts if not self.done[one[0]]]
-            sort, act = self.chance.choice(unseen or self.sorts)
+            sort, act = self.chance.choice(self.unseen() or self.sorts)
             self.done[sort] += act() or 0
+
+    def unseen(self):
+        """The sorts that have not happened yet."""
+        return [one for one in self.sorts if not self.done[one[0]]]
 
     def connect(self):
         """A connection to the server, as soon as it is up."""

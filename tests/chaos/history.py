@@ -232,5 +232,6 @@ def in_short(statement):
 
 
 def is_for_good(statement):
-    """Whether it ends a transaction that may have written; a query alone is one that has not."""
-    return LOSE_ANSWER in statement.faults and not statement.text.lower().startswith("select")
+    """Whether it ends a transaction that may have written; a query or setting alone is none."""
+    harmless = statement.text.lower().startswith(("select", "set ", "reset "))
+    return LOSE_ANSWER in statement.faults and not harmless

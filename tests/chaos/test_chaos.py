@@ -28,6 +28,7 @@ from tests.chaos.faults import Competitor, Faults
 from tests.chaos.writers import Idler, SingleRows, Writer
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS", "10"))
+PATIENCE = 120
 WRITERS = 4
 # By SIGTERM: after the chunk under way, or before the command noted signals.
 STOPPED = {128 + SIGTERM, -SIGTERM}
@@ -67,7 +68,8 @@ def switch_on(cluster):
 
 
 def harass(cluster):
-    """Writers, idle writers and two competing transfers, with faults, for SECONDS.
+    """Writers, idle writers and two competing transfers, with faults, for SECONDS; longer on a
+    machine so busy that one sort of fault has not happened by then.
 
     A resident worker competes with them: it moves rows as they arrive.
     """
@@ -91,7 +93,7 @@ def harass(cluster):
     for thread in [*writers, *competitors]:
         thread.start()
     deadline = time.monotonic() + SECONDS
-    while time.monotonic() < deadline:
+    while (late := time.monotonic() - deadline) < 0 or (faults.unseen() and late < PATIENCE):
         for idler in idlers:
             idler.keep()
         faults.cause()

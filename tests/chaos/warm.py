@@ -34,7 +34,6 @@ class Outcome(NamedTuple):
 class Warm:
     def __init__(self, environment: dict[str, str], tree: Path) -> None:
         """`tree` is where the source of the product lies."""
-        self.without = ""  # the guard (guards.py) that acts do without
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.chaos.warm"],
             env=environment,
@@ -48,7 +47,7 @@ class Warm:
     def do(self, act: str, fault: Fault | None = None, **arguments: Any) -> Outcome:
         """Does something of actions.py in a process of its own."""
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps([act, fault, arguments, self.without]) + "\n")
+        self.process.stdin.write(json.dumps([act, fault, arguments]) + "\n")
         self.process.stdin.flush()
         code, told, stderr = self._answer()
         result, statements = json.loads(told) if told else (None, [])
@@ -83,17 +82,11 @@ def main() -> None:
         answer(_in_a_child(actions, *json.loads(line)))
 
 
-def _in_a_child(
-    actions: Any, act: str, fault: Any, arguments: dict[str, Any], without: str
-) -> tuple[Any, ...]:
-    if without:
-        from tests.chaos import guards  # before the fork, once
+def _in_a_child(actions: Any, act: str, fault: Any, arguments: dict[str, Any]) -> tuple[Any, ...]:
     told, tell = os.pipe()
     cried, cry = os.pipe()
     child = os.fork()
     if child == 0:
-        if without:
-            guards.take_out(without)
         os.close(told)
         os.dup2(cry, 2)
         code = 1

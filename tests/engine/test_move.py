@@ -7,8 +7,6 @@ import pytest
 
 from tests.chaos.checks import assert_all_moved_once, stage_many
 from tests.databases import connected, insert, query, run
-from transfer.engine.kinds import BALANCES
-from transfer.engine.move.transfer import transfer
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.deadline import Limits
 from transfer.errors import TooSlow
@@ -28,27 +26,14 @@ def test_each_row_fires_once_ever(flow):
     assert accounts(moving) == ["4100", "4200", "4300"]
 
 
-def test_a_caller_that_errs_when_it_says_that_rows_wait_begins_no_batch(flow):
-    moving = flow("balances")
-    moving.stage(("4100", 5))
-    moving.move()
-    batches = query(moving.shop_all, "select count(*) from datatransfer.batch")
-    before = moving.position()
-    with moving.open() as (source, target):
-        origin = moving.prepare(source, target).origin
-        assert [*transfer(BALANCES, source, target, origin, rows_wait=True)] == []
-    assert query(moving.shop_all, "select count(*) from datatransfer.batch") == batches
-    assert moving.position() == before
-
-
 @pytest.mark.parametrize("chunk_rows", [1, 3, 10, 11])
-def test_a_batch_is_moved_chunk_by_chunk(flow, chunk_rows):
+def test_rows_are_moved_chunk_by_chunk(flow, chunk_rows):
     moving = flow("balances")
     moving.stage(*[(f"{number:04}", number) for number in range(1, 11)])
     moved = moving.move(chunk_rows)
     assert accounts(moving) == [f"{number:04}" for number in range(1, 11)]
-    assert all(chunk.totals.read <= chunk_rows for chunk in moved.chunks)
-    assert moved.chunks[-1].after.reading is None
+    assert all(chunk.totals.read <= chunk_rows for chunk in moved)
+    assert moving.position().place == moved[-1].after.place
 
 
 def test_a_row_that_commits_late_is_moved_late_and_not_lost(flow):
@@ -100,7 +85,7 @@ def test_a_dry_run_counts_the_same_and_leaves_no_trace(flow):
     assert moving.position() == before
     real = moving.move(chunk_rows=2)
     assert rehearsed.totals == real.totals
-    assert rehearsed.chunks[-1].reasons == real.chunks[-1].reasons
+    assert rehearsed[-1].reasons == real[-1].reasons
 
 
 def test_the_totals_of_the_position_add_up_over_transfers(flow):
@@ -114,14 +99,13 @@ def test_the_totals_of_the_position_add_up_over_transfers(flow):
     assert totals.amount_applied == Decimal("7.50")
 
 
-def test_rows_of_an_interrupted_batch_come_before_those_of_the_next(flow):
+def test_rows_that_an_interrupted_transfer_left_come_before_those_staged_since(flow):
     moving = flow("pincodes")
     moving.stage(("4100", "1111"), ("4200", "1111"))
     first = moving.move_one(chunk_rows=1)
-    assert first.after.reading is not None
     moving.stage(("4100", "2222"))
     moved = moving.move(chunk_rows=1)
-    assert moved.chunks[0].before == first.after
+    assert moved[0].before == first.after
     assert moving.target_rows() == [("4100", "2222"), ("4200", "1111")]
 
 
@@ -158,7 +142,7 @@ def test_a_chunk_that_takes_too_long_is_tried_smaller_and_every_row_lands_once(f
     query(moving.bonus, SLOW.format(0.03))
     stage_many(moving, 120)
     moved = moving.move(chunk_rows=100)
-    assert {chunk.totals.read for chunk in moved.chunks} <= {0, 1, 10}
+    assert {chunk.totals.read for chunk in moved} <= {0, 1, 10}
     assert_all_moved_once(moving, 120)
 
 

@@ -45,7 +45,7 @@ def test_a_server_outside_notices_within_a_minute_that_our_machine_is_gone(over_
 def test_shop_all_waits_longer_for_the_rows_that_it_sends_ahead_to_be_read(over_tcp):
     with ShopAll(over_tcp, "tests") as source:
         with source.snapshot():
-            source.reader.wait_for_reader()
+            source.rows.wait_for_reader()
             assert source.database.one(SHOWN) == (*WITHIN_A_MINUTE[:3], "0")
         assert source.database.one(SHOWN) == WITHIN_A_MINUTE
 

@@ -77,10 +77,12 @@ class Staging:
     def __init__(self, kind, connections):
         self.kind = kind
         self.connections = connections
-        self.written = [[] for _ in connections]  # (xid, id, row)
+        self.written = [[] for _ in connections]  # (started, xid, id, row)
         self.ready = []
         columns = [column.name for column in KINDS[kind].columns]
-        self.insert = sql.SQL("insert into {} ({}) values ({}) returning xid::text, id").format(
+        self.insert = sql.SQL(
+            "insert into {} ({}) values ({}) returning started, xid::text, id"
+        ).format(
             sql.Identifier(KINDS[kind].staging),
             sql.SQL(", ").join(map(sql.Identifier, columns)),
             sql.SQL(", ").join(
@@ -93,8 +95,8 @@ class Staging:
         for row in rows:
             # psycopg2 would make a NaN of an infinite Decimal.
             values = [str(value) if isinstance(value, Decimal) else value for value in row]
-            ((xid, id_),) = run(self.connections[writer], self.insert, values)
-            self.written[writer].append((int(xid), id_, row))
+            ((started, xid, id_),) = run(self.connections[writer], self.insert, values)
+            self.written[writer].append((started, int(xid), id_, row))
 
     def end(self, writer, committed):
         connection = self.connections[writer]
@@ -103,8 +105,8 @@ class Staging:
         self.written[writer] = []
 
     def take_ready(self):
-        """The rows of the next batch: all that are committed, in the order of (xid, id)."""
-        rows, self.ready = sorted(self.ready, key=lambda row: row[:2]), []
+        """The rows of the next lines: all that are committed, by (started, xid, id)."""
+        rows, self.ready = sorted(self.ready, key=lambda row: row[:3]), []
         return rows
 
 
@@ -112,13 +114,13 @@ def empty(flow):
     """In place of new databases, which would take longer than the example."""
     kind = KINDS[flow.kind]
     query(flow.shop_all, f'delete from "{kind.staging}"')
-    query(flow.shop_all, "delete from datatransfer.batch")
+    query(flow.shop_all, "delete from datatransfer.log; update datatransfer.head set number = 0")
     query(
         flow.bonus,
-        f'delete from "{kind.target}"; delete from datatransfer.position; '
-        "delete from datatransfer.reject",
+        f'delete from "{kind.target}"; '
+        "delete from datatransfer.position; delete from datatransfer.receipt; "
+        "delete from datatransfer.exception; delete from datatransfer.reject",
     )
-    flow.reader = None
 
 
 def play(flow, script):
@@ -137,7 +139,7 @@ def play(flow, script):
             else:
                 batch = staging.take_ready()
                 moved = flow.move(chunk_rows=number)
-                codes = {id_: reference.take(*row) for _, id_, row in batch}
+                codes = {id_: reference.take(*row) for *_, id_, row in batch}
                 rejects = {id_: code for id_, code in codes.items() if code}
                 assert {reject.id: reject.code for reject in moved.rejects} == rejects
                 assert moved.totals.read == len(batch)

@@ -10,7 +10,7 @@ from tests.flow import Flow
 from transfer.engine.errors import RowsSwallowed, TooManyRefused
 from transfer.engine.kind import MASK
 from transfer.engine.move import refusals
-from transfer.engine.position import Totals
+from transfer.engine.received import Totals
 from transfer.errors import QueryFailed
 
 TRIGGER = """
@@ -165,8 +165,8 @@ def test_halves_are_those_of_numbers_and_not_of_their_digits(balances):
     refused = []
     with balances.open() as (_, target):
         target.database.execute(
-            "create temporary table rows (xid xid8, id bigint, amount numeric); "
-            "insert into rows values ('999', 1, 1), ('1000', 1, 0), ('1000', 2, 2)"
+            'create temporary table rows (number bigint, "row" bigint, amount numeric); '
+            "insert into rows values (999, 1, 1), (1000, 1, 0), (1000, 2, 2)"
         )
         statement = (
             "insert into public.asset (account, amount) select 1 / amount, 1 from rows where "
@@ -176,9 +176,9 @@ def test_halves_are_those_of_numbers_and_not_of_their_digits(balances):
         )
         assert search.run().changed == 2
         found = [
-            target.database.rows(f"select xid::text, id from rows where {row}") for row in refused
+            target.database.rows(f'select number, "row" from rows where {row}') for row in refused
         ]
-    assert found == [[("1000", 1)]]
+    assert found == [[(1000, 1)]]
 
 
 def test_more_than_half_of_a_chunk_refused_is_not_a_matter_of_rows(balances):

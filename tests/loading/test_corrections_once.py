@@ -5,12 +5,10 @@ import threading
 import pytest
 from django.db import connection
 
-from tests.databases import query
-from tests.uploads import bad, closed_as, rejects_file
+from tests.uploads import closed_as, rejects_file
 from transfer.loading import upload_job
 from transfer.models import RejectedRow, Upload
 from transfer.rejects import resend
-from transfer.rejects.closing import finish_interrupted
 
 pytestmark = pytest.mark.django_db
 
@@ -33,20 +31,6 @@ def test_closed_since_the_preview_nothing_is_loaded_and_there_is_a_new_preview(
     assert len(staged("balances")) == 4
 
 
-def test_sent_by_somebody_who_died_it_is_closed_and_not_staged(
-    rejected, check, staged, shop_all, olga
-):
-    """The note is there, though our database says that the reject is open."""
-    (one,) = rejected("balances", ("4100", 0))
-    query(
-        shop_all,
-        "insert into datatransfer.resent values (%s, 'balances', %s, 77, '9')",
-        [str(one.origin), one.staging_id],
-    )
-    upload = check("balances", rejects_file(f"{one.key};4100;1"))
-    assert bad(upload) == [(2, "reject", one.key, "reject_closed")]
-
-
 def test_a_worker_that_dies_between_the_two_commits(rejected, check, staged, olga, monkeypatch):
     (one,) = rejected("balances", ("4100", 0))
     upload = check("balances", rejects_file(f"{one.key};4100;1"))
@@ -61,7 +45,6 @@ def test_a_worker_that_dies_between_the_two_commits(rejected, check, staged, olg
         2,
         "open",
     )
-    assert finish_interrupted() == 1
     upload_job.go_on(upload)
     assert (upload.state, len(staged("balances"))) == (State.LOADED, 2)
     assert closed_as(one) == ("resent", "olga")

@@ -10,8 +10,10 @@ from django.test import override_settings
 from django.utils import timezone
 
 from tests.databases import connected, run
+from tests.waiting import wait_until
 from transfer.engine.kinds import KINDS
 from transfer.loading import upload_job
+from transfer.loading.loaded_before import earlier
 from transfer.loading.loader import Loader
 from transfer.loading.receive import receive
 from transfer.models import Actor, AuditEntry, Upload, UploadPiece
@@ -55,6 +57,30 @@ def test_a_worker_that_dies_after_the_commit_is_not_repeated(confirmed, staged, 
     assert (confirmed.state, len(staged("balances"))) == (State.CONFIRMED, 2)
     upload_job.go_on(confirmed)
     assert (confirmed.state, len(staged("balances"))) == (State.LOADED, 2)
+    assert AuditEntry.objects.filter(action="load").count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_process_that_is_killed_between_the_commits_of_both_databases_has_loaded_once(
+    manage, own_database, shop_all, staged, tmp_path
+):
+    path = tmp_path / "bonus.csv"
+    path.write_bytes(GOOD)
+    with connected(own_database) as somebody:  # holds up what our own database notes of a load
+        run(somebody, "begin")
+        run(somebody, "lock table transfer_auditentry in share mode")
+        process = manage("load_staging", "balances", str(path))
+        wait_until(lambda: staged("balances"), process)
+        process.kill()
+        process.communicate()
+        run(somebody, "rollback")
+    upload = Upload.objects.get()
+    assert (upload.state, len(staged("balances"))) == (State.CONFIRMED, 2)
+    wait_until(lambda: Upload.objects.idle().exists())  # the database has noticed it
+    tick("test")
+    drain(lambda: False)
+    upload.refresh_from_db()
+    assert (upload.state, upload.good, len(staged("balances"))) == (State.LOADED, 2, 2)
     assert AuditEntry.objects.filter(action="load").count() == 1
 
 
@@ -116,7 +142,7 @@ def test_without_shop_all_the_check_fails_in_words_and_is_tried_again(check, sho
 
 
 def test_a_staging_database_of_an_earlier_version_is_named(check, shop_all):
-    query_without_result(shop_all, "drop table datatransfer.writer")
+    query_without_result(shop_all, "drop table datatransfer.load")
     upload = check("balances", GOOD)
     assert (upload.state, upload.error_code) == (State.FAILED, "not_initialised")
 
@@ -200,20 +226,39 @@ class TestTheContent:
         assert not Upload.objects.exists()
 
 
-def test_the_same_content_is_known_again_only_in_the_same_table(load, check):
-    first = load("balances", GOOD)
-    assert check("balances", GOOD).earlier() == first
-    assert check("cards", GOOD).earlier() is None
-    assert check("balances", GOOD + b"\n").earlier() is None
+class TestTheSameRows:
+    def test_are_known_again_in_any_file_of_their_table(self, load, check, settings):
+        first = load("balances", GOOD)
+        settings.SECRET_KEY = "another key"
+        for content in (GOOD, GOOD + b"\n", b"amount,account\n10.00,4100\n20,4200\n"):
+            assert earlier(check("balances", content)).upload == first
+        assert earlier(check("balances", GOOD + b"1;1\n")) is None
+        assert earlier(check("pincodes", b"account;pin\n4100;10\n4200;20\n")) is None
 
+    def test_are_known_again_though_our_own_database_has_forgotten_them(self, load, check):
+        load("balances", GOOD).delete()
+        known = earlier(check("balances", GOOD))
+        assert (known.upload, known.by) == (None, "olga")
 
-def test_the_same_content_is_known_again_after_the_key_has_changed(load, check, settings):
-    first = load("balances", GOOD)
-    key = settings.SECRET_KEY
-    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another key", [key]
-    assert check("balances", GOOD).earlier() == first
-    settings.SECRET_KEY_FALLBACKS = []
-    assert check("balances", GOOD).earlier() == first
+    def test_that_were_loaded_since_the_preview_need_a_new_one(self, check, staged, olga):
+        """Two users have the same file before them."""
+        uploads = [check("balances", GOOD), check("balances", GOOD)]
+        for upload in uploads:
+            upload.confirm(olga)
+            upload_job.go_on(upload)
+        first, second = uploads
+        assert (first.state, second.state, second.error_code) == (
+            *(State.LOADED, State.READY, "upload_differs"),
+        )
+        assert earlier(second).upload == first
+        assert len(staged("balances")) == 2
+        second.confirm(olga)
+        upload_job.go_on(second)
+        assert (second.state, len(staged("balances"))) == (State.LOADED, 4)
+
+    def test_of_bad_lines_count_for_nothing(self, load, check):
+        first = load("balances", GOOD)
+        assert earlier(check("balances", GOOD + b";5\n")).upload == first
 
 
 def test_a_pin_code_can_not_be_found_by_trying_all(check, settings):

@@ -10,6 +10,7 @@ from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from ipaddress import ip_network
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
@@ -18,12 +19,13 @@ from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
 from tests.certificates import certificate
-from tests.databases import as_url, initialise_shop_all, migrate_bonus_server, query
+from tests.databases import as_url, initialise_shop_all, migrate_bonus_server, query, stage
+from tests.flow import Flow
 from tests.reference_server import reference_server
 from transfer.doctor import databases
 from transfer.engine import mapping_file as mapping
 from transfer.engine.kinds import KINDS
-from transfer.models import AuditEntry, Heartbeat, Recipient, RecurringJob
+from transfer.models import AuditEntry, Heartbeat, LogPlace, Recipient, RecurringJob
 from transfer.problems.codes import Code
 from transfer.problems.find import problems
 from transfer.queue.jobs import work_off
@@ -68,7 +70,7 @@ def test_a_sound_installation_has_a_good_line_for_each_thing(doctor, installatio
 @pytest.mark.parametrize(
     ("harm", "line", "hint"),
     [
-        ("drop table datatransfer.batch", ("shop All", "Tables"), "init_shop_all"),
+        ("drop table datatransfer.dependent", ("shop All", "Tables"), "init_shop_all"),
         (
             "update pg_index set indisvalid = false where indrelid = "
             "'\"changeAccountBalanceTemp\"'::regclass",
@@ -103,8 +105,9 @@ def test_a_missing_right_is_named(doctor, installation, shop_all, settings):
     query(shop_all, "drop owned by doctors_patient; drop role doctors_patient")
     sentence = lines["shop All", "Rights"]["sentence"]
     assert 'SELECT "public"."changeAccountBalanceTemp"' in sentence
-    assert "INSERT datatransfer.batch" in sentence
-    assert "accountpincodeTemp" not in sentence
+    assert "INSERT datatransfer.log" in sentence
+    assert "INSERT datatransfer.origin" not in sentence
+    assert 'SELECT "public"."accountpincodeTemp"' not in sentence
 
 
 def test_who_may_create_objects_in_a_schema_that_our_role_searches_is_named(
@@ -192,7 +195,7 @@ def test_where_our_own_tables_are_nothing_is_proposed(shop_all, bonus, dock, cap
 
 
 def test_for_people_each_line_is_marked_and_failures_have_a_hint(installation, shop_all, capsys):
-    query(shop_all, "drop table datatransfer.batch")
+    query(shop_all, "drop table datatransfer.dependent")
     with pytest.raises(SystemExit):
         call_command("doctor")
     out = capsys.readouterr().out
@@ -583,3 +586,82 @@ def test_a_postgresql_newer_than_those_tested_is_named(shop_all, monkeypatch):
     passed = databases.try_server(databases.shop_all().database)
     assert passed.warns
     assert "is newer than those that Data Transfer is tested with" in passed.sentence
+
+
+def test_another_chains_shop_all_is_named(doctor, installation, shop_all):
+    LogPlace.objects.create(
+        origin=uuid4(), kind="balances", number=7, mark=uuid4(), seen_at=timezone.now()
+    )
+    code, lines = doctor()
+    assert (code, failed(lines)) == (1, [("shop All", "Chain")])
+    assert "that of another chain" in lines["shop All", "Chain"]["sentence"]
+    (origin,) = query(shop_all, "select origin from datatransfer.origin")[0]
+    LogPlace.objects.update(origin=origin)
+    assert failed(doctor()[1]) == []
+
+
+def test_a_unique_key_over_values_is_a_remark(doctor, installation, shop_all):
+    query(
+        shop_all,
+        'create unique index once on "changeAccountBalanceTemp" (account, amount, validfrom)',
+    )
+    code, lines = doctor()
+    line = lines["shop All", "Tables"]
+    assert (code, line["state"]) == (0, "warns")
+    assert "takes no second row with the same values, by its index public.once" in line["sentence"]
+
+
+def test_published_staging_tables_are_said_with_what_a_move_by_replication_needs(
+    doctor, installation, shop_all
+):
+    query(shop_all, 'create publication elsewhere for table "changeAccountBalanceTemp"')
+    query(shop_all, 'alter table "changeAccountBalanceTemp" replica identity full')
+    line = doctor()[1]["shop All", "Tables"]
+    assert line["state"] == "ok"
+    assert "are published (elsewhere)" in line["sentence"]
+    assert "run init_shop_all there after the switch" in line["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("harm", "named"),
+    [
+        (
+            'alter table "changeAccountBalanceTemp" rename to kept;'
+            'create view "changeAccountBalanceTemp" as select * from kept',
+            "is a view or a foreign table",
+        ),
+        (
+            'alter table "changeAccountBalanceTemp" rename to kept;'
+            'create table "changeAccountBalanceTemp" (like kept) partition by range (id)',
+            "is partitioned",
+        ),
+    ],
+)
+def test_a_staging_table_that_is_no_ordinary_one_fails(doctor, installation, shop_all, harm, named):
+    query(shop_all, harm)
+    _code, lines = doctor()
+    assert named in lines["shop All", "Tables"]["sentence"]
+
+
+def test_sizes_and_the_lifetime_of_lines_are_said(doctor, installation, shop_all, bonus):
+    stage(shop_all, "balances", [("4100", 5)])
+    Flow("balances", shop_all, bonus).move()
+    _code, lines = doctor()
+    line = lines["shop All", "Log"]
+    assert line["state"] == "ok"
+    assert "Lines are kept for 60 days" in line["sentence"]
+    assert "Receipts and exceptions: about" in lines["Бонусный сервер 8", "Receipts"]["sentence"]
+
+
+def test_a_backup_that_is_older_than_the_lines_are_kept_is_a_warning(
+    doctor, installation, settings, tmp_path
+):
+    settings.BACKUP_FOLDER = str(tmp_path)
+    file = tmp_path / "dtadmin-2026-01-01-030000.dump"
+    file.touch()
+    os.utime(file, (0, (timezone.now() - timedelta(days=59)).timestamp()))
+    assert doctor()[1]["shop All", "Log"]["state"] == "ok"
+    os.utime(file, (0, (timezone.now() - timedelta(days=61)).timestamp()))
+    line = doctor()[1]["shop All", "Log"]
+    assert line["state"] == "warns"
+    assert "the folder of backups has one of" in line["sentence"]

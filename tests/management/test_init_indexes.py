@@ -1,4 +1,4 @@
-"""What `init_shop_all` makes of the indexes and triggers that earlier versions left."""
+"""The indexes that `init_shop_all` makes, while writers go on."""
 
 import threading
 
@@ -19,38 +19,11 @@ INDEXES = """
 """
 INVALID = "select indexrelid::regclass::text from pg_index where not indisvalid"
 OF_BALANCES = [
-    "changeAccountBalanceTemp_xid_id_idx btree",
     "datatransfer_balances_account_brin brin",
     "datatransfer_balances_changed btree",
     "datatransfer_balances_id_brin brin",
+    "datatransfer_balances_id_unique_in_transaction btree",
 ]
-INDEXES_BEFORE = """
-    drop index datatransfer_balances_account_brin, datatransfer_balances_id_brin;
-    create unique index datatransfer_balances_id on "changeAccountBalanceTemp" (id);
-    create index datatransfer_balances_account
-        on "changeAccountBalanceTemp" (account text_pattern_ops);
-    create index datatransfer_balances_account_end
-        on "changeAccountBalanceTemp" (reverse(account) text_pattern_ops);
-"""
-TRIGGER_BEFORE = """
-    drop trigger datatransfer_stamp_update on "changeAccountBalanceTemp";
-    create or replace trigger datatransfer_stamp before insert or update
-        on "changeAccountBalanceTemp" for each row execute function datatransfer.stamp();
-    alter table "changeAccountBalanceTemp" enable always trigger datatransfer_stamp;
-"""
-TRIGGERS = """
-    select tgname, tgqual is not null, tgenabled from pg_trigger
-     where tgrelid = '"changeAccountBalanceTemp"'::regclass and tgname like '%stamp%' order by 1
-"""
-
-
-@pytest.fixture
-def old(shop_all):
-    """As the version before left it, and with an index that is not ours."""
-    stage(shop_all, "balances", [("4100", 5)])
-    query(shop_all, INDEXES_BEFORE + TRIGGER_BEFORE)
-    query(shop_all, 'create index somebodys_own on "changeAccountBalanceTemp" (amount)')
-    return shop_all
 
 
 def indexes(dsn, kind="balances"):
@@ -62,40 +35,34 @@ def assert_as_today(dsn):
     assert query(dsn, INVALID) == []
 
 
-def test_a_new_table_has_an_index_on_its_order_and_small_ones_for_the_trace(shop_all):
+def test_a_new_table_has_an_index_on_names_of_rows_and_small_ones_for_the_trace(shop_all):
     assert_as_today(shop_all)
     assert indexes(shop_all, "cards") == [
-        "changeCardAccountTemp_xid_id_idx btree",
         "datatransfer_cards_account_brin brin",
         "datatransfer_cards_card_brin brin",
         "datatransfer_cards_changed btree",
         "datatransfer_cards_id_brin brin",
+        "datatransfer_cards_id_unique_in_transaction btree",
     ]
 
 
-def test_those_of_the_version_before_are_replaced_and_nobody_elses(old, capsys):
+def test_indexes_of_others_stay_and_rows_too(shop_all, capsys):
+    stage(shop_all, "balances", [("4100", 5)])
+    query(shop_all, 'create index somebodys_own on "changeAccountBalanceTemp" (amount)')
+    query(shop_all, "drop index datatransfer_balances_id_brin")
     call_command("init_shop_all")
-    assert_as_today(old)
-    assert "somebodys_own btree" in indexes(old)
-    output = capsys.readouterr().out
-    assert output.count("created, for the trace") == 2
-    assert output.count("removed, nothing needs it any more") == 3
-    call_command("init_shop_all")
-    assert "removed" not in capsys.readouterr().out
-    assert query(old, 'select account from "changeAccountBalanceTemp"') == [("4100",)]
-
-
-def test_the_trigger_of_the_version_before_is_replaced_by_two_that_hardly_ever_fire(old):
-    call_command("init_shop_all")
-    assert query(old, TRIGGERS) == [
-        ("datatransfer_stamp", True, "A"),
-        ("datatransfer_stamp_update", True, "A"),
-    ]
+    assert_as_today(shop_all)
+    assert "somebodys_own btree" in indexes(shop_all)
+    assert capsys.readouterr().out.count("created, for the trace") == 1
+    assert query(shop_all, 'select account from "changeAccountBalanceTemp"') == [("4100",)]
 
 
 def test_who_writes_does_not_wait_and_what_was_interrupted_goes_on(shop_all, capsys):
     """An index waits for a transaction that is open, until somebody has enough of it."""
-    query(shop_all, INDEXES_BEFORE)
+    query(
+        shop_all,
+        "drop index datatransfer_balances_account_brin, datatransfer_balances_id_brin",
+    )
     failures = []
 
     def initialise():

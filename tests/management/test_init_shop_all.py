@@ -1,9 +1,12 @@
+import subprocess
+
+import psycopg2
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from tests.databases import initialise_shop_all, query, stage
-from tests.flow import Flow
+from tests.databases import as_url, query, stage
+from tests.flow import Flow, send_all
 from transfer.engine.kinds import KINDS
 from transfer.models import AuditEntry
 from transfer.pages.audit.sentences import sentence
@@ -30,9 +33,11 @@ def columns(dsn, table):
 
 OURS = {
     "id": "bigint not null",
+    "line": "bigint",
     "xid": "xid8 not null",
-    "created_at": "timestamp with time zone",
-    "changed_xid": "xid8",
+    "started": "timestamp with time zone not null",
+    "staged_by": "text not null",
+    "changes": "jsonb",
 }
 
 
@@ -64,11 +69,11 @@ def test_it_creates_the_three_tables_and_says_so(staging, capsys):
 def test_a_second_time_changes_nothing_and_says_so(staging, capsys):
     call_command("init_shop_all")
     stage(staging, "balances", [("4100", 5)])
-    before = query(staging, 'select xid::text, id from "changeAccountBalanceTemp"')
+    before = query(staging, 'select xid::text, started, id from "changeAccountBalanceTemp"')
     origin = query(staging, "select origin from datatransfer.origin")
     capsys.readouterr()
     call_command("init_shop_all")
-    assert query(staging, 'select xid::text, id from "changeAccountBalanceTemp"') == before
+    assert query(staging, 'select xid::text, started, id from "changeAccountBalanceTemp"') == before
     assert query(staging, "select origin from datatransfer.origin") == origin
     assert len(capsys.readouterr().out.splitlines()) == 3
 
@@ -103,6 +108,7 @@ def test_rows_that_were_moved_before_are_sent_to_no_server(staging, bonus, dock)
     query(staging, """insert into "changeAccountBalanceTemp" values ('4100', 5)""")
     call_command("init_shop_all", "--existing-rows", "moved")
     dock(bonus, decided=False)
+    send_all(staging, bonus)
     call_command("transfer", "balances")
     stage(staging, "balances", [("4200", 6)])
     call_command("transfer", "balances")
@@ -118,16 +124,6 @@ def test_a_column_of_the_wrong_type_is_refused_by_name_and_nothing_is_done(stagi
     assert columns(staging, "accountpincodeTemp") == {}
 
 
-def test_rows_are_found_by_an_index_on_transaction_and_number(staging):
-    call_command("init_shop_all")
-    plan = query(
-        staging,
-        'explain select * from "accountpincodeTemp" '
-        "where xid >= '5'::xid8 and xid < '9'::xid8 order by xid, id limit 10",
-    )
-    assert "xid_id_idx" in str(plan)
-
-
 def test_an_unreachable_database_is_one_sentence_that_names_it(settings):
     settings.SHOP_ALL_DATABASE_URL = "postgresql://someone:hidden@127.0.0.1:1/shop_all"
     with pytest.raises(CommandError, match="магазина All") as failure:
@@ -136,73 +132,77 @@ def test_an_unreachable_database_is_one_sentence_that_names_it(settings):
     assert failure.value.returncode == 1
 
 
-BEFORE_THE_LOG = """
-    drop table datatransfer.batch, datatransfer.purge_note;
-    alter table datatransfer.origin drop xid;
-    alter table datatransfer.resent drop where_rejected, drop sent_by;
-"""
-SERVER_BEFORE_THE_LOG = """
-    alter table datatransfer.position drop reader, drop number, drop token, drop purge_accepted,
-        drop rejects_removed;
-    drop table datatransfer.reject;
-"""
-
-
-class TestAnInstallationFromBeforeTheLog:
-    @pytest.fixture
-    def old(self, flow, dock, bonus, shop_all):
-        """Two batches moved, a third under way, a row that waits: as the first version left it."""
-        server, moving = dock(bonus), flow("balances")
-        for rows in ([("1", 1), ("2", 0)], [("3", 1)]):
-            moving.stage(*rows)
-            moving.move()
-        moving.stage(("4", 1), ("5", 1))
-        moving.move_one(chunk_rows=1)
-        moving.stage(("6", 1))
-        query(shop_all, BEFORE_THE_LOG)
-        query(bonus, SERVER_BEFORE_THE_LOG)
-        moving.reader = None
-        return moving, server
-
-    @pytest.mark.parametrize("asked", [True, False])
-    def test_moves_no_row_twice_and_loses_none(self, old, asked):
-        moving, server = old
-        if asked:
-            call_command("init_shop_all")
-            (number, is_original) = query(
-                moving.shop_all,
-                "select number, xmin::text::bigint = xid::text::bigint from datatransfer.batch",
-            )[0]
-            assert (number, is_original) == (1, True)
-        else:  # the server did not answer then
-            initialise_shop_all(moving.shop_all)
-        call_command("transfer", "balances")
-        call_command("transfer", "balances")
-        assert [row[0] for row in moving.target_rows()] == ["1", "3", "4", "5", "6"]
-        call_command("reconcile")
-        assert moving.position().number > 0
-        assert server.tasks.get(kind="balances").readers
-
-    def test_pages_read_such_a_position(self, old):
-        moving, _ = old
-        assert moving.position().totals.read == 4
-
-
-def test_an_account_that_may_write_batches_may_use_a_table_that_an_upgrade_adds(shop_all):
-    """Without it the account of the workers could move nothing any more."""
+@pytest.fixture
+def worker(staging):
+    """A role that may only connect, beside one that owns a staging table; both are dropped."""
     query(
-        shop_all,
-        "drop table datatransfer.restored; drop trigger datatransfer_whole on datatransfer.batch; "
-        "drop role if exists worker; create role worker; "
-        "grant select, insert on datatransfer.batch to worker",
+        staging,
+        "drop role if exists worker; create role worker login;"
+        "drop role if exists shop_owner; create role shop_owner",
     )
-    try:
+    yield f"{staging} user=worker"
+    query(
+        staging,
+        "drop owned by worker, shop_owner cascade; drop role worker; drop role shop_owner",
+    )
+
+
+def test_an_account_without_rights_gets_the_sql_for_an_administrator_which_is_all_it_needs(
+    staging, worker, settings, capsys, bonus
+):
+    settings.LANGUAGE_CODE = "en"
+    query(staging, 'create table "accountpincodeTemp" (account varchar(100), pincode text)')
+    query(staging, """insert into "accountpincodeTemp" values ('4100', '1111')""")
+    query(staging, 'alter table "accountpincodeTemp" owner to shop_owner')
+    settings.SHOP_ALL_DATABASE_URL = as_url(worker)
+    with pytest.raises(CommandError, match="Let a superuser of that server run this SQL"):
+        call_command("init_shop_all", "--existing-rows", "waiting")
+    by_psql(staging, capsys.readouterr().out)
+    call_command("init_shop_all")
+    said = capsys.readouterr().out
+    assert all(f"{kind.staging}: nothing was missing" in said for kind in KINDS.values())
+    moving = Flow("pincodes", worker, bonus)
+    assert moving.move().totals.applied == 1
+    with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+        query(worker, "update datatransfer.origin set origin = gen_random_uuid()")
+
+
+def by_psql(dsn, script):
+    """As an administrator pastes it."""
+    done = subprocess.run(
+        ["psql", "--no-psqlrc", "--set=ON_ERROR_STOP=1", dsn],
+        input=script.replace("\\connect", "\\echo"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_shop_all_of_0_1_0_is_refused_by_name_with_the_sql_that_removes_its_parts(
+    staging, settings
+):
+    settings.LANGUAGE_CODE = "en"
+    query(
+        staging,
+        "create schema datatransfer; create table datatransfer.batch (number bigint);"
+        'create table "accountpincodeTemp" (account varchar(100), pincode text, id bigint not null,'
+        " xid xid8 not null, created_at timestamptz, changed_xid xid8)",
+    )
+    with pytest.raises(CommandError, match=r"set up by Data Transfer 0\.1\.0") as refused:
         call_command("init_shop_all")
-        rights = "select has_table_privilege('worker', 'datatransfer.restored', %s)"
-        for right in ("select", "insert", "delete"):
-            assert query(shop_all, rights, [right]) == [(True,)]
-    finally:
-        query(shop_all, "drop owned by worker; drop role worker")
+    query(staging, str(refused.value).partition("moved\n")[2])
+    call_command("init_shop_all")
+    assert columns(staging, "accountpincodeTemp")["started"] == OURS["started"]
+
+
+def test_it_says_nothing_of_pin_codes_where_nothing_was_missing(staging, settings, capsys):
+    settings.LANGUAGE_CODE = "en"
+    hint = "PIN codes can be read in the staging table until they are purged."
+    call_command("init_shop_all")
+    assert hint in capsys.readouterr().out
+    call_command("init_shop_all")
+    assert hint not in capsys.readouterr().out
 
 
 def test_it_is_in_the_audit_with_the_tables_that_lacked_something(staging, settings):

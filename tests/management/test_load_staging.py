@@ -79,7 +79,7 @@ def test_a_dry_run_checks_and_keeps_nothing(file, staged, capsys):
 def test_the_same_content_needs_to_be_asked_for_twice(file, staged, capsys):
     code_of("balances", file(GOOD))
     assert code_of("balances", file(GOOD, "other.csv")) == 1
-    assert "was loaded before" in capsys.readouterr().err
+    assert "were loaded before" in capsys.readouterr().err
     assert code_of("balances", file(GOOD), "--again") == 0
     assert len(staged("balances")) == 4
 

@@ -154,7 +154,7 @@ def test_what_is_the_number_of_one_and_the_name_of_another_is_refused_and_both_a
     named = f"{first.pk} \\(Server 8\\), {other.pk} \\({first.pk}\\)"
     for arguments in (
         ("task", "on", "all", "--server", other.name),
-        ("set_position", other.name, "balances", "--start"),
+        ("begin", other.name, "balances", "--nothing"),
     ):
         with pytest.raises(CommandError, match=named) as refused:
             call_command(*arguments)
@@ -177,7 +177,7 @@ class TestRowsThatWereStagedBeforeTheDocking:
         add("--database-url", url)
         said = capsys.readouterr().out
         assert "2 rows are staged in shop All" in said
-        assert "set_position 'Бонусный сервер 8' balances" in said
+        assert "begin 'Бонусный сервер 8' balances" in said
         assert "0 rows" in said
         assert "cards" not in said.replace("bonus_cards", "")  # nothing is staged: it has begun
         with pytest.raises(SystemExit):
@@ -198,7 +198,7 @@ class TestRowsThatWereStagedBeforeTheDocking:
         add("--database-url", url, "--received", "nothing")
         second = ("server", "add", "--name", "9", "--host", "127.0.0.1", "--database-url", url)
         call_command(*second)
-        assert "is the one of Бонусный сервер 8" in capsys.readouterr().out
+        assert "is that of Бонусный сервер 8" in capsys.readouterr().out
         with pytest.raises(SystemExit):
             call_command("transfer", "balances", "--server", "9")
         call_command("transfer", "balances", "--server", "Бонусный сервер 8")
@@ -268,10 +268,3 @@ class TestUndocking:
         with pytest.raises(CommandError, match=eight.name) as refused:
             call_command("server", "remove", "Бонусный сервер 9", "--yes")
         assert refused.value.returncode == 2
-
-    def test_lets_a_purge_go_on_without_the_server(self, receiver, shop_all):
-        stage(shop_all, "balances", [("1", 1)])
-        call_command("transfer", "balances")
-        call_command("server", "remove", receiver.name, "--yes")
-        retired = query(shop_all, "select count(*) from datatransfer.retired_reader")
-        assert retired[0][0] > 0

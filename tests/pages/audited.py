@@ -17,7 +17,7 @@ WITHOUT_ENTRY = {
 }
 # Columns that change while nothing does that a user decides.
 NOT_DECIDED = {
-    "transfer_transfertask": ["readers", "mirrored_number", "mirrored_token"],  # what runs remember
+    "transfer_transfertask": ["mirrored_version"],  # what runs remember
     "transfer_apikey": ["last_used_at", "last_address", "minute", "calls"],
     "transfer_recipient": ["address", "signing_key"],  # encrypted anew each time they are saved
 }

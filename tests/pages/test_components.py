@@ -40,11 +40,11 @@ def whole(option: str) -> str:
     ("text", "drawn"),
     [
         ("Сделайте: manage.py crontab add", "Сделайте: <code>manage.py crontab add</code>"),
-        ("See: manage.py rebase_shop_all. It", "See: <code>manage.py rebase_shop_all</code>. It"),
+        ("See: manage.py confirm_shop_all. It", "See: <code>manage.py confirm_shop_all</code>. It"),
         (
-            "manage.py set_position 'БС 2' cards --batch N, or --start",
-            "<code>manage.py set_position &#x27;БС 2&#x27; cards "
-            f"{whole('--batch')} N</code>, or <code>{whole('--start')}</code>",
+            "manage.py begin 'БС 2' cards --as N, or --own",
+            "<code>manage.py begin &#x27;БС 2&#x27; cards "
+            f"{whole('--as')} N</code>, or <code>{whole('--own')}</code>",
         ),
         ("<b>well-known</b>", "&lt;b&gt;well-known&lt;/b&gt;"),
     ],

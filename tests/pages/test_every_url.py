@@ -36,6 +36,13 @@ OWN = Rule("without", "get post put")  # one's own second factors: Django's Form
 
 RULES = {
     "overview": LOOK,
+    # What is asked and told after a restore, and of rows that were deleted by hand
+    "restored": Rule("viewer", "get post"),  # to others than administrators it says who confirms
+    "restored_lost": LOOK,
+    "rows_missing": LOOK,
+    "rows_forget": RULE,
+    "bulletin": LOOK,
+    "bulletin_dismiss": ACT,
     # The scheduler
     "scheduler": LOOK,
     "scheduler_show": Rule("viewer", "post"),
@@ -80,6 +87,7 @@ RULES = {
     "server_edit_test": Rule("administrator", "post"),
     "server_remove": RULE,
     "server_beginning": RULE,
+    "server_own_name": Rule("administrator", "post"),
     "server_test": ACT,
     "server_reconciliation": LOOK,
     # Accounts of registers

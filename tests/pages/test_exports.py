@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.pages.look import queries_of
-from tests.records import NOON, POSITION, a_reject, a_run, server, user
+from tests.records import CHANGESET, NOON, a_reject, a_run, server, user
 from transfer.models import MaintenanceRun, MaintenanceTask, RejectedRow, TransferRun
 from transfer.models.run_base import State
 from transfer.pages.exports import Field, Sheet, csv_response, defused, xlsx_response
@@ -209,8 +209,8 @@ def test_a_file_of_a_thousand_takes_as_many_queries_as_one_of_ten(client, name, 
                 run=run,
                 server=eight,
                 kind="balances",
-                origin=POSITION["origin"],
-                staging_id=number,
+                changeset=CHANGESET,
+                row=number,
                 code="amount_zero",
                 payload={"account": "4100", "amount": "0"},
             )

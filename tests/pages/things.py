@@ -13,6 +13,7 @@ from transfer.models import (
     AccountJob,
     Actor,
     ApiKey,
+    Bulletin,
     CashRegister,
     Heartbeat,
     MaintenanceRun,
@@ -29,6 +30,13 @@ from transfer.pages.links import key_of
 
 OF_LOADED = {"upload_arrival", "upload_run", "upload_undo", "upload_rest"}
 ENTERED = {"sample": [{"cells": ["7780000000011", "4100000011", "1"]}]}
+
+GONE_BACK = {
+    "server": "Бонусный сервер 8",
+    "kinds": {
+        "cards": {"from": "2026-11-20T12:00:00+00:00", "to": "2026-11-20T13:00:00+00:00", "rows": 3}
+    },
+}
 
 
 def things() -> dict[str, Any]:
@@ -57,8 +65,8 @@ def things() -> dict[str, Any]:
         "reject": RejectedRow.objects.create(
             kind="balances",
             server=eight,
-            origin=uuid4(),
-            staging_id=1,
+            changeset=uuid4(),
+            row=1,
             code="amount_zero",
             payload={"account": "4100", "amount": "0"},
         ),
@@ -68,6 +76,7 @@ def things() -> dict[str, Any]:
         "key": ApiKey.make(
             Actor("anna"), name="ERP", scopes=["read"], expires_at=None, limit=60
         ).key,
+        "bulletin": Bulletin.objects.create(code="server_restored", server=eight, params=GONE_BACK),
         "work": PlannedWork.objects.create(
             begins_at=timezone.now(), ends_at=timezone.now() + timedelta(hours=1), reason="x"
         ),

@@ -12,7 +12,8 @@ from tests.records import a_run, server
 from transfer.alerts import words
 from transfer.alerts.watch import watch
 from transfer.bonus_api.errors import TokenRefused
-from transfer.engine.errors import NotInitialised, ShopAllRestored
+from transfer.engine.errors import NotInitialised
+from transfer.engine.errors.ledger import ShopAllWentBack
 from transfer.errors import LoginRefused, PortClosed, QueryFailed, TooSlow, Unreachable
 from transfer.models import Actor, BonusServer, Heartbeat, Recipient, Settings, TransferTask
 from transfer.models.alerts import Incident, Notice, Topic
@@ -451,24 +452,23 @@ class TestThirtyServers:
     @pytest.fixture
     def refusing(self, thirty, now):
         """Shop All is restored: no transfer of balance changes goes on."""
-        error = ShopAllRestored(number=4, server="БС 1", kind="balances")
+        error = ShopAllWentBack()
         for one in thirty:
             a_run(one, queued_at=now, state="failed", **failure(error))
         TransferTask.objects.filter(kind="balances").update(failures=1)
         return thirty
 
-    def test_that_are_refused_by_one_shop_all_are_one_line_with_what_to_do(
+    def test_that_wait_for_one_answer_about_shop_all_are_one_line_with_what_to_do(
         self, refusing, beating, now
     ):
-        (group,) = grouped(beating(now))
-        assert group.sentence.startswith("30 transfers refuse: The database of shop All was res")
-        assert "rebase_shop_all" in group.detail
-        assert len(group.members) == 30
+        (asked,) = grouped(beating(now))
+        assert asked.sentence.startswith("The database of shop All has gone back in time")
+        assert "confirm_shop_all" in asked.detail
         with override("ru"):
-            (group,) = grouped(beating(now))
-            assert group.sentence.startswith("Остановлено 30 трансферов: База магазина All")
+            (asked,) = grouped(beating(now))
+            assert asked.sentence.startswith("База магазина All")
 
-    def test_that_are_refused_by_one_shop_all_are_one_message_and_one_for_the_end(
+    def test_that_wait_for_one_answer_are_one_message_and_one_for_the_end(
         self, refusing, beating, now
     ):
         Recipient.objects.create(
@@ -480,10 +480,9 @@ class TestThirtyServers:
             a_run(one, queued_at=now + minutes(60))
         watch(now + minutes(60))
         began, ended = Notice.objects.filter(told_by=None).select_related("incident").order_by("pk")
-        assert words.subject(began).startswith("30 transfers refuse: The database of shop All")
-        assert words.body(began).count("rebase_shop_all") == 1
-        assert words.body(began).count("БС ") == 30
-        assert words.subject(ended) == "Resolved: 30 transfers refused"
+        assert words.subject(began).startswith("The database of shop All has gone back in time")
+        assert words.body(began).count("confirm_shop_all") == 1
+        assert words.subject(ended).startswith("Resolved: The database of shop All")
 
     def test_are_one_message_and_one_for_their_end(self, thirty, beating, now):
         Recipient.objects.create(

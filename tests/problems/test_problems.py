@@ -18,10 +18,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.records import a_reject, a_run, server, user
 from transfer.alerts import words
 from transfer.alerts.watch import watch
-from transfer.engine.errors import GuardsOfAnother, HistoryChanged, RowsChanged, TablesForeign
+from transfer.engine.errors import GuardsOfAnother, RowsChanged, TablesForeign
+from transfer.engine.errors.ledger import PositionInvalid
 from transfer.engine.kinds import KINDS
 from transfer.engine.mapping_file import Tables
-from transfer.engine.position import Totals
+from transfer.engine.received import Totals
 from transfer.errors import CertificateEnds, Difference, PagesStopped, PortClosed, Unreachable
 from transfer.models import (
     Actor,
@@ -107,7 +108,7 @@ def step(_task):
 
 
 def refuses(task, error=None, times=1):
-    error = error or HistoryChanged(number=4, server="БС 8", begun="x")
+    error = error or PositionInvalid(database="БС 8", column="mark")
     a_run(task.server, state="failed", **failure(error))
     type(task).objects.filter(pk=task.pk).update(failures=times)
 
@@ -153,7 +154,7 @@ def off(task):
 
 
 def left_behind(task):
-    LeftBehind.objects.create(task=task, at=timezone.now(), by="olga", reason="disk", purge=0)
+    LeftBehind.objects.create(task=task, at=timezone.now(), by="olga", reason="disk")
 
 
 def paused(task):

@@ -1,14 +1,13 @@
 """The bonus server's database has the rejects; ours copies them, and can do so again."""
 
 import pytest
-from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
 from tests.databases import query, stage
 from tests.misbehaving import free_port
 from transfer.errors import Unreachable
-from transfer.models import Actor, FlowHour, RejectedRow, TransferRun
+from transfer.models import Actor, FlowHour, RejectedRow, TransferRun, TransferTask
 from transfer.models.run_base import Trigger
 from transfer.queue.locks import HELD, Space
 from transfer.rejects import mirror, resend
@@ -20,6 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 OLGA = Actor("olga")
 State = RejectedRow.State
+LONG_AGO = 999 * RECENT * 99
 
 
 @pytest.fixture
@@ -29,104 +29,97 @@ def task(dock, bonus, shop_all):
 
 def move(task, shop_all, *rows):
     stage(shop_all, "balances", rows)
-    return run_here(task, Trigger.MANUAL)
+    run = run_here(task, Trigger.MANUAL)
+    assert run.error_code == "", run.error_params
+    return run
 
 
-def forget(task):
+def forget():
     """Our own database is restored from a copy that knows nothing of the rejects."""
     RejectedRow.objects.all().delete()
-    type(task).objects.update(mirrored_number=0, mirrored_token=None, mirrored_at=None)
+    TransferTask.objects.update(mirrored_version=None, mirrored_at=None)
+
+
+def of(*accounts):
+    return RejectedRow.objects.filter(payload__account__in=accounts)
 
 
 def states():
-    return list(RejectedRow.objects.order_by("staging_id").values_list("staging_id", "state"))
+    return {one.payload["account"]: one.state for one in RejectedRow.objects.all()}
 
 
 def test_each_reject_belongs_to_the_run_that_found_it(task, shop_all):
     first = move(task, shop_all, ("1", 0), ("2", 1))
     second = move(task, shop_all, ("3", 0))
-    assert [one.run for one in RejectedRow.objects.order_by("number")] == [first, second]
-    forget(task)
-    mirror_overdue(task.server, timezone.now())
-    assert [one.run for one in RejectedRow.objects.order_by("number")] == [first, second]
+    assert [one.run for one in RejectedRow.objects.order_by("pk")] == [first, second]
 
 
 def test_what_a_dying_run_could_not_mirror_the_tick_does(task, shop_all, flow):
     run = move(task, shop_all, ("1", 1))
     stage(shop_all, "balances", [("2", 0)])
-    moving = flow("balances")
-    task.refresh_from_db()
-    moving.reader = str(task.readers[-1])
-    moving.move()
-    assert states() == []
+    flow("balances").move()
+    assert states() == {}
     mirror_overdue(task.server, timezone.now() + RECENT)
-    assert states() == [(2, State.OPEN)]
+    assert states() == {"2": State.OPEN}
     run.refresh_from_db()
     assert run.rejected == 1
     assert FlowHour.objects.totals()[task.pk] == {"applied": 1, "unchanged": 0, "rejected": 1}
 
 
-def test_a_lost_database_finds_what_was_sent_closed_and_what_was_discarded_open(task, shop_all):
+def test_a_lost_database_finds_open_what_the_server_has_open(task, bonus, shop_all):
+    """Who corrects the first one again does no harm."""
     move(task, shop_all, ("1", 0), ("2", 0), ("3", 0))
-    sent, discarded, _ = RejectedRow.objects.order_by("staging_id")
-    resend.resend(RejectedRow.objects.filter(pk=sent.pk), {"amount": "5"}, OLGA)
-    resend.discard(RejectedRow.objects.filter(pk=discarded.pk), "no", OLGA)
-    forget(task)
+    resend.resend(of("1"), {"amount": "5"}, OLGA)
+    resend.discard(of("2"), "no", OLGA)
+    forget()
     mirror_overdue(task.server, timezone.now())
-    assert states() == [(1, State.RESENT), (2, State.OPEN), (3, State.OPEN)]
-    assert RejectedRow.objects.get(staging_id=1).closed_by == "olga"
-    assert TransferRun.objects.count() == 1
+    assert states() == {"1": State.OPEN, "2": State.OPEN, "3": State.OPEN}
+    assert resend.resend(of("1"), {"amount": "6"}, OLGA).sent == 1
+    move(task, shop_all)
+    assert states() == {"1": State.RESENT, "2": State.OPEN, "3": State.OPEN}
+    assert query(bonus, "select account, amount::int from asset") == [("1", 5)]
+    assert TransferRun.objects.count() == 2
 
 
 def test_mirroring_again_changes_nothing(task, shop_all):
-    move(task, shop_all, ("1", 0))
-    before = list(RejectedRow.objects.values())
-    type(task).objects.update(mirrored_number=0, mirrored_token=None)
+    move(task, shop_all, ("1", 0), ("2", 0), ("3", 0))
+    resend.resend(of("1"), {"amount": "5"}, OLGA)
+    resend.discard(of("2"), "no", OLGA)
+    move(task, shop_all)
+    before = list(RejectedRow.objects.order_by("pk").values())
+    TransferTask.objects.update(mirrored_version=None, mirrored_at=None)
     mirror_overdue(task.server, timezone.now())
-    assert list(RejectedRow.objects.values()) == before
+    assert list(RejectedRow.objects.order_by("pk").values()) == before
 
 
-def test_rejects_of_a_history_that_a_restored_server_has_lost_are_none(task, bonus, shop_all):
+def test_rejects_that_a_restored_server_has_lost_are_none(task, bonus, shop_all, copies):
     query(bonus, "alter table asset add constraint small check (amount < 100)")
-    run_here(task, Trigger.MANUAL)
-    positions = query(bonus, "select * from datatransfer.position")
+    move(task, shop_all)
+    copies.make(bonus, "bonus")
     move(task, shop_all, ("1", 100), ("2", 0))
-    assert states() == [(1, State.OPEN), (2, State.OPEN)]
-    assert positions
-    query(
-        bonus,
-        "alter table asset drop constraint small; delete from datatransfer.reject; "
-        "update datatransfer.position set read_through = '3:3:', number = 0, token = null, "
-        "rows_applied = 0, rows_rejected = 0, amount_applied = 0, amount_rejected = 0 "
-        "where kind = 'balances'",
-    )
-    run_here(task, Trigger.MANUAL)
-    assert states() == [(2, State.OPEN)]
+    assert states() == {"1": State.OPEN, "2": State.OPEN}
+    copies.restore(bonus, "bonus")
+    query(bonus, "alter table asset drop constraint small")
+    move(task, shop_all)
+    assert states() == {"2": State.OPEN}
     assert query(bonus, "select account, amount::int from asset") == [("1", 100)]
 
 
-def test_closed_rejects_leave_both_databases_after_the_retention(task, bonus, shop_all):
+def test_closed_rejects_leave_our_history_after_the_retention_once_the_server_knows(
+    task, bonus, shop_all
+):
     move(task, shop_all, ("1", 0), ("2", 0), ("3", 0))
-    resend.discard(RejectedRow.objects.filter(staging_id__lt=3), "no", OLGA)
-    RejectedRow.objects.filter(staging_id__lt=3).update(
-        closed_at=timezone.now() - 999 * RECENT * 99
-    )
-    assert purge_history()["rejects"] == 0, "their rows are staged, and may be taken back"
-    query(shop_all, "update \"changeAccountBalanceTemp\" set created_at = now() - interval '40 d'")
-    call_command("purge_staging", "--older-than", "30")
+    resend.discard(of("1"), "no", OLGA)
+    resend.resend(of("2"), {"amount": "5"}, OLGA)
+    RejectedRow.objects.exclude(closed_at=None).update(closed_at=timezone.now() - LONG_AGO)
+    assert purge_history()["rejects"] == 0, "the server does not know yet"
+    move(task, shop_all)
     assert purge_history()["rejects"] == 2
-    assert query(bonus, "select number from datatransfer.reject") == [(3,)]
-    call_command("reconcile")
-    forget(task)
+    assert states() == {"3": State.OPEN}
+    TransferTask.objects.update(mirrored_version=None, mirrored_at=None)
     mirror_overdue(task.server, timezone.now())
-    assert states() == [(3, State.OPEN)]
-
-
-def test_a_reject_that_somebody_removed_from_the_server_is_a_difference(task, bonus, shop_all):
-    move(task, shop_all, ("1", 0))
-    query(bonus, "delete from datatransfer.reject")
-    with pytest.raises(SystemExit):
-        call_command("reconcile")
+    assert states() == {"3": State.OPEN}
+    assert query(bonus, "select count(*) from datatransfer.reject") == [(3,)]
 
 
 def duplicates():
@@ -135,11 +128,10 @@ def duplicates():
 
 def test_of_two_servers_that_rejected_a_row_the_second_follows_until_the_first_is_gone(at_two):
     first, second = at_two("balances", ("4100", 0))
-    assert [one.duplicates_open for one in RejectedRow.objects.order_by("pk")] == [False, True]
+    assert [one for _, one in duplicates()] == [False, True]
     query(first.server.dsn, "delete from datatransfer.reject")
-    task = first.server.tasks.get(kind="balances")
-    mirror_overdue(task.server, timezone.now() + RECENT)
-    task.refresh_from_db()
+    TransferTask.objects.filter(server=first.server).update(mirrored_version=None)
+    mirror_overdue(first.server, timezone.now() + RECENT)
     assert duplicates() == [(second.server_name, False)]
 
 
@@ -153,85 +145,101 @@ def test_one_that_comes_after_the_first_was_decided_on_stands_for_itself(
     assert [one for _, one in duplicates()] == [False, False]
 
 
-BACK_TO_THE_START = """
-    delete from asset; delete from datatransfer.reject;
-    update datatransfer.position set read_through = '3:3:', number = 0, token = null,
-           rows_applied = 0, rows_rejected = 0, amount_applied = 0, amount_rejected = 0
-     where kind = 'balances'
-"""
-
-
-def test_what_was_sent_again_stays_closed_when_all_rows_are_numbered_anew(task, bonus, shop_all):
-    move(task, shop_all, ("1", 0))
-    resend.resend(RejectedRow.objects.all(), {"amount": "5"}, OLGA)
-    move(task, shop_all, ("2", 1))
-    query(bonus, BACK_TO_THE_START)
-    query(shop_all, "update datatransfer.origin set xid = xid")
-    call_command("rebase_shop_all")
-    run_here(task, Trigger.MANUAL)
-    assert query(bonus, "select account, amount::int from asset order by 1") == [("1", 5), ("2", 1)]
-    assert [one.state for one in RejectedRow.objects.all()] == [State.RESENT] * 2
-
-
-START_ANEW = 'truncate "changeAccountBalanceTemp" restart identity'
-
-
-def test_what_was_sent_in_place_of_another_row_of_its_number_closes_no_reject(task, shop_all):
-    """The reject of the other went after the retention, and its note says that it was sent."""
-    move(task, shop_all, ("1", 0))
-    resend.resend(RejectedRow.objects.all(), {"amount": "5"}, OLGA)
-    move(task, shop_all, ("2", 0))
-    RejectedRow.objects.filter(staging_id=1).update(closed_at=timezone.now() - 999 * RECENT * 99)
-    assert purge_history()["rejects"] == 0  # while what was sent in its place is staged
-    query(shop_all, START_ANEW)
-    assert purge_history()["rejects"] == 1
-    assert move(task, shop_all, ("3", 0)).error_code == "number_used_twice"
-    assert states() == [(3, State.OPEN)]
-
-
-def test_a_reject_is_open_though_another_row_of_its_number_was_discarded(task, bonus, shop_all):
-    move(task, shop_all, ("1", 0))
-    resend.discard(RejectedRow.objects.all(), "no", OLGA)
-    query(bonus, "drop schema datatransfer cascade")
-    query(shop_all, START_ANEW)
-    call_command("set_position", task.server.name, "balances", "--start")
-    move(task, shop_all, ("2", 0))
-    assert [(one.state, one.payload["account"]) for one in RejectedRow.objects.all()] == [
-        (State.OPEN, "2")
-    ]
-
-
 def test_no_lock_is_held_while_shop_all_is_asked_and_a_failure_there_loses_nothing(
     task, shop_all, settings, monkeypatch
 ):
     move(task, shop_all, ("1", 0))
     resend.resend(RejectedRow.objects.all(), {"amount": "5"}, OLGA)
-    forget(task)
-    asked = mirror._close_what_was_sent
+    TransferTask.objects.update(mirrored_version=None, mirrored_at=None)
+    asked = mirror._lost_corrections
 
-    def ask(*rejects):
-        assert RejectedRow.objects.get().state == State.OPEN  # committed
+    def ask(task, source, *rejects):
         with connection.cursor() as cursor:
             cursor.execute(HELD, [Space.REJECTS])
             assert cursor.fetchall() == []
-        settings.SHOP_ALL_DATABASE_URL = f"host=127.0.0.1 port={free_port()} dbname=none"
-        asked(*rejects)
+        source.database.close()
+        source.database.dsn = f"host=127.0.0.1 port={free_port()} dbname=none"
+        return asked(task, source, *rejects)
 
-    monkeypatch.setattr(mirror, "_close_what_was_sent", ask)
+    monkeypatch.setattr(mirror, "_lost_corrections", ask)
     with pytest.raises(Unreachable):
         mirror_overdue(task.server, timezone.now())
     task.refresh_from_db()
-    assert task.mirrored_number == 0
+    assert task.mirrored_version is None
     monkeypatch.undo()
-    settings.SHOP_ALL_DATABASE_URL = shop_all
     mirror_overdue(task.server, timezone.now() + RECENT)
-    assert states() == [(1, State.RESENT)]
+    assert states() == {"1": State.RESENT}
 
 
-def test_a_reject_that_only_claims_to_take_nothing_back_stays_open(task, bonus, shop_all):
-    """A server forges its code; shop All has no note that the row takes back another."""
+def test_a_discarded_row_is_closed_on_the_server_by_its_next_run(task, bonus, shop_all):
     move(task, shop_all, ("1", 0))
-    query(bonus, "update datatransfer.reject set code = 'nothing_to_take_back'")
-    forget(task)
-    mirror_overdue(task.server, timezone.now())
-    assert states() == [(1, State.OPEN)]
+    resend.discard(RejectedRow.objects.all(), "no", OLGA)
+    one = RejectedRow.objects.get()
+    assert (one.state, one.is_written) == (State.DISCARDED, False)
+    move(task, shop_all)
+    one.refresh_from_db()
+    assert (one.state, one.is_written, one.closed_by) == (State.DISCARDED, True, "olga")
+    assert query(bonus, "select resolved_by is not null from datatransfer.reject") == [(True,)]
+
+
+@pytest.mark.parametrize("before_the_row", [True, False])
+def test_a_restored_server_has_its_discarded_row_closed_again(
+    task, bonus, shop_all, copies, before_the_row
+):
+    move(task, shop_all)
+    if before_the_row:
+        copies.make(bonus, "bonus")
+    move(task, shop_all, ("1", 0))
+    if not before_the_row:
+        copies.make(bonus, "bonus")
+    resend.discard(RejectedRow.objects.all(), "no", OLGA)
+    move(task, shop_all)
+    copies.restore(bonus, "bonus")
+    move(task, shop_all)
+    move(task, shop_all)
+    one = RejectedRow.objects.get()
+    assert (one.state, one.is_written, one.close_reason) == (State.DISCARDED, True, "no")
+    assert query(bonus, "select resolved_by is not null from datatransfer.reject") == [(True,)]
+
+
+def test_a_restored_server_gets_the_correction_once_more(task, bonus, shop_all, copies):
+    move(task, shop_all, ("1", 0))
+    copies.make(bonus, "bonus")
+    resend.resend(RejectedRow.objects.all(), {"amount": "5"}, OLGA)
+    move(task, shop_all)
+    copies.restore(bonus, "bonus")
+    move(task, shop_all)
+    assert states() == {"1": State.RESENT}
+    assert query(bonus, "select account, amount::int from asset") == [("1", 5)]
+
+
+def test_a_correction_that_is_refused_is_a_reject_of_its_own(task, bonus, shop_all):
+    query(bonus, "alter table asset add constraint small check (amount < 100)")
+    move(task, shop_all, ("1", 0))
+    resend.resend(RejectedRow.objects.all(), {"amount": "500"}, OLGA)
+    move(task, shop_all)
+    first, again = RejectedRow.objects.order_by("pk")
+    assert (first.state, again.state) == (State.RESENT, State.OPEN)
+    assert (again.effect, again.root_changeset, again.root_row) == (
+        "replaces",
+        first.changeset,
+        first.row,
+    )
+    resend.resend(RejectedRow.objects.open(), {"amount": "50"}, OLGA)
+    move(task, shop_all)
+    assert not RejectedRow.objects.open().exists()
+    assert query(bonus, "select account, amount::int from asset") == [("1", 50)]
+
+
+def test_rows_that_are_not_for_a_server_are_no_work(at_two, shop_all, second_bonus, bonus):
+    """The server that has received the row gets no reject of its correction."""
+    query(bonus, "alter table asset add constraint small check (amount < 100)")
+    first, *others = at_two("balances", ("4100", 100))
+    assert others == []
+    resend.resend(RejectedRow.objects.all(), {"amount": "50"}, OLGA)
+    for task in TransferTask.objects.filter(kind="balances"):
+        move(task, shop_all)
+    assert [one.pk for one in RejectedRow.objects.all()] == [first.pk]
+    assert query(bonus, "select amount::int from asset") == [(50,)]
+    assert query(second_bonus, "select amount::int from asset") == [(100,)]
+    assert query(second_bonus, "select code from datatransfer.reject") == [("not_here",)]

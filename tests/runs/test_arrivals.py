@@ -2,7 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from itertools import pairwise
 
 import pytest
 from django.db import connection
@@ -10,11 +9,11 @@ from django.utils import timezone
 
 from tests.databases import connected, insert, query, run as statement, stage
 from tests.waiting import go_on, wait_until
+from transfer.engine.errors.ledger import ShopAllWentBack
 from transfer.engine.postgres.pool import _pool
 from transfer.models import Actor, FlowHour, TransferRun
 from transfer.models.run_base import State, Trigger
-from transfer.runs import arrivals
-from transfer.runs.arrivals import BURST, PACE, Look, Moves, Pace, looking, move_arrived
+from transfer.runs.arrivals import Look, Moves, move_arrived
 from transfer.runs.execute import run_here
 from transfer.text.schedule import AS_ROWS_ARRIVE
 from transfer.tick import tick
@@ -43,6 +42,14 @@ def look(looked=None):
     return [task.kind for task in (looked or Look()).lagging()]
 
 
+def written_in(shop_all):
+    """Which transactions have written the log of shop All and what is known of its end."""
+    return [
+        query(shop_all, f"select xmin::text from datatransfer.{table} order by 1")
+        for table in ("log", "head")
+    ]
+
+
 def opens(task, now):
     """Whether a tick at this time opens a run of the task, whose time has come."""
     type(task).objects.filter(pk=task.pk).update(next_run_at=now)
@@ -55,11 +62,12 @@ def amounts(bonus):
     return [int(amount) for (amount,) in query(bonus, "select amount from asset order by amount")]
 
 
-def test_a_look_at_nothing_new_opens_no_run_and_writes_no_batch(task, shop_all):
-    batches = query(shop_all, "select count(*) from datatransfer.batch")
+def test_a_look_at_nothing_new_opens_no_run_and_writes_nothing(task, shop_all):
+    look()
+    written = written_in(shop_all)
     looked = Look()
     assert look(looked) == look(looked) == []
-    assert query(shop_all, "select count(*) from datatransfer.batch") == batches
+    assert written_in(shop_all) == written
     assert task.runs.count() == 1
 
 
@@ -136,50 +144,6 @@ def test_a_row_of_a_writer_that_was_open_at_the_last_look_is_found_when_it_commi
     assert look(looked) == ["balances"]
 
 
-def test_a_task_that_is_busy_all_day_begins_a_bounded_number_of_batches(task):
-    pace = Pace()
-    begun = [second for second in range(86_400) if pace.allows(task, float(second))]
-    assert begun[:BURST] == [*range(BURST)]
-    assert len(begun) <= 86_400 / PACE + BURST
-    slow = begun[2 * BURST :]
-    assert max(after - before for before, after in pairwise(slow)) == PACE
-
-
-def test_a_task_that_rests_is_moved_at_once_again(task):
-    pace = Pace()
-    while pace.allows(task, 0.0):
-        pass
-    assert pace.allows(task, 4.0) is False
-    assert [pace.allows(task, 10.0) for _ in range(3)] == [True, True, False]
-    assert all(pace.allows(task, 86_400.0) for _ in range(BURST))
-
-
-def test_each_task_has_a_pace_of_its_own(task, receiver):
-    pace = Pace()
-    while pace.allows(task, 0.0):
-        pass
-    assert pace.allows(receiver.tasks.get(kind="cards"), 0.0)
-
-
-def test_a_resident_process_keeps_to_the_pace(task, shop_all, bonus, monkeypatch):
-    monkeypatch.setattr(arrivals, "BURST", 2)
-    monkeypatch.setattr(arrivals, "BETWEEN_LOOKS", 0.05)
-    monkeypatch.setattr(arrivals, "PACE", 3600.0)
-    looked = []  # the loop asks at least once for each look whether it has to end
-    with looking(lambda: looked.append(1) or 0):
-        for amount in (5, 6):
-            stage(shop_all, "balances", [("4100", amount)])
-            wait_until(lambda amount=amount: amounts(bonus)[-1] == amount)
-        batches = query(shop_all, "select count(*) from datatransfer.batch")
-        stage(shop_all, "balances", [("4100", 7)])
-        before = len(looked)
-        wait_until(lambda: len(looked) > before + 20)
-    assert amounts(bonus) == [1, 5, 6]
-    assert query(shop_all, "select count(*) from datatransfer.batch") == batches
-    run_here(task, Trigger.MANUAL)
-    assert amounts(bonus) == [1, 5, 6, 7]
-
-
 def test_rows_that_are_rolled_back_open_no_run(task, shop_all):
     looked = Look()
     with connected(shop_all) as late:
@@ -218,9 +182,7 @@ def test_a_minute_later_rows_count_for_a_new_run(task, shop_all):
 def test_a_run_that_is_opened_again_counts_rows_that_landed_uncounted(task, shop_all, flow):
     stage(shop_all, "balances", [("4100", 5)])
     move_arrived(task, go_on)
-    task.refresh_from_db()
     cut_off = flow("balances")
-    cut_off.reader = str(task.readers[-1])
     cut_off.stage(("4100", 6))
     cut_off.move()
     stage(shop_all, "balances", [("4100", 7)])
@@ -296,12 +258,14 @@ def test_the_tick_opens_a_run_now_and_then_although_nothing_arrives(task):
     assert opens(task, later)
 
 
-def test_a_shop_all_that_has_gone_back_is_given_to_a_run_to_find_out(task, shop_all):
-    run = task.runs.get()
-    end = int(run.position_to["read_through"].split(":")[1]) + 10**6
-    ahead = {**run.position_to, "read_through": f"{end}:{end}:"}
-    task.runs.update(position_to=ahead)
-    assert look() == ["balances"]
+def test_a_shop_all_that_has_gone_back_is_left_to_the_run_of_the_tick(task, shop_all, copies):
+    copies.make(shop_all, "early")
+    stage(shop_all, "balances", [("4100", 2)])
+    run_here(task, Trigger.MANUAL)
+    copies.restore(shop_all, "early")
+    with pytest.raises(ShopAllWentBack):
+        look()
+    assert opens(task, timezone.now() + timedelta(minutes=2))
 
 
 def test_another_shop_all_is_given_to_a_run_to_find_out(task, shop_all):

@@ -7,6 +7,7 @@ import pytest
 from django.utils import timezone
 
 from tests.databases import query, stage
+from tests.restores import age
 from tests.waiting import go_on
 from transfer.engine.kinds import KINDS
 from transfer.models import MaintenanceRun, MaintenanceTask, TransferRun
@@ -46,13 +47,31 @@ def test_maintenance_purges_what_ended_long_ago_and_keeps_what_is_needed(task, i
 def test_maintenance_of_the_staging_tables_says_what_it_removed(task, ivan, shop_all):
     stage(shop_all, "balances", [("4100", 5)])
     execute.run_here(task, Trigger.MANUAL)
-    query(
-        shop_all, "update \"changeAccountBalanceTemp\" set created_at = now() - interval '1 year'"
-    )
+    age(shop_all)
     run_now(MaintenanceTask.objects.get(kind="purge_staging"), ivan)
     drain(go_on)
     run = MaintenanceRun.objects.get()
     assert (run.state, run.report["changeAccountBalanceTemp"]) == (State.SUCCEEDED, {"rows": 1})
+
+
+def test_a_purge_ends_the_lifetimes_of_lines_and_of_what_servers_note_of_them(task, ivan, shop_all):
+    """Of a log whose rows are purged, the last line stays: the server stands there."""
+    for account in ("4100", "4200", "4300"):
+        stage(shop_all, "balances", [(account, 5)])
+    execute.run_here(task, Trigger.MANUAL)
+    age(shop_all, days=100)
+    query(task.server.dsn, "update datatransfer.receipt set at = at - interval '100 days'")
+    run_now(MaintenanceTask.objects.get(kind="purge_staging"), ivan)
+    drain(go_on)
+    run = MaintenanceRun.objects.get()
+    assert run.report["changeAccountBalanceTemp"] == {"rows": 3, "lines": 2}
+    log = query(shop_all, "select number, rows, rows_to from datatransfer.log")
+    assert log == [(3, 1, 3)]
+    named = "select coalesce(sum(cardinality(changesets)), 0)::int from datatransfer.receipt"
+    assert query(task.server.dsn, named) == [(0,)]
+    stage(shop_all, "balances", [("4400", 5)])
+    moved = execute.run_here(task, Trigger.MANUAL)
+    assert (moved.error_code, moved.applied) == ("", 1)
 
 
 def cancel(run, ivan):
@@ -74,7 +93,7 @@ def test_maintenance_that_shall_end_does_so_after_the_step_under_way(
     for kind, row in [("balances", ("1", 5)), ("pincodes", ("1", "2")), ("cards", ("1", "2", 1))]:
         stage(shop_all, kind, [row])
         execute.run_here(server.tasks.get(kind=kind), Trigger.MANUAL)
-        query(shop_all, f"update \"{KINDS[kind].staging}\" set created_at = '2020-01-01'")
+        age(shop_all, kind)
     run = run_now(MaintenanceTask.objects.get(kind="purge_staging"), ivan)
     run.claim()
     execute_maintenance(run, end(run, ivan))
@@ -93,9 +112,7 @@ def test_maintenance_that_shall_end_does_so_after_the_step_under_way(
 def test_a_dry_run_of_maintenance_removes_nothing(task, ivan, shop_all):
     stage(shop_all, "balances", [("4100", 5)])
     execute.run_here(task, Trigger.MANUAL)
-    query(
-        shop_all, "update \"changeAccountBalanceTemp\" set created_at = now() - interval '1 year'"
-    )
+    age(shop_all)
     for kind in ("purge_staging", "purge_history"):
         run_now(MaintenanceTask.objects.get(kind=kind), ivan, dry_run=True)
     drain(go_on)

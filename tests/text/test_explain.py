@@ -8,7 +8,7 @@ from html import unescape
 import pytest
 from django.utils import translation
 
-from transfer.engine.errors import BeginningUndecided, PositionLost
+from transfer.engine.errors.ledger import BeginningUndecided, CopyOfServer
 from transfer.errors import AlreadyRunning, QueueStuck, StillQueued, TransferError
 from transfer.pages.components.basic import commands
 from transfer.text.explain import explain
@@ -18,8 +18,8 @@ NAMES = ["MSK-8", "12:00 MSK", "O'Neil's", "100 %(kind)s %", "{0} {{ name }}", '
 
 def pasted(hint: str) -> list[str]:
     """The words that a shell reads, from the command's name to its first option."""
-    command = hint[hint.index("set_position") :]
-    return shlex.split(command[: command.index(" --batch")])
+    command = hint[hint.index("begin ") :]
+    return shlex.split(command[: command.index(" --own")])
 
 
 @pytest.mark.parametrize("name", [*NAMES, "shop All", "manage.py db_worker"])
@@ -27,15 +27,18 @@ def pasted(hint: str) -> list[str]:
 @pytest.mark.parametrize("packaged", [False, True])
 def test_the_command_in_a_hint_names_the_server_as_it_is(settings, name, language, packaged):
     settings.PACKAGED = packaged
-    error = PositionLost(database=name, kind="balances")
+    error = CopyOfServer(database=name, other="MSK-9", kind="balances")
     with translation.override(language):
-        assert pasted(explain(error).hint) == ["set_position", name, "balances"]
+        assert pasted(explain(error).hint) == ["begin", name, "balances"]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_sentence_names_the_server_as_it_is(name):
     with translation.override("ru"):
-        assert f"«{name}»" in explain(PositionLost(database=name, kind="balances")).sentence
+        assert (
+            f"«{name}»"
+            in explain(CopyOfServer(database=name, other="MSK-9", kind="balances")).sentence
+        )
 
 
 def test_the_zone_of_a_saved_time_is_said_in_the_language_of_the_reader():
@@ -49,10 +52,10 @@ def test_the_zone_of_a_saved_time_is_said_in_the_language_of_the_reader():
 
 @pytest.mark.parametrize("name", [*NAMES, "srv.8"])
 def test_a_page_shows_the_command_with_the_whole_name_as_code(name):
-    drawn = commands(explain(PositionLost(database=name, kind="balances")).hint)
-    (code,) = [text for text in re.findall("<code>(.*?)</code>", drawn) if "set_position" in text]
+    drawn = commands(explain(CopyOfServer(database=name, other="MSK-9", kind="balances")).hint)
+    (code,) = [text for text in re.findall("<code>(.*?)</code>", drawn) if "begin" in text]
     typed = unescape(re.sub("<[^>]*>", "", code))
-    assert shlex.split(typed)[-5:] == ["set_position", name, "balances", "--batch", "N"]
+    assert shlex.split(typed)[-4:] == ["begin", name, "balances", "--own"]
 
 
 def test_numbers_of_rows_are_grouped_as_on_all_pages():

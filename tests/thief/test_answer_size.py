@@ -285,7 +285,7 @@ def test_messages_of_a_trigger_that_sets_our_option_back_end_the_run(flow, bonus
     balances.stage(("4100", 5))
     query(bonus, MESSAGES)
     with by_tcp(bonus) as (relay, dsn):
-        hostile = Flow("balances", balances.shop_all, dsn, reader=balances.reader)
+        hostile = Flow("balances", balances.shop_all, dsn)
         with growth() as memory, pytest.raises(AnswerTooLarge):
             hostile.move()
     assert relay.passed_on < ANSWER_BYTES + LATE

@@ -16,10 +16,10 @@ from tests.flow import Flow
 from transfer.engine.bonus_server.vendor_tables import MOST_TRIGGERS
 from transfer.engine.errors import (
     NoRightForSchema,
-    PositionMoved,
     RightsMissing,
     TooManyTriggers,
 )
+from transfer.engine.errors.ledger import PositionMoved
 from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.deadline import Limits
@@ -148,8 +148,9 @@ ATTEMPTS = {
     "files of the server": "perform pg_read_file('/etc/passwd')",
     "an end of other sessions": "perform pg_terminate_backend(pid) from pg_stat_activity "
     "where usesysid = 10 and pid <> pg_backend_pid()",
-    "deleting a position": "delete from datatransfer.position",
-    "changing a reject": "update datatransfer.reject set code = 'stolen'",
+    "another table in our schema": "create table datatransfer.thief ()",
+    "a trigger of its own on our tables": "create trigger thief before update on "
+    "datatransfer.position for each row execute function public.attempt()",
 }
 TRIGGER = """
     create table public.tried (what text, outcome text);
@@ -195,14 +196,23 @@ def test_a_trigger_of_the_vendor_reads_the_chunk_that_his_server_is_sent(with_le
     assert query(bonus, "select * from public.tried") == [("73917391", "pincodes")]
 
 
-def test_a_trigger_of_the_vendor_that_moves_the_position_stops_the_chunk(with_least_rights, bonus):
+MOVES = {
+    "another version": "update datatransfer.position set version = gen_random_uuid()",
+    "no position": "delete from datatransfer.position",
+}
+
+
+@pytest.mark.parametrize("statement", MOVES.values(), ids=MOVES)
+def test_a_trigger_of_the_vendor_that_moves_the_position_stops_the_chunk(
+    with_least_rights, bonus, statement
+):
     moving = with_least_rights("balances")
-    forward = "update datatransfer.position set number = number + 1;"
-    query(bonus, TRIGGER.format(attempts=forward, table="public.asset"))
+    query(bonus, TRIGGER.format(attempts=f"{statement};", table="public.asset"))
     moving.stage(*ROWS["balances"])
     with pytest.raises(PositionMoved):
         moving.move()
     assert query(bonus, "select count(*) from asset") == [(0,)]
+    assert query(bonus, "select number from datatransfer.position") == [(0,)]
 
 
 def test_messages_of_a_trigger_for_each_row_are_not_sent(flow, bonus):

@@ -63,7 +63,7 @@ class TestMemory:
             assert tracemalloc.get_traced_memory()[1] < 12 << 20
         finally:
             tracemalloc.stop()
-        assert (upload.state, upload.good) == (State.READY, number)
+        assert (upload.state, upload.good, upload.error_code) == (State.READY, number, "")
 
     @pytest.mark.parametrize(
         ("body", "code", "row"),

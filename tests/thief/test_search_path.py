@@ -8,10 +8,9 @@ from psycopg2 import sql
 
 from tests.databases import query, stage
 from tests.flow import purge as purge_rows
+from tests.restores import age
 from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import Database
-from transfer.engine.shop_all.purge import Purge
-from transfer.engine.shop_all.source import ShopAll
 from transfer.parties import SHOP_ALL
 
 PIN = "90817263"
@@ -57,9 +56,6 @@ def shadow(dsn):
             )
 
 
-OLDER = """update "accountpincodeTemp" set created_at = now() - interval '2 days'"""
-
-
 def stolen(dsn):
     return sorted({value for (value,) in query(dsn, "select value from public.stolen")})
 
@@ -91,17 +87,14 @@ def test_the_thief_is_one(shop_all):
     assert stolen(shop_all) == ["4100", PIN]
 
 
-def test_blanking_pin_codes_and_a_purge_run_nothing_of_theirs(flow):
+def test_a_purge_runs_nothing_of_theirs(flow):
     moving = flow("pincodes")
     moving.stage(("4100", PIN))
     moving.move()
+    age(moving.shop_all, "pincodes")
     shadow(moving.shop_all)
     position = moving.position()
-    with ShopAll(moving.shop_all, "tests") as shop_all, shop_all.purge_lock.held():
-        purge = Purge(shop_all, KINDS.values())
-        assert purge.blank(KINDS["pincodes"], [position], []) == 1
-    query(moving.shop_all, OLDER)
-    assert purge_rows(moving.shop_all, "pincodes", [position], days=1)[0] == 1
+    assert purge_rows(moving.shop_all, "pincodes", [position], days=1) == 1
     assert stolen(moving.shop_all) == []
 
 

@@ -31,12 +31,12 @@ from transfer.engine.move.stream import Sending
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.deadline import Limits
 from transfer.engine.postgres.pool import pooled
+from transfer.engine.shop_all.rows import Reading
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import AnswerOverdue, ConnectionLost, HostSilent, TransferError
 from transfer.models import MaintenanceTask, TransferRun
 from transfer.models.run_base import Trigger
 from transfer.models.runs import State
-from transfer.pages.servers import server as server_page
 from transfer.parties import SHOP_ALL
 from transfer.queue.worker import drain
 from transfer.runs.backlog import backlogs
@@ -144,7 +144,7 @@ def test_a_transfer_fails_within_its_limits_and_the_next_moves_every_row(
     with silent_proxy(getattr(balances, where), begins(), holds=holds) as dsn:
         dsns = {"shop_all": balances.shop_all, "bonus": balances.bonus, where: dsn}
         with within(BOUND), pytest.raises(ConnectionLost):  # AnswerOverdue is one
-            Flow("balances", reader=balances.reader, **dsns).move()
+            Flow("balances", **dsns).move_alone()
     wait_until(lambda: threading.active_count() <= threads + 1)  # the watchdog
     assert_nothing_moved(balances)
     assert_all_moved_once(balances, 20_000)
@@ -153,7 +153,7 @@ def test_a_transfer_fails_within_its_limits_and_the_next_moves_every_row(
 def test_a_chunk_that_is_read_ahead_has_a_deadline_though_its_session_may_wait(balances):
     stage_many(balances, 20_000)
     with silent_proxy(balances.shop_all, after(12_000, is_sent_row), holds=True) as dsn:
-        flow = Flow("balances", dsn, balances.bonus, reader=balances.reader)
+        flow = Flow("balances", dsn, balances.bonus)
         with within(2 * BOUND), pytest.raises(ConnectionLost):
             flow.move(chunk_rows=10_000)
     assert_all_moved_once(balances, 20_000)
@@ -173,9 +173,9 @@ def test_a_commit_without_an_answer_is_unconfirmed_within_its_limit(balances, be
         return any(copies) and begins(message)
 
     with silent_proxy(balances.bonus, in_the_chunk) as dsn:
-        flow = Flow("balances", balances.shop_all, dsn, reader=balances.reader)
+        flow = Flow("balances", balances.shop_all, dsn)
         with within(BOUND), pytest.raises(CommitUnconfirmed):
-            flow.move()
+            flow.move_alone()
     assert_all_moved_once(balances, 10)
 
 
@@ -261,8 +261,8 @@ def test_the_time_in_which_a_source_waits_for_our_pipe_is_not_counted(balances):
     with ShopAll(balances.shop_all, "tests") as source, source.snapshot():
         source.database.limit_statements(60)
         source.database.connection.statement_seconds = 0.1  # our own limit; the server's is longer
-        position, now = balances.position(), source.reader.current_snapshot()
-        sending = Sending(source, source.reader.chunk_query(BALANCES, position, now, 20_000))
+        (line,) = source.log.not_appended(BALANCES)
+        sending = Sending(source, source.rows.query(BALANCES, Reading((line,)), 20_000))
         began = time.monotonic()
         sending.begin()
         wait_until(lambda: time.monotonic() - began > 1.5)
@@ -339,10 +339,7 @@ def count_connections(dsn):
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("page", ["overview", "trace", "server_reconciliation"])
-def test_a_page_says_within_its_time_that_the_server_does_not_answer(
-    client, eight, page, monkeypatch
-):
-    monkeypatch.setattr(server_page, "LOG_SECONDS", 1)
+def test_a_page_says_within_its_time_that_the_server_does_not_answer(client, eight, page):
     anna = User.objects.create_user("anna")
     anna.groups.add(Group.objects.get(name="viewer"))
     client.force_login(anna)
@@ -350,7 +347,7 @@ def test_a_page_says_within_its_time_that_the_server_does_not_answer(
     eight.silence()
     url = reverse(page, args=[eight.pk] if page == "server_reconciliation" else [])
     with within(BOUND):
-        answer = client.get(url, {"q": "4100", "in": "account"})
+        answer = client.get(url, {"q": "4100", "in": "account", "now": "1"})
     assert answer.status_code == 200
     assert eight.name in answer.text
 

@@ -7,9 +7,12 @@ from transfer.runs import execute
 ACCOUNT, CARD = "4100000011", "7780000000011"
 
 
+def task_of(server, kind="balances"):
+    return server.tasks.select_related("server").get(kind=kind)
+
+
 def move(server, kind="balances"):
-    task = server.tasks.select_related("server").get(kind=kind)
-    return execute.run_here(task, Trigger.COMMAND)
+    return execute.run_here(task_of(server, kind), Trigger.COMMAND)
 
 
 def states(result):

@@ -91,7 +91,7 @@ def many(shop_all):
 
 def test_a_whole_number_is_looked_up_by_the_summaries(many):
     with ShopAll(many, "tests") as source, source.snapshot():
-        source.reader.read_by_value()
+        source.rows.by_value()
         plans = [
             str(
                 source.database.rows(
@@ -108,7 +108,7 @@ def test_so_are_the_changes_of_an_account_however_many_are_looked_through(many, 
     """Without the tables' order: walking it from the end, the planner would read all of them."""
     plans = []
     with ShopAll(many, "tests") as source, source.snapshot():
-        source.reader.read_by_value()
+        source.rows.by_value()
         rows = source.database.rows
 
         def explain(statement, parameters=None):
@@ -117,7 +117,7 @@ def test_so_are_the_changes_of_an_account_however_many_are_looked_through(many, 
 
         monkeypatch.setattr(source.database, "rows", explain)
         for column in COLUMNS:
-            staged_rows(source, "00011", column, [], 1)
+            staged_rows(source, "00011", column, 1)
     assert "datatransfer_balances_account_brin" in str(plans[0])
     assert "Seq Scan" not in str(plans)
     assert "Index Scan using" not in str(plans)

@@ -1,18 +1,14 @@
 """Where a change is: told by each server's own position, exactly."""
 
-import json
 from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from psycopg2 import sql
 
-from tests.databases import connected, insert, query, stage
+from tests.databases import connected, insert, stage
 from tests.trace.moving import ACCOUNT, CARD, move, states, words
-from transfer.engine.position import Position, moved, recorded_has_moved, sees
-from transfer.engine.shop_all.source import ShopAll
 from transfer.models import Actor, TransferRun
 from transfer.models.run_base import Trigger
 from transfer.pages.trace.words import holding, shown_row
@@ -85,7 +81,7 @@ def test_a_row_of_a_transaction_that_committed_late_is_of_the_run_that_read_it(s
     assert rows == {"1": second, "2": first}
 
 
-def test_within_a_batch_that_was_cut_short_rows_are_told_by_their_order(server, shop_all):
+def test_within_a_changeset_that_was_cut_short_rows_are_told_by_their_order(server, shop_all):
     stage(shop_all, "balances", [(ACCOUNT, amount) for amount in range(1, 6)])
     task = server.tasks.select_related("server").get(kind="balances")
     asked = iter([False, True])
@@ -193,28 +189,3 @@ def test_many_changes_come_page_by_page(server, shop_all):
         ["3", "2", "1"],
         False,
     )
-
-
-def test_snapshots_are_read_as_postgresql_reads_them(shop_all):
-    text = "10:20:12,15"
-    for xid in range(8, 22):
-        (judged,) = query(
-            shop_all, "select pg_visible_in_snapshot(%s::text::xid8, %s)", [xid, text]
-        )[0]
-        assert sees(text, xid) is judged
-
-
-@pytest.mark.parametrize("last", [(20, 3), (20, 5), (20, 7), (21, 1), None])
-@pytest.mark.parametrize("xid", [5, 20, 21, 25])
-def test_a_position_that_a_run_keeps_is_read_as_the_engine_reads_it(shop_all, last, xid):
-    origin = "6f2c9a52-0000-4000-8000-000000000000"
-    position = Position(origin, "balances", "10:15:12", "10:23:", *(last or (None, None)))
-    condition = moved(position)
-    with ShopAll(shop_all, "tests") as source, source.snapshot():
-        row = sql.SQL("(values ({}::text::xid8, 5)) as row(xid, id)").format(sql.Literal(str(xid)))
-        (judged,) = source.database.one(sql.SQL("select {} from {}").format(condition, row))
-        fields = (
-            "select {} from (values (%s::json, %s::bigint, 5, %s)) as row (kept, xid, id, origin)"
-        )
-        kept = [json.dumps(position.as_json()), xid, origin]
-        assert source.database.one(fields.format(recorded_has_moved("kept")), kept) == (judged,)

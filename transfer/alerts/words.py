@@ -6,7 +6,6 @@ from django.utils.translation import gettext as _, ngettext
 
 from transfer.models.alerts import Incident, Notice
 from transfer.problems import groups, hints, history, sentences
-from transfer.problems.phrases import task_name
 from transfer.text import formats
 
 Params = dict[str, Any]
@@ -56,9 +55,6 @@ def body(notice: Notice) -> str:
     together = _together(notice)
     if len(together) == 1:
         return _body(notice)
-    if notice.incident and groups.is_of_shop_all(notice.incident.code, notice.params):
-        names = sorted(task_name(one.params) for one in together)
-        return "\n".join([*names, "", _body(notice)])
     name = past if notice.event == Notice.Event.ENDED else sentence
     return "\n\n".join(
         f"{name(one.incident, one.params)}\n{_body(one)}" for one in together if one.incident

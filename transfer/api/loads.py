@@ -13,6 +13,7 @@ from transfer.api.pages import After, Limit, page
 from transfer.api.refusals import bad_rows
 from transfer.api.shapes import Named, Problem, Refused, RefusedField, named, one_of, problem_of
 from transfer.loading.load_once import BAD_ROWS_NAMED
+from transfer.loading.lost import look
 from transfer.loading.report import warning
 from transfer.models import Upload
 from transfer.models.tasks import KindChoices
@@ -28,7 +29,10 @@ class Load(Schema):
 
     id: UUID = Field(alias="token")
     kind: KindChoices
-    state: Annotated[Upload.State, one_of(Upload.State)]
+    state: Annotated[
+        Upload.State,
+        one_of(Upload.State, "lost: it was loaded, and shop All has lost it by a restore since."),
+    ]
     method: Upload.InputMethod = Field(alias="input_method")
     name: str = Field(description="Of the file.")
     good: int
@@ -40,7 +44,6 @@ class Load(Schema):
     error: Problem | None
     undoes: UUID | None = Field(description="The load that it takes back.")
     undone_by: UUID | None = Field(description="The load that takes it back.")
-    withdrawn: int = Field(description="Of an undo: rows removed that no server had read.")
 
     @staticmethod
     def resolve_undoes(upload: Upload) -> Any:
@@ -64,7 +67,13 @@ class Arrived(Schema):
     """How much of a load a bonus server has."""
 
     server: Named
-    state: str = Field(description="arrived, rejects (arrived, some rejected), coming, unknown.")
+    state: str = Field(
+        description=(
+            "arrived, rejects (arrived, some rejected), coming, unknown; counted (somebody has "
+            "said that the server has the rows), withdrawn (taken back before the server has read "
+            "it), skipped (somebody has said that it does without them)."
+        )
+    )
     rows: int = Field(description="That the server gets.")
     moved: int
     rejected: int = Field(description="Of the moved ones.")
@@ -73,14 +82,19 @@ class Arrived(Schema):
 
 
 class LoadWithArrival(Load):
-    servers: list[Arrived] = Field(description="Of a load that is in shop All.")
+    servers: list[Arrived] = Field(
+        description="Of a load that is in shop All, or that shop All has lost by a restore."
+    )
     errors: list[RefusedField] = Field(description="The first 100 bad rows.")
     warnings: list[str] = Field(description="What may be a mistake, in sentences.")
 
 
 @router.get("loads", response=Loads, summary="Loads, the latest first")
 def list_loads(request: HttpRequest, after: After, limit: Limit) -> Any:
-    return page(Upload.objects.select_related("undoes", "undo"), after, limit, latest_first=True)
+    loads = Upload.objects.select_related("undoes", "undo")
+    found = page(loads, after, limit, latest_first=True)
+    look(found["items"])
+    return found
 
 
 @router.get(
@@ -90,8 +104,9 @@ def list_loads(request: HttpRequest, after: After, limit: Limit) -> Any:
 )
 def get_load(request: HttpRequest, id: UUID) -> Any:
     upload: Any = get_object_or_404(Upload, token=id)
-    is_loaded = upload.state == Upload.State.LOADED and upload.xid is not None
-    upload.servers = [arrived(one) for one in arrivals(upload, PATIENTLY)] if is_loaded else []
+    look([upload])
+    known = arrivals(upload, PATIENTLY) if upload.is_recorded else []
+    upload.servers = [arrived(one) for one in known]
     upload.errors = bad_rows(upload.bad_lines.all()[:BAD_ROWS_NAMED])
     upload.warnings = [warning(*one) for one in upload.report.get("warnings", [])]
     return upload
@@ -99,7 +114,7 @@ def get_load(request: HttpRequest, id: UUID) -> Any:
 
 def arrived(one: Arrival) -> dict[str, Any]:
     reason = explain(one.error).sentence if one.error else ""
-    if not reason and not one.is_complete:
+    if one.state == "coming":
         reason = why(one.task)
     return {
         "server": named(one.task.server),

@@ -6,7 +6,7 @@ from typing import Any
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Router, Schema
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from transfer.api.pages import After, Limit, page
 from transfer.api.shapes import Named, Problem, Refused, named, problem_of
@@ -21,7 +21,7 @@ router = Router(tags=["State"])
 class Reconciliation(Schema):
     """The last comparison of both sides of a task; nulls if there was none yet.
 
-    It holds if nothing is missing: staged + purged = applied + unchanged + rejected.
+    It holds if nothing is missing: logged + lost = applied + unchanged + rejected.
     """
 
     task: int
@@ -29,14 +29,18 @@ class Reconciliation(Schema):
     server: Named
     at: AwareDatetime | None = None
     holds: bool | None = None
-    staged: int | None = None
-    purged: int | None = None
+    logged: int | None = Field(
+        None, description="Rows that the server has received, by the log of shop All."
+    )
+    lost: int | None = Field(
+        None, description="Rows that the server has, and shop All has lost by a restore."
+    )
     applied: int | None = None
     unchanged: int | None = None
     rejected: int | None = None
     rows_missing: int | None = None
-    rejects_missing: int | None = None
     amount_missing: Decimal | None = None
+    open_rejects: int | None = Field(None, description="Rejected rows that wait for a decision.")
 
 
 class Reconciliations(Schema):
@@ -79,11 +83,12 @@ def reconciliation_shape(task: TransferTask) -> dict[str, Any]:
     if result is None:
         return about
     totals = {name: getattr(result.totals, name) for name in ("applied", "unchanged", "rejected")}
-    missing = ("at", "holds", "rows_missing", "rejects_missing", "amount_missing")
+    missing = ("at", "holds", "rows_missing", "amount_missing")
     return {
         **about,
         **totals,
         **{name: getattr(result, name) for name in missing},
-        "staged": result.staged.rows,
-        "purged": result.staged.purged_rows,
+        "logged": result.logged.rows,
+        "lost": result.lost.rows,
+        "open_rejects": result.open,
     }

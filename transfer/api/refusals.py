@@ -11,6 +11,7 @@ from transfer.loading.body import RETRY_AFTER
 from transfer.loading.faults import (
     BadRows,
     BusyWithTheSame,
+    CallTakenBack,
     FileTooLarge,
     LargeCallOpen,
     OtherContent,
@@ -105,6 +106,7 @@ STATUSES = {
     FileTooLarge.code: 413,
     TooLargeForACall.code: 413,
     OtherContent.code: 409,
+    CallTakenBack.code: 409,
     BusyWithTheSame.code: 409,
     LargeCallOpen.code: 429,
 }

@@ -21,12 +21,21 @@ OfLoad = Annotated[UUID | None, Query(None, description="Only the rows of this l
 OfServer = Annotated[int | None, Query(None, description="Only those of this bonus server.")]
 
 
+class Replacement(Schema):
+    """The row that was sent in place of a rejected one."""
+
+    changeset: UUID
+    row: int | None = Field(description="Null where only the bonus server knows what replaced it.")
+    has_arrived: bool = Field(description="Whether it has reached the bonus server.")
+
+
 class Rejected(Schema):
     """A row that a bonus server has rejected."""
 
     id: int
     correct_as: str = Field(description="What a row that replaces it names as its `reject`.")
-    row: int = Field(description="Its number in the staging table.")
+    changeset: UUID = Field(description="The transaction or load that has staged it.")
+    row: int = Field(description="In its load the number of the row, else that in the table.")
     server: int | None = Field(description="Null if the server is no longer docked.")
     server_name: str
     run: int | None
@@ -37,7 +46,7 @@ class Rejected(Schema):
     closed_at: AwareDatetime | None
     closed_by: str
     close_reason: str
-    replaced_by: int | None = Field(description="The number of the row in its place.")
+    replaced_by: Replacement | None = Field(description="The row that was sent in its place.")
 
 
 class RejectedRows(Schema):
@@ -74,11 +83,20 @@ def rejected_shape(row: RejectedRow) -> dict[str, Any]:
     return {
         **{name: getattr(row, name) for name in names},
         "correct_as": row.key,
-        "row": row.staging_id,
+        "changeset": row.changeset,
+        "row": row.row,
         "server": row.server_id,
         "run": row.run_id,
         "values": row.payload,
         "reason": {"code": row.code, "message": reason.sentence, "hint": reason.hint},
         "rejected_at": row.created_at,
-        "replaced_by": row.resent_id,
+        "replaced_by": replacement_shape(row) if row.resent_changeset else None,
+    }
+
+
+def replacement_shape(row: RejectedRow) -> dict[str, Any]:
+    return {
+        "changeset": row.resent_changeset,
+        "row": row.resent_row,
+        "has_arrived": row.is_written,
     }

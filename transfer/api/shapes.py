@@ -11,9 +11,10 @@ from transfer.models import BonusServer
 from transfer.text.explain import explain
 
 
-def one_of(choices: type[TextChoices]) -> WithJsonSchema:
+def one_of(choices: type[TextChoices], description: str = "") -> WithJsonSchema:
     """The choices in the place of a field: the document has one name for all classes `State`."""
-    return WithJsonSchema({"type": "string", "enum": choices.values})
+    about = {"description": description} if description else {}
+    return WithJsonSchema({"type": "string", "enum": choices.values, **about})
 
 
 class Problem(Schema):

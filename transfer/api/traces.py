@@ -30,9 +30,13 @@ class Delivered(Schema):
 
     server: Named
     state: str = Field(
-        description="moved, waiting, rejected, unknown; read: moved or rejected, not known which."
+        description="waiting; moved; counted: somebody said that the server had it when it began; "
+        "rejected; without_effect: not for this server, or taken back; skipped: the server does "
+        "without it; unknown."
     )
     run: int | None
+    said_by: str = Field(description="Of a counted row: who said so.")
+    said_at: AwareDatetime | None
     reject: int | None = Field(description="The number of the rejected row.")
     correct_as: str | None = Field(
         description="What a row that replaces the rejected one names as its `reject`: R12-345."
@@ -44,12 +48,15 @@ class Source(Schema):
     """Where a row comes from, if known."""
 
     load: str | None
-    corrects: int | None = Field(description="The rejected row in whose place it is.")
+    corrects: int | None = Field(
+        description="The rejected row in whose place it is; of it and the others: its id, null if "
+        "it is purged."
+    )
     sent_by: str
     undoes: int | None = Field(description="The row that it takes back.")
     undone_by: int | None = Field(description="The row that takes it back.")
+    sets: int | None = Field(description="The row whose changed amount it brings.")
     database_user: str
-    program: str
 
 
 class Change(Schema):
@@ -130,13 +137,13 @@ def change_shape(row: StagedRow) -> dict[str, Any]:
         "staged_at": row.created_at,
         "values": row.payload,
         "source": {
-            "load": source.load,
-            "corrects": source.corrects,
+            "load": str(source.upload.token) if source.upload else None,
+            "corrects": source.corrects and source.corrects.id,
             "sent_by": source.sent_by,
-            "undoes": source.undoes,
-            "undone_by": source.undone_by,
+            "undoes": source.undoes and source.undoes.id,
+            "undone_by": source.undone_by and source.undone_by.id,
+            "sets": source.sets and source.sets.id,
             "database_user": source.name,
-            "program": source.program,
         },
         "servers": [delivered_shape(one) for one in row.deliveries],
     }
@@ -147,6 +154,8 @@ def delivered_shape(one: Delivery) -> dict[str, Any]:
         "server": named(one.server),
         "state": one.state,
         "run": one.run and one.run.pk,
+        "said_by": one.said_by,
+        "said_at": one.said_at,
         "reject": one.reject and one.reject.pk,
         "correct_as": one.reject and one.reject.key,
         "reason": reason_of(one),

@@ -10,14 +10,16 @@ from psycopg2.extensions import make_dsn
 
 from transfer.doctor import errors
 from transfer.doctor.encoding import UTF8, check_own, encoding_of, remark_on
+from transfer.doctor.remarks import remarks
 from transfer.doctor.schema import refusal, unknown_migrations
-from transfer.engine.errors import RightsMissing
+from transfer.engine.errors import NotInitialised, RightsMissing
 from transfer.engine.postgres.database import Database
-from transfer.engine.shop_all.guards import Guards
-from transfer.engine.shop_all.indexes import NAMED
+from transfer.engine.shop_all.schema.indexes import NAMED
+from transfer.engine.shop_all.schema.rights import Guards
+from transfer.engine.shop_all.schema.tables import MISSING, TABLES
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import IsReplica, gettext_noop
-from transfer.models import BonusServer
+from transfer.models import BonusServer, LogPlace
 from transfer.parties import OWN, SHOP_ALL, database_of
 from transfer.servers.stages import remarks_on
 from transfer.servers.timed_check import Passed
@@ -30,9 +32,9 @@ ABOUT = """
     select current_setting('server_version'), current_setting('server_version_num')::int,
            pg_is_in_recovery(), clock_timestamp(), pg_backend_pid()
 """
-# Which other database of the product this is, if it has no batch log of shop All.
+# Which other database of the product this is, if it has no log of shop All.
 ANOTHER = """
-    select case when 'datatransfer.batch' = any (tables) then null
+    select case when 'datatransfer.log' = any (tables) then null
                 when 'datatransfer.position' = any (tables)
                   or tables @> '{public.pincode,public.asset,public.cardAccounting}'
                 then 'bonus_server'
@@ -43,7 +45,7 @@ ANOTHER = """
 # Which database the one of DATABASE_URL is, if it has tables, and not ours.
 NOT_OWN = """
     select case when names is null or 'transfer_transfertask' = any (bare) then null
-                when 'datatransfer.batch' = any (names) then 'shop_all'
+                when 'datatransfer.log' = any (names) then 'shop_all'
                 when 'datatransfer.position' = any (names)
                   or names @> '{public.pincode,public.asset,public.cardAccounting}'
                 then 'bonus_server'
@@ -72,6 +74,7 @@ RIGHTS = """
     select format('%%s %%s', "right", name) from unnest(%s, %s) as wanted ("right", name)
      where not has_table_privilege(to_regclass(name), "right")
 """
+CHANGES = ("SELECT", "INSERT", "UPDATE", "DELETE")
 # Who else than its owner and us may create functions, operators or types in these schemas.
 CREATORS = """
     select distinct format('%%s (%%s)', nspname,
@@ -117,8 +120,7 @@ def try_server(asked: Database) -> Passed:
         raise errors.ClockOff(seconds=f"{off:+d}", party=asked.party)
     if number > NEWEST:
         sentence = gettext_noop(
-            "PostgreSQL %(version)s is newer than those that Data Transfer is tested with. After a "
-            "restore of shop All, run no REPACK before manage.py rebase_shop_all."
+            "PostgreSQL %(version)s is newer than those that Data Transfer is tested with."
         )
         return Passed(sentence, {"version": version}, warns=True)
     return Passed(remark, {"version": version, "encoding": encoding}, warns=encoding != UTF8)
@@ -179,8 +181,13 @@ def try_migrations() -> Passed:
 
 
 def try_staging() -> Passed:
+    """Tries our own tables and the staging tables of shop All.
+
+    Raises NotInitialised, IndexUnfinished, and what `Identity.check_columns` raises.
+    """
     with shop_all() as source, source.database.transaction(commit=False):
-        source.log.require()
+        if missing := source.database.value(MISSING, [[*TABLES]]):
+            raise NotInitialised(missing=missing)
         for kind in settings.KINDS.values():
             source.identity.check_columns(kind)
         unfinished = [
@@ -194,7 +201,19 @@ def try_staging() -> Passed:
         if unfinished:
             raise errors.IndexUnfinished(names=", ".join(unfinished))
         tables = [kind.staging_table for kind in settings.KINDS.values()]
-        return remarks_on(source.database, tables)
+        return remarks_on(source.database, tables, remarks(source.database))
+
+
+def try_chain() -> Passed:
+    """Tries whether our own history has seen this shop All, and no other one. Raises OtherChain."""
+    with shop_all() as source, source.database.transaction(commit=False):
+        origin = source.identity.origin()
+    known = {known for known, _kind in LogPlace.objects.seen()}
+    if known and origin not in known:
+        raise errors.OtherChain(origin=origin)
+    if not known:
+        return Passed(gettext_noop("Nothing was transferred from it yet."), {})
+    return Passed(gettext_noop("It is the one that rows were transferred from before."), {})
 
 
 def try_writers() -> Passed:
@@ -202,17 +221,22 @@ def try_writers() -> Passed:
     with shop_all() as source, source.database.transaction(commit=False):
         Guards(source.database, settings.KINDS.values()).check()
     sentence = gettext_noop(
-        "Writers cannot choose the transaction number of a row, and the trace names each writer."
+        "Writers cannot choose the name of a row, and the trace names each writer."
     )
     return Passed(sentence, {})
 
 
 def try_rights() -> Passed:
-    wanted = [(right, "datatransfer.batch") for right in ("SELECT", "INSERT", "UPDATE", "DELETE")]
+    """Tries whether our role may do all that a transfer, a load, an undo and a purge do."""
     with shop_all() as source, source.database.transaction(commit=False):
         database = source.database
-        for kind in settings.KINDS.values():
-            wanted.append(("SELECT", kind.shop_all.identifier.as_string(database.connection)))
+        changed = [f"datatransfer.{name}" for name in TABLES if name != "origin"]
+        changed += [
+            kind.shop_all.identifier.as_string(database.connection)
+            for kind in settings.KINDS.values()
+        ]
+        wanted = [("SELECT", "datatransfer.origin")]
+        wanted += [(right, name) for name in changed for right in CHANGES]
         (user,) = database.one("select current_user")
         missing = database.rows(RIGHTS, [list(part) for part in zip(*wanted, strict=True)])
     if missing:

@@ -89,6 +89,18 @@ class NotShopAll(TransferError):
     hint = gettext_noop("Name the database of shop All, which has the staging tables.")
 
 
+class OtherChain(TransferError):
+    code = "doctor_other_chain"
+    sentence = gettext_noop(
+        "The database of shop All is that of another chain, or was set up anew: Data Transfer has "
+        "transferred rows from another one."
+    )
+    hint = gettext_noop(
+        "Check SHOP_ALL_DATABASE_URL. If the old database is gone for good, each transfer asks "
+        "what its bonus server has received."
+    )
+
+
 class NotOwn(TransferError):
     code = "doctor_not_own"
     sentence = gettext_noop("DATABASE_URL names another database: %(which)s.")

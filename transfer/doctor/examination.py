@@ -8,10 +8,10 @@ from pathlib import Path
 
 from django.conf import settings
 from django.core.checks import run_checks
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext as _, pgettext
 
 from transfer.bonus_api.errors import SecretUnreadable
-from transfer.doctor import databases, errors, surroundings
+from transfer.doctor import databases, errors, remarks, surroundings
 from transfer.errors import gettext_noop
 from transfer.models import BonusServer, Heartbeat
 from transfer.models.alerts import Severity
@@ -41,12 +41,12 @@ SCARCE_MB, NONE_MB = 1000, 100
 
 @dataclass(frozen=True)
 class Check:
-    """One thing to look at; `needs`: the area whose database it needs."""
+    """One thing to look at; `needs`: areas whose databases it needs, and labels of other checks."""
 
     area: str
     label: str
     test: Callable[[], Passed]
-    needs: str = ""
+    needs: tuple[str, ...] = ()
 
 
 def examine() -> Iterator[tuple[str, Result]]:
@@ -54,13 +54,15 @@ def examine() -> Iterator[tuple[str, Result]]:
 
     What could only fail because of an earlier line is left out: one cause, one line.
     """
-    unusable = set()
+    unusable: set[str] = set()
     for check in _of_installation():
-        if check.needs in unusable:
+        if unusable.intersection(check.needs):
             continue
         result = timed_check(check.label, check.label, check.test, SECONDS)
-        if not result.ok and check.label in {_("Server"), _("Migrations")}:
-            unusable.add(check.area)
+        if not result.ok:
+            unusable.add(check.label)
+            if check.label in {_("Server"), _("Migrations")}:
+                unusable.add(check.area)
         yield check.area, result
     if _("Our own database") in unusable:
         return
@@ -72,7 +74,7 @@ def examine() -> Iterator[tuple[str, Result]]:
 
 def _of_installation() -> list[Check]:
     machine, own, shop_all = _("This machine"), _("Our own database"), _("shop All")
-    pages = _("Pages")
+    pages, tables = _("Pages"), _("Tables")
     behind_proxy = [Check(pages, _("Proxy"), surroundings.try_proxy)]
     services = [Check(machine, _("Services"), surroundings.try_services)]
     return [
@@ -80,21 +82,28 @@ def _of_installation() -> list[Check]:
         Check(machine, _("Disk"), try_disk),
         *(services if settings.SYSTEMD else []),
         Check(own, _("Server"), databases.try_own),
-        Check(own, _("Migrations"), databases.try_migrations, own),
-        Check(own, _("Backup"), surroundings.try_backup, own),
+        Check(own, _("Migrations"), databases.try_migrations, (own,)),
+        Check(own, _("Backup"), surroundings.try_backup, (own,)),
         Check(shop_all, _("Server"), databases.try_shop_all),
         Check(
             shop_all,
             _("Schemas"),
             lambda: databases.try_schemas(databases.shop_all().database),
-            shop_all,
+            (shop_all,),
         ),
-        Check(shop_all, _("Tables"), databases.try_staging, shop_all),
-        Check(shop_all, _("Writers"), databases.try_writers, shop_all),
-        Check(shop_all, _("Rights"), databases.try_rights, shop_all),
+        Check(shop_all, tables, databases.try_staging, (shop_all,)),
+        Check(shop_all, _("Chain"), databases.try_chain, (own, shop_all, tables)),
+        Check(shop_all, _("Writers"), databases.try_writers, (shop_all,)),
+        Check(shop_all, _("Rights"), databases.try_rights, (shop_all,)),
+        Check(
+            shop_all,
+            pgettext("of shop All", "Log"),
+            lambda: remarks.try_log(databases.shop_all().database),
+            (own, shop_all, tables),
+        ),
         Check(pages, _("Address"), surroundings.try_pages),
         *(behind_proxy if settings.BEHIND_PROXY else []),
-        Check(pages, _("Mail"), surroundings.try_mail, own),
+        Check(pages, _("Mail"), surroundings.try_mail, (own,)),
     ]
 
 
@@ -138,6 +147,7 @@ def _of_server(server: BonusServer) -> Iterator[Result]:
     for label, test in (
         (_("Database server"), lambda: databases.try_server(databases.of_server(server))),
         (_("Schemas"), lambda: databases.try_schemas(databases.of_server(server))),
+        (_("Receipts"), lambda: remarks.try_receipts(databases.of_server(server))),
     ):
         result = timed_check(label, label, test, SECONDS)
         yield result

@@ -21,6 +21,8 @@ from transfer.text import formats
 from transfer.text.explain import explain
 
 BACKUP_OLD = timedelta(days=7)
+NIGHTLY = "dtadmin-????-??-??-??????.dump"
+"""The names of files that `backup` writes into the folder of nightly backups."""
 FAILED_UNITS = (
     *("systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager"),
     "dtadmin*",

@@ -66,20 +66,14 @@ ACCOUNT_MISSING = Check(
     gettext_noop("Enter the account."),
 )
 
-# What a moved row fails, too, once its PIN code has been blanked: see `Staging.blank`.
-BLANKED = "pin_missing"
-
 PINCODE_CHECKS = (
     ACCOUNT_MISSING,
     *ACCOUNT_FORM,
     Check(
-        BLANKED,
+        "pin_missing",
         "coalesce(pincode, '') = ''",
         gettext_noop("The PIN code is missing."),
-        gettext_noop(
-            "Enter the PIN code; a transfer can't remove one. Where moved PIN codes are "
-            "blanked, a server that was docked later lacks them: have them set again."
-        ),
+        gettext_noop("Enter the PIN code; a transfer can't remove one."),
     ),
     Check(
         "pin_too_long",
@@ -220,11 +214,6 @@ UNKNOWN = Check(
     ),
 )
 
-NOTHING_TO_TAKE_BACK = "nothing_to_take_back"
-# Of a reject that is not certain: the server may have what the row stands for. Each such reject is
-# decided on its own.
-NOT_FOR_THIS_SERVER = "not_for_this_server"
-
 # For any kind: the bonus server's own reason to refuse a row. Another server may have accepted it.
 BY_SERVER = (
     UNKNOWN,
@@ -238,34 +227,24 @@ BY_SERVER = (
         ),
     ),
     Check(
-        "accepted_before",
+        "not_here",
         "",
+        gettext_noop("The row is not for this bonus server."),
         gettext_noop(
-            "The row replaces one that this bonus server has already accepted, so it is not "
-            "applied again."
+            "It replaces, changes or takes back another row, and that one has no effect on this "
+            "server, or no open reject. Nothing has to be done."
         ),
-        gettext_noop("Nothing has to be done here: discard it. The other servers got it."),
     ),
     Check(
-        NOTHING_TO_TAKE_BACK,
+        "taken_back",
         "",
-        gettext_noop(
-            "The row takes back one that this bonus server has not accepted: there is nothing to "
-            "take back."
-        ),
-        gettext_noop("Nothing has to be done: it is closed by itself."),
+        gettext_noop("The row was taken back."),
+        gettext_noop("Nothing has to be done: it has no effect on this server any more."),
     ),
     Check(
-        NOT_FOR_THIS_SERVER,
+        "gone",
         "",
-        gettext_noop(
-            "The row makes up for an amount that was changed in shop All, takes a row back, or "
-            "replaces one, and it is not certain what this bonus server has received of that."
-        ),
-        gettext_noop(
-            "Look up the account on this bonus server. If it lacks the amount of this row, send "
-            "the row again; otherwise discard it. Another server that is not certain has a reject "
-            "of its own, and you decide on that one separately."
-        ),
+        gettext_noop("The row was deleted from shop All before this bonus server got it."),
+        gettext_noop("Nothing has to be done: somebody decided to go on without it."),
     ),
 )

@@ -42,12 +42,14 @@ def stamp(name: str) -> Column:
 # The temporary table that a chunk, or the lines of a load, arrive in.
 INCOMING = """
     create temporary table incoming (
-        xid xid8, id bigint, {columns}, fault text, sqlstate text, constraint_name text,
+        number bigint, "row" bigint, {columns}, fault text, sqlstate text, constraint_name text,
         as_json json
     ) on commit drop
 """
 
 CHANGED_AT = stamp("changed_at")
+# Our own columns of a staging table that statements read.
+OURS_READ = ("xid", "started", "id", "line", "staged_by", "changes")
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,11 @@ class Kind:
     unique: tuple[str, ...] = ()  # columns of the target that an upsert holds on to
     rights: tuple[str, ...] = ("SELECT", "INSERT", "UPDATE")  # on the target's table
     stamps: Column = CHANGED_AT  # the column of the target that tells when
+
+    @property
+    def beside_amount(self) -> tuple[Column, ...]:
+        """The columns that say where an amount counts, of a kind with amounts."""
+        return tuple(one for one in self.columns if one.name not in ("amount", "comment"))
 
     @property
     def staging(self) -> str:
@@ -100,8 +107,35 @@ class Kind:
 
     @property
     def staged(self) -> sql.Composed:
-        """The rows of the staging table with our names and values, as a FROM has them."""
-        return self.shop_all.rows(self.columns, "ctid", "xmin", "xid", "id", "created_at")
+        """SQL for a FROM: the rows of the staging table by our names, with the name of each.
+
+        A row is named by its transaction (`xid`, `started`) and by `row`: the line of the file of a
+        load, or else the table's own `id`. Of balance changes, `first` is the amount as it was
+        staged, of a row that was changed since; else null.
+        """
+        named: dict[str, sql.Composable] = {"row": sql.SQL("coalesce(line, id)")}
+        if self.appends:
+            named["first"] = self._first_amount
+        return self.shop_all.rows(self.columns, *OURS_READ, named=named)
+
+    @property
+    def _first_amount(self) -> sql.Composed:
+        """SQL over a row of the staging table: see `staged`."""
+        (amount,) = (column for column in self.columns if column.name == "amount")
+        name = self.shop_all.name(amount)
+        unit = sql.SQL(" * 0.01" if self.shop_all.is_in_minor_units(amount) else "")
+        return sql.SQL(
+            "case when changes is not null then"
+            " coalesce((changes -> 'first' ->> {})::numeric{}, {}) end"
+        ).format(sql.Literal(name), unit, self.shop_all.read(amount))
+
+    @property
+    def sums(self) -> sql.Composed:
+        """SQL for a FROM: the names of the rows, and the amounts as they were staged."""
+        amount = sql.SQL("coalesce(first, amount) as amount, " if self.appends else "")
+        return sql.SQL('(select {}xid, started, "row", staged_by from {}) as ours').format(
+            amount, self.staged
+        )
 
     @property
     def held(self) -> sql.Composed:
@@ -151,7 +185,7 @@ class Kind:
         By the key of the bonus server's index, whose first column is the kind's first; with equal
         keys in the order of staging.
         """
-        return f'{self.names[0]} collate "C", xid, id'
+        return f'{self.names[0]} collate "C", number, "row"'
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -176,18 +210,30 @@ class Kind:
         return ", ".join([f"count(*) {good}", f"count(*) {bad}", *sums])
 
     @property
+    def sent(self) -> tuple[str, ...]:
+        """The columns of `incoming` that shop All sends, beside the number and the row."""
+        return (*self.names, *(["first"] if self.appends else []), "fault")
+
+    @property
     def incoming(self) -> str:
         """SQL: creates the temporary table `incoming`."""
-        columns = ", ".join(f"{column.name} {column.carried_as}" for column in self.columns)
-        return INCOMING.format(columns=columns)
+        columns = [f"{column.name} {column.carried_as}" for column in self.columns]
+        if self.appends:
+            columns.append("first numeric")
+        return INCOMING.format(columns=", ".join(columns))
 
     @property
     def payload(self) -> str:
         """SQL: the row as it came, as JSON for a reject, secrets masked."""
+        return self.payload_of("")
+
+    def payload_of(self, alias: str) -> str:
+        """Return the same over the rows of this alias; "": where no other table is in the way."""
+        of = f"{alias}." if alias else ""
 
         def shown(name: str) -> str:
-            masked = f"case when {name} is not null then '{MASK}' end"
-            return masked if name in self.secrets else f"{name}::text"
+            masked = f"case when {of}{name} is not null then '{MASK}' end"
+            return masked if name in self.secrets else f"{of}{name}::text"
 
         pairs = ", ".join(f"'{name}', {shown(name)}" for name in self.names)
         return f"json_build_object({pairs})"

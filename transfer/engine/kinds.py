@@ -38,7 +38,7 @@ PINCODES = Kind(
         f"""
         , latest as materialized (
             select distinct on (account collate "C") account, pincode
-              from good order by account collate "C", xid desc, id desc
+              from good order by account collate "C", number desc, "row" desc
         ), different as materialized (
             select account, pincode from latest where not {SAME_PIN}
         ), landed as (
@@ -96,9 +96,9 @@ SAME_CARD = """
 UPSERT_CARDS = f"""
     , latest as materialized (
         select card collate "C" collate "default" as card,
-               (pg_catalog.array_agg(account order by xid desc, id desc)
+               (pg_catalog.array_agg(account order by number desc, "row" desc)
                     filter (where account is not null))[1] as account,
-               (pg_catalog.array_agg(status order by xid desc, id desc)
+               (pg_catalog.array_agg(status order by number desc, "row" desc)
                     filter (where status is not null))[1] as status
           from good group by card collate "C"
     ), different as materialized (
@@ -149,7 +149,7 @@ CARDS = Kind(
              where ctid = any (array(
                 select line
                   from (select line, card, account, bool_or(account is not null) over (
-                                   partition by card order by xid, id
+                                   partition by card order by number, "row"
                                    rows between unbounded preceding and 1 preceding) as is_linked
                           from good
                          where exists (select from good where account is null)) as judged

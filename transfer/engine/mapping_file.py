@@ -4,9 +4,9 @@ The common part maps shop All, and all bonus servers that have no section. A sec
 server's name. It maps that server's own tables, and takes the rest from the common part. It never
 maps shop All, whose rows go to every server.
 
-Positions tell rows by our own numbers (`xid`, `id`), not by the names or units of columns: another
-mapping of the same table moves no row twice. A position says nothing of another staging table, so
-its batch names the table, and a run refuses another (`StagingTableChanged`).
+Rows are named by our own columns, not by the names or units of others: another
+mapping of the same table moves no row twice. The log is that of one table: `head` names it, and
+whatever runs refuses another (`StagingTableChanged`).
 """
 
 import json

@@ -6,6 +6,7 @@ statement through psycopg2.sql alone.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from psycopg2 import sql
 
@@ -128,9 +129,20 @@ class TableMapping:
             return sql.SQL("(case {}::text {} end){}").format(value, _when(words), cast)
         return sql.SQL("{}::integer").format(value) if column.name == "status" else value
 
-    def rows(self, columns: Iterable[Column], *others: str) -> sql.Composed:
-        """The table with our columns by our names, and `others` of its own, as a FROM has it."""
+    def rows(
+        self,
+        columns: Iterable[Column],
+        *others: str,
+        named: Mapping[str, sql.Composable] = MappingProxyType({}),
+    ) -> sql.Composed:
+        """The table with our columns by our names, and `others` of its own, as a FROM has it.
+
+        `named`: name → expression over the table's own columns.
+        """
         selected: list[sql.Composable] = [sql.Identifier(name) for name in others]
+        selected += (
+            sql.SQL("{} as {}").format(value, sql.Identifier(name)) for name, value in named.items()
+        )
         selected += (one.named(self.read(one)) for one in columns)
         joined = sql.SQL(", ").join(selected)
         return sql.SQL(ROWS).format(columns=joined, table=self.identifier)

@@ -43,6 +43,7 @@ from transfer.errors.unreachable import (
 )
 from transfer.errors.work import (
     AlreadyRunning,
+    CopiedServerIsOn,
     Difference,
     FileRefused,
     PurgedMeanwhile,
@@ -63,6 +64,7 @@ __all__ = [
     "AnswerTooLarge",
     "CertificateEnds",
     "ConnectionLost",
+    "CopiedServerIsOn",
     "DatabaseMissing",
     "Difference",
     "FileRefused",

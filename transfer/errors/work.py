@@ -39,6 +39,15 @@ class PurgedMeanwhile(TransferError):
     )
 
 
+class CopiedServerIsOn(TransferError):
+    code = "copied_server_is_on"
+    sentence = gettext_noop("The transfer “%(kind)s” to %(server)s is switched on, or runs.")
+    hint = gettext_noop(
+        "Nothing was changed: rows that it receives after its tables were copied would be lost on "
+        "the copy. Switch its tasks off, let the vendor copy its tables, and answer then."
+    )
+
+
 class RunTakenOver(TransferError):
     code = "run_taken_over"
     sentence = gettext_noop("The run was closed from outside while it went on.")

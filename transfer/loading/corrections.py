@@ -17,14 +17,11 @@ class Named(NamedTuple):
     """The rejected row that a line names, or why it can't be corrected.
 
     `payload` is what the bonus server recorded of the row, and the file of rejected rows shows.
-    `uncertain` is the token of the reject, if it is not certain.
     """
 
-    origin: str = ""
-    old_id: int = 0
-    old_xid: int | None = None
+    changeset: str = ""
+    row: int = 0
     fault: str = ""
-    uncertain: str | None = None
     payload: Mapping[str, str | None] = MappingProxyType({})
 
 
@@ -40,32 +37,25 @@ Rejects = dict[int, tuple[str, bool, Named]]
 
 
 def _rejects(numbers: set[int]) -> Rejects:
-    """A reject can be corrected if any server's of the row is open; an uncertain one, if it is."""
+    """Return the rejects of these numbers.
+
+    One can be corrected if that of any server of its row is open.
+    """
     rejects = RejectedRow.objects.filter(pk__in=numbers).annotate(
         is_row_open=Exists(RejectedRow.objects.open().filter(**SAME_ROW))
     )
-    return {one.pk: (one.kind, _is_open(one), _row_of(one)) for one in rejects}
-
-
-def _is_open(reject: RejectedRow) -> bool:
-    return reject.is_open if reject.is_uncertain else reject.is_row_open  # type: ignore[attr-defined]
+    return {one.pk: (one.kind, one.is_row_open, _row_of(one)) for one in rejects}
 
 
 def _row_of(reject: RejectedRow) -> Named:
-    return Named(
-        origin=str(reject.origin),
-        old_id=reject.staging_id,
-        old_xid=reject.xid,
-        uncertain=str(reject.token) if reject.is_uncertain else None,
-        payload=reject.payload,
-    )
+    return Named(changeset=str(reject.changeset), row=reject.row, payload=reject.payload)
 
 
 def _judged(kind: Kind, match: Match[str] | None, rejects: Rejects) -> Named:
     if match is None:
         return Named(fault="reject_unreadable")
     number, row = map(int, match.groups())
-    if number not in rejects or rejects[number][2].old_id != row:
+    if number not in rejects or rejects[number][2].row != row:
         return Named(fault="reject_unknown")
     of, is_open, found = rejects[number]
     if of != kind.name:

@@ -86,6 +86,21 @@ WORDS = {
             "cell: it is then a new row."
         ),
     ),
+    "row_lost": (
+        gettext_noop("Shop All was restored to a time before the rejected row, and lacks it."),
+        gettext_noop(
+            "A row that is not known there can't be corrected. If it has to be applied all the "
+            "same, load it as a new row, without the number of the rejected one, and discard the "
+            "rejected one."
+        ),
+    ),
+    "row_sets_amount": (
+        gettext_noop("The rejected row only sends an amount that was changed in shop All."),
+        gettext_noop(
+            "Correct the amount in the changed row itself, and send it again under “Changed after "
+            "the transfer”: that closes this reject. Or discard it."
+        ),
+    ),
     "reject_twice": (
         gettext_noop("Several lines of the file correct this rejected row."),
         gettext_noop("Leave one of them."),
@@ -287,6 +302,18 @@ class OtherContent(FileRefused):
     code = "other_content"
     sentence = gettext_noop("The Idempotency-Key was used before, for other rows.")
     hint = gettext_noop("Nothing was loaded. Send other rows with another Idempotency-Key.")
+
+
+class CallTakenBack(FileRefused):
+    code = "call_taken_back"
+    sentence = gettext_noop(
+        "The load of this Idempotency-Key was taken back, and shop All was restored to a time "
+        "before it."
+    )
+    hint = gettext_noop(
+        "Nothing was loaded: a bonus server may know that it was taken back. Send the rows with "
+        "another Idempotency-Key if they are to count."
+    )
 
 
 class TooLargeForACall(FileRefused):

@@ -23,7 +23,7 @@ from transfer.loading.faults import (
 )
 from transfer.loading.headings import Expected, is_known, recognised
 from transfer.loading.pin_codes import codes_in, has_one
-from transfer.loading.values import outlined, printable
+from transfer.loading.values import LONGEST_LINE, outlined, printable
 from transfer.loading.workbook import Line, Progress, unseen
 from transfer.text.columns import titles
 

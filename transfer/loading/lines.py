@@ -120,7 +120,7 @@ class Lines:
             cell = cell_at(place, cells)
             value, code = read(cell)
             if column.secret and is_masked(cell):
-                keeps = bool(row.old_id)
+                keeps = bool(row.changeset)
                 value, code = MASK, "" if keeps else "pin_masked"
             if code and not fault:
                 is_hidden = column.secret or has_one(cell, pins)
@@ -156,7 +156,7 @@ class Lines:
 
         What is shown comes from a bonus server, which may forge it.
         """
-        if not row.old_id or column.secret:
+        if not row.changeset or column.secret:
             return False
         shown = row.payload.get(column.name)
         return value in (shown, read(as_people_write(column.name, shown, self.zone)).value)
@@ -204,14 +204,10 @@ def _batches(rows: Iterator[Line]) -> Iterator[list[Line]]:
 
 
 def _correction(row: Named, kept: list[str]) -> list[str | None]:
-    """Which rejected row a line corrects, the columns that keep its values, and which uncertain
-    reject it sends again.
-    """
-    if not row.old_id:
-        return [None] * 5
-    xid = None if row.old_xid is None else str(row.old_xid)
-    uncertain = [] if row.uncertain is None else [row.uncertain]
-    return [row.origin, str(row.old_id), xid, as_array(kept), as_array(uncertain)]
+    """Return the fields of a line that say which rejected row it corrects, and what it keeps."""
+    if not row.changeset:
+        return [None, None, None]
+    return [row.changeset, str(row.row), as_array(kept)]
 
 
 def cell_at(place: int | None, cells: list[Cell]) -> Cell:

@@ -1,18 +1,19 @@
 """Rows of a program, loaded once for each Idempotency-Key, all of them or none.
 
 Why a call that is repeated stages no second row:
-1. The load's token is made of the Idempotency-Key alone. It depends on no secret and on none
-   of our ids: another SECRET_KEY, another API key or a lost own database lead to the same token.
-2. Shop All notes the token, the primary key of `datatransfer.loaded`, in the transaction that
-   stages the rows. A second transaction with this token can't commit.
-3. A repeated call asks shop All for the token before it loads. What has committed is answered from
-   that note, even if our own database was lost; also if the load was taken back since.
-4. Beside the token is a digest of the rows, keyed, since they may hold PIN codes. A key that was
-   used for other rows is refused; so is one whose digest was made with a SECRET_KEY that is lost.
 
-The notes are never removed, so they stay at least as long as the rows. A restore of shop All to
-before the load takes rows and note together. Our own database still has the load: it counts as
-loaded until `rebase_shop_all` has found that no server received its rows.
+1. What shop All calls the load is made of the Idempotency-Key and the rows alone (`engine/shop_all/
+   names`). It depends on no secret and on none of our ids: another SECRET_KEY, another API key or a
+   lost own database lead to the same name.
+2. Shop All notes the name, and the key, in the transaction that stages the rows. A second
+   transaction with this key can't commit.
+3. A repeated call asks shop All before it loads. What has committed is answered from that note,
+   even if our own database was lost; also if the load was taken back since.
+4. A key that was used for other rows is refused.
+
+A restore of shop All to before the load takes rows and note together. Then the call loads its rows
+once more, under the same name: bonus servers that have received them do not get them again. If the
+load had been taken back, the call is refused: it would bring back what somebody has taken back.
 """
 
 import uuid
@@ -30,11 +31,13 @@ from transfer.loading.body import Encrypted
 from transfer.loading.faults import (
     BadRows,
     BusyWithTheSame,
+    CallTakenBack,
     FileTooLarge,
     LargeCallOpen,
     OtherContent,
     TooLargeForACall,
 )
+from transfer.loading.lost import note_lost, with_undos
 from transfer.loading.receive import LARGEST, receive
 from transfer.loading.upload_job import SMALL, loading
 from transfer.models import Actor, ApiKey, Upload
@@ -51,7 +54,7 @@ LARGE = SMALL  # bytes: a key has one call above that at a time
 SHOP_ALL = "shop All"  # in the audit: who says that a load was taken back
 
 State = Upload.State
-CLOSED = (State.DISCARDED, State.EXPIRED, State.LOST)
+CLOSED = (State.DISCARDED, State.EXPIRED)
 
 BAD_ROWS_NAMED = 100
 
@@ -92,8 +95,8 @@ def load_once(
         with lock(Space.IDEMPOTENCY, token.int % LOCK_NUMBERS):
             earlier = _earlier(token)
             if earlier is not None:
-                earlier.digests = content_digests(_sha256(body.chunks(), FORMATS[form]))
-                _check_same(earlier, kind.name, earlier.digest)
+                _check_same(earlier, kind, _sha256(body.chunks(), FORMATS[form]))
+            if earlier is not None and not _is_lost(earlier):
                 if not earlier.is_working:
                     return Outcome(token, earlier.good, True)
                 if may_wait:
@@ -124,6 +127,21 @@ def load_once(
             return outcome
     except AlreadyRunning:
         raise BusyWithTheSame from None
+
+
+def _is_lost(upload: Upload) -> bool:
+    """Return whether shop All has lost the load of an earlier call by a restore.
+
+    Then our own record of it is shown as lost, and never answers for it. Raises CallTakenBack where
+    it had been taken back.
+    """
+    note_lost(with_undos([upload]))
+    if upload.state != State.LOST:
+        return False
+    if upload.was_ever_undone:
+        raise CallTakenBack
+    upload.saved.update(token=uuid.uuid4())  # stays in the list of loads
+    return True
 
 
 def _fits_in_call(body: Encrypted, form: str) -> bool:
@@ -167,7 +185,7 @@ def _earlier(token: uuid.UUID) -> Upload | None:
         upload.refresh_from_db()
         if upload.state == State.CONFIRMED:
             upload_job.go_on(upload)
-        if upload.state == State.LOADED:
+        if upload.is_recorded:
             return upload
         if upload.state in CLOSED:  # stays in the list of loads
             upload.saved.update(token=uuid.uuid4())
@@ -177,17 +195,16 @@ def _earlier(token: uuid.UUID) -> Upload | None:
 
 
 def _load(upload: Upload, actor: Actor) -> Outcome:
-    """Checks and loads the rows, unless shop All has noted that they are loaded.
+    """Check and load the rows; where shop All has them already, note that, and say so.
 
-    Rows that were ordered are left to a worker.
+    Rows that were ordered are left to a worker, once shop All has answered.
     """
     try:
-        if _is_noted(upload, actor):
-            return Outcome(upload.token, upload.good, True)
         if upload.is_ordered:
-            return Outcome(upload.token, None, False)
+            return Outcome(upload.token, None, _is_known(upload))
         upload_job.go_on(upload)
         upload_job.require_good(upload)
+        is_repeated = _is_known(upload)
     except BadRows as refused:
         refused.lines = [*upload.bad_lines.all()[:BAD_ROWS_NAMED]]
         upload.delete()
@@ -198,28 +215,24 @@ def _load(upload: Upload, actor: Actor) -> Outcome:
     upload.confirm(actor)
     upload_job.go_on(upload)
     if upload.state != State.LOADED:
-        raise upload.error or TransferError()
-    return Outcome(upload.token, upload.good, False)
-
-
-def _is_noted(upload: Upload, actor: Actor) -> bool:
-    """Whether shop All knows the load, which is then noted here as well. Raises OtherContent."""
-    with loading(upload) as loader:
-        noted, loaded = loader.content_of(upload.token), loader.already_loaded(upload.token)
-    if noted is None or loaded is None:
-        return False
-    kind, digest = noted
-    _check_same(upload, kind, digest)
-    upload.confirmed_by = actor.name
-    upload.note_loaded(*loaded)
-    if undo.is_noted(upload):  # our own database has lost that, too
+        error = upload.error or TransferError()
+        upload.delete()
+        raise error
+    if is_repeated and undo.is_noted(upload):  # our own database has lost that, too
         upload_job.go_on(undo.order(upload, Actor(SHOP_ALL)))
-    return True
+    return Outcome(upload.token, upload.good, is_repeated)
 
 
-def _check_same(upload: Upload, kind: str, digest: str | None) -> None:
+def _is_known(upload: Upload) -> bool:
+    """Return whether shop All knows the call, whose load is then noted here as well."""
+    with loading(upload) as loader:
+        names = loader.staged.shop_all.names
+        return loader.staged.shop_all.loads.of_call(names.call(str(upload.token))) is not None
+
+
+def _check_same(upload: Upload, kind: Kind, sha256: str) -> None:
     """Raises OtherContent unless the upload has this kind, and content with this digest."""
-    if upload.kind != kind or digest not in upload.digests:
+    if upload.kind != kind.name or upload.digest not in content_digests(sha256):
         raise OtherContent
 
 

@@ -1,17 +1,17 @@
 """The staging database's side of a load: judged by the checks of `kinds`, inserted once."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
-from uuid import UUID
 
-from transfer.engine.errors import NotInitialised
 from transfer.engine.kind import MASK
+from transfer.engine.shop_all.correction import REASONS
 from transfer.engine.shop_all.staging_import import GOOD, StagingImport
-from transfer.engine.shop_all.writers import WriterLog
 from transfer.loading.faults import columns_of
 from transfer.loading.headings import REJECT
+
+Lock = Callable[[Iterator[tuple[str, int]]], object]
 
 SAMPLE_ROWS = 8
 BAD_LINES_AT_ONCE = 500  # each may have several cells of 10,000 characters
@@ -22,7 +22,7 @@ TOTALS = f"""
            sum({{amount}}) filter (where {GOOD}),
            sum({{amount}}) filter (where {GOOD} and {{amount}} > 0),
            sum({{amount}}) filter (where {GOOD} and {{amount}} < 0),
-           count(old_id) filter (where {GOOD})
+           count(of_changeset) filter (where {GOOD})
       from pg_temp.incoming
 """
 
@@ -38,7 +38,7 @@ LARGER = f"""
 REPEATED = f"""
     select coalesce(sum(times - 1), 0) from (
         select count(*) as times from pg_temp.incoming
-         where {GOOD} group by {{columns}}, old_id having count(*) > 1
+         where {GOOD} group by {{columns}}, of_changeset, of_row having count(*) > 1
     ) as same
 """
 
@@ -60,32 +60,11 @@ class Totals:
     corrections: int
 
 
-# Lines that correct the same rejected row, and lines whose row was sent all the same.
-REFUSE_REPEATED = """
-    update pg_temp.incoming as line set unread = 'reject_twice', unread_column = %(column)s,
-           unread_value = reject
-      from (select origin, old_id from pg_temp.incoming where old_id is not null
-             group by origin, old_id having count(*) > 1) as same
-     where line.origin = same.origin and line.old_id = same.old_id and line.unread is null
-"""
-REFUSE_SENT = """
-    update pg_temp.incoming as line set unread = 'reject_closed', unread_column = %(column)s,
-           unread_value = reject
-      from datatransfer.resent as note
-     where note.origin = line.origin and note.kind = %(kind)s and note.old_id = line.old_id
-       and line.unread is null
-"""
-
-
 class Loaded(NamedTuple):
-    """What a load has staged: how many rows, in which database, and by which transaction.
-
-    Null of a load from before that was noted.
-    """
+    """What a load has staged: how many rows, and what shop All calls them."""
 
     rows: int
-    origin: str | None
-    xid: int | None
+    changeset: str
 
 
 class BadLineFound(NamedTuple):
@@ -106,13 +85,9 @@ class Loader:
         self.database = staged.database
         self.kind = staged.kind
 
-    def receive(self, lines: Iterator[str]) -> None:
-        """Takes the lines in, and judges them. Refuses lines that correct a row twice."""
-        self.staged.receive(lines)
-        if self.staged.corrections:
-            about = {"column": REJECT, "kind": self.kind.name}
-            self.database.execute(REFUSE_REPEATED, about)
-            self.database.execute(REFUSE_SENT, about)
+    def receive(self, lines: Iterator[str], lock: Lock | None = None) -> None:
+        """Take the lines in, and judge them. `lock`: see `StagingImport.receive`."""
+        self.staged.receive(lines, lock=lock)
 
     def totals(self) -> Totals:
         return Totals(
@@ -159,9 +134,9 @@ class Loader:
         A value that contains the line's PIN code is masked.
         """
         rows = self.database.rows(
-            f"select id, coalesce(unread, fault), unread_column, unread_value, "
+            f"select number, coalesce(unread, fault), unread_column, unread_value, "
             f"{self.kind.payload}, reject, {self._hidden()} from pg_temp.incoming "
-            f"order by id limit {SAMPLE_ROWS}"
+            f"order by number limit {SAMPLE_ROWS}"
         )
         return [
             (*about, payload | dict.fromkeys(hidden, MASK), reject)
@@ -172,16 +147,18 @@ class Loader:
         """Yields every bad line."""
         columns, values = self._looked_at()
         query = (
-            f"select id, case when unread is null then {columns} else unread_column end, "
+            f"select number, case when unread is null then {columns} else unread_column end, "
             f"left(case when unread is null then {values} else unread_value end, 100), "
             f"coalesce(unread, fault), coalesce(unread_cells::json, {self.kind.payload}), "
             f"keeps, reject, {self._hidden()} "
-            f"from pg_temp.incoming where not ({GOOD}) order by id"
+            f"from pg_temp.incoming where not ({GOOD}) order by number"
         )
         for line, names, value, code, payload, keeps, reject, hidden in self.database.stream(
             "bad_lines", query, at_once=BAD_LINES_AT_ONCE
         ):
             keeps_secret = not self.kind.secrets.isdisjoint(keeps or ())
+            if code in REASONS:  # said of the rejected row that the line names
+                names = REJECT
             shown = payload | dict.fromkeys(hidden, "")
             cells = self._to_correct(shown, keeps=keeps_secret) | {REJECT: reject or ""}
             yield BadLineFound(line, names or "", value or "", code, cells)
@@ -225,40 +202,9 @@ class Loader:
         ]
         return " or ".join(conditions) or "false"
 
-    def already_loaded(self, token: UUID) -> Loaded | None:
-        """The result of a load, if it has committed."""
-        loads = self.database.rows(
-            "select rows, origin::text, xid::text::bigint from datatransfer.loaded "
-            "where token = %s",
-            [str(token)],
-        )
-        return Loaded(*loads[0]) if loads else None
+    def insert(self, name: str, loaded_by: str, call: str | None) -> Loaded:
+        """Stage the good lines as the load of this name, in the transaction under way.
 
-    def require_notes_of_sources(self) -> None:
-        """Raises NotInitialised."""
-        if not WriterLog(self.database).exists():
-            raise NotInitialised(missing="datatransfer.writer")
-
-    def insert(self, token: UUID, loaded_by: str) -> Loaded:
-        """Stages the good lines and notes the load, in the transaction under way."""
-        rows = self.staged.stage(loaded_by)
-        noted = self.database.one(
-            "insert into datatransfer.loaded (token, kind, rows, origin, xid) "
-            "select %s, %s, %s, origin, pg_current_xact_id() from datatransfer.origin "
-            "returning rows, origin::text, xid::text::bigint",
-            [str(token), self.kind.name, rows],
-        )
-        return Loaded(*noted)
-
-    def note_content(self, token: UUID, digest: str) -> None:
-        """Notes what was loaded, in the transaction of `insert`: see `load_once`."""
-        self.database.execute(
-            "update datatransfer.loaded set digest = %s where token = %s", [digest, str(token)]
-        )
-
-    def content_of(self, token: UUID) -> tuple[str, str | None] | None:
-        """Kind, and digest of the content, of a load that has committed; None without one."""
-        noted = self.database.rows(
-            "select kind, digest from datatransfer.loaded where token = %s", [str(token)]
-        )
-        return noted[0] if noted else None
+        `call` is the name of a call of the API. Raises LoadKnown.
+        """
+        return Loaded(self.staged.stage(loaded_by, name, call=call), name)

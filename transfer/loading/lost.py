@@ -1,109 +1,83 @@
-"""Loads whose rows are gone since shop All was restored: the file can be loaded again.
+"""Loads that shop All has lost by a restore: the file can be loaded again, and the call repeated.
 
-Undos are loads, too: one that is gone can be ordered again.
+Whether something was loaded is answered by shop All alone. Our own record of a load that it lost is
+shown as lost, and never answers for it. Undos are loads, too.
 """
 
-from collections.abc import Collection, Iterable
-from datetime import timedelta
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 
 from django.conf import settings
+from django.db.models import Exists, OuterRef
 
-from transfer.engine.kind import Kind
-from transfer.engine.position import Position
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
-from transfer.models import BonusServer, TransferRun, Upload
-from transfer.rejects.old_positions import OldPositions
-from transfer.rejects.reopening import reopen_taken_back
+from transfer.models import Upload
 
-# The clocks of the machines that load, and that move rows, may differ by so much.
-CLOCKS_DIFFER = timedelta(hours=1)
+AT_ONCE = 10_000
+SECONDS = 2.0
+"""How long a page or a list waits for shop All."""
+
+State = Upload.State
 
 
-def note_lost(kind: Kind, loads: Iterable[Upload] | None = None) -> list[Upload]:
-    """Notes which of these loads, or of all of the kind, are gone with a restore, and returns them;
-    and undos that are gone though a server may have received rows of them, whose state stays.
+def lost(loads: Sequence[Upload], *, seconds: float | None = None) -> list[Upload]:
+    """Return those of these loads that shop All does not have. With `seconds` a page waits.
 
-    A load of which a bonus server has received rows, or may have, counts as loaded: to load it
-    again would double them. Rejects that a lost undo has closed are open again. Raises
-    TransferError where shop All can't be asked.
+    Raises TransferError where shop All can't be asked.
     """
-    if loads is None:
-        loads = Upload.objects.loaded().filter(
-            kind=kind.name, origin__isnull=False, xid__isnull=False
-        )
-    loads = list(loads)
+    named = [load for load in loads if load.changeset is not None]
+    if not named:
+        return []
+    dsn = settings.SHOP_ALL_DATABASE_URL
     with (
-        ShopAll(settings.SHOP_ALL_DATABASE_URL, "restored", secret=True) as shop_all,
+        ShopAll(dsn, "restored", secret=True, seconds=seconds) as shop_all,
         shop_all.database.transaction(commit=False),
     ):
-        noted = shop_all.records.noted_loads([str(load.token) for load in loads])
-        arrivals, lost = Arrivals(kind, shop_all), []
-        for load in loads:
-            if str(load.token) in noted:
-                continue
-            if not arrivals.may_have_come(load):
-                _note(load)
-                lost.append(load)
-            elif load.is_undo:
-                lost.append(load)
-    return lost
+        known: set[str] = set()
+        for first in range(0, len(named), AT_ONCE):
+            names = [str(load.changeset) for load in named[first : first + AT_ONCE]]
+            known |= shop_all.loads.named(names).keys()
+    return [load for load in named if str(load.changeset) not in known]
 
 
-def _note(load: Upload) -> None:
-    load.saved.filter(state=Upload.State.LOADED).update(state=Upload.State.LOST)
-    load.state = Upload.State.LOST
-    if load.undoes is not None:
-        reopen_taken_back(load.undoes, since=load.confirmed_at or load.created_at)
+def note_lost(loads: Iterable[Upload], *, seconds: float | None = None) -> None:
+    """Note of each of these loads, which are loaded or lost, whether shop All has it now.
 
-
-class Arrivals:
-    """Whether a bonus server may have received rows of loads that shop All does not know.
-
-    - Of a load under an earlier identity of shop All, or one that is lost with a restore to before
-      a rebase, the position of that time says so.
-    - Under the identity of today, a server has received nothing if its batch is in shop All's log:
-      then it has read in a history without the load. And our own history must not know of a batch
-      since that none of these positions knows, such as that of a server which is undocked.
+    A restore to a later copy may bring a load back, unless its rows were loaded once more since,
+    which have the same name. Raises TransferError.
     """
-
-    def __init__(self, kind: Kind, shop_all: ShopAll) -> None:
-        self.kind = kind
-        self.shop_all = shop_all
-        self.origin = shop_all.identity.origin()
-        self.positions = OldPositions(kind)
-        self.servers = list(BonusServer.objects.all())
-
-    def may_have_come(self, load: Upload) -> bool:
-        """Whether a server has received a row of the load, or can't say."""
-        if str(load.origin) == self.origin:
-            return self._may_have_come_today(load)
-        if load.is_undo and not load.good:  # it has withdrawn rows, and staged none
-            return False
-        return any(
-            self.positions.has_received(server, str(load.origin), load.xid or 0, 0) is not False
-            for server in self.servers
-            if load.closed_at is None or server.created_at < load.closed_at
-        )
-
-    def _may_have_come_today(self, load: Upload) -> bool:
-        positions = []
-        for server in self.servers:
-            try:
-                position = self.positions.ask(server, self.origin)
-                if position is not None:
-                    self.shop_all.identity.check_position(self.kind, position, server.name)
-                    positions.append(position)
-            except TransferError:
-                return True
-        return was_read_elsewhere(load, self.origin, positions)
+    recorded = [load for load in loads if load.is_recorded and load.changeset is not None]
+    gone = {load.pk for load in lost(recorded, seconds=seconds)}
+    gone |= _replaced([load.pk for load in recorded if load.state == State.LOST])
+    for load in recorded:
+        state = State.LOST if load.pk in gone else State.LOADED
+        if load.state != state and load.saved.filter(state=load.state).update(state=state):
+            load.state = state
 
 
-def was_read_elsewhere(load: Upload, origin: str, positions: Collection[Position]) -> bool:
-    """Whether our own history knows of a batch since a load, under this identity of shop All, that
-    none of the positions knows: that of a server which is undocked, or was restored.
+def _replaced(lost: list[int]) -> set[int]:
+    """Return those of these loads whose rows were loaded once more since, under the same name."""
+    later = Upload.objects.recorded().filter(
+        changeset=OuterRef("changeset"), closed_at__gt=OuterRef("closed_at")
+    )
+    found = Upload.objects.filter(Exists(later), pk__in=lost) if lost else Upload.objects.none()
+    return {*found.values_list("pk", flat=True)}
+
+
+def look(loads: Iterable[Upload], seconds: float = SECONDS) -> None:
+    """Note what shop All has of loads that are about to be shown, and of their undos.
+
+    Where it does not answer, they are shown as we know them.
     """
-    known = {position.reader: position.number for position in positions}
-    since = (load.confirmed_at or load.created_at) - CLOCKS_DIFFER
-    batches = TransferRun.objects.filter(kind=load.kind).batches(origin, since)
-    return any(number > known.get(reader, -1) for reader, number in batches)
+    with suppress(TransferError):
+        note_lost(with_undos(loads), seconds=seconds)
+
+
+def with_undos(loads: Iterable[Upload]) -> list[Upload]:
+    """Return these loads and their undos."""
+    found: list[Upload] = []
+    for load in loads:
+        undo = getattr(load, "undo", None)  # `select_related` reads it along
+        found += [load] if undo is None else [load, undo]
+    return found

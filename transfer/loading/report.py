@@ -51,6 +51,10 @@ WARNINGS = {
         "Lines with a larger amount than usual (above %(limit)s): %(n)s. See whether they are "
         "right."
     ),
+    "taken_back_and_lost": gettext_noop(
+        "A load of the same rows was taken back, and shop All has lost both by a restore. This one "
+        "counts as a new load: each bonus server gets its rows."
+    ),
     "last_wins": gettext_noop("Some accounts or cards occur more than once: the last line wins."),
 }
 # Warned of before one loads, not merely mentioned.

@@ -2,24 +2,26 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from decimal import Decimal
 
 from django.conf import settings
 from psycopg2 import sql
 
 from transfer.engine.postgres.answer_size import LONG_LIST
+from transfer.engine.received import has_received
 from transfer.engine.shop_all.source import ShopAll
-from transfer.engine.shop_all.undo import Load, Undo
 from transfer.errors import TransferError
 from transfer.loading.below_zero import MOST_LINES, MOST_SERVERS, NAMED, Warning
 from transfer.models import BonusServer, Upload
 from transfer.servers.ask import ask_all, bonus_db
 from transfer.servers.balances import balances_of
 
-# The rows of a load that count now: (xid, id) is their place. By the index on (xid, id).
+# The rows of a load that count now. By the primary key and the index on the names of rows.
 ROWS = """
-    select id, account, amount from {staged}
-     where xid = {xid}::xid8 and coalesce(validfrom, now()) <= now()
+    select ours."row", account, ours.amount from {staged} join datatransfer.load
+        on load.xid = ours.xid and load.started = ours.started
+     where load.changeset = {changeset}::uuid and coalesce(validfrom, now()) <= now()
        and coalesce(validto, now()) >= now()
 """
 
@@ -38,9 +40,9 @@ def warnings(load: Upload, seconds: float) -> Iterator[Warning]:
     if load.good > MOST_LINES or len(servers) > MOST_SERVERS:
         yield "balances_not_compared", {"lines": MOST_LINES, "servers": MOST_SERVERS}
         return
-    found, rows = _rows(load, seconds)
+    place, rows = _rows(load, seconds)
     answers = dict(
-        ask_all(servers, lambda one, within: _below(one, within, load, found, rows), seconds)
+        ask_all(servers, lambda one, within: _below(one, within, load, place, rows), seconds)
     )
     for server in servers:
         below = answers[server]
@@ -51,37 +53,44 @@ def warnings(load: Upload, seconds: float) -> Iterator[Warning]:
             yield "below_zero", {"server": server.name, "n": len(below), "accounts": accounts}
 
 
-def _rows(load: Upload, seconds: float) -> tuple[Load, list[Row]]:
-    kind = load.kind_spec
-    with (
-        ShopAll(settings.SHOP_ALL_DATABASE_URL, "undo", seconds=seconds) as shop_all,
-        shop_all.database.transaction(commit=False),
-    ):
-        undo = Undo(shop_all, kind, load.token)
-        undo.require()
-        found = undo.rows()
-        query = sql.SQL(ROWS).format(staged=kind.staged, xid=sql.Literal(str(found.xid)))
-        return found, shop_all.database.rows(query, most=LONG_LIST)
+@dataclass(frozen=True)
+class Place:
+    """Where the load is: the identity of shop All, and its line in the log."""
+
+    origin: str
+    number: int | None
+
+
+def _rows(load: Upload, seconds: float) -> tuple[Place, list[Row]]:
+    kind, changeset = load.kind_spec, str(load.changeset)
+    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "undo", seconds=seconds) as shop_all:
+        shop_all.log.append(kind)
+        with shop_all.snapshot(kind):
+            origin = shop_all.identity.origin()
+            lines = shop_all.log.lines_of(kind, [changeset])
+            query = sql.SQL(ROWS).format(staged=kind.staged, changeset=sql.Literal(changeset))
+            rows = shop_all.database.rows(query, most=LONG_LIST)
+    return Place(origin, lines[0].number if lines else None), rows
 
 
 def _below(
-    server: BonusServer, seconds: float, load: Upload, found: Load, rows: list[Row]
+    server: BonusServer, seconds: float, load: Upload, place: Place, rows: list[Row]
 ) -> list[str]:
-    """The accounts that would go below zero on the server."""
-    kind = load.kind_spec
-    with bonus_db(server, seconds) as target:
-        position = target.positions.existing(found.origin, kind)
+    """Return the accounts that would go below zero on the server."""
+    kind, changeset = load.kind_spec, str(load.changeset)
+    with bonus_db(server, seconds) as target, target.database.transaction(commit=False):
+        position = target.positions.get(place.origin, kind)
         if position is None:
             return []
-        with target.database.transaction(commit=False):
-            rejected = target.rejects.of_transaction(found.origin, kind, found.xid)
-            rejected |= target.rejects.of_transaction(str(load.origin), kind, load.xid or 0)
-            taken: defaultdict[str, Decimal] = defaultdict(Decimal)
-            for number, account, amount in rows:
-                if number not in rejected and position.has_moved(found.xid, number):
-                    taken[account] += amount
-            deducted = {account: amount for account, amount in taken.items() if amount > 0}
-            if not deducted:
-                return []
-            held = balances_of(server, target, deducted)
+        exception = target.positions.exceptions_of(position, [changeset]).get(changeset)
+        last = None if exception is None else exception.last
+        rejected = target.rejects.of_changeset(kind, place.origin, changeset)
+        taken: defaultdict[str, Decimal] = defaultdict(Decimal)
+        for row, account, amount in rows:
+            if row not in rejected and has_received(row, place.number, position.place, last):
+                taken[account] += amount
+        deducted = {account: amount for account, amount in taken.items() if amount > 0}
+        if not deducted:
+            return []
+        held = balances_of(server, target, deducted)
     return [one for one, amount in deducted.items() if held.get(one, Decimal(0)) < amount]

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from typing import Any
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -22,6 +23,7 @@ from transfer.loading.faults import (
     BadRows,
     ColumnsMissing,
     NothingInside,
+    OtherContent,
     RejectsClosedMeanwhile,
     UnexpectedlyDifferent,
     WorkbooksBusy,
@@ -29,14 +31,16 @@ from transfer.loading.faults import (
 from transfer.loading.files import Layout
 from transfer.loading.headings import missing
 from transfer.loading.lines import Lines
-from transfer.loading.loader import BAD_LINES_AT_ONCE, BadLineFound, Loaded, Loader
+from transfer.loading.loaded_before import as_report, names_of_file
+from transfer.loading.loader import BAD_LINES_AT_ONCE, BadLineFound, Loaded, Loader, Lock
+from transfer.loading.lost import note_lost
 from transfer.loading.report import report_of
+from transfer.loading.undo import note_log
 from transfer.loading.values import as_people_write
 from transfer.loading.workbook import Progress, unseen
 from transfer.models import Actor, BadLine, Settings, Upload
 from transfer.models.failing import FAILURE
 from transfer.rejects.closing import close_staged, lock
-from transfer.rejects.resend import finish
 from transfer.text.columns import alternatives, with_local_moments
 
 SECONDS_BETWEEN_NOTES = 1.0
@@ -137,6 +141,8 @@ def examine(upload: Upload, progress: Progress) -> None:
         upload.subjects, upload.amount = totals.subjects, totals.amount
         upload.report = report_of(loader, lines, totals)
         upload.name = lines.name
+        if totals.good and upload.input_method != Upload.InputMethod.API:
+            _note_names(upload, loader)
         if upload.input_method == Upload.InputMethod.FILE:
             below_zero = below_zero_warnings(upload.kind_spec, loader)
             upload.report["warnings"] += [list(warning) for warning in below_zero]
@@ -147,6 +153,14 @@ def examine(upload: Upload, progress: Progress) -> None:
             upload.save()
 
 
+def _note_names(upload: Upload, loader: Loader) -> None:
+    """Note in the report what the load would be called, and which loads of these rows there are."""
+    names = names_of_file(upload, loader.staged.shop_all, loader.staged.digest())
+    upload.report |= as_report(names)
+    if names.left_out:
+        upload.report["warnings"].append(["taken_back_and_lost", {}])
+
+
 @contextmanager
 def loading(upload: Upload) -> Iterator[Loader]:
     """The block commits if it wants something saved."""
@@ -155,14 +169,14 @@ def loading(upload: Upload) -> Iterator[Loader]:
         ShopAll(settings.SHOP_ALL_DATABASE_URL, "load", secret=bool(kind.secrets)) as shop_all,
         shop_all.database.transaction(commit=False),
     ):
-        loader = Loader(StagingImport(shop_all, kind))
-        loader.require_notes_of_sources()
-        yield loader
+        yield Loader(StagingImport(shop_all, kind))
 
 
 @contextmanager
-def judged(upload: Upload, layout: Layout, progress: Progress) -> Iterator[tuple[Loader, Lines]]:
-    """The file's lines in a temporary table, judged."""
+def judged(
+    upload: Upload, layout: Layout, progress: Progress, lock: Lock | None = None
+) -> Iterator[tuple[Loader, Lines]]:
+    """The file's lines in a temporary table, judged. `lock`: see `StagingImport.receive`."""
     resolve = partial(named, upload.kind_spec)
     lines = Lines(upload.kind_spec, layout, Settings.load().zone, resolve, upload.name)
     note = _noting(upload, progress)
@@ -171,7 +185,7 @@ def judged(upload: Upload, layout: Layout, progress: Progress) -> Iterator[tuple
         rows = files.rows_of(content, layout, note)
         if layout.format == "csv":
             rows = _with_progress(rows, content, upload.size, note)
-        loader.receive(lines.copied(rows))
+        loader.receive(lines.copied(rows), lock)
         yield loader, lines
 
 
@@ -222,36 +236,105 @@ def load_or_look_again(upload: Upload, progress: Progress) -> None:
 
 
 def load(upload: Upload, progress: Progress) -> None:
-    """Loads the good lines, all of them or none, once. Raises TransferError.
+    """Load the good lines, all of them or none, once. Raises TransferError.
 
-    A worker that died after the staging database had committed finds its token there.
+    1. Asks whether a process that died has staged them already.
+    2. Names the load, and notes the name in our own database.
+    3. Stages the lines, and closes the rejected rows that they correct.
+    4. After corrections, which are in the log at once, notes how far the log goes.
+
+    What shop All calls a load is made of its rows, so both databases find out what has happened.
     """
-    with loading(upload) as loader:
-        loaded = loader.already_loaded(upload.token)
-    if loaded is not None:
-        upload.note_loaded(*loaded)
+    if not upload.corrections:
+        _load(upload, progress)
         return
-    with judged(upload, Layout(**upload.layout), progress) as (loader, _lines):
+    if name := upload.report.get("name"):
+        _note_name(upload, name)  # outside of the transaction that locks the rejects
+    with transaction.atomic():
+        _load(upload, progress, partial(lock, upload.kind_spec))
+
+
+def _note_name(upload: Upload, name: str) -> None:
+    upload.changeset = UUID(name)
+    upload.saved.update(changeset=name)
+
+
+def _load(upload: Upload, progress: Progress, lock_rejects: Lock | None = None) -> None:
+    with judged(upload, Layout(**upload.layout), progress, lock_rejects) as (loader, _lines):
+        shop_all = loader.staged.shop_all
+        if (done := staged_before(upload, loader)) is not None:
+            _finish(upload, loader, done)
+            return
+        name, call = name_of(upload, loader)
+        note_lost(Upload.objects.loaded().filter(changeset=name))
+        _note_name(upload, name)
         with transaction.atomic():
-            loaded = _insert(upload, loader)
-            loader.database.commit()
+            loaded = _insert(upload, loader, name, call)
+            shop_all.database.commit()
             upload.note_loaded(*loaded)
-        finish(loader.staged)
+        if upload.corrections:
+            note_log(upload.kind_spec, shop_all)
 
 
-def _insert(upload: Upload, loader: Loader) -> Loaded:
-    """Stages what the preview showed, and closes the rejected rows that it corrects.
+def _finish(upload: Upload, loader: Loader, done: Loaded) -> None:
+    """Note in our own database what a process that died has staged."""
+    with transaction.atomic():
+        if upload.corrections:
+            lock(upload.kind_spec, loader.staged.corrected())
+            loader.staged.changeset = done.changeset
+            close_staged(loader.staged, upload.confirmed_by)
+        upload.note_loaded(*done)
 
-    Raises UnexpectedlyDifferent when that is something else now.
+
+def name_of(upload: Upload, loader: Loader) -> tuple[str, str | None]:
+    """Return what shop All calls the load, and the call of the API that it is of.
+
+    Raises UnexpectedlyDifferent where it is not what the preview said: other rows than it showed,
+    or the same rows were loaded since.
+    """
+    shop_all, digest = loader.staged.shop_all, loader.staged.digest()
+    if upload.input_method == Upload.InputMethod.API:
+        key = str(upload.token)
+        return shop_all.names.of_call(upload.kind_spec, key, digest), shop_all.names.call(key)
+    name = names_of_file(upload, shop_all, digest).free
+    if name != upload.report.get("name"):
+        is_of_corrections = loader.totals().corrections != upload.corrections
+        raise RejectsClosedMeanwhile if is_of_corrections else UnexpectedlyDifferent
+    return name, None
+
+
+def staged_before(upload: Upload, loader: Loader) -> Loaded | None:
+    """Return what shop All has of the load already, or None.
+
+    Of a call of the API, the load of its key. Of another load, that of the name which an attempt
+    that died has noted, unless it is another one's. Raises OtherContent where the key is that of
+    other rows.
+    """
+    shop_all = loader.staged.shop_all
+    if upload.input_method == Upload.InputMethod.API:
+        name, call = name_of(upload, loader)
+        known = shop_all.loads.of_call(call or "")
+        if known is not None and known.changeset != name:
+            raise OtherContent
+        return None if known is None else Loaded(known.rows, name)
+    if upload.changeset is None:
+        return None
+    others = Upload.objects.loaded().filter(changeset=upload.changeset).exclude(pk=upload.pk)
+    found = shop_all.loads.get(str(upload.changeset))
+    return None if found is None or others.exists() else Loaded(found.rows, found.changeset)
+
+
+def _insert(upload: Upload, loader: Loader, name: str, call: str | None) -> Loaded:
+    """Stage what the preview showed, and close the rejected rows that it corrects.
+
+    Raises UnexpectedlyDifferent when that is something else now; RejectsClosedMeanwhile, LoadKnown.
     """
     kind, by, corrections = upload.kind_spec, upload.confirmed_by, upload.corrections
     if corrections and lock(kind, loader.staged.corrected()) != corrections:
         raise RejectsClosedMeanwhile
-    loaded = loader.insert(upload.token, by)
-    if upload.input_method == Upload.InputMethod.API:
-        loader.note_content(upload.token, upload.digest)
+    loaded = loader.insert(name, by, call)
     if loaded.rows != upload.good:
         raise UnexpectedlyDifferent
     if corrections:
-        close_staged(loader.staged)
+        close_staged(loader.staged, by)
     return loaded

@@ -57,7 +57,7 @@ AT_REST = (
     f"error_code = '{SecretNotTaken.code}' where state = 'waiting'",
     # Rejects that were sent again since are closed when they are fetched again.
     "update transfer_transfertask "
-    "set mirrored_number = 0, mirrored_token = null, mirrored_at = null",
+    "set mirrored_version = null, mirrored_at = null",
     # As old as those that are given up.
     "update transfer_notice set created_at = created_at - interval '2 days' where sent_at is null",
 )  # fmt: skip

@@ -22,6 +22,8 @@ from transfer.text.explain import explain
 FAILED, USAGE, ALREADY_RUNNING, NO_DATABASE = 1, 2, 3, 4
 INTERRUPTED = 130
 YES = {"y", "yes", "д", "да"}
+# The flag of commands and actions that ask before they change anything; see `confirm`.
+UNASKED = {"--yes": gettext_noop("do not ask; needed with --json, and without a terminal")}
 
 
 class UsageError(CommandError):
@@ -172,6 +174,20 @@ def typed(read: Callable[[str], str], question: str) -> str:
 def agreed(question: str) -> bool:
     """Whether the user on the terminal answers yes. Anything else is no."""
     return typed(input, f"{question} [{_('y/N')}]: ").strip().lower() in YES
+
+
+def confirm(question: str, unasked: str, *, yes: bool, json: bool) -> None:
+    """Asks, unless `yes` is given.
+
+    Raises UsageError with the sentence `unasked` where nobody can be asked; CommandError if the
+    answer is no.
+    """
+    if yes:
+        return
+    if json or not sys.stdin.isatty():
+        raise UsageError(unasked)
+    if not agreed(question):
+        raise CommandError(_("Nothing was changed."))
 
 
 def with_zone(at: datetime) -> str:

@@ -2,7 +2,7 @@
 
 import os
 import pwd
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,11 +18,11 @@ from transfer.engine.errors import GuardsOfAnother, GuardsOutdated
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.connect import LOCAL
 from transfer.engine.postgres.database import Database
-from transfer.engine.shop_all import guards
-from transfer.engine.shop_all.guards import Guards
-from transfer.engine.shop_all.indexes import Step
+from transfer.engine.shop_all.schema.indexes import Step
+from transfer.engine.shop_all.schema.initialise import COMPLETE, Staging
+from transfer.engine.shop_all.schema.rights import PIN, UNPIN, Guards
+from transfer.engine.shop_all.schema.tables import TABLES
 from transfer.engine.shop_all.source import ShopAll
-from transfer.engine.shop_all.staging import COMPLETE, Staging
 from transfer.engine.table_name import TableName
 from transfer.errors import DatabaseMissing, LoginRefused, QueryFailed, TransferError, Unreachable
 from transfer.management.passwords import verifier
@@ -33,6 +33,7 @@ from transfer.text.explain import explain, name_of
 PURPOSE = "setup"
 # Statements that an administrator need not run.
 TIMEOUTS = ("set local statement_timeout", "set statement_timeout", "set lock_timeout", "reset ")
+CONCURRENTLY = " index concurrently "
 NO_RIGHT = "42501"  # SQLSTATE
 
 THERE = """
@@ -49,20 +50,23 @@ FOREIGN = """
                     where schemaname not in ('pg_catalog', 'information_schema')),
            to_regclass(%s) is not null
 """
-# What a transfer, a load, a resend and a purge do. A rebase changes the tables: it is the owner's.
+# What a transfer, a load, a correction, an undo and a purge do. Nobody changes the identity of shop
+# All, so it is only read.
 GRANTS = """
 grant connect, temporary on database {database} to {user};
 grant usage on schema datatransfer to {user};
-grant select, insert, update, delete on all tables in schema datatransfer to {user};
+grant select on {identity} to {user};
+grant select, insert, update, delete on {ours} to {user};
 grant select, insert, update, delete on {tables} to {user};
 grant usage on sequence {sequences} to {user};
 """
 MAY_ALL = """
-    select bool_and(has_table_privilege(c.oid, "right"))
-      from pg_class c cross join unnest(array['select', 'insert', 'update', 'delete']) as "right"
-     where relkind = 'r'
-       and (relnamespace = to_regnamespace('datatransfer') or c.oid = any (%s::regclass[]))
+    select bool_and(has_table_privilege(name, "right"))
+      from unnest(%s) as name cross join unnest(%s) as "right"
 """
+MAY_READ = "select has_table_privilege(%s, 'select')"
+IDENTITY, *OURS = [f"datatransfer.{name}" for name in TABLES]
+RIGHTS = ["select", "insert", "update", "delete"]
 
 
 class AdministratorNeeded(Exception):
@@ -185,7 +189,7 @@ def ensure_staging(
         steps = staging.initialise()
         if may_all(script) and not without_complete(steps):
             return steps
-        ending = grants(script, url), guards.PIN + "\n" + staging.guards.hand_over() + guards.UNPIN
+        ending = grants(script, url), PIN + "\n" + staging.guards.hand_over() + UNPIN
         try:
             if administrator is None:
                 raise refusal
@@ -198,8 +202,7 @@ def ensure_staging(
                     shop_all.database.execute("\n".join(ending))
         except (Unreachable, QueryFailed, GuardsOfAnother) as cause:
             there = f"\\connect {quoted(parse_dsn(url)['dbname'])}\n"
-            statements = ";\n".join([*script.statements, *ending])
-            raise AdministratorNeeded(there + statements, why(script, cause)) from None
+            raise AdministratorNeeded(there + script.text(ending), why(script, cause)) from None
     return steps
 
 
@@ -257,15 +260,32 @@ class Script(Database):
             self.statements.append(text.strip().rstrip(";"))
         return 0
 
+    def text(self, ending: Iterable[str]) -> str:
+        """Return the kept statements, and then these, as one transaction.
+
+        A row that another session stages between two of them would get a wrong name. The indexes
+        that are created beside writers follow, since no transaction may do that.
+        """
+        within = [one for one in self.statements if CONCURRENTLY not in one]
+        within += [one.strip().rstrip(";") for one in ending]
+        beside = [one for one in self.statements if CONCURRENTLY in one]
+        return "".join(f"{one};\n" for one in ["begin", *within, "commit", *beside])
+
 
 class Unchecked:
     """Replaces `Identity` while nothing is changed: the tables are as they were."""
 
-    def check_columns(self, kind: Kind) -> None:
+    def check_table(self, kind: Kind) -> None:
+        """It was checked before by the user of the URL, or is missing."""
+
+    def check_staging(self, kind: Kind) -> None:
+        """The log may be missing that a kept statement makes."""
+
+    def check_types(self, kind: Kind) -> None:
         """A column may be missing that a kept statement adds."""
 
-    def check_table(self, kind: Kind) -> None:
-        """The log may be missing, too."""
+    def check_columns(self, kind: Kind) -> None:
+        """Likewise a default and a trigger."""
 
     def check_guards(self, guards: Guards) -> None:
         """They are as they were."""
@@ -274,12 +294,13 @@ class Unchecked:
 def may_all(database: Database) -> bool:
     """Whether its user has the rights that it needs at least, on all that there should be."""
     tables = staging_tables(database)
-    names = [*tables, "datatransfer.batch", "datatransfer.purge_note"]
+    names = [*tables, IDENTITY, *OURS]
     may_look = "select has_schema_privilege(to_regnamespace('datatransfer'), 'usage')"
     missing = "select bool_or(to_regclass(one) is null) from unnest(%s) as one"
     if not database.one(may_look)[0] or database.one(missing, [names])[0]:
         return False
-    return bool(database.one(MAY_ALL, [tables])[0])
+    may_change = database.value(MAY_ALL, [[*OURS, *tables], RIGHTS])
+    return bool(may_change and database.value(MAY_READ, [IDENTITY]))
 
 
 def grants(database: Database, url: str) -> str:
@@ -296,7 +317,8 @@ def grants(database: Database, url: str) -> str:
     sequences = [name for (name,) in database.rows(query, [tables])]
     return GRANTS.format(
         database=quoted(parts["dbname"]), user=quoted(parts["user"]),
-        tables=", ".join(tables), sequences=", ".join(sequences),
+        identity=IDENTITY, ours=", ".join(OURS), tables=", ".join(tables),
+        sequences=", ".join(sequences),
     ).strip()  # fmt: skip
 
 

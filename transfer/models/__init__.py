@@ -7,11 +7,12 @@ from transfer.models.api_calls import ApiCall
 from transfer.models.api_keys import ApiKey
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.bad_lines import BadLine
+from transfer.models.bulletins import Bulletin
 from transfer.models.failed_steps import FailedStep
 from transfer.models.flow_hours import FlowHour
 from transfer.models.heartbeat import Heartbeat
-from transfer.models.latest_batches import LatestBatch
 from transfer.models.left_behind import LeftBehind
+from transfer.models.log_places import LogPlace
 from transfer.models.logins import Guess
 from transfer.models.maintenance import MaintenanceRun, MaintenanceTask
 from transfer.models.pieces import UploadPiece

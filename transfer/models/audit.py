@@ -186,6 +186,8 @@ class AuditEntry(models.Model):
         LOCK = "lock", gettext_lazy("Log-in locked")
         UNLOCK = "unlock", gettext_lazy("Locks lifted")
         POSITION = "position", gettext_lazy("Position set")
+        CONFIRM = "confirm", gettext_lazy("Restored shop All confirmed")
+        FORGET = "forget", gettext_lazy("Rows deleted by hand given up")
         BACKUP = "backup", gettext_lazy("Backup made")
         RESTORE = "restore", gettext_lazy("Backup restored")
         CALLS = "calls", gettext_lazy("API called")

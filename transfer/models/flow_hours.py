@@ -10,7 +10,7 @@ from django.db import connection, models
 from django.db.models import Sum
 from django.utils.translation import gettext_lazy
 
-from transfer.engine.position import Totals
+from transfer.engine.received import Totals
 from transfer.models.tasks import TransferTask
 
 OUTCOMES = ("applied", "unchanged", "rejected")

@@ -14,16 +14,14 @@ class LeftBehind(models.Model):
     """A task whose position can't be read, and that purges do not wait for.
 
     It says what an administrator allows, and nothing else: a purge that can read the position waits
-    for it, and what the bonus server lacks is noted in shop All.
+    for it. What the bonus server lacks then, its next run finds in the log of shop All.
     """
 
     task = models.OneToOneField(TransferTask, on_delete=models.CASCADE, related_name="left_behind")
     at = models.DateTimeField()
     by = models.CharField(max_length=200)  # a name: see `ScheduledTask`
     reason = models.CharField(max_length=500)
-    # The number of the latest purge before it.
-    purge = models.BigIntegerField()
-    # How many rows at most purges have removed since that it has not received, as a purge counted.
+    # How many rows purges have removed since that it has not received, as a purge counted.
     missing = models.BigIntegerField(default=0)
 
     objects = LeftBehindQuerySet.as_manager()

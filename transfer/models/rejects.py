@@ -5,7 +5,6 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
-from transfer.engine.checks import NOT_FOR_THIS_SERVER
 from transfer.models.addresses import numbered
 from transfer.models.runs import TransferRun
 from transfer.models.servers import BonusServer
@@ -14,7 +13,7 @@ from transfer.models.tasks import KindChoices, OfKind
 # How a file names a rejected row: two numbers that must fit together, and Excel takes it for text.
 REJECT_KEY = re.compile(r"R([0-9]{1,18})-([0-9]{1,18})", re.IGNORECASE)
 
-ROW = ("kind", "origin", "staging_id")  # what names a staged row
+ROW = ("kind", "changeset", "row")  # what names a staged row, the same in every database
 # What an inner query asks for: rejects of the outer one's row; those that said the same before.
 SAME_ROW: dict[str, Any] = {name: models.OuterRef(name) for name in ROW}
 EARLIER = {**SAME_ROW, "code": models.OuterRef("code"), "pk__lt": models.OuterRef("pk")}
@@ -26,24 +25,22 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
         return self.filter(state=RejectedRow.State.OPEN)
 
     def earlier(self) -> Self:
-        """Of an outer query's row and reason: those that came before, and stand for it in lists.
-
-        An uncertain one stands for no other: each is decided on its own.
-        """
-        return self.filter(**EARLIER).exclude(code=NOT_FOR_THIS_SERVER)
+        """Of an outer query's row and reason: those that came before, and stand for it in lists."""
+        return self.filter(**EARLIER)
 
     def of_load(self, load: Any) -> Self:
         """Rejects of the rows that a load (an Upload) has staged."""
-        return self.filter(kind=load.kind, origin=load.origin, xid=load.xid or -1)
+        return self.filter(kind=load.kind, changeset=load.changeset)
 
     def in_locking_order(self) -> Self:
         """The order in which everybody locks them; in another, two would lock each other out."""
-        return self.order_by("kind", "origin", "staging_id", "pk")
+        return self.order_by("kind", "changeset", "row", "pk")
 
     def discard(self, reason: str, by: str) -> int:
-        """Closes them with a reason; returns how many."""
+        """Close them with a reason; return how many. Bonus servers are told by their next run."""
         return self.update(
             state=RejectedRow.State.DISCARDED,
+            is_written=False,
             closed_at=timezone.now(),
             closed_by=by,
             close_reason=reason,
@@ -51,7 +48,7 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
 
     def of_row(self, reject: "RejectedRow") -> Self:
         """Rejects of the same staged row, which every bonus server judges for itself."""
-        return self.filter(kind=reject.kind, origin=reject.origin, staging_id=reject.staging_id)
+        return self.filter(kind=reject.kind, changeset=reject.changeset, row=reject.row)
 
     def of_rows(self, chosen: models.QuerySet[Any]) -> Self:
         """Rejects of the same staged rows as `chosen`."""
@@ -85,12 +82,13 @@ class RejectedRowQuerySet(models.QuerySet["RejectedRow"]):
 
 
 class RejectedRow(OfKind, models.Model):
-    """A staged row that did not pass the checks. It has fired: no run will read it again."""
+    """A staged row that a bonus server has received and not applied. No run reads it again."""
 
     class State(models.TextChoices):
         OPEN = "open", gettext_lazy("Open")
         RESENT = "resent", gettext_lazy("Sent again")
         DISCARDED = "discarded", gettext_lazy("Discarded")
+        SETTLED = "settled", gettext_lazy("Taken back")
 
     run = models.ForeignKey(
         TransferRun, on_delete=models.SET_NULL, null=True, related_name="rejects"
@@ -101,13 +99,13 @@ class RejectedRow(OfKind, models.Model):
     # What the history still says when the server is gone.
     server_name = models.CharField(gettext_lazy("bonus server"), max_length=100)
     kind = models.CharField(gettext_lazy("transfer"), max_length=10, choices=KindChoices)
-    origin = models.UUIDField()
-    staging_id = models.BigIntegerField(gettext_lazy("number in the staging table"))
-    xid = models.BigIntegerField(null=True)  # the transaction that staged the row
-    # What the bonus server calls it (`reject_table`); null for those from before the log.
-    reader = models.UUIDField(null=True)
-    number = models.BigIntegerField(null=True)
-    token = models.UUIDField(null=True)
+    # The name of the row: its changeset, and in it the line of a file, or the number in the table.
+    changeset = models.UUIDField()
+    row = models.BigIntegerField(gettext_lazy("number of the row"))
+    # Of a row that depends on another one: how, and on which.
+    effect = models.CharField(max_length=10, blank=True)
+    root_changeset = models.UUIDField(null=True)
+    root_row = models.BigIntegerField(null=True)
     code = models.CharField(gettext_lazy("reason"), max_length=40)
     # PIN codes are masked, by the SQL of `kinds`.
     payload = models.JSONField(gettext_lazy("row as received"))
@@ -125,10 +123,12 @@ class RejectedRow(OfKind, models.Model):
     closed_at = models.DateTimeField(gettext_lazy("closed at"), null=True)
     closed_by = models.CharField(gettext_lazy("closed by"), max_length=200, blank=True)
     close_reason = models.CharField(gettext_lazy("why"), max_length=500, blank=True)
-    # The row that was staged in its place: its number, its transaction, and in which database.
-    resent_id = models.BigIntegerField(gettext_lazy("sent again as row"), null=True)
-    resent_xid = models.BigIntegerField(null=True)
-    resent_origin = models.UUIDField(null=True)
+    # The row that was staged in its place.
+    resent_changeset = models.UUIDField(null=True)
+    resent_row = models.BigIntegerField(gettext_lazy("sent again as row"), null=True)
+    # Whether the bonus server has closed it as well. Its next run writes down there that it was
+    # discarded; a row that was sent in its place closes it there when it arrives.
+    is_written = models.BooleanField(default=True)
 
     objects = RejectedRowQuerySet.as_manager()
 
@@ -138,7 +138,7 @@ class RejectedRow(OfKind, models.Model):
         verbose_name_plural = gettext_lazy("rejected rows")
         constraints = [
             models.UniqueConstraint(
-                "server", "kind", "origin", "staging_id", name="rejected_once_per_server"
+                "server", "kind", "changeset", "row", name="rejected_once_per_server"
             )
         ]
         indexes = [
@@ -163,18 +163,20 @@ class RejectedRow(OfKind, models.Model):
                 ],
                 name="rejects_by_time",
             ),
-            models.Index("origin", "kind", "staging_id", name="rejects_of_row"),
-            models.Index("xid", name="rejects_of_load"),
-            # `models/recorded`: those that were sent again last.
+            # The rejects of a row, or of a load.
+            models.Index("changeset", "row", "kind", name="rejects_of_row"),
+            # Rejects that were closed here, until the bonus server has closed them, too.
             models.Index(
-                fields=["-closed_at"], condition=models.Q(state="resent"), name="rejects_resent"
+                "server", "kind", condition=models.Q(is_written=False), name="rejects_to_write"
             ),
-            # `mirror`: those of a server whose history is gone.
-            models.Index("reader", "number", name="rejects_of_reader"),
+            # Those whose correction a restored shop All may have lost.
+            models.Index(
+                "resent_changeset", condition=models.Q(state="resent"), name="rejects_resent"
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.staging_id}: {self.code}"
+        return f"{self.kind} {self.row}: {self.code}"
 
     def get_absolute_url(self) -> str:
         return numbered("reject", self.pk)
@@ -185,13 +187,8 @@ class RejectedRow(OfKind, models.Model):
     @property
     def key(self) -> str:
         """The name of the row in a file of rejected rows."""
-        return f"R{self.pk}-{self.staging_id}"
+        return f"R{self.pk}-{self.row}"
 
     @property
     def is_open(self) -> bool:
         return self.state == self.State.OPEN
-
-    @property
-    def is_uncertain(self) -> bool:
-        """Whether the server may have what the row stands for."""
-        return self.code == NOT_FOR_THIS_SERVER

@@ -9,10 +9,9 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import get_language, gettext as _, gettext_lazy
 
-from transfer.engine.position import Position, Totals
+from transfer.engine.received import Position, Recorded, Totals
 from transfer.errors import RunTakenOver
 from transfer.models.flow_hours import FlowHour
-from transfer.models.latest_batches import LatestBatch
 from transfer.models.run_base import (
     BAD_STATES,
     GOOD_STATES,
@@ -30,6 +29,7 @@ __all__ = ["OPEN_STATES", "AmountField", "State", "TransferRun", "Trigger"]
 
 OUTCOMES = ["applied", "unchanged", "rejected"]
 COUNTS = [*OUTCOMES, "amount_applied", "amount_rejected"]
+PLACES = ["position_from", "position_to", "went_back"]
 FILTERED = ["server", "kind", "state", "trigger", "actor", "read"]  # by the history
 BY_END = {
     "good": models.Count("pk", filter=Q(state__in=GOOD_STATES)),
@@ -62,15 +62,6 @@ class TransferRunQuerySet(RunQuerySet):
     def that_may_have_moved(self) -> Self:
         """Without those that found the position locked: another runner was moving it."""
         return self.exclude(state=State.SKIPPED, chunks=0)
-
-    def batches(self, origin: str, since: datetime) -> set[tuple[str | None, int]]:
-        """The batches, as reader and number, that runs have moved rows of in the database `origin`,
-        or may have: those that had not ended at the time `since`.
-        """
-        runs = self.begun().that_may_have_moved().filter(position_to__origin=origin)
-        late = runs.filter(models.Q(finished_at__isnull=True) | models.Q(finished_at__gte=since))
-        named = late.order_by().values_list("position_to__reader", "position_to__number")
-        return {(reader, int(number)) for reader, number in named.distinct()}
 
     def arrived(self) -> dict[tuple[int | None, str], int]:
         """Server and kind → rows that the server has got, or had already. One query."""
@@ -136,6 +127,9 @@ class TransferRun(Run):
 
     position_from = models.JSONField(null=True)
     position_to = models.JSONField(null=True)
+    # It began before the place where the run before it has ended: since a restore of the bonus
+    # server, or since shop All was restored, and the log is another one from there on.
+    went_back = models.BooleanField(default=False)
 
     objects = TransferRunQuerySet.as_manager()
 
@@ -164,12 +158,17 @@ class TransferRun(Run):
             models.Index(
                 fields=["task", "id"], condition=models.Q(read__gt=0), name="runs_that_moved"
             ),
-            # The batches of a server: what was moved of each.
+            # The lines of the log that a run has passed.
             models.Index(
                 "task",
                 models.F("position_to__number"),
                 condition=models.Q(read__gt=0),
-                name="runs_of_a_batch",
+                name="runs_of_a_line",
+            ),
+            models.Index(
+                fields=["task", "id"],
+                condition=models.Q(went_back=True),
+                name="runs_that_went_back",
             ),
             # What is queued or under way; purge.
             models.Index(fields=["state", "-id"], name="runs_by_state"),
@@ -210,12 +209,23 @@ class TransferRun(Run):
     def log_names(self) -> dict[str, Any]:
         return {**super().log_names(), "server": self.server_name}
 
-    def begin(self, position: Position, expected: int) -> None:
-        """Notes where the run starts, and how many rows there are to move."""
-        self.position_from = self.position_to = position.as_json()
+    def begin(self, position: Position, expected: int, before: Recorded | None) -> None:
+        """Notes where the run starts, and how many rows there are to move.
+
+        `before` is where the rows end that are counted so far: by this run, or the one before.
+        """
         self.expected = expected
-        self.save(update_fields=["position_from", "position_to", "expected"])
-        LatestBatch.objects.note(position, self.server_name)
+        self._set_back(position, is_before=before is not None and before.is_ahead_of(position))
+        self.save(update_fields=["expected", *PLACES])
+
+    def go_back(self, position: Position) -> None:
+        """Notes that the run goes on from an earlier place, where shop All was restored."""
+        self._set_back(position, is_before=True)
+        self.save(update_fields=PLACES)
+
+    def _set_back(self, position: Position, *, is_before: bool) -> None:
+        self.position_from = self.position_to = position.as_json()
+        self.went_back = self.went_back or is_before
 
     def go_on_with(self, rows: int) -> None:
         """Notes that further rows are to be moved by a run that was opened again."""
@@ -246,26 +256,41 @@ class TransferRun(Run):
         """Counts what the run moved and could not count itself, because it was killed.
 
         `position` is the one that the next run reads. It tells nothing about this run if it does
-        not go on from where this run stopped: after `set_position`, or after the bonus server was
-        restored to an earlier state. The caller holds the task's lock.
+        not go on from where this run stopped: after the bonus server was restored to an earlier
+        state. The caller holds the task's lock.
         """
         if not self._lacks(position):  # as a rule; what is counted meanwhile makes it no less
             return
         with transaction.atomic():
             self._lock()
-            stopped = self._counted_to
+            stopped = self.counted_to
             if stopped is not None and self._lacks(position):
                 self._count(position.totals - stopped.totals, position, None)
                 self.save(update_fields=[*COUNTS, "position_to"])
 
+    def end_at(self, position: Position) -> None:
+        """Notes where the run has ended, if all rows up to there are counted.
+
+        That is not where its last chunk ended if it has then put the position back to a fork.
+        """
+        counted = self.counted_to
+        if counted is None or counted.version == position.version or self._lacks(position):
+            return
+        if counted.is_ahead_of(position):
+            self.go_back(position)
+        else:
+            self.position_to = position.as_json()
+            self.save(update_fields=["position_to"])
+
     @property
-    def _counted_to(self) -> Position | None:
-        return None if self.position_to is None else Position.from_json(self.position_to)
+    def counted_to(self) -> Recorded | None:
+        """The position up to which the run's rows are counted."""
+        return None if self.position_to is None else Recorded.from_json(self.position_to)
 
     def _lacks(self, position: Position) -> bool:
         """Whether rows up to the position are not counted."""
-        counted = self._counted_to
-        return counted is not None and position.goes_on_from(counted)
+        counted = self.counted_to
+        return counted is not None and counted.is_before(position)
 
     def _lock(self) -> None:
         """Reads the counts of the run again, and locks it until the transaction ends.
@@ -276,16 +301,15 @@ class TransferRun(Run):
         self.refresh_from_db(fields=fields, from_queryset=type(self).objects.select_for_update())
 
     def _has_counted(self, position: Position) -> bool:
-        counted = self._counted_to
+        counted = self.counted_to
         return counted is not None and (
-            counted.key == position.key or counted.goes_on_from(position)
+            counted.version == position.version or counted.is_after(position)
         )
 
     def _count(self, gained: Totals, after: Position, seconds: float | None) -> None:
         """The caller saves the run."""
         self.totals = self.totals + gained
         self.position_to = after.as_json()
-        LatestBatch.objects.note(after, self.server_name)
         FlowHour.objects.add(self.task_id, gained, timezone.now(), seconds)
 
     def count_reasons(self) -> dict[str, int]:

@@ -1,6 +1,7 @@
 import ssl
 from datetime import datetime, timedelta
 from typing import Any, Self
+from uuid import uuid4
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -57,6 +58,8 @@ class BonusServer(WithSecrets, Failing):
         AVAILABLE = "available", gettext_lazy("Available")
         FAILING = "failing", gettext_lazy("Not available")
 
+    # The name that its positions give it: a copy of its database has the same.
+    uid = models.UUIDField(default=uuid4, unique=True, editable=False)
     name = models.CharField(
         gettext_lazy("name"), max_length=100, unique=True, validators=[printable]
     )

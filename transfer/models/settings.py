@@ -1,6 +1,7 @@
 import zoneinfo
 from functools import cache
 from typing import Any, Self
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 from django.apps import apps
@@ -65,8 +66,19 @@ class Settings(models.Model):
     staging_days = models.PositiveIntegerField(
         gettext_lazy("days to keep moved rows in the staging tables"), default=30, validators=DAYS
     )
-    blank_pins = models.BooleanField(
-        gettext_lazy("blank PIN codes in the staging table once they are moved"), default=False
+    pin_days = models.PositiveIntegerField(
+        gettext_lazy("days to keep moved PIN codes in the staging table"),
+        default=30,
+        validators=DAYS,
+    )
+    log_days = models.PositiveIntegerField(
+        gettext_lazy("days to keep the log of shop All"),
+        default=60,
+        validators=DAYS,
+    )
+    confirms_by_itself = models.BooleanField(
+        gettext_lazy("go on without a question after shop All was restored"),
+        default=False,
     )
     reject_days = models.PositiveIntegerField(
         gettext_lazy("days to keep closed rejected rows"), default=365, validators=DAYS
@@ -112,6 +124,8 @@ class Settings(models.Model):
         gettext_lazy("who needs a second factor"), choices=REQUIRED_OF, default=0
     )
     version = models.PositiveIntegerField(default=1, editable=False)
+    # What shop All calls this installation.
+    installation = models.UUIDField(default=uuid4, editable=False)
 
     class Meta:
         verbose_name = gettext_lazy("settings")

@@ -2,18 +2,15 @@
 
 import io
 import uuid
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models, transaction
-from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext, gettext_lazy, pgettext_lazy
 
-from transfer.engine.shop_all.undo_log import Withdrawal
 from transfer.errors import FileRefused, TransferError
 from transfer.models.addresses import numbered
 from transfer.models.audit import Actor, AuditEntry
@@ -35,27 +32,13 @@ class UploadQuerySet(JobQuerySet):
     def loaded(self) -> Self:
         return self.filter(state=Upload.State.LOADED)
 
-    def withdrawals(self, origin: str) -> list[Withdrawal]:
-        """The balance changes that undos have withdrawn under this identity of shop All.
+    def recorded(self) -> Self:
+        """Those that were loaded, also if shop All has lost them since."""
+        return self.filter(state__in=[Upload.State.LOADED, Upload.State.LOST])
 
-        Of PIN codes and cards, the order counts: a row that came back after rows that are younger
-        would override them.
-        """
-        kinds = [kind.name for kind in settings.KINDS.values() if kind.appends]
-        undos = self.loaded().filter(kind__in=kinds, withdrawn__gt=0, undoes__origin=origin)
-        return [
-            Withdrawal(
-                undo.kind,
-                origin,
-                undo.undoes.xid,
-                undo.report.get("withdrawn", "{}"),
-                str(undo.undoes.token),
-                str(undo.token),
-            )
-            for undo in undos.select_related("undoes").only(
-                "kind", "report", "token", "undoes__xid", "undoes__token"
-            )
-        ]
+    def ever_undone(self) -> Self:
+        """Loads that were taken back, also if shop All has lost the undo since."""
+        return self.filter(undo__state__in=[Upload.State.LOADED, Upload.State.LOST])
 
     def overdue(self, now: datetime) -> Self:
         """Uploads that were not confirmed in time."""
@@ -84,7 +67,7 @@ class Upload(OfKind, Job, Failing):
         FAILED = "failed", gettext_lazy("Check failed")
         DISCARDED = "discarded", pgettext_lazy("file", "Discarded")
         EXPIRED = "expired", gettext_lazy("Not confirmed in time")
-        LOST = "lost", gettext_lazy("Gone with a restore")
+        LOST = "lost", gettext_lazy("Lost by a restore")
 
     class InputMethod(models.TextChoices):
         FILE = "file", gettext_lazy("File")
@@ -97,10 +80,7 @@ class Upload(OfKind, Job, Failing):
     PENDING: ClassVar[list[str]] = [State.RECEIVED, State.CONFIRMED]
     UNDECIDED: ClassVar[list[str]] = [State.COLUMNS, State.READY, State.REFUSED, State.FAILED]
 
-    # Digests of content that was just received, with each SECRET_KEY: see `content_digests`.
-    digests: Sequence[str] = ()
-
-    # Noted in the staging database in the transaction that loads: a load happens once.
+    # What a call of the API calls its load.
     token = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     kind = models.CharField(max_length=10, choices=KindChoices)
     input_method = models.CharField(
@@ -136,15 +116,13 @@ class Upload(OfKind, Job, Failing):
     confirmed_by = models.CharField(max_length=200, blank=True)
     address = models.GenericIPAddressField(null=True)
     closed_at = models.DateTimeField(null=True)
-    # The transaction that wrote its rows, and no others, and in which database.
-    origin = models.UUIDField(null=True, editable=False)
-    xid = models.BigIntegerField(null=True, editable=False)
+    # What shop All calls the rows of the load: see `engine/shop_all/names`.
+    changeset = models.UUIDField(null=True, editable=False, db_index=True)
 
-    # For an undo: the load that it takes back, and how many of its rows were withdrawn.
+    # For an undo: the load that it takes back.
     undoes = models.OneToOneField(
         "self", on_delete=models.SET_NULL, null=True, editable=False, related_name="undo"
     )
-    withdrawn = models.BigIntegerField(gettext_lazy("rows withdrawn"), default=0, editable=False)
 
     objects = UploadQuerySet.as_manager()
 
@@ -152,8 +130,6 @@ class Upload(OfKind, Job, Failing):
         ordering = ["-id"]
         verbose_name = gettext_lazy("load")
         indexes = [
-            # "Has this content been loaded before?"
-            models.Index(fields=["digest"], condition=Q(state="loaded"), name="uploads_by_content"),
             # At every tick, and at every purge.
             models.Index(fields=["state", "created_at"], name="uploads_by_state"),
         ]
@@ -179,15 +155,21 @@ class Upload(OfKind, Job, Failing):
         return undo is not None and undo.state == self.State.LOADED
 
     @property
-    def staged(self) -> int:
-        """How many rows it has brought that were not withdrawn."""
-        return self.good - (self.undo.withdrawn if self.is_undone else 0)
+    def is_recorded(self) -> bool:
+        """Whether it was loaded, also if shop All has lost it since."""
+        return self.state in (self.State.LOADED, self.State.LOST)
+
+    @property
+    def was_ever_undone(self) -> bool:
+        """Whether it was taken back, also if shop All has lost the undo since."""
+        undo = getattr(self, "undo", None)
+        return undo is not None and undo.is_recorded
 
     @property
     def can_be_undone(self) -> bool:
-        """Whether it is loaded, its rows were recorded, and it was not taken back."""
+        """Whether it is loaded, and was not taken back."""
         is_load = self.state == self.State.LOADED and not self.is_undo
-        return is_load and self.xid is not None and not self.is_undone
+        return is_load and not self.is_undone
 
     @property
     def is_working(self) -> bool:
@@ -222,15 +204,8 @@ class Upload(OfKind, Job, Failing):
         return io.BufferedReader(Pieces(self.pieces), PIECE)
 
     def recognise_by(self, sha256: str) -> None:
-        """Keeps a digest of the content, and tells loads of it from before SECRET_KEY changed."""
-        self.digests = content_digests(sha256)
-        self.digest, *older = self.digests
-        type(self).objects.loaded().filter(digest__in=older).update(digest=self.digest)
-
-    def earlier(self) -> "Upload | None":
-        """The latest load of the same content into the same table that was not taken back."""
-        same = Upload.objects.loaded().filter(digest=self.digest, kind=self.kind)
-        return same.exclude(pk=self.pk).exclude(undo__state=self.State.LOADED).first()
+        """Keeps a digest of the content, by which a call of the API is known again."""
+        self.digest = content_digests(sha256)[0]
 
     def note_progress(self, done: int, total: int) -> None:
         self.saved.update(done=done, total=total)
@@ -292,10 +267,10 @@ class Upload(OfKind, Job, Failing):
         self.pieces.all().delete()
 
     @transaction.atomic
-    def note_loaded(self, rows: int, origin: str | None, xid: int | None) -> None:
+    def note_loaded(self, rows: int, changeset: str) -> None:
         """Notes what was loaded, after the staging database has committed, even after a crash."""
         self.state, self.closed_at, self.good = self.State.LOADED, timezone.now(), rows
-        self.origin, self.xid = uuid.UUID(origin) if origin else None, xid
+        self.changeset = uuid.UUID(changeset)
         self.note_error(None)
         self.save()
         self.forget()
@@ -308,8 +283,6 @@ class Upload(OfKind, Job, Failing):
         }
         if self.corrections:
             new["corrections"] = self.corrections
-        if self.withdrawn:
-            new["withdrawn"] = self.withdrawn
         if self.amount is not None:
             new["amount"] = str(self.amount)
         AuditEntry.record(actor, AuditEntry.Action.LOAD, self, new=new)

@@ -9,12 +9,10 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _, ngettext_lazy
 
-from transfer.engine.errors import RecordsMissing, RestoredFromDump, ShopAllRestored
 from transfer.models.alerts import Severity
 from transfer.problems import outage_words
 from transfer.problems.codes import Code
 from transfer.problems.outage_words import AGAIN, CAUSE, DATABASE, PORTS, WHOLE
-from transfer.problems.phrases import cause
 from transfer.problems.problem import Problem
 from transfer.text import formats
 
@@ -79,11 +77,6 @@ OTHERS: dict[Code, tuple[Any, str]] = {
         "?state=paused",
     ),
 }
-# Refusals whose cause is shop All: they are the same for every transfer.
-OF_SHOP_ALL = {ShopAllRestored.code, RecordsMissing.code, RestoredFromDump.code}
-REFUSED = ngettext_lazy(
-    "%(n)s transfer refuses: %(cause)s", "%(n)s transfers refuse: %(cause)s", "n"
-)
 
 
 @dataclass(frozen=True)
@@ -102,11 +95,6 @@ class Group:
     def key(self) -> str:
         """The key that identifies the line."""
         return " ".join(kind(self.members[0].code, self.members[0].params))
-
-    @property
-    def detail(self) -> str:
-        """What to do, where that is the same for all of them."""
-        return self.members[0].detail if self.members[0].code == Code.REFUSAL else ""
 
     @property
     def severity(self) -> Severity:
@@ -135,16 +123,9 @@ def kind(code: str, params: Params) -> tuple[str, ...]:
     """The key of similar problems; empty if the problem has a line of its own."""
     if code in OTHERS:
         return (code,)
-    if is_of_shop_all(code, params):
-        return (code, params["code"])
     if code == Code.OUTAGE and params["server"]:
         return (code, *outage_words.kind(params))
     return ()
-
-
-def is_of_shop_all(code: str, params: Params) -> bool:
-    """Whether it is a refusal whose cause is shop All."""
-    return code == Code.REFUSAL and params.get("code") in OF_SHOP_ALL
 
 
 def sentence(code: str, alike: Sequence[Params]) -> str:
@@ -152,8 +133,6 @@ def sentence(code: str, alike: Sequence[Params]) -> str:
     n = len(alike)
     if code in OTHERS:
         return _counted(OTHERS[Code(code)][0], n)
-    if code == Code.REFUSAL:
-        return str(REFUSED % {"n": n, "cause": cause(alike[0]).sentence.removesuffix(".")})
     extent, *_rest = outage_words.kind(alike[0])
     if extent in (AGAIN, CAUSE):
         return _counted(ANSWERING[extent], n)
@@ -178,6 +157,4 @@ def _counted(words: Promise, n: int) -> str:
 def _url(problem: Problem) -> str:
     if problem.code in OTHERS:
         return f"{reverse('scheduler')}{OTHERS[problem.code][1]}"
-    if problem.code == Code.REFUSAL:
-        return f"{reverse('scheduler')}?state=failing"
     return reverse("servers")

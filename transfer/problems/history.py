@@ -12,7 +12,7 @@ from django.utils.translation import ngettext_lazy
 from transfer.models import Incident
 from transfer.problems import outage_words, sentences
 from transfer.problems.codes import Code
-from transfer.problems.groups import ENOUGH, TOGETHER, is_of_shop_all
+from transfer.problems.groups import ENOUGH, TOGETHER
 from transfer.problems.outage_words import DATABASE, PORTS, WHOLE
 
 NIGHT = timedelta(hours=24)
@@ -87,9 +87,8 @@ def what(incident: Incident) -> str:
 
 def alike(incidents: Sequence[Incident]) -> str:
     """What was wrong, of incidents of one kind."""
-    code, extent = kind(incidents[0].code, incidents[0].params)
-    words = REFUSED if code == Code.REFUSAL else ALIKE[extent]
-    return str(words % {"n": len(incidents)})
+    _code, extent = kind(incidents[0].code, incidents[0].params)
+    return str(ALIKE[extent] % {"n": len(incidents)})
 
 
 def night(now: datetime, hidden: Collection[str] = ()) -> list[Past]:
@@ -123,8 +122,6 @@ def _together(incidents: Sequence[Incident]) -> list[list[Incident]]:
 
 def kind(code: str, params: dict[str, Any]) -> tuple[str, ...]:
     """The key of similar outages; empty if the outage has a line of its own."""
-    if is_of_shop_all(code, params):
-        return code, params["code"]
     if code != Code.OUTAGE or not params["server"] or not params["ever"]:
         return ()
     return code, outage_words.extent(params["ever"])

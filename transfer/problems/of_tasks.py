@@ -1,12 +1,13 @@
 """Problems of tasks: runs that fail, rows that wait, databases that do not answer."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.urls import reverse
 
-from transfer.engine.errors import REFUSALS
+from transfer.engine.errors.ledger import REFUSALS, RowsDiffer, ShopAllWentBack
 from transfer.errors import Difference
 from transfer.models import FlowHour, Settings, TransferTask
 from transfer.models.alerts import Severity, Topic
@@ -17,7 +18,10 @@ from transfer.problems import outages
 from transfer.problems.codes import Code
 from transfer.problems.problem import Problem, Unknown
 from transfer.runs.backlog import Backlog
+from transfer.runs.beginning import CODES as OF_SERVERS
 
+# Code of a refusal → the name of the page where it is answered for all bonus servers.
+ASKED_ONCE = {ShopAllWentBack.code: "restored", RowsDiffer.code: "rows_missing"}
 # A transaction that is open for so long hides its rows.
 OPEN_LONG = timedelta(minutes=10)
 
@@ -28,8 +32,8 @@ def look(
     """`tasks` come from `attach_runs`; `heard` are backlogs by the numbers of transfer tasks."""
     settings = Settings.load()
     transfers = [task for task in tasks if isinstance(task, TransferTask)]
-    for task in tasks:
-        yield from of_failures(task, settings.alert_failures)
+    failed = [one for task in tasks for one in of_failures(task, settings.alert_failures)]
+    yield from asked_once(failed)
     yield from of_databases(transfers, heard)
     yield from unknown(transfers, heard)
     if settings.delay_limit:
@@ -61,7 +65,7 @@ def of_failures(task: Any, enough: int) -> Iterator[Problem]:
         yield Problem(
             Code.REFUSAL if refuses else Code.FAILURES,
             _key(task),
-            run.get_absolute_url(),
+            answered_at(run) or run.get_absolute_url(),
             params,
             Severity.BAD if is_bad else Severity.WARN,
             since=None if refuses else run.finished_at,
@@ -69,6 +73,38 @@ def of_failures(task: Any, enough: int) -> Iterator[Problem]:
             notify=is_bad,
             technical=run.error_technical,
         )
+
+
+def answered_at(run: Any) -> str:
+    """Return the page where the question that has stopped a run is answered; empty without one."""
+    if run.error_code in ASKED_ONCE:
+        return reverse(ASKED_ONCE[run.error_code])
+    server = getattr(run, "server", None)
+    return server.get_absolute_url() if server and run.error_code in OF_SERVERS else ""
+
+
+def asked_once(failed: list[Problem]) -> Iterator[Problem]:
+    """Yield the problems; a question that is the same for many tasks is one.
+
+    What shop All has lost is asked once for the whole installation, and rows that were deleted from
+    a staging table by hand once for all bonus servers.
+    """
+    asked = set()
+    for one in failed:
+        key = _key_of_shop_all(one)
+        if not key:
+            yield one
+        elif key not in asked:
+            asked.add(key)
+            yield replace(one, key=key, server_id=None)
+
+
+def _key_of_shop_all(problem: Problem) -> str:
+    """Return the key of a question about shop All; empty for another problem."""
+    code = problem.params.get("code") if problem.code == Code.REFUSAL else ""
+    if code == RowsDiffer.code:
+        return f"{code}:{problem.params['kind']}"
+    return ShopAllWentBack.code if code == ShopAllWentBack.code else ""
 
 
 def unknown(tasks: list[TransferTask], heard: Mapping[int, Backlog]) -> Iterator[Unknown]:
@@ -111,7 +147,7 @@ def of_databases(tasks: list[TransferTask], heard: Mapping[int, Backlog]) -> Ite
 def of_backlog(
     task: TransferTask, asked: Backlog, settings: Settings, now: datetime
 ) -> Iterator[Problem]:
-    waits = {**_names(task), "n": asked.rows, "more": asked.more}
+    waits = {**_names(task), "n": asked.rows}
     if asked.rows and not task.enabled:
         params = {**waits, "oldest": asked.oldest and asked.oldest.isoformat()}
         yield _warning(Code.OFF, task, params, since=task.changed_at, notify=False)

@@ -45,7 +45,7 @@ def stuck(params: Params) -> Explanation:
 
 
 def waits(params: Params) -> str:
-    return formats.rows_wait(params["n"], params.get("more", ""))
+    return formats.rows_wait(params["n"])
 
 
 def guards(params: Params) -> Explanation:

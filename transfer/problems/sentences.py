@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from django.utils.translation import gettext as _, gettext_noop, ngettext
 
+from transfer.engine.errors.ledger import RowsDiffer, ShopAllWentBack
 from transfer.problems import outage_words
 from transfer.problems.codes import Code
 from transfer.problems.phrases import Params, cause, clock, guards, moment, stuck, task_name, waits
@@ -27,6 +28,8 @@ STEPS = {
     "watchdog": gettext_noop("look whether the scheduler is alive"),
 }
 
+# Refusals whose cause is shop All: they are one question, and not one for each task.
+OF_SHOP_ALL = {ShopAllWentBack.code, RowsDiffer.code}
 # Their sentences say since when.
 WITH_TIME = (Code.SCHEDULER, Code.CLOCK, Code.QUEUE, Code.MESSAGES, Code.LATE, Code.WRITING)
 
@@ -68,6 +71,12 @@ def _outage(params: Params) -> str:
         return now
     waiting = outage_words.waits(params) if params["doors"] else ""
     return "; ".join(filter(None, [_first_cause(params), waiting]))
+
+
+def _refusal(params: Params) -> str:
+    """A refusal of all tasks, or of all of a kind, names none of them."""
+    why = cause(params).sentence
+    return why if params["code"] in OF_SHOP_ALL else f"{task_name(params)}: {why}"
 
 
 def _failures(params: Params) -> str:
@@ -158,7 +167,7 @@ SENTENCES: dict[Code, Callable[[Params], str]] = {
     ),
     Code.QUEUE: lambda p: stuck(p).sentence,
     Code.STEP: _step,
-    Code.REFUSAL: lambda p: f"{task_name(p)}: {cause(p).sentence}",
+    Code.REFUSAL: _refusal,
     Code.DIFFERENCE: lambda p: cause(p).sentence,
     Code.OUTAGE: _outage,
     Code.FAILURES: _failures,

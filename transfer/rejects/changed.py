@@ -1,25 +1,43 @@
 """Staged rows that were changed after their transfer, and what an operator decides. Audited.
 
-A decision and the row that it stages are one transaction of shop All. The audit entry is committed
-just before it: a crash in between leaves an entry about rows that are still undecided.
+A decision and the row that it stages are one transaction of shop All.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from enum import StrEnum
 
 from django.conf import settings
-from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from transfer.engine.kind import Kind
-from transfer.engine.shop_all.changes import Changed
+from transfer.engine.shop_all.changes import Changed, Changes
 from transfer.engine.shop_all.source import ShopAll
-from transfer.models import Actor, AuditEntry, RejectedRow
+from transfer.models import Actor, AuditEntry, RejectedRow, TransferTask
 
 AT_ONCE = 10_000  # rows that one decision takes
 SHOWN = 100  # rows of a kind on the page
 SECONDS = 5.0  # that shop All has to answer a page
+
+# Why the present values of a row can't be sent: see `Changed.reason`.
+REASONS = {
+    "account_changed": gettext_noop(
+        "The account was changed, and an amount can't be moved from one account to another. Make "
+        "two changes by hand: take the amount from the account before, and give it to the new one."
+    ),
+    "validity_changed": gettext_noop(
+        "Only the time in which the amount counts was changed. Bonus servers keep the time that "
+        "they have received: if it matters, change it in their own data."
+    ),
+    "dependent": gettext_noop(
+        "The row corrects, changes or takes back another one. Change the amount of that one, or "
+        "make a change by hand."
+    ),
+    "invalid": gettext_noop(
+        "The present values fail a check, so every bonus server would reject them. Correct the row "
+        "in shop All first."
+    ),
+}
 
 
 class Decision(StrEnum):
@@ -37,58 +55,58 @@ class Undecided:
 
 
 def undecided(most: int = SHOWN, seconds: float | None = SECONDS) -> Iterator[Undecided]:
-    """The kinds that have changed rows without a decision. Raises TransferError."""
+    """Yield the kinds that have changed rows without a decision. Raises TransferError.
+
+    Rows that no server has read yet are left out: they arrive as they are.
+    """
     kinds = settings.KINDS.values()
     with (
         ShopAll(settings.SHOP_ALL_DATABASE_URL, "changed", seconds=seconds) as shop_all,
         shop_all.snapshot(*kinds),
     ):
+        changes = Changes(shop_all)
         for kind in kinds:
-            if rows := shop_all.changes.rows(kind, most):
-                total = shop_all.changes.count(kind) if len(rows) == most else len(rows)
+            up_to = read_up_to(kind)
+            if rows := changes.rows(kind, most, up_to):
+                total = changes.count(kind, up_to) if len(rows) == most else len(rows)
                 yield Undecided(kind, rows, total)
 
 
-def decide(
-    kind: Kind,
-    decision: Decision,
-    actor: Actor,
-    *,
-    key: str | None = None,
-    amount: Decimal | None = None,
-) -> int:
-    """Decides on one row (see `key_of`), or on all of the kind; returns of how many.
+def read_up_to(kind: Kind) -> int | None:
+    """Return the number of the last line that any server has read, by our own history.
 
-    A row is sent again with its present values, to every bonus server. A balance change needs
-    `key` and `amount`: it goes to the servers that had read the row before the change. Nothing is
-    staged for a row that was decided on, or changed again, meanwhile. Raises TransferError.
+    None where it knows of none: it may be lost.
+    """
+    tasks = TransferTask.objects.filter(kind=kind.name)
+    latest = [task.runs.begun().first() for task in tasks]
+    places = [run.counted_to.place for run in latest if run is not None and run.counted_to]
+    return max((place.number for place in places), default=None)
+
+
+def decide(kind: Kind, decision: Decision, actor: Actor, *, key: str | None = None) -> int:
+    """Decide on one row (see `key_of`), or on all of the kind that can be sent; return of how many.
+
+    The present values of a row are sent to every bonus server; of a balance change, each server
+    applies the difference to the amount that is in effect there. Nothing is staged for a row that
+    was decided on, or changed again, meanwhile. Raises TransferError.
     """
     secret = bool(kind.secrets)
     with ShopAll(settings.SHOP_ALL_DATABASE_URL, "changed", secret=secret) as shop_all:
-        changes = shop_all.changes
-        with transaction.atomic(), shop_all.database.transaction(commit=False):
-            numbers = None if key is None else [int(key.partition(".")[0])]
-            rows = [
-                row for row in changes.rows(kind, AT_ONCE, numbers) if key in (None, key_of(row))
-            ]
-            if decision == Decision.LEAVE:
-                done = changes.leave(kind, rows, actor.name)
-            elif kind.appends and amount is not None:
-                done = sum(changes.send_amount(kind, row, amount, actor.name) for row in rows[:1])
-            else:
-                done = changes.send_again(kind, rows, actor.name)
-            if done:
-                new: dict[str, object] = {"decision": decision.value, "rows": done}
-                if key is not None:
-                    new["id"] = rows[0].id
-                if amount is not None:
-                    new["amount"] = str(amount)
-                subject = RejectedRow(kind=kind.name)
-                AuditEntry.record(actor, AuditEntry.Action.CHANGED, subject, new=new)
-            shop_all.database.commit()
+        changes = Changes(shop_all)
+        with shop_all.snapshot(kind):
+            rows = [row for row in changes.rows(kind, AT_ONCE) if key in (None, key_of(row))]
+        if key is None and decision == Decision.SEND:
+            rows = [row for row in rows if not row.reason]
+        done = changes.leave(kind, rows) if decision == Decision.LEAVE else changes.send(kind, rows)
+    if done:
+        new: dict[str, object] = {"decision": decision.value, "rows": done}
+        if key is not None:
+            new["id"] = rows[0].row
+        subject = RejectedRow(kind=kind.name)
+        AuditEntry.record(actor, AuditEntry.Action.CHANGED, subject, new=new)
     return done
 
 
 def key_of(row: Changed) -> str:
-    """Names a row together with its change: another change of it is another decision."""
-    return f"{row.id}.{row.xid}.{row.changed_xid}"
+    """Return the name of a row together with its change: another change is another decision."""
+    return f"{row.changeset}.{row.row}.{row.at}"

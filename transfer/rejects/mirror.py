@@ -1,192 +1,270 @@
 """Copies the rejects that a bonus server's database holds into ours, where people look at them.
 
-They are pulled by number after each chunk, and by a recurring job. Doing it again changes nothing;
-lost or restored, our database pulls them again.
+The server's table says which rows are rejected, and which of these rejects are open. Ours adds who
+decided, and why. After a chunk, what the chunk has changed is pulled. Where our copy is not of the
+version before, as after a restore of either database, all open rejects are compared. Doing it again
+changes nothing; lost or restored, our database pulls them again.
 
-No lock is held while a bonus server or shop All is asked. `mirrored_number` moves on last, so that
-a process that dies half-way leaves everything to be done again.
+No lock is held while a bonus server or shop All is asked.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.bonus_server.reject_reading import Reject
-from transfer.engine.position import Position
+from transfer.engine.bonus_server.rejects import RowName
+from transfer.engine.errors.ledger import RejectsUnreadable
+from transfer.engine.move.chunk import Chunk
+from transfer.engine.received import DISCARDED, Position
 from transfer.engine.shop_all.source import ShopAll
 from transfer.models import RejectedRow, TransferRun, TransferTask
+from transfer.models.rejects import RejectedRowQuerySet
 from transfer.queue.locks import Space, wait_for_lock
-from transfer.rejects.closing import close_noted, close_undone
 
 AT_ONCE = 1000
-MOST = 1_000_000  # rejects that one call pulls: a server could invent any number
+MOST = 1_000_000  # rejects that are pulled at once: a server could invent any number
 
-# What is taken over of a row that was rejected before: its state is ours.
-TAKEN_OVER = ["xid", "reader", "number", "token", "code", "sqlstate", "constraint", "payload"]
+State = RejectedRow.State
+Name = tuple[str, int]
+
+# What is taken over of a row that was rejected before: how it was decided is ours.
+TAKEN_OVER = [
+    *("code", "sqlstate", "constraint", "payload"),
+    *("effect", "root_changeset", "root_row"),
+]
+OPENED: dict[str, Any] = {
+    "state": State.OPEN,
+    "closed_at": None,
+    "closed_by": "",
+    "close_reason": "",
+    "resent_changeset": None,
+    "resent_row": None,
+    "is_written": True,
+}
 
 
-def mirror(
-    task: TransferTask, target: BonusDatabase, position: Position, run: TransferRun | None = None
+def mirror_chunk(
+    task: TransferTask, source: ShopAll, target: BonusDatabase, chunk: Chunk, run: TransferRun
 ) -> None:
-    """Pulls the rejects that we lack. They are `run`'s, or those of the runs that counted them.
+    """Pull what a chunk has changed of the rejects. Raises TransferError."""
+    with target.database.transaction(commit=False):
+        changed = target.rejects.changed_in(task.kind_spec, chunk.after, chunk.after.version)
+        for rejects in _parts(changed, target):
+            _take_over(task, source, rejects, run)
+    if str(task.mirrored_version) == chunk.before.version:
+        note_version(task, chunk.after.version)
+
+
+def mirror(task: TransferTask, source: ShopAll, target: BonusDatabase, position: Position) -> None:
+    """Make our rejects those of the server.
+
+    1. Opens those again whose correction is lost: shop All was restored before the server got it.
+    2. Unless ours are of this version of the position: pulls the open ones, and closes or deletes
+       those of ours that are not open there.
 
     Raises TransferError.
     """
-    task.remember_reader(position.reader)
-    if position.reader is None:
+    _open_lost(task, source)
+    if str(task.mirrored_version) == position.version:
         return
-    if _is_same_history(task, target, position.reader):
-        _pull(task, target, position.reader, run)
-    else:
-        _pull_all(task, target, position.reader)
+    open_there: set[Name] = set()
+    with target.database.transaction(commit=False):
+        for rejects in _parts(target.rejects.open(task.kind_spec, position.origin), target):
+            open_there |= {_name_of(one) for one in rejects}
+            _take_over(task, source, rejects, None)
+    _close_others(task, target, position, open_there)
+    note_version(task, position.version)
 
 
-def _is_same_history(task: TransferTask, target: BonusDatabase, reader: str) -> bool:
-    """Whether the server still has the last reject that we know: it may have been restored."""
-    return not task.mirrored_number or target.rejects.has(
-        reader, task.mirrored_number, str(task.mirrored_token)
-    )
+def note_version(task: TransferTask, version: str) -> None:
+    """Note that our rejects are those of the server at this version of the position."""
+    task.mirrored_version = UUID(version)
+    TransferTask.objects.filter(pk=task.pk).update(mirrored_version=version)
 
 
-def _pull_all(task: TransferTask, target: BonusDatabase, reader: str) -> None:
-    """Reads all rejects again, and deletes open ones that the server no longer has.
-
-    The task is saved with the deletion, and not before.
-    """
-    task.mirrored_number, task.mirrored_token = 0, None
-    known: set[str] = set()
-    for rejects in _pages(task, target, reader):
-        known.update(reject.token for reject in rejects)
-        _take_over(task, reader, rejects, None)
-    with transaction.atomic():
-        wait_for_lock(Space.REJECTS, 0)
-        _delete_gone(task, reader, known)
-        _save_progress(task)
+def _parts(rejects: Iterator[Reject], target: BonusDatabase) -> Iterator[list[Reject]]:
+    """Yield the rejects in parts. Raises RejectsUnreadable after MOST of them."""
+    pulled = 0
+    while some := [*islice(rejects, AT_ONCE)]:
+        pulled += len(some)
+        if pulled > MOST:
+            raise RejectsUnreadable(database=target.name)
+        yield some
 
 
-def _delete_gone(task: TransferTask, reader: str, known: set[str]) -> None:
-    gone = RejectedRow.objects.open().filter(server=task.server_id, reader=reader)
-    tokens = dict(gone.values_list("pk", "token"))
-    gone = gone.filter(pk__in=[pk for pk, token in tokens.items() if str(token) not in known])
-    rows = [*gone.values_list("staging_id", flat=True)]
-    gone.delete()
-    RejectedRow.objects.filter(kind=task.kind, staging_id__in=rows).note_following()
+def _name_of(reject: Reject) -> Name:
+    return reject.changeset, reject.row
 
 
-def _pull(task: TransferTask, target: BonusDatabase, reader: str, run: TransferRun | None) -> None:
-    """Pulls the rejects after those that we know."""
-    for rejects in _pages(task, target, reader):
-        _take_over(task, reader, rejects, run)
-        _save_progress(task)
+def _rejects_of(task: TransferTask) -> RejectedRowQuerySet:
+    return RejectedRow.objects.filter(server=task.server_id, kind=task.kind)
 
 
-def _pages(task: TransferTask, target: BonusDatabase, reader: str) -> Iterator[list[Reject]]:
-    """Yields the rejects after those that we know, MOST at most, in pages of AT_ONCE.
-
-    Each page is behind us once the next is read.
-    """
-    for _page in range(MOST // AT_ONCE):
-        rejects = target.rejects.after(task.kind_spec, reader, task.mirrored_number, AT_ONCE)
-        if not rejects:
-            return
-        task.mirrored_number, task.mirrored_token = rejects[-1].number, UUID(rejects[-1].token)
-        yield rejects
+def _named(names: Iterable[Name]) -> Q:
+    """Return the condition that a reject is that of one of these rows."""
+    rows: dict[str, list[int]] = {}
+    for changeset, row in names:
+        rows.setdefault(changeset, []).append(row)
+    condition = Q(pk__in=[])
+    for changeset, numbers in rows.items():
+        condition |= Q(changeset=changeset, row__in=numbers)
+    return condition
 
 
-def _take_over(
-    task: TransferTask, reader: str, rejects: list[Reject], run: TransferRun | None
-) -> None:
-    """Saves these rejects, and closes those whose rows were resent.
-
-    Shop All is asked after they are committed: a resend that begins later sees and closes them
-    itself.
-    """
+@contextmanager
+def _changing(task: TransferTask, names: Sequence[Name]) -> Iterator[None]:
+    """Change rejects of these rows in one transaction, and note which of them follow another."""
     with transaction.atomic():
         # Two servers that reject the same rows at once see each other's rejects.
         wait_for_lock(Space.REJECTS, 0)
-        _forget_namesakes(task, rejects)
-        _save(task, reader, rejects, run)
-        mine = RejectedRow.objects.filter(server=task.server_id, kind=task.kind)
-        mine.filter(staging_id__in=[one.staging_id for one in rejects]).note_following()
-    _close_what_was_sent(task, rejects)
+        yield
+        rejects = RejectedRow.objects.filter(_named(names), kind=task.kind)
+        rejects.note_following()
 
 
-def _save_progress(task: TransferTask) -> None:
-    task.save(update_fields=["mirrored_number", "mirrored_token"])
+def _take_over(
+    task: TransferTask, source: ShopAll, rejects: list[Reject], run: TransferRun | None
+) -> None:
+    """Save the open ones of these rejects, and close those of ours that are closed there.
+
+    One that is closed here, and open there, is opened again if the reason is gone.
+    """
+    opened = [one for one in rejects if one.resolved_by is None]
+    closed_here = _rejects_of(task).filter(_named(map(_name_of, opened)))
+    lost = _lost_corrections(task, source, closed_here)
+    with _changing(task, [*map(_name_of, rejects)]):
+        _save(task, opened, run)
+        _open_again(closed_here, lost)
+        _close(task, [one for one in rejects if one.resolved_by is not None])
 
 
-def _save(task: TransferTask, reader: str, rejects: list[Reject], run: TransferRun | None) -> None:
-    run_of = _run_of(task, reader, run)
+def _save(task: TransferTask, rejects: list[Reject], run: TransferRun | None) -> None:
     # One statement can't save a row twice; a server can forge two rejects of one row.
-    last = {(reject.origin, reject.staging_id): reject for reject in rejects}
+    last = {_name_of(reject): reject for reject in rejects}
     RejectedRow.objects.bulk_create(
         (
             RejectedRow(
-                run_id=run_of(reject.number),
+                run=run,
                 server=task.server,
                 server_name=task.server.name,
                 kind=task.kind,
-                origin=reject.origin,
-                xid=reject.xid,
-                staging_id=reject.staging_id,
-                reader=reader,
-                number=reject.number,
-                token=reject.token,
+                changeset=reject.changeset,
+                row=reject.row,
                 code=reject.code,
                 sqlstate=reject.sqlstate,
                 constraint=reject.constraint,
                 payload=reject.payload,
+                effect=reject.effect,
+                root_changeset=reject.root_changeset,
+                root_row=reject.root_row,
                 created_at=reject.at or timezone.now(),
             )
             for reject in last.values()
         ),
         update_conflicts=True,
-        unique_fields=["server", "kind", "origin", "staging_id"],
+        unique_fields=["server", "kind", "changeset", "row"],
         update_fields=TAKEN_OVER,
     )
 
 
-def _forget_namesakes(task: TransferTask, rejects: list[Reject]) -> None:
-    """Deletes copies of rejects of other rows with the same ids: their decisions don't count."""
-    xids = {(one.origin, one.staging_id): one.xid for one in rejects}
-    known = RejectedRow.objects.filter(
-        server=task.server, kind=task.kind, staging_id__in=[one.staging_id for one in rejects]
-    ).exclude(xid=None)
-    rows = known.values_list("pk", "origin", "staging_id", "xid")
-    others = [pk for pk, origin, id_, xid in rows if xids.get((str(origin), id_), xid) != xid]
-    known.filter(pk__in=others).delete()
+def _lost_corrections(
+    task: TransferTask, source: ShopAll, rejects: RejectedRowQuerySet
+) -> list[str]:
+    """Return the changesets that shop All lacks of those which were sent in place of these rejects.
 
-
-def _run_of(
-    task: TransferTask, reader: str, run: TransferRun | None
-) -> Callable[[int], int | None]:
-    """Tells which run has written a reject, by its number: positions count them."""
-    if run is not None:
-        return lambda number: run.pk
-    begun = task.runs.begun().filter(position_to__reader=reader, rejected__gt=0)
-    ends = [
-        (pk, *(int(place["totals"]["rejected"]) for place in both))
-        for pk, *both in begun.values_list("pk", "position_from", "position_to")
-    ]
-    return lambda number: next((pk for pk, before, to in ends if before < number <= to), None)
-
-
-def _close_what_was_sent(task: TransferTask, rejects: Iterable[Reject]) -> None:
-    """Closes rejects whose rows were corrected or taken back before: for another server that had
-    rejected them, or by an own database that is lost.
+    No lock is held: shop All is asked.
     """
-    origins: dict[str, list[int]] = {}
+    resent = rejects.filter(state=State.RESENT).exclude(resent_changeset=None).order_by()
+    changesets = [*resent.values_list("resent_changeset", flat=True).distinct()]
+    if not changesets:
+        return []
+    with source.snapshot():
+        return source.log.lacks(task.kind_spec, [str(one) for one in changesets])
+
+
+def _open_lost(task: TransferTask, source: ShopAll) -> None:
+    """Open rejects again whose correction shop All has lost before the server had it."""
+    waiting = _rejects_of(task).filter(is_written=False)
+    lost = _lost_corrections(task, source, waiting)
+    if not lost:
+        return
+    again = waiting.filter(state=State.RESENT, resent_changeset__in=lost)
+    names = [(str(changeset), row) for changeset, row in again.values_list("changeset", "row")]
+    with _changing(task, names):
+        again.update(**OPENED)
+
+
+def _open_again(rejects: RejectedRowQuerySet, lost: list[str]) -> None:
+    """Open those of these rejects, which are open on the server, that are closed here.
+
+    One that was sent again waits for the row in its place, unless shop All has lost that. One that
+    was discarded is discarded there once more.
+    """
+    rejects.filter(state=State.DISCARDED).update(is_written=False)
+    rejects.filter(state=State.SETTLED).update(**OPENED)
+    rejects.filter(state=State.RESENT, resent_changeset__in=lost).update(**OPENED)
+    rejects.filter(state=State.RESENT).update(is_written=False)
+
+
+def _close(task: TransferTask, rejects: Iterable[Reject]) -> None:
+    """Close ours as the server has closed them, also where we have decided otherwise meanwhile.
+
+    Which row of a changeset has closed it, the server does not say.
+    """
+    outcomes: dict[tuple[str, str, str], list[int]] = {}
     for reject in rejects:
-        origins.setdefault(reject.origin, []).append(reject.staging_id)
-    with (
-        ShopAll(settings.SHOP_ALL_DATABASE_URL, "mirror", secret=True) as shop_all,
-        shop_all.database.transaction(),
-    ):
-        for origin, numbers in origins.items():
-            close_noted(shop_all, task.kind_spec, origin, numbers)
-        if task.kind_spec.appends:
-            close_undone(shop_all, task.kind_spec, [one.staging_id for one in rejects])
+        state, by = str(State.RESENT), reject.resolved_by or ""
+        if reject.resolved_by == DISCARDED:
+            state, by = str(State.DISCARDED), ""
+        elif reject.code == "taken_back":
+            state, by = str(State.SETTLED), ""
+        outcomes.setdefault((state, by, reject.changeset), []).append(reject.row)
+    for (state, by, changeset), rows in outcomes.items():
+        ours = _rejects_of(task).filter(changeset=changeset, row__in=rows)
+        closing = ours.filter(Q(state=State.OPEN) | Q(is_written=False))
+        closing.filter(Q(resent_changeset=by or None), state=state).update(is_written=True)
+        closing.filter(Q(state=State.OPEN) | Q(is_written=False)).update(
+            state=state,
+            is_written=True,
+            closed_at=Coalesce("closed_at", timezone.now()),
+            closed_by="",
+            close_reason="",
+            resent_changeset=by or None,
+            resent_row=None,
+        )
+
+
+def _close_others(
+    task: TransferTask, target: BonusDatabase, position: Position, open_there: set[Name]
+) -> None:
+    """Close or delete rejects that are not closed for good here, and not open on the server.
+
+    Those of a row that the server has not received, since it was restored, are deleted: it is
+    received and judged once more.
+    """
+    mine = _rejects_of(task).filter(Q(state=State.OPEN) | Q(is_written=False))
+    listed = mine.values_list("changeset", "row").iterator(AT_ONCE)
+    others = [
+        (str(changeset), row)
+        for changeset, row in listed
+        if (str(changeset), row) not in open_there
+    ]
+    for first in range(0, len(others), AT_ONCE):
+        names = others[first : first + AT_ONCE]
+        with target.database.transaction(commit=False):
+            rows = [RowName(*name) for name in names]
+            there = [*target.rejects.named(task.kind_spec, position.origin, rows)]
+        known = {*map(_name_of, there)}
+        gone = [name for name in names if name not in known]
+        with _changing(task, names):
+            _close(task, [one for one in there if one.resolved_by is not None])
+            mine.filter(_named(gone), state=State.OPEN).delete()

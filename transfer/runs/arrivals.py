@@ -1,21 +1,19 @@
 """Runs tasks as rows arrive: a resident process looks into shop All every second.
 
-A look asks our own database for the tasks that run as rows arrive, and shop All for the rows that
-were committed since each task's last run. Where some were, the task's run begins in this process,
-past the queue. Where none were, nothing is written on any side. What a look says decides only when
-a run begins; which rows it moves, the position decides, as in any run.
+A look asks our own database for the tasks that run as rows arrive, and adds to the log of shop All
+what was staged since the look before: one question a kind for all servers. A task whose last run
+ended before the log's end lags behind, and its run begins in this process, past the queue. Where
+nothing was staged, nothing is written on any side. What a look says decides only when a run begins;
+which rows it moves, the position decides, as in any run.
 
 One process looks at a time. While rows keep coming, a task has one run a minute: further rows open
-the last run again. Each time, a batch is written into the log of shop All. A purge alone removes
-batches, since a backup of a bonus server may name any of them: so a task that is busy for long gets
-fewer (`Pace`). A task that fails is left to the tick, and its growing delay.
+the last run again. A task that fails is left to the tick, and its growing delay.
 """
 
 import logging
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
@@ -26,10 +24,12 @@ from django.conf import settings
 from django.db import Error, IntegrityError, connection
 from django.utils import timezone
 
+from transfer.engine.knowledge import check_shop_all
 from transfer.engine.postgres.pool import pooled
+from transfer.engine.received import Place, Recorded
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import AlreadyRunning, TransferError
-from transfer.models import FailedStep, TransferRun, TransferTask
+from transfer.models import FailedStep, LogPlace, TransferRun, TransferTask
 from transfer.models.run_base import State, Trigger
 from transfer.queue.locks import Space, lock
 from transfer.queue.worker import Stopped
@@ -44,17 +44,7 @@ UNTIL_NEXT_TRY = 5.0  # seconds: after a failure, or while another process looks
 ANSWER_WITHIN = 10.0  # seconds that shop All has for all questions of a look
 AT_ONCE = 4  # runs in this process
 ONE_RUN = timedelta(minutes=1)  # how long further rows count for the same run
-BURST = 600  # batches that a task may begin one a second
-PACE = 5.0  # seconds between its batches in the long run
 NOTED_EVERY = 20.0  # seconds: that the tick need not open a task's runs
-
-
-@dataclass(frozen=True)
-class Read:
-    """How far a task has read shop All, by our own history."""
-
-    origin: str
-    snapshot: str
 
 
 @contextmanager
@@ -98,15 +88,14 @@ def _wait(pause: Event, seconds: float, stopped: Stopped) -> None:
 
 
 def _look_each_second(stopped: Stopped, pause: Event) -> None:
-    look, pace, is_first = Look(), Pace(), True
+    look, is_first = Look(), True
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="arrivals") as workers:
         moves = Moves(workers, stopped)
         while not stopped():
             began = monotonic()
             with suppress(TransferError):  # the tick's runs fail as well, and say so
                 for task in look.lagging(but=moves.open()):
-                    if pace.allows(task, monotonic()):
-                        moves.add(task)
+                    moves.add(task)
             if is_first:
                 FailedStep.note_success(STEP, "")
                 is_first = False
@@ -149,67 +138,47 @@ class Moves:
             connection.close()
 
 
-class Pace:
-    """Bounds how many batches each task begins: BURST at once, and one more each PACE seconds.
-
-    So a task that is busy all day begins at most 86,400 / PACE + BURST. Its rows then wait for PACE
-    seconds at most; those of a task that rests now and then do not wait.
-    """
-
-    def __init__(self) -> None:
-        self._begun: dict[TransferTask, tuple[float, float]] = {}  # not yet forgotten; when
-
-    def allows(self, task: TransferTask, now: float) -> bool:
-        """Whether the task may begin one more at this time, which then counts as begun."""
-        begun, at = self._begun.get(task, (0.0, now))
-        begun = max(0.0, begun - (now - at) / PACE)
-        is_allowed = begun + 1 <= BURST
-        self._begun[task] = (begun + is_allowed, now)
-        return is_allowed
-
-
 class Look:
-    """Finds the tasks that lag behind, and remembers up to where they do not."""
+    """Finds the tasks that lag behind."""
 
     def __init__(self) -> None:
-        self._read: dict[TransferTask, Read] = {}
-        self._looked: dict[TransferTask, str] = {}  # at this snapshot nothing waited
         self._noted = -NOTED_EVERY
 
     def lagging(self, but: Iterable[TransferTask] = ()) -> list[TransferTask]:
-        """The tasks for which a row was committed since their last run. Raises TransferError.
+        """Return the tasks whose last run ended before the end of the log. Raises TransferError.
 
         Leaves out those with an open run, failing ones, and `but`.
         """
         read = {task: one for task, one in watched_tasks().items() if task not in but}
-        # A run moves a task's rows: then what was looked at before it does not count.
-        self._looked = {
-            task: at for task, at in self._looked.items() if read.get(task) == self._read.get(task)
-        }
-        self._read = read
         if not read:
             return []
-        lagging = self._ask()
+        origin, ends = self._ends({task.kind for task in read})
         self._note(task.pk for task in read)
-        return [task for task in read if task in lagging]
+        return [
+            task
+            for task, position in read.items()
+            if (position.origin, position.place) != (origin, ends[task.kind])
+        ]
 
-    def _ask(self) -> set[TransferTask]:
-        lagging: set[TransferTask] = set()
+    def _ends(self, names: Iterable[str]) -> tuple[str, dict[str, Place]]:
+        """Return the identity of shop All, and kind → the end of its log, with all that is staged.
+
+        Nothing is added to the log of a shop All that our own history would ask about.
+        """
+        kinds = [settings.KINDS[name] for name in names]
         opened = ShopAll(settings.SHOP_ALL_DATABASE_URL, "arrivals", seconds=ANSWER_WITHIN)
-        with pooled(opened) as source, source.snapshot(*settings.KINDS.values()):
-            source.reader.read_in_order()
-            origin, now = source.identity.origin(), source.reader.current_snapshot()
-            for kind in settings.KINDS.values():
-                read = {task: one for task, one in self._read.items() if task.kind == kind.name}
-                lagging |= {task for task, one in read.items() if one.origin != origin}
-                seen = {
-                    task: self._looked.get(task, one.snapshot)
-                    for task, one in read.items()
-                    if task not in lagging
-                }
-                lagging |= source.arrivals.since(kind, seen, now)
-        self._looked |= {task: now for task in self._read if task not in lagging}
-        return lagging
+        with pooled(opened) as source:
+            with source.snapshot():
+                origin = source.identity.origin()
+                check_shop_all(LogPlace.objects.seen(), source, origin)
+                ends = source.log.ends(kinds)
+            looks = {kind: source.log.look(kind) for kind in kinds}
+            if any(look.found or look.is_whole for look in looks.values()):
+                for kind, look in looks.items():
+                    source.log.add(kind, look)
+                with source.snapshot():
+                    ends = source.log.ends(kinds)
+            return origin, ends
 
     def _note(self, looked_for: Iterable[int]) -> None:
         """Tells the tick, now and then, that it need not open the runs of these tasks."""
@@ -218,8 +187,8 @@ class Look:
             self._noted = monotonic()
 
 
-def watched_tasks() -> dict[TransferTask, Read]:
-    """The tasks that may run now as rows arrive, and what each has read.
+def watched_tasks() -> dict[TransferTask, Recorded]:
+    """Return the tasks that may run now as rows arrive, each with its position by our own history.
 
     The last run of each has ended well, and moved what there was. Before its first run, and after
     one that was cancelled, the tick opens it. Two queries, however many tasks.
@@ -233,11 +202,7 @@ def watched_tasks() -> dict[TransferTask, Read]:
     runs = TransferRun.objects.filter(pk__in=last.values()).order_by()
     positions = dict(runs.values_list("pk", "position_to"))
     known = {task: positions.get(run) for task, run in last.items()}
-    return {
-        task: Read(position["origin"], position["read_through"])
-        for task, position in known.items()
-        if position
-    }
+    return {task: Recorded.from_json(position) for task, position in known.items() if position}
 
 
 def move_arrived(task: TransferTask, stopped: Stopped) -> None:

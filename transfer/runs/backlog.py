@@ -9,12 +9,12 @@ from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from psycopg2 import sql
 
 from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.in_log import in_log, lasts
 from transfer.engine.kind import Kind
-from transfer.engine.position import Position, waiting
-from transfer.engine.restore.carry_over import position_of_today
+from transfer.engine.received import Place, Position
+from transfer.engine.shop_all.counts import Waiting
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TooSlow, TransferError
 from transfer.models import BonusServer, TaskBacklog, TransferTask
@@ -24,7 +24,6 @@ from transfer.models.schedules import ScheduledTask
 from transfer.servers.ask import ask_all, bonus_db, shop_all
 from transfer.text import formats
 
-COUNTED_AT_MOST = 1_000_000
 # How long a page waits for the servers before it is shown; its parts, which come later, may wait.
 AT_FIRST_SIGHT, PATIENTLY = 0.7, 3.0
 LATE = timedelta(minutes=1)
@@ -34,11 +33,6 @@ FRESH_FAILURE = timedelta(seconds=30)
 HEARD = "backlogs"  # in the cache
 # The job that stores them comes every minute. Older answers may be wrong.
 STORED_FOR = timedelta(minutes=5)
-
-# The oldest row is that of the lowest (xid, id): a writer that commits late has a low one, too.
-WAITING = """
-    select count(*), min(created_at) from (select * from ({ranges}) as rows limit {most}) as rows
-"""
 
 # Who writes to the table and has not committed: such rows can't be seen, let alone moved.
 # Without the right to see others' sessions `xact_start` is null.
@@ -58,16 +52,11 @@ WRITERS = """
 class Backlog:
     """The rows that a task had still to move when the databases were asked."""
 
-    rows: int | None = None  # None: not known; of more than COUNTED_AT_MOST, that many
+    rows: int | None = None  # None: not known
     oldest: datetime | None = None  # when the oldest of them was staged
     writing_since: datetime | None = None  # the oldest transaction that may hold unseen rows
     error: TransferError | None = None  # why it is not known
     asked_at: datetime = field(default_factory=timezone.now)
-
-    @property
-    def more(self) -> str:
-        """A plus behind the number, where more may wait than were counted."""
-        return "+" if self.rows == COUNTED_AT_MOST else ""
 
     @property
     def is_fresh(self) -> bool:
@@ -96,41 +85,41 @@ def backlogs(tasks: Iterable[TransferTask], seconds: float = PATIENTLY) -> dict[
 
 
 def _of_server(server: BonusServer, kinds: list[Kind], seconds: float) -> dict[str, Backlog]:
+    """Return kind → backlog of one server. Asks both databases, and not our own."""
     with shop_all(seconds) as source, bonus_db(server, seconds) as target:
         with source.snapshot():
             origin = source.identity.origin()
-        positions = target.positions.all_existing(origin, kinds)
-        for kind in kinds:
-            positions[kind.name] = positions[kind.name] or _not_carried_over(kind, source, target)
-        # After the positions were read, so that what comes meanwhile counts as waiting.
-        with source.snapshot(*kinds):
-            since = writing_since(source, kinds)
-            source.reader.read_in_order()
-            return {
-                kind.name: Backlog(
-                    *_waiting(source, kind, positions[kind.name] or Position(origin, kind.name)),
-                    since.get(kind.name),
-                )
-                for kind in kinds
-            }
+        # Shop All after the positions, so that what comes meanwhile counts as waiting.
+        with target.database.snapshot():
+            positions = target.positions.of_all_kinds(origin)
+            with source.snapshot(*kinds):
+                since = writing_since(source, kinds)
+                return {
+                    kind.name: _backlog(
+                        source, target, kind, positions.get(kind.name), since.get(kind.name)
+                    )
+                    for kind in kinds
+                }
 
 
-def _not_carried_over(kind: Kind, source: ShopAll, target: BonusDatabase) -> Position | None:
-    """The position of a server that the last rebase did not reach, in the numbers of today: its
-    next run begins there. Reads the staging table.
-    """
-    with target.database.transaction(commit=False):
-        has_one = target.positions.exist(kind)
-    return position_of_today(kind, source, target) if has_one else None
+def _backlog(
+    source: ShopAll,
+    target: BonusDatabase,
+    kind: Kind,
+    position: Position | None,
+    writing_since: datetime | None,
+) -> Backlog:
+    if position is None:
+        waiting = source.counts.waiting(kind, Place(), {})
+    else:
+        waiting = waiting_at(kind, source, target, position)
+    return Backlog(waiting.rows, waiting.oldest, writing_since)
 
 
-def _waiting(source: ShopAll, kind: Kind, position: Position) -> tuple[int, datetime | None]:
-    part = sql.SQL("(select created_at from {} where {} order by xid, id limit {})")
-    most = sql.Literal(COUNTED_AT_MOST)
-    ranges = [part.format(kind.staging_table, range_, most) for range_ in waiting(position)]
-    query = sql.SQL(WAITING).format(ranges=sql.SQL(" union all ").join(ranges), most=most)
-    rows, oldest = source.database.one(query)
-    return int(rows), oldest
+def waiting_at(kind: Kind, source: ShopAll, target: BonusDatabase, position: Position) -> Waiting:
+    """Return what a server waits for, within snapshots of both databases: see `in_log`."""
+    at = in_log(kind, source, target, position)
+    return source.counts.waiting(kind, at.place, lasts(target, at))
 
 
 def writing_since(source: ShopAll, kinds: Iterable[Kind]) -> dict[str, datetime]:

@@ -1,142 +1,288 @@
-"""What an administrator has to decide before a position begins, with the counts of each answer."""
+"""What an administrator says of a bonus server that has no position, or lacks rows. Audited.
 
-from dataclasses import dataclass
+The questions are those of the engine: what a server has received (`BeginningUndecided`), whether it
+is a copy of another one (`CopyOfServer`), whether it does without rows that were purged
+(`RowsPurged`). Nothing is decided by itself.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 
-from django.db.models import JSONField, Max, Q, Sum, Value
-
+from transfer.engine.begin import (
+    Answer as Begin,
+    begin as begin_position,
+    begin_as,
+    take_own_name,
+)
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors import PositionMoved, ReaderShared
-from transfer.engine.position import Position
-from transfer.engine.shop_all.batches import LoggedBatch
+from transfer.engine.errors.ledger import (
+    BeginningUndecided,
+    CopyOfServer,
+    HistoryTooOld,
+    PositionKnown,
+    PositionMoved,
+    RowsPurged,
+    ServerHasMoved,
+)
+from transfer.engine.move.prepare import prepare
+from transfer.engine.received import Place, Position
 from transfer.engine.shop_all.source import ShopAll
-from transfer.errors import TransferError
-from transfer.models import BonusServer, TransferRun, TransferTask
-from transfer.runs.execute import open_databases, prepare_task
-from transfer.runs.positions import QUESTIONS, are_one_database
+from transfer.engine.skip import Lacking, lacking, skip
+from transfer.errors import CopiedServerIsOn, TransferError
+from transfer.models import Actor, AuditEntry, BonusServer, TransferTask
+from transfer.runs.execute import open_databases
+from transfer.runs.knowledge import knowledge_of, take_name
+from transfer.runs.left_behind import has_come_back
+from transfer.runs.needed import this_installation
+from transfer.runs.start import go_on
 
-BATCHES_OF_A_READER = 100
+QUESTIONS = (BeginningUndecided, HistoryTooOld, CopyOfServer, RowsPurged)
+"""The refusals that ask an administrator."""
+CODES = {error.code for error in QUESTIONS}
+LACKING = {RowsPurged.code}
+COPIES = {CopyOfServer.code}
+
+
+class Answer(StrEnum):
+    """What an administrator says of a server."""
+
+    NOTHING = "nothing"  # it has received none of the staged rows
+    EVERYTHING = "everything"  # all that is staged until now
+    AS_SERVER = "as"  # what another server has: its tables are a copy of that one's
+    OWN = "own"  # its whole database is a copy: it goes on from where the copy was made
+    WITHOUT = "without"  # it does without the purged rows, for good
 
 
 @dataclass(frozen=True)
-class Clone:
-    """The position that came with a copy of another bonus server's database."""
+class Decision:
+    """An answer.
 
-    server: str  # the original
-    is_itself: bool  # not a copy, but the database of the original
-    number: int  # its batch
-    begun_at: datetime | None  # when that batch was begun, where the log has it
-    sent: int  # rows that the copy lacks
+    Of AS_SERVER, `server` is the other server, and `version` that of its position when somebody was
+    shown what the answer means; empty: as it is now.
+    """
+
+    answer: Answer
+    server: BonusServer | None = None
+    version: str = ""
 
 
 @dataclass(frozen=True)
-class EndedBatch:
-    """A batch of some bonus server that its tables may have been copied after."""
+class Outcome:
+    """What a decision means: how many rows the next run sends, and how many it never sends.
 
-    logged: LoggedBatch
-    server: str
-    rows: int | None  # as our own history has counted them
-    ended_at: datetime | None
+    Of AS_SERVER: the version of the other position, and when that server has last received rows. A
+    copy of its tables has to be younger.
+    """
 
-    @property
-    def key(self) -> str:
-        return f"{self.logged.reader}/{self.logged.number}"
+    sent: int
+    skipped: int = 0
+    version: str = ""
+    copied_after: datetime | None = None
 
 
 @dataclass(frozen=True)
 class Question:
-    """Which of the staged rows a bonus server has received: the error that asks, and the answers.
+    """What is asked about a task, with the counts of the answers.
 
-    `rows` are staged; `purged` were removed from shop All, and can't be sent to it any more.
+    `rows`: what it would be sent if it had received nothing; `purged`: rows that are gone from shop
+    All. `lacking`: the changesets with purged rows that it needs, where it is asked about them.
+    `copied_from`: the server whose position a copied database has.
     """
 
     task: TransferTask
     error: TransferError
     rows: int
     purged: int
-    clone: Clone | None
-    batches: list[EndedBatch]
+    lacking: Sequence[Lacking] = field(default_factory=list)
+    copied_from: str = ""
 
 
-def question(task: TransferTask, seconds: float) -> Question:
-    """The question about a task whose position could not begin, with the counts of each answer.
+def begin(task: TransferTask, actor: Actor, *, seconds: float | None = None) -> None:
+    """Begin the position of a docked server where every answer is the same.
 
-    Takes about `seconds` at most, and changes nothing. Raises TransferError where the databases do
-    not answer, or the transfer would refuse for another reason.
+    With `seconds` a page waits: see `open_databases`. Raises one of QUESTIONS where somebody has to
+    say something; other TransferErrors.
     """
-    with open_databases(task, "page", seconds) as (source, target):
+    with task.lock(), open_databases(task, "dock", seconds) as (source, target):
+        position = prepare(task.kind_spec, source, target, knowledge_of(task.server), dry_run=False)
+        take_name(task.server, position)
+        check_purged(target, task, lacking_rows(task, source, target, position))
+        has_come_back(task, actor)
+
+
+def check_purged(target: BonusDatabase, task: TransferTask, purged: Sequence[Lacking]) -> None:
+    """Raise RowsPurged where the server needs rows that were purged."""
+    if purged:
+        rows = sum(one.rows for one in purged)
+        error = RowsPurged(database=target.name, kind=task.kind, rows=rows)
+        error.changesets = tuple(one.changeset for one in purged)
+        raise error
+
+
+def lacking_rows(
+    task: TransferTask, source: ShopAll, target: BonusDatabase, position: Position
+) -> list[Lacking]:
+    """Return the changesets with purged rows that the server needs; none where the log has forked:
+    its next run finds out.
+    """
+    with target.database.transaction(commit=False), source.snapshot():
+        if not source.log.has(task.kind_spec, position.place):
+            return []
+        return [*lacking(task.kind_spec, source, target, position)]
+
+
+def question(task: TransferTask, seconds: float | None = None) -> Question:
+    """Return what is asked about a task, with the counts of each answer.
+
+    With `seconds` a page waits. It changes nothing. Raises TransferError where the databases do not
+    answer, or the transfer would refuse for another reason; PositionKnown where nothing is asked.
+    """
+    kind = task.kind_spec
+    with open_databases(task, "question", seconds) as (source, target):
+        purged: list[Lacking] = []
         try:
-            prepare_task(task, source, target, dry_run=True)
+            position = prepare(kind, source, target, knowledge_of(task.server), dry_run=True)
+            purged = lacking_rows(task, source, target, position)
+            check_purged(target, task, purged)
         except QUESTIONS as error:
             target.database.roll_back()
-            return _question(task, error, source, target)
-        raise PositionMoved  # it was decided a moment ago
+            with source.snapshot(kind):
+                gone = source.counts.purged_above(kind, Place())
+                rows = source.counts.waiting(kind, Place(), {}).rows - gone
+            if isinstance(error, RowsPurged):
+                gone = sum(one.rows for one in purged)
+            copied_from = str(error.params["other"]) if isinstance(error, CopyOfServer) else ""
+            return Question(task, error, rows, gone, purged, copied_from)
+        raise PositionKnown(database=target.name, kind=kind.name)
 
 
-def _question(
-    task: TransferTask, error: TransferError, source: ShopAll, target: BonusDatabase
-) -> Question:
-    kind = task.kind_spec
-    with source.snapshot():
-        origin = source.identity.origin()
-        rows = source.reader.count_waiting(kind, Position(origin, kind.name))
-        purged, _ = source.reader.purged(kind)
-        clone = None
-        if isinstance(error, ReaderShared):
-            clone = _clone(task, error, source, target, target.positions.get(origin, kind))
-        logged = [
-            batch
-            for reader in sorted(source.log.readers(kind))
-            for batch in source.log.logged([reader], BATCHES_OF_A_READER)
-            if batch.is_valid
-        ]
-    return Question(task, error, rows, purged, clone, _with_ends(task, logged))
+def decide(task: TransferTask, decision: Decision, actor: Actor, *, dry_run: bool) -> Outcome:
+    """Carry out what an administrator has said of a task; return what it means. Audited.
 
-
-def _clone(
-    task: TransferTask,
-    error: ReaderShared,
-    source: ShopAll,
-    target: BonusDatabase,
-    position: Position | None,
-) -> Clone | None:
-    if position is None:
-        return None
-    name = str(error.params["other"])
-    servers = BonusServer.objects.filter(name=name)
-    return Clone(
-        name,
-        any(are_one_database(target, server) for server in servers),
-        position.number,
-        source.log.begun_at(position),
-        source.reader.count_waiting(task.kind_spec, position),
-    )
-
-
-def _with_ends(task: TransferTask, logged: list[LoggedBatch]) -> list[EndedBatch]:
-    """Those of the batches that have ended, with what our own history knows of them.
-
-    A batch has ended if its reader has begun a later one, or a run came to its end. `logged` has
-    the batches of each reader together, the latest first. A server that was renamed has its
-    present name.
+    The task is tried again within a minute. Raises PositionKnown where the position has begun
+    meanwhile, ServerHasMoved, CopiedServerIsOn, AlreadyRunning, other TransferErrors.
     """
-    readers = [*{batch.reader for batch in logged}]
-    runs = (
-        TransferRun.objects.filter(kind=task.kind, position_to__reader__in=readers, read__gt=0)
-        .order_by()
-        .values("position_to__reader", "position_to__number")
-        .annotate(
-            rows=Sum("read"),
-            ended=Max("finished_at", filter=Q(position_to__reading=Value(None, JSONField()))),
-        )
+    with task.lock(), open_databases(task, "begin") as (source, target):
+        outcome = DECIDE[decision.answer](_Case(task, source, target, decision, actor, dry_run))
+        if dry_run:
+            target.database.roll_back()
+            return outcome
+        target.database.commit()
+        new = {"answer": decision.answer.value, "waiting": outcome.sent}
+        if decision.server:
+            new["server"] = decision.server.name
+        if outcome.skipped:
+            new["given_up"] = outcome.skipped
+        AuditEntry.record(actor, AuditEntry.Action.POSITION, task, new=new)
+        has_come_back(task, actor)
+    go_on([task])
+    return outcome
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A task with both databases open, and what is said of it."""
+
+    task: TransferTask
+    source: ShopAll
+    target: BonusDatabase
+    decision: Decision
+    actor: Actor
+    dry_run: bool
+
+    @property
+    def server(self) -> str:
+        """The name that the position gives its server."""
+        return str(self.task.server.uid)
+
+    def origin(self) -> str:
+        with self.source.snapshot():
+            return self.source.identity.origin()
+
+    def position(self) -> Position:
+        """Lock the position. Raises PositionMoved where there is none."""
+        position = self.target.positions.lock(self.origin(), self.task.kind_spec)
+        if position is None:
+            raise PositionMoved
+        return position
+
+    def waiting(self, position: Position) -> int:
+        """Return how many rows the server still has to be sent."""
+        lasts = self.target.positions.lasts(position)
+        with self.source.snapshot(self.task.kind_spec):
+            counts = self.source.counts
+            return counts.waiting(self.task.kind_spec, position.place, lasts).rows
+
+
+def _begin(case: _Case) -> Outcome:
+    begun = begin_position(
+        case.task.kind_spec,
+        case.source,
+        case.target,
+        Begin(case.decision.answer.value),
+        case.actor.name,
+        case.server,
+        this_installation(),
     )
-    known = {(run["position_to__reader"], int(run["position_to__number"])): run for run in runs}
-    names = task.all_readers.in_use
-    ended, reader = [], ""
-    for batch in logged:
-        run = known.get((batch.reader, batch.number), {"rows": None, "ended": None})
-        if batch.reader == reader or run["ended"]:
-            server = names.get(batch.reader, batch.server)
-            ended.append(EndedBatch(batch, server, run["rows"], run["ended"]))
-        reader = batch.reader
-    return ended
+    return Outcome(begun.sent, begun.skipped)
+
+
+def _begin_as(case: _Case) -> Outcome:
+    """Begin where another server is, whose tables were copied while its task was switched off."""
+    kind, other = case.task.kind_spec, case.decision.server
+    if other is None:
+        raise ServerHasMoved(database="", kind=kind.name)
+    task = other.tasks.get(kind=kind.name)
+    if task.enabled or task.runs.open().exists():
+        raise CopiedServerIsOn(server=other.name, kind=str(task.get_kind_display()))
+    run = task.runs.filter(read__gt=0).first()
+    with BonusDatabase(other.dsn, other.name, "begin as", secret=True) as original:
+        version = case.decision.version or _version(case, original)
+        position = begin_as(
+            kind, case.source, original, case.target, case.actor.name, case.server, version
+        )
+    sent = case.waiting(position)
+    return Outcome(sent, version=version, copied_after=run.finished_at if run else None)
+
+
+def _version(case: _Case, original: BonusDatabase) -> str:
+    """Return the version of the other server's position as it is now. Raises ServerHasMoved."""
+    with original.database.transaction(commit=False):
+        position = original.positions.get(case.origin(), case.task.kind_spec)
+    if position is None:
+        raise ServerHasMoved(database=original.name, kind=case.task.kind)
+    return position.version
+
+
+def _take_own_name(case: _Case) -> Outcome:
+    """Go on from where the copy was made: of all kinds, since the whole database is a copy."""
+    sent = case.waiting(case.position())
+    case.target.database.roll_back()
+    if not case.dry_run:
+        take_own_name(case.origin(), case.target, case.server)
+    return Outcome(sent)
+
+
+def _skip(case: _Case) -> Outcome:
+    """Go on without the purged rows, for good."""
+    kind, position = case.task.kind_spec, case.position()
+    with case.source.snapshot():
+        purged = [*lacking(kind, case.source, case.target, position)]
+    skipped = sum(one.rows for one in purged)
+    sent = case.waiting(position) - skipped
+    case.target.database.roll_back()
+    if not case.dry_run and purged:
+        names = [one.changeset for one in purged]
+        skip(kind, case.source, case.target, position.origin, names)
+    return Outcome(max(0, sent), skipped)
+
+
+DECIDE = {
+    Answer.NOTHING: _begin,
+    Answer.EVERYTHING: _begin,
+    Answer.AS_SERVER: _begin_as,
+    Answer.OWN: _take_own_name,
+    Answer.WITHOUT: _skip,
+}

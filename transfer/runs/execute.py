@@ -11,22 +11,28 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.errors.ledger import PositionMoved, ShopAllWentBack
+from transfer.engine.in_log import in_log, lasts
+from transfer.engine.kind import Kind
+from transfer.engine.knowledge import Knowledge
 from transfer.engine.move import transfer as move
 from transfer.engine.move.prepare import prepare
 from transfer.engine.move.transfer import CHUNK_ROWS
-from transfer.engine.position import Position
 from transfer.engine.postgres.pool import pooled
-from transfer.engine.restore.carry_over import carry_over
+from transfer.engine.received import Position, Recorded
 from transfer.engine.shop_all.source import ShopAll
-from transfer.models import Actor, TransferRun, TransferTask
-from transfer.models.recorded import recorded
+from transfer.models import Actor, LogPlace, TransferRun, TransferTask
 from transfer.models.runs import State, Trigger
 from transfer.queue.worker import Stopped
-from transfer.rejects.mirror import mirror
-from transfer.rejects.put_back import put_back_if_lost
-from transfer.rejects.reopening import reopen_lost
-from transfer.runs.delays import ask_after
+from transfer.rejects.discards import write_discards
+from transfer.rejects.mirror import mirror, mirror_chunk
+from transfer.runs.backlog import waiting_at
+from transfer.runs.delays import seconds_taken
+from transfer.runs.knowledge import knowledge_of, take_name
 from transfer.runs.left_behind import has_come_back
+from transfer.runs.needed import installation_of, keep_needed_rows
+from transfer.runs.restored import confirm_by_itself
+from transfer.runs.server_restored import tell_if_restored
 
 Progress = Callable[[TransferRun], None]
 
@@ -39,7 +45,7 @@ def run_here(
     progress: Progress = lambda run: None,
     stopped: Stopped = lambda: 0,
 ) -> TransferRun:
-    """Runs the task in this process and returns its run, closed.
+    """Run the task in this process and return its run, closed.
 
     A run that waits in the queue is taken over. `progress` hears of the start and of each chunk;
     `stopped` is asked after each chunk. Raises AlreadyRunning; the run stores any other failure.
@@ -52,7 +58,7 @@ def run_here(
 
 
 def execute_queued(run: TransferRun, stopped: Stopped) -> None:
-    """Executes a run of the queue; it is tried again soon if the worker has to end."""
+    """Execute a run of the queue; it is tried again soon if the worker has to end."""
     task: Any = run.task
     execute(run, task, stopped=stopped, stopped_as=State.INTERRUPTED)
 
@@ -79,13 +85,20 @@ def execute(
     stopped_as: State = State.CANCELLED,
     keeps_connections: bool = False,
 ) -> None:
-    """Executes a run that has started, and closes it. Raises what it fails of.
+    """Execute a run that has started, and close it. Raises what it fails of.
 
-    A process that goes on may keep the connections of a run that ends well for the next one.
+    A process that goes on may keep the connections of a run that ends well for the next one. Where
+    shop All went back in time and the settings say so, it is confirmed, and the run begins again.
     """
     ended = partial(run.has_to_end, stopped, stopped_as)
-    with open_databases(task, f"run {run.pk}", keeps=keeps_connections) as (source, target):
-        state, waiting = _move(run, task, source, target, chunk_rows, progress, ended)
+    for is_last in (False, True):
+        try:
+            with open_databases(task, f"run {run.pk}", keeps=keeps_connections) as opened:
+                state, waiting = _move(run, task, *opened, chunk_rows, progress, ended)
+            break
+        except ShopAllWentBack:
+            if is_last or not confirm_by_itself():
+                raise
     run.finish(state, waiting=waiting)
 
 
@@ -93,7 +106,7 @@ def execute(
 def open_databases(
     task: TransferTask, purpose: str, seconds: float | None = None, *, keeps: bool = False
 ) -> Iterator[tuple[ShopAll, BonusDatabase]]:
-    """Opens a task's databases. PIN codes stay out of error texts.
+    """Open a task's databases. PIN codes stay out of error texts.
 
     With `seconds`, see `Database`, a page waits: then, and with `keeps`, by connections of the
     pool.
@@ -106,31 +119,6 @@ def open_databases(
         yield source, target
 
 
-def prepare_task(
-    task: TransferTask, source: ShopAll, target: BonusDatabase, *, dry_run: bool = False
-) -> Position:
-    """Checks both sides before a run: see `prepare`. A position of before a rebase in which the
-    server took no part is carried over first. Raises what `carry_over` and `prepare` raise.
-    """
-
-    def carry() -> bool:
-        carried = carry_over(task.kind_spec, source, target, task.all_readers, dry_run=dry_run)
-        if carried and not dry_run:
-            reopen_lost(task.kind_spec, Actor(""))
-        return carried is not None
-
-    return prepare(
-        task.kind_spec,
-        source,
-        target,
-        lambda: task.all_readers,
-        task.has_recorded,
-        recorded,
-        carry,
-        dry_run=dry_run,
-    )
-
-
 def _move(
     run: TransferRun,
     task: TransferTask,
@@ -140,62 +128,104 @@ def _move(
     progress: Progress,
     ended: Callable[[], State | None],
 ) -> tuple[State, int]:
-    kind = task.kind_spec
-    position = prepare_task(task, source, target)
-    put_back_if_lost(task, source, target, position)
-    task.remember_reader(position.reader)
+    """Move the rows of a run, and return how it ended, and how many rows wait then.
+
+    1. Checks both sides.
+    2. Counts what an earlier process has moved and not counted; mirrors rejects.
+    3. Tells the server which rejects people have discarded.
+    4. Notes how far shop All's log goes now; tells purges what is needed.
+    5. Moves chunk after chunk; counts each, and mirrors its rejects.
+    """
+    kind, knowledge = task.kind_spec, knowledge_of(task.server)
+    position = prepare(kind, source, target, knowledge, dry_run=False)
     has_come_back(task, Actor(""))
-    _settle(run, position)
-    mirror(task, target, position)
-    TransferTask.objects.filter(pk=task.pk).update(mirrored_at=timezone.now())
-    expected, waiting = count_waiting(source, task, position), None
+    take_name(task.server, position)
     if run.position_from is None:
-        run.begin(position, expected)
+        tell_if_restored(task, run, position)
+    counted = _settle(run, position)
+    mirror(task, source, target, position)
+    position = write_discards(task, target, position)
+    TransferTask.objects.filter(pk=task.pk).update(mirrored_at=timezone.now())
+    expected = _note_log(kind, source, target, position, knowledge)
+    if run.position_from is None:
+        run.begin(position, expected, counted)
     else:
         run.go_on_with(expected)
     progress(run)
     for chunk in move.transfer(
-        kind, source, target, position.origin, chunk_rows=chunk_rows, rows_wait=expected > 0
+        kind, source, target, position.origin, knowledge, chunk_rows=chunk_rows, dry_run=False
     ):
-        if chunk.before != position:
+        if chunk.before.version != position.version and chunk.before.totals != position.totals:
             # Another process, which is dying or cut off, landed a chunk after we had looked.
             _settle(run, chunk.before)
-            mirror(task, target, chunk.before)
-        seconds, waiting = ask_after(chunk, task, source)
-        run.add_chunk(chunk.totals, chunk.after, seconds)
-        if chunk.totals.rejected:
-            mirror(task, target, chunk.after, run)
+            mirror(task, source, target, chunk.before)
+        elif chunk.before.place != position.place:
+            run.go_back(chunk.before)
+        run.add_chunk(chunk.totals, chunk.after, seconds_taken(chunk, source))
+        mirror_chunk(task, source, target, chunk, run)
         position = chunk.after
         progress(run)
-        if (state := ended()) and (left := count_waiting(source, task, position)):
+        if (state := ended()) and (left := _count_waiting(run, kind, source, target, position)):
             return state, left
-    if waiting is None:
-        waiting = count_waiting(source, task, position)
+    waiting = _count_waiting(run, kind, source, target, position)
     return State.REJECTS if run.rejected else State.SUCCEEDED, waiting
 
 
-def _settle(run: TransferRun, position: Position) -> None:
-    """Counts what was moved up to the position and is not counted yet.
+def _note_log(
+    kind: Kind, source: ShopAll, target: BonusDatabase, position: Position, knowledge: Knowledge
+) -> int:
+    """Note in our own history how far the log goes; return how many rows of it the server needs.
+
+    Tells shop All, if it does not know, that purges must not remove them.
+    """
+    installation = installation_of(knowledge)
+    with target.database.transaction(commit=False), source.snapshot(kind):
+        end = source.log.end(kind)
+        at = in_log(kind, source, target, position)
+        known = source.installations.own(kind, installation)
+        waiting = source.counts.waiting_in_log(kind, at.place, lasts(target, at))
+    LogPlace.objects.note(position.origin, kind.name, end)
+    if known is None or known.needs_from > at.place.number + 1:
+        keep_needed_rows(kind, source, installation, at.place)
+    return waiting.rows
+
+
+def _settle(run: TransferRun, position: Position) -> Recorded | None:
+    """Count what was moved up to the position and is not counted yet; return up to where it was.
 
     It belongs to the last run that has moved anything: the one before, whose process was killed, or
-    this one, which was opened again.
+    this one, which was opened again. A run that was opened again begins anew where the server's
+    position is another one than it has left, since a restore of the server.
     """
-    if run.has_moved:
-        run.settle(position)
-        return
-    before = TransferRun.objects.filter(task=run.task, pk__lt=run.pk)
-    previous = before.begun().that_may_have_moved().first()
-    if previous is not None:
-        previous.settle(position)
-    if run.position_from is not None:
-        run.begin(position, run.expected)
+    last: TransferRun | None = run
+    if not run.has_moved:
+        before = TransferRun.objects.filter(task=run.task, pk__lt=run.pk)
+        last = before.begun().that_may_have_moved().first()
+    if last is None:
+        return None
+    last.settle(position)
+    counted = last.counted_to
+    is_restored = counted is not None and counted.is_ahead_of(position)
+    if run.position_from is not None and (last is not run or is_restored):
+        run.begin(position, run.expected, counted)
+    return counted
 
 
-def count_waiting(source: ShopAll, task: TransferTask, position: Position) -> int:
-    """Counts committed rows that the task has not moved."""
-    with source.snapshot(task.kind_spec):
-        source.reader.read_in_order()
-        return source.reader.count_waiting(task.kind_spec, position)
+def _count_waiting(
+    run: TransferRun, kind: Kind, source: ShopAll, target: BonusDatabase, position: Position
+) -> int:
+    """Return how many committed rows are not moved, and note where the run has ended.
+
+    That is not where its last chunk ended if it has only put the position back to a fork.
+    """
+    with target.database.transaction(commit=False):
+        at_end = target.positions.get(position.origin, kind)
+        if at_end is None:
+            raise PositionMoved
+        with source.snapshot(kind):
+            waiting = waiting_at(kind, source, target, at_end)
+    run.end_at(at_end)
+    return waiting.rows
 
 
 def rehearse(
@@ -205,27 +235,34 @@ def rehearse(
     progress: Progress = lambda run: None,
     stopped: Stopped = lambda: 0,
 ) -> tuple[TransferRun, dict[str, int]]:
-    """Does what `run_here` would do, and rolls it back. Nothing of it stays in the history.
+    """Do what `run_here` would do, and roll it back. Nothing of it stays in the history.
 
     Returns a run that was not saved, and how many rows each check would reject.
     Raises TransferError.
     """
     run = TransferRun.of(task, TransferRun.Trigger.COMMAND)
     reasons: Counter[str] = Counter()
+    knowledge: Knowledge = knowledge_of(task.server)
     with open_databases(task, "dry run") as (source, target):
-        position = prepare_task(task, source, target, dry_run=True)
-        run.expected = count_waiting(source, task, position)
+        position = prepare(task.kind_spec, source, target, knowledge, dry_run=True)
+        with source.snapshot(task.kind_spec):
+            run.expected = waiting_at(task.kind_spec, source, target, position).rows
         progress(run)
         for chunk in move.transfer(
-            task.kind_spec, source, target, position.origin, chunk_rows=chunk_rows, dry_run=True
+            task.kind_spec,
+            source,
+            target,
+            position.origin,
+            knowledge,
+            chunk_rows=chunk_rows,
+            dry_run=True,
         ):
             run.totals += chunk.totals
-            position = chunk.after
             reasons.update(chunk.reasons)
             progress(run)
             if stopped():
                 break
-        run.waiting = count_waiting(source, task, position)
+    run.waiting = max(0, run.expected - run.totals.read)
     complete = State.REJECTS if run.rejected else State.SUCCEEDED
     run.state = State.CANCELLED if stopped() else complete
     return run, reasons

@@ -1,12 +1,11 @@
 """Leaves a bonus server behind whose database can't be read: purges do not wait for it any more.
 
-It holds only as long as a purge can't read the server's position. What the server lacks is noted in
-shop All: its next run counts it, and refuses until somebody has decided. With that decision, or
-with a run that lacks nothing, it is not left behind any more.
+It holds only as long as a purge can't read the server's position. Its next run finds in the log of
+shop All which rows it lacks, and refuses until somebody has decided. With that decision, or with a
+run that lacks nothing, it is not left behind any more.
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from django.conf import settings
 from django.db import transaction
@@ -14,8 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.position import Position
-from transfer.engine.restore.carry_over import count_purged
+from transfer.engine.received import Place
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import PurgedMeanwhile, StillRead, TransferError
 from transfer.models import Actor, AuditEntry, BonusServer, LeftBehind, TransferTask
@@ -37,7 +35,7 @@ def consequences(server: BonusServer) -> list[str]:
 
 
 def leave_behind(server: BonusServer, actor: Actor, reason: str) -> list[TransferTask]:
-    """Lets purges go on without the tasks whose positions can't be read; returns them. Audited.
+    """Let purges go on without the tasks whose positions can't be read; return them. Audited.
 
     Raises StillRead if all positions can be read; TransferError if shop All does not answer.
     """
@@ -47,74 +45,69 @@ def leave_behind(server: BonusServer, actor: Actor, reason: str) -> list[Transfe
         source.snapshot(),
     ):
         origin = source.identity.origin()
-        notes = source.purge_notes
-        latest = {task: notes.latest(origin, settings.KINDS[task.kind]) for task in tasks}
     unread = [task for task in tasks if not can_be_read(task, origin, SECONDS)]
     if not unread:
         raise StillRead(server=server.name)
     with transaction.atomic():
         for task in unread:
             about = {"at": timezone.now(), "by": actor.name, "reason": reason}
-            LeftBehind.objects.get_or_create(task=task, defaults={**about, "purge": latest[task]})
+            LeftBehind.objects.get_or_create(task=task, defaults=about)
         _record(server, actor, is_left=True, reason=reason)
     return unread
 
 
 def can_be_read(task: TransferTask, origin: str, seconds: float) -> bool:
-    """Whether a purge can find out what the task's bonus server has received."""
+    """Return whether a purge can find out what the task's bonus server has received."""
     try:
-        with BonusDatabase(
-            task.server.dsn, task.server.name, "leave behind", seconds=seconds
-        ) as target:
-            target.positions.existing(origin, task.kind_spec)
+        with (
+            BonusDatabase(
+                task.server.dsn, task.server.name, "leave behind", seconds=seconds
+            ) as target,
+            target.database.transaction(commit=False),
+        ):
+            target.positions.get(origin, task.kind_spec)
     except TransferError:
         return False
     return True
 
 
 def take_back(server: BonusServer, actor: Actor) -> None:
-    """Lets purges wait for the server again. Audited.
+    """Let purges wait for the server again. Audited.
 
-    No purge runs meanwhile. Raises PurgedMeanwhile if rows are gone that it has not received;
-    TransferError if shop All does not answer, or a purge takes too long.
+    Raises PurgedMeanwhile if rows are gone that it has not received; TransferError if shop All does
+    not answer.
     """
     left = list(LeftBehind.objects.filter(task__server=server).select_related("task__server"))
-    with (
-        ShopAll(settings.SHOP_ALL_DATABASE_URL, "take back", seconds=SECONDS) as source,
-        source.purge_lock.held_off(),
-    ):
+    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "take back", seconds=SECONDS) as source:
         if missing := sum(count_missing(one, source) for one in left):
             raise PurgedMeanwhile(server=server.name, rows=missing)
-        with transaction.atomic():
-            LeftBehind.objects.filter(task__server=server).delete()
-            _record(server, actor, is_left=False)
+    with transaction.atomic():
+        LeftBehind.objects.filter(task__server=server).delete()
+        _record(server, actor, is_left=False)
 
 
 def count_missing(left: LeftBehind, source: ShopAll) -> int:
-    """How many rows at most the server has not received and purges have removed since it was left
-    behind, as far as our own history knows what it has received.
+    """Return how many rows the server has not received and purges have removed, as far as our own
+    history knows what it has received.
     """
-    if not left.task.readers:  # its position has never begun: a new server is not sent these rows
+    run = left.task.runs.begun().that_may_have_moved().first()
+    recorded = run.counted_to if run else None
+    if recorded is None:  # its position has never begun: a new server is not sent these rows
         return 0
     kind = settings.KINDS[left.task.kind]
     with source.snapshot():
-        run = left.task.runs.begun().that_may_have_moved().first()
-        known = (
-            Position.from_json(run.position_to)
-            if run
-            else Position(source.identity.origin(), kind.name)
-        )
-        return count_purged(kind, source, replace(known, purge_accepted=left.purge)).rows
+        place = recorded.place if source.log.has(kind, recorded.place) else Place()
+        return source.counts.purged_above(kind, place)
 
 
 def note_missing(left: Iterable[LeftBehind], source: ShopAll) -> None:
-    """Notes for the pages how many rows the servers lack after a purge."""
+    """Note for the pages how many rows the servers lack after a purge."""
     for one in left:
         LeftBehind.objects.filter(pk=one.pk).update(missing=count_missing(one, source))
 
 
 def has_come_back(task: TransferTask, actor: Actor) -> None:
-    """The task's position can be read, and lacks nothing, or somebody has decided. Audited."""
+    """Note that the position can be read, and lacks nothing, or it is decided. Audited."""
     left = LeftBehind.objects.filter(task=task)
     if left.exists():
         left.delete()

@@ -5,10 +5,12 @@ from datetime import datetime, timedelta
 
 from django.db.models import F, Q, QuerySet
 
+from transfer.engine.errors.ledger import ShopAllWentBack
 from transfer.errors import AlreadyRunning
 from transfer.models import BonusServer, TransferRun, TransferTask
 from transfer.rejects.mirror import mirror
 from transfer.runs.execute import open_databases
+from transfer.runs.knowledge import knowledge_of
 
 # A run that began well has mirrored its task's rejects.
 RECENT = timedelta(minutes=10)
@@ -32,14 +34,20 @@ def mirror_overdue(server: BonusServer, now: datetime) -> None:
 
 
 def _mirror(task: TransferTask) -> None:
-    """Nothing while a run of the task is under way, which does it itself."""
-    with suppress(AlreadyRunning), task.lock(), open_databases(task, "mirror") as (source, target):
+    """Mirror the rejects of one task.
+
+    Does nothing while a run of the task is under way, which does it itself; nor before somebody has
+    said that shop All, which went back in time, is the right one: a test copy lacks corrections.
+    """
+    leave = suppress(AlreadyRunning, ShopAllWentBack)
+    with leave, task.lock(), open_databases(task, "mirror") as (source, target):
         with source.snapshot():
             origin = source.identity.origin()
-        position = target.positions.existing(origin, task.kind_spec)
-        if position is None or position.reader is None:
+            knowledge_of(task.server).check_shop_all(source, origin)
+        with target.database.transaction(commit=False):
+            position = target.positions.get(origin, task.kind_spec)
+        if position is None:
             return
         if (last := task.runs.begun().that_may_have_moved().first()) is not None:
             last.settle(position)
-        with target.database.transaction(commit=False):
-            mirror(task, target, position)
+        mirror(task, source, target, position)

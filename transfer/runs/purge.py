@@ -1,4 +1,4 @@
-"""Removes staged rows that are old enough and that every bonus server has received."""
+"""Removes staged rows that are old enough and that no bonus server needs any more."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -6,206 +6,152 @@ from typing import Any
 
 from django.conf import settings
 
-from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors import ReaderOfAnother
+from transfer.engine.errors.ledger import PurgeWaits
 from transfer.engine.kind import Kind
-from transfer.engine.position import Position
-from transfer.engine.shop_all.purge import Purge as StagedRows
+from transfer.engine.shop_all.purge import KnownServer, purge as purge_rows
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
-from transfer.models import BonusServer, LeftBehind, RejectedRow, Settings, TransferTask
-from transfer.models.recorded import recorded
+from transfer.models import LeftBehind, RejectedRow, Settings, TransferTask
+from transfer.runs.knowledge import knowledge_of
 from transfer.runs.left_behind import note_missing
+from transfer.runs.lifetimes import shorten_log, trim_servers
+from transfer.runs.needed import ask_servers, last_known, this_installation
+
+SECONDS = 60.0
+"""That all bonus servers are waited for."""
 
 
 @dataclass
 class Purge:
-    """What a purge of one staging table removed, or what kept it from that."""
+    """What a purge of one staging table removed, or what kept it from that.
+
+    `lines`: of the log, whose lifetime had ended. `waits`: why all rows stay. `left_behind`: tasks
+    that an administrator has left behind, and whose position can't be read. `unread`: other tasks
+    whose position can't be read, and why.
+    """
 
     kind: Kind
     rows: int = 0
-    blanked: int = 0  # rows whose secret was emptied
-    kept_back_by: list[tuple[TransferTask, TransferError | None]] = field(default_factory=list)
-    # Tasks that an administrator has left behind and whose position can't be read.
+    lines: int = 0
+    waits: TransferError | None = None
     left_behind: list[LeftBehind] = field(default_factory=list)
+    unread: list[tuple[TransferTask, TransferError]] = field(default_factory=list)
 
 
-def purge(
-    kind: Kind, tasks: Iterable[TransferTask], days: int, *, blank_pins: bool, dry_run: bool
-) -> Purge:
-    """Removes staged rows older than `days` that every task of the kind has moved.
+def purge(kind: Kind, tasks: Iterable[TransferTask], days: int, *, dry_run: bool) -> Purge:
+    """Remove rows of the kind older than `days` that no docked server needs, of any installation.
 
-    With `blank_pins` the younger ones lose their secret. Rows with an open reject, and changed
-    rows without a decision, are left alone, since somebody may still send them again. A server of
-    another installation keeps all rows back.
+    Then shorten the log, and what the servers note of it: see `lifetimes`.
 
-    An enabled task without a position keeps all rows back, and so does one whose position can't be
-    read, unless it is left behind (see `left_behind`): then the rows that it may lack are listed in
-    shop All, and no secret is emptied. A disabled task counts once its position has begun, be it at
-    docking: switched on, it goes on from there, also where a rebase has yet to carry it over.
-    Without any position nothing is removed.
+    A server that can't be reached keeps back what it needs by what our own history knows of it,
+    unless it is left behind (see `left_behind`). A disabled task counts as any other: switched on,
+    it goes on from where it was. Nothing is removed where shop All is not the one that our own
+    history knows. Raises TransferError.
     """
-    result = Purge(kind)
-    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "purge") as shop_all, shop_all.purge_lock.held():
-        with shop_all.database.transaction():
+    result, tasks, installation = Purge(kind), list(tasks), this_installation()
+    left = {
+        one.task_id: one
+        for one in LeftBehind.objects.filter(task__in=tasks).select_related("task__server")
+    }
+    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "purge") as shop_all:
+        with shop_all.snapshot():
             origin = shop_all.identity.origin()
-        staged = StagedRows(shop_all, settings.KINDS.values())
-        tasks = list(tasks)
-        # Read while the lock is held: who takes a server back waits for it.
-        left = {
-            one.task_id: one
-            for one in LeftBehind.objects.filter(task__in=tasks).select_related("task__server")
-        }
-        positions = _positions(result, tasks, left, origin)
-        _keep_for_others(result, tasks, positions, shop_all, days)
-        if positions and not result.kept_back_by:
-            _purge(result, staged, positions, left, shop_all, days, blank_pins, dry_run)
+            knowledge_of(None).check_shop_all(shop_all, origin)
+            known = shop_all.installations.own(kind, installation)
+        servers = [*_servers(result, tasks, left, origin)]
+        if not servers:
+            return result
+        try:
+            done = purge_rows(
+                kind,
+                shop_all,
+                servers,
+                installation,
+                known,
+                days,
+                _open_rejects(kind),
+                dry_run=dry_run,
+            )
+        except PurgeWaits as error:
+            result.waits = error
+            return result
+        result.rows = done.rows
+        if dry_run:
+            return result
+        if result.left_behind:
+            note_missing(result.left_behind, shop_all)
+        behind = [last_known(one.task, origin) for one in result.left_behind]
+        result.lines = shorten_log(kind, shop_all, [*servers, *behind])
+        silent = {task.pk for task in _silent(result)}
+        trim_servers(kind, shop_all, [task for task in tasks if task.pk not in silent], origin)
     return result
 
 
-def _purge(
-    result: Purge,
-    staged: StagedRows,
-    positions: dict[TransferTask, Position],
-    left: dict[int, LeftBehind],
-    shop_all: ShopAll,
-    days: int,
-    blank_pins: bool,
-    dry_run: bool,
-) -> None:
-    """Removes the rows that all of the positions have moved, and empties secrets."""
-    kind, moved = result.kind, [*positions.values()]
-    known = recorded(moved[0].origin)
-    undecided = _open_rejects(kind, positions) + _changed(kind, shop_all)
-    returned = [position for task, position in positions.items() if task.pk in left]
-    result.rows, _amount = staged.purge(
-        kind,
-        moved,
-        days,
-        undecided,
-        recorded=known,
-        leaves_behind=bool(result.left_behind),
-        returned=returned,
-        dry_run=dry_run,
-    )
-    if result.left_behind:
-        if not dry_run:
-            note_missing(result.left_behind, shop_all)
-    elif blank_pins and kind.secrets:
-        result.blanked = staged.blank(
-            kind, moved, undecided, recorded=known, returned=returned, dry_run=dry_run
-        )
+def _silent(result: Purge) -> Iterator[TransferTask]:
+    """Yield the tasks whose positions can't be read."""
+    yield from (task for task, _error in result.unread)
+    yield from (one.task for one in result.left_behind)
 
 
-def _keep_for_others(
-    result: Purge,
-    tasks: Iterable[TransferTask],
-    positions: dict[TransferTask, Position],
-    shop_all: ShopAll,
-    days: int,
-) -> None:
-    """Keeps all rows back where another installation reads from this shop All, too."""
-    known = {str(reader) for task in tasks for reader in task.readers}
-    known |= {position.reader for position in positions.values() if position.reader}
-    with shop_all.database.transaction():
-        others = shop_all.log.other_readers(result.kind, known, days)
-    for reader, server, at in others:
-        theirs = TransferTask(kind=result.kind.name, server=BonusServer(name=server))
-        error = ReaderOfAnother(server=server, reader=reader, at=f"{at:%Y-%m-%d %H:%M %Z}")
-        result.kept_back_by.append((theirs, error))
+def _open_rejects(kind: Kind) -> set[str]:
+    """Return the changesets with open rejects whose values are masked: only the rows have them."""
+    if not kind.secrets:
+        return set()
+    rejects = RejectedRow.objects.open().filter(kind=kind.name).order_by()
+    return {str(name) for name in rejects.values_list("changeset", flat=True).distinct()}
 
 
-def retire_readers(readers: Iterable[str], seconds: float | None = None) -> None:
-    """Notes in shop All that no purge has to wait for these readers: their server is gone.
-
-    With `seconds`, see `Database`, a page waits. Raises TransferError.
-    """
-    with (
-        ShopAll(settings.SHOP_ALL_DATABASE_URL, "retire", seconds=seconds) as shop_all,
-        shop_all.database.transaction(),
-    ):
-        for reader in readers:
-            shop_all.log.retire(reader)
-
-
-def _changed(kind: Kind, shop_all: ShopAll) -> list[int]:
-    """Rows that were changed after their transfer, and of which nothing is decided."""
-    with shop_all.database.transaction(commit=False):
-        return shop_all.changes.numbers(kind)
-
-
-def _open_rejects(kind: Kind, positions: dict[TransferTask, Position]) -> list[int]:
-    """Staged rows that a server has rejected and that are still open, as far as we know."""
-    rejected: set[int] = set()
-    for task, position in positions.items():
-        if position.reader is not None:
-            with (
-                BonusDatabase(task.server.dsn, task.server.name, "purge") as target,
-                target.database.transaction(commit=False),
-            ):
-                rejected.update(target.rejects.rejected_rows(position.reader))
-    ours = RejectedRow.objects.filter(kind=kind.name)  # a rebase changes the origin, not the number
-    still_open = set(ours.open().values_list("staging_id", flat=True))
-    closed = set(ours.exclude(state=RejectedRow.State.OPEN).values_list("staging_id", flat=True))
-    return [*(rejected - closed | still_open)]
-
-
-def _positions(
+def _servers(
     result: Purge, tasks: Iterable[TransferTask], left: dict[int, LeftBehind], origin: str
-) -> dict[TransferTask, Position]:
-    """Those of the tasks. The result says which tasks keep all rows back, and which are left
-    behind.
-    """
-    positions = {}
-    for task in tasks:
-        try:
-            with BonusDatabase(task.server.dsn, task.server.name, "purge") as target:
-                position = target.positions.existing(origin, result.kind)
-                has_begun = task.enabled or target.positions.exist(result.kind)
-        except TransferError as error:
-            if task.pk in left:
-                result.left_behind.append(left[task.pk])
-            else:
-                result.kept_back_by.append((task, error))
-            continue
-        if position is not None:
-            positions[task] = position
-        elif has_begun:
-            result.kept_back_by.append((task, None))
-    return positions
+) -> Iterator[KnownServer]:
+    """Yield what is known of each task's server: read now, or by our own history."""
+    for task, answer in ask_servers(tasks, origin, SECONDS):
+        if not isinstance(answer, TransferError):
+            yield answer
+        elif task.pk in left:
+            result.left_behind.append(left[task.pk])
+        else:
+            result.unread.append((task, answer))
+            yield last_known(task, origin)
 
 
-def purge_all(days: int, *, blank_pins: bool, dry_run: bool) -> Iterator[Purge]:
-    """Purges the staging tables of all kinds. Raises TransferError."""
+def purge_all(days: int | None = None, *, dry_run: bool) -> Iterator[Purge]:
+    """Purge the tables of all kinds; without `days` by the settings. Raises TransferError."""
+    chosen = Settings.load()
     tasks = list(TransferTask.objects.select_related("server"))
     for name in dict.fromkeys(task.kind for task in tasks):
+        kind = settings.KINDS[name]
         of_kind = [task for task in tasks if task.kind == name]
-        yield purge(settings.KINDS[name], of_kind, days, blank_pins=blank_pins, dry_run=dry_run)
+        by_settings = chosen.pin_days if kind.secrets else chosen.staging_days
+        yield purge(kind, of_kind, days or by_settings, dry_run=dry_run)
 
 
 def purge_staging(*, dry_run: bool = False) -> Iterator[dict[str, Any]]:
-    """Removes staged rows that every task has moved long ago, by the settings.
+    """Remove staged rows that nobody needs, by the settings, and shorten the log of shop All.
 
-    Yields table → rows removed, or the tasks that keep its rows back. A dry run counts, and
-    removes nothing. Raises TransferError.
+    Yields table → rows removed, or why they stay. A dry run counts, and removes nothing. Raises
+    TransferError.
     """
-    retention = Settings.load()
-    for result in purge_all(
-        retention.staging_days, blank_pins=retention.blank_pins, dry_run=dry_run
+    for result in purge_all(dry_run=dry_run):
+        about: dict[str, Any] = {"rows": result.rows}
+        if result.lines:
+            about["lines"] = result.lines
+        if result.waits is not None:
+            about["waits_for"] = result.waits.params["server"]
+        if result.unread:
+            about["unread"] = [task.audit_params() for task, _error in result.unread]
+        if result.left_behind:
+            about["left_behind"] = [one.task.audit_params() for one in result.left_behind]
+        yield {result.kind.staging: about}
+
+
+def forget_installation(name: str) -> int:
+    """Remove an installation that is gone from shop All's list; return how many rows that were.
+
+    Purges do not wait for its servers any more. Raises TransferError.
+    """
+    with (
+        ShopAll(settings.SHOP_ALL_DATABASE_URL, "purge") as shop_all,
+        shop_all.database.transaction(),
     ):
-        yield {
-            result.kind.staging: {
-                "kept_back_by": [
-                    {**task.audit_params(), "error": error.code if error else ""}
-                    for task, error in result.kept_back_by
-                ]
-            }
-            if result.kept_back_by
-            else {"rows": result.rows}
-            | ({"blanked": result.blanked} if result.blanked else {})
-            | ({"left_behind": _names(result.left_behind)} if result.left_behind else {})
-        }
-
-
-def _names(left: list[LeftBehind]) -> list[dict[str, str]]:
-    return [one.task.audit_params() for one in left]
+        return shop_all.installations.remove(name)

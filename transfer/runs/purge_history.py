@@ -2,23 +2,16 @@
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from itertools import chain, groupby
-from operator import itemgetter
+from itertools import chain
 from typing import Any
 
-from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
 
-from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.kind import Kind
-from transfer.engine.shop_all.source import ShopAll
-from transfer.errors import TransferError
 from transfer.models import (
     AuditEntry,
-    BonusServer,
     FlowHour,
     Incident,
     MaintenanceRun,
@@ -29,7 +22,6 @@ from transfer.models import (
     Upload,
 )
 from transfer.models.run_base import BAD_STATES, GOOD_STATES, State
-from transfer.rejects.closing import batches
 from transfer.servers.checks import old_days
 
 ROWS_AT_ONCE = 5000
@@ -52,13 +44,13 @@ def purge_history_by_parts(
 
     Failures, and runs with rejects, are kept longer; of each task the latest run, the latest
     success and the latest that knows its position always stay. Rejected rows go once they are
-    closed. A dry run counts, and removes nothing.
+    closed, here and on their server, whose own table keeps what it has received. A dry run counts,
+    and removes nothing.
     """
     now, retention = now or timezone.now(), Settings.load()
     long_ago = now - timedelta(retention.audit_days)
     old = _old(now, retention)
     if not dry_run:
-        old["rejects"] = _removed_at_servers(_without_needed(old["rejects"]))
         FlowHour.objects.merge(now)
     for name, rows in old.items():
         for removed in [rows.count()] if dry_run else _remove(rows):
@@ -72,13 +64,13 @@ def purge_history_by_parts(
 
 def _old(now: datetime, retention: Settings) -> dict[str, QuerySet[Any]]:
     """The rows that are old enough, by table. The audit has rules of its own."""
-    rejects = RejectedRow.objects.exclude(state=RejectedRow.State.OPEN).filter(
-        closed_at__lt=now - timedelta(retention.reject_days)
-    )
+    closed = RejectedRow.objects.exclude(state=RejectedRow.State.OPEN)
+    rejects = closed.filter(closed_at__lt=now - timedelta(retention.reject_days))
     maintenance = _old_runs(MaintenanceRun, now, retention)
     worked_off = DBTaskResult.objects.exclude(status="READY")
     return {
-        "rejects": rejects,
+        # Those that a docked server has not closed yet are still needed.
+        "rejects": rejects.filter(Q(is_written=True) | Q(server=None)),
         "loads": Upload.objects.filter(closed_at__lt=now - timedelta(retention.audit_days)),
         "runs": _old_runs(TransferRun, now, retention),
         "maintenance": maintenance,
@@ -88,55 +80,6 @@ def _old(now: datetime, retention: Settings) -> dict[str, QuerySet[Any]]:
         "sessions": Session.objects.filter(expire_date__lt=now),
         "queue": worked_off.filter(enqueued_at__lt=now - timedelta(QUEUE_DAYS)),
     }
-
-
-def _without_needed(rejects: QuerySet[Any]) -> QuerySet[Any]:
-    """Without those that a server may still be asked for: of a row that is staged, which can be
-    taken back, and of one whose replacement or opposite is staged.
-
-    Without shop All these are unknown.
-    """
-    needed: list[int] = []
-    appending = [kind.name for kind in settings.KINDS.values() if kind.appends]
-    closed = rejects.filter(kind__in=appending, reader__isnull=False)
-    rows = closed.order_by("kind", "origin", "staging_id")
-    rows = rows.values_list("kind", "origin", "staging_id").distinct()
-    try:
-        with ShopAll(settings.SHOP_ALL_DATABASE_URL, "purge") as shop_all:
-            for name, of_kind in groupby(rows.iterator(), key=itemgetter(0)):
-                for origin, batch in batches(row[1:] for row in of_kind):
-                    numbers = [number for _, number in batch]
-                    staged = _staged(shop_all, settings.KINDS[name], origin, numbers)
-                    of_rows = closed.filter(kind=name, origin=origin, staging_id__in=staged)
-                    needed.extend(of_rows.values_list("pk", flat=True))
-    except TransferError:
-        return rejects.exclude(pk__in=closed.values("pk"))
-    return rejects.exclude(pk__in=needed)
-
-
-def _staged(shop_all: ShopAll, kind: Kind, origin: str, numbers: list[int]) -> set[int]:
-    """Those of these rows that are staged, or whose replacement or opposite is."""
-    with shop_all.snapshot(kind):
-        needed = {
-            *shop_all.corrections.staged(kind, origin, numbers),
-            *shop_all.undo_log.needed(kind, origin, numbers),
-        }
-        return needed | ({*numbers} - {*shop_all.reader.missing(kind, numbers)})
-
-
-def _removed_at_servers(rejects: QuerySet[Any]) -> QuerySet[Any]:
-    """Removes them from the bonus servers; those of a server that does not answer stay for now."""
-    silent = []
-    of_servers = rejects.exclude(reader=None).exclude(server=None).order_by()
-    for server, reader in of_servers.values_list("server", "reader").distinct():
-        numbers = of_servers.filter(server=server, reader=reader).values_list("number", flat=True)
-        dock = BonusServer.objects.get(pk=server)
-        try:
-            with BonusDatabase(dock.dsn, dock.name, "purge") as target:
-                target.rejects.remove(str(reader), list(numbers))
-        except TransferError:
-            silent.append(server)
-    return rejects.exclude(server__in=silent)
 
 
 def _old_checks(now: datetime) -> QuerySet[Any]:

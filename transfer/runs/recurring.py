@@ -7,10 +7,11 @@ from django.utils import timezone
 
 from transfer.engine.errors import RowsChanged
 from transfer.engine.postgres.relations import check_ordinary
-from transfer.engine.shop_all.guards import Guards
+from transfer.engine.shop_all.changes import Changes
+from transfer.engine.shop_all.schema.rights import Guards
 from transfer.models import RecurringJob, TransferTask
 from transfer.queue.worker import Stopped
-from transfer.rejects.closing import finish_interrupted
+from transfer.rejects.changed import read_up_to
 from transfer.runs import backlog, surroundings
 from transfer.runs.mirroring import mirror_overdue
 from transfer.servers.ask import bonus_db, shop_all
@@ -40,7 +41,8 @@ def check_changes(_job: RecurringJob) -> None:
     """Raises RowsChanged."""
     kinds = settings.KINDS.values()
     with shop_all(SECONDS) as source, source.snapshot(*kinds):
-        if rows := sum(map(source.changes.count, kinds)):
+        changes = Changes(source)
+        if rows := sum(changes.count(kind, read_up_to(kind)) for kind in kinds):
             raise RowsChanged(rows=rows)
 
 
@@ -74,10 +76,6 @@ def check_certificate(job: RecurringJob) -> None:
         surroundings.check_certificate(job.server)
 
 
-def close_resent(_job: RecurringJob) -> None:
-    finish_interrupted()
-
-
 def mirror_rejects(job: RecurringJob) -> None:
     if job.server is not None:
         mirror_overdue(job.server, timezone.now())
@@ -91,6 +89,5 @@ WORK: dict[RecurringJob.Kind, Callable[[RecurringJob], None]] = {
     RecurringJob.Kind.CHECK_MAIL: check_mail,
     RecurringJob.Kind.CHECK_PAGES: check_pages,
     RecurringJob.Kind.CHECK_TABLES: check_tables,
-    RecurringJob.Kind.CLOSE_RESENT: close_resent,
     RecurringJob.Kind.MIRROR_REJECTS: mirror_rejects,
 }

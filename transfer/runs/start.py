@@ -1,8 +1,11 @@
 """Runs are opened here: by hand, by a command, by the schedule."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
 
 from transfer.models import Actor, AuditEntry
 from transfer.models.run_base import Run, Trigger
@@ -46,3 +49,16 @@ def open_run(
             return open_run(task, trigger, actor, **fields)
         raise RunIsOpen(current) from None
     return run
+
+
+def go_on(tasks: Iterable[ScheduledTask]) -> None:
+    """Try these tasks again within a minute: what they have refused for is decided.
+
+    Their failures are no problem any more. What is switched off stays off, and a pause goes on.
+    """
+    now = timezone.now()
+    for task in tasks:
+        same = type(task).objects.filter(pk=task.pk)
+        same.update(failures=0)
+        ready = same.enabled().filter(Q(paused_until=None) | Q(paused_until__lte=now))
+        ready.update(retry_at=now)

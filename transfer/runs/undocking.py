@@ -1,15 +1,10 @@
 """Undocks a bonus server: what prevents it, what it means, and the change itself."""
 
-from contextlib import suppress
-
 from django.db import transaction
 from django.utils.translation import gettext as _, ngettext
 
-from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, BonusServer, IssuedSecret
 from transfer.models.run_base import OPEN_STATES, State
-from transfer.runs.backlog import AT_FIRST_SIGHT
-from transfer.runs.purge import retire_readers
 from transfer.text import formats
 
 
@@ -67,12 +62,9 @@ def undock(server: BonusServer, actor: Actor) -> None:
 
     Its history, its rejected rows and the audit stay.
     """
-    readers = [str(reader) for task in server.tasks.all() for reader in task.readers]
     with transaction.atomic():
         for run in server.runs.filter(state__in=OPEN_STATES):
             run.cancel(actor)
         old = {"name": server.name, "host": server.host, "db_name": server.db_name}
         AuditEntry.record(actor, AuditEntry.Action.DELETE, server, old=old)
         server.delete()
-    with suppress(TransferError):  # a purge names them then, and asks
-        retire_readers(readers, seconds=AT_FIRST_SIGHT)

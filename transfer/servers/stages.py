@@ -26,6 +26,13 @@ STAGE_SECONDS = 8.0
 ONE_TEST = timedelta(minutes=1)
 ADDRESS = ("host", "admin_port", "db_host", "db_port", "db_name", "db_user")
 BY_SECTION = gettext_noop("the file of DTADMIN_TABLES has a section for this server")
+PUBLISHED = gettext_noop(
+    "%(tables)s are published (%(names)s). Where shop All moves to another server by logical "
+    "replication, run init_shop_all there after the switch, not before: our triggers refuse "
+    "replicated rows"
+)
+HARMLESS = (TRIGGERS, BY_SECTION, PUBLISHED)
+Remark = tuple[str, dict[str, str]]  # a message id and its parameters
 CLOCK_SECONDS = 60  # so far apart, "valid from" begins visibly too late
 
 
@@ -127,15 +134,18 @@ def try_tables(server: BonusServer) -> Passed:
             database.tables.check_columns(kind)
         tables = [kind.target_table for kind in server.kinds.values()]
         has_section = server.name in settings.TABLES.sections
-        return remarks_on(database.database, tables, [BY_SECTION] if has_section else [])
+        return remarks_on(database.database, tables, [(BY_SECTION, {})] if has_section else [])
 
 
 def remarks_on(
-    database: Database, tables: Iterable[TableName], others: Iterable[str] = ()
+    database: Database, tables: Iterable[TableName], others: Iterable[Remark] = ()
 ) -> Passed:
-    """Tables with the right columns, and what an administrator should know of them."""
+    """Tables with the right columns, and what an administrator should know of them.
+
+    `others`: further remarks.
+    """
     names: list[str] = []
-    found: list[tuple[str, dict[str, str]]] = [(text, {}) for text in others]
+    found = [*others]
     for table in tables:
         names.append(table.name)
         found += remarks(database, table)
@@ -145,7 +155,7 @@ def remarks_on(
     return Passed(
         gettext_noop("There are %(tables)s, with the right columns. Note: %(remarks)s."),
         params | {"remarks": "; ".join(_(text) % named for text, named in found)},
-        warns=any(text not in (TRIGGERS, BY_SECTION) for text, _named in found),
+        warns=any(text not in HARMLESS for text, _named in found),
     )
 
 

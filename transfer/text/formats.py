@@ -96,10 +96,10 @@ def rows(count: int, more: str = "") -> str:
     return ngettext("%(n)s row", "%(n)s rows", count) % {"n": f"{number(count)}{more}"}
 
 
-def rows_wait(count: int, more: str = "") -> str:
+def rows_wait(count: int) -> str:
     """Likewise, with the verb: "412 rows wait"."""
     words = ngettext("%(n)s row waits", "%(n)s rows wait", count)
-    return words % {"n": f"{number(count)}{more}"}
+    return words % {"n": number(count)}
 
 
 def zone_name(when: datetime | None = None) -> str:

@@ -6,8 +6,10 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext as _
 
+from transfer.engine.errors.ledger import PurgeWaits
 from transfer.errors import gettext_noop
 from transfer.text import formats
+from transfer.text.explain import explain
 
 REMOVED = {
     "runs": gettext_noop("Runs of transfers removed"),
@@ -30,6 +32,13 @@ CHECKED = {
 }
 ONLY_IF_ANY = ("no_token", "failing")
 UNKNOWN = "not_reconciled"
+# Tasks that a purge could not ask.
+ABOUT_SERVERS = {
+    "unread": gettext_noop(
+        "%(table)s: what %(server)s needs is kept, by what was last known of it (%(kind)s)"
+    ),
+    "left_behind": gettext_noop("%(table)s: %(server)s was left behind (%(kind)s)"),
+}
 TABLES = [kind.staging for kind in settings.KINDS.values()]
 
 
@@ -49,20 +58,6 @@ def report_lines(report: dict[str, Any], *, dry_run: bool = False) -> Iterator[s
     yield from lines
 
 
-CANT_BE_ASKED = gettext_noop(
-    "%(table)s: nothing is removed, since %(server)s can’t be asked (%(kind)s). Its page says how "
-    "to go on without it"
-)
-# Why a task keeps all staged rows back, by the code of its error.
-KEPT_BACK = {
-    "": gettext_noop("%(table)s: nothing is removed before %(server)s has begun (%(kind)s)"),
-    "reader_of_another": gettext_noop(
-        "%(table)s: nothing is removed, since %(server)s of another installation reads it, too "
-        "(%(kind)s). If it is gone: manage.py purge_staging --without-reader"
-    ),
-}
-
-
 def run_report(run: Any) -> list[str]:
     """The report of a maintenance run."""
     return list(report_lines(run.report, dry_run=run.dry_run))
@@ -78,17 +73,16 @@ def _report_lines(name: str, value: Any) -> Iterator[str]:
             line = _("%(server)s: not compared, since it can’t be asked (%(kind)s)")
             yield line % {"server": task["server"], "kind": _(settings.KINDS[task["kind"]].title)}
     elif name in TABLES:
-        for task in value.get("kept_back_by", []):
-            line = _(KEPT_BACK.get(task["error"], CANT_BE_ASKED))
-            kind = _(settings.KINDS[task["kind"]].title)
-            yield line % {"table": name, "server": task["server"], "kind": kind}
-        for task in value.get("left_behind", []):
-            line = _("%(table)s: %(server)s was left behind (%(kind)s)")
-            kind = _(settings.KINDS[task["kind"]].title)
-            yield line % {"table": name, "server": task["server"], "kind": kind}
+        if server := value.get("waits_for"):
+            reason = explain(PurgeWaits(server=server)).sentence
+            yield _("%(table)s: all rows are kept: %(reason)s") % {"table": name, "reason": reason}
+        for key, words in ABOUT_SERVERS.items():
+            for task in value.get(key, []):
+                kind = _(settings.KINDS[task["kind"]].title)
+                yield _(words) % {"table": name, "server": task["server"], "kind": kind}
         if value.get("rows"):
             rows = {"table": name, "n": formats.number(value["rows"])}
             yield _("%(table)s: rows removed: %(n)s") % rows
-        if value.get("blanked"):
-            blanked = {"table": name, "n": formats.number(value["blanked"])}
-            yield _("%(table)s: PIN codes blanked: %(n)s") % blanked
+        if value.get("lines"):
+            lines = {"table": name, "n": formats.number(value["lines"])}
+            yield _("%(table)s: lines of the log removed: %(n)s") % lines

@@ -1,47 +1,75 @@
 """How much of a file each bonus server has, by the server's own position and rejects."""
 
 from dataclasses import dataclass, replace
-from typing import Any
+from datetime import datetime
 
 from psycopg2 import sql
 
-from transfer.engine.position import Position, sees
+from transfer.engine.begin import Answer as Begin
+from transfer.engine.bonus_server.positions import ReceivedOf
+from transfer.engine.in_log import exceptions_of, in_log
+from transfer.engine.kind import Kind
+from transfer.engine.received import WHOLE, Beginning, Place
+from transfer.engine.shop_all.loads import Load
 from transfer.engine.shop_all.source import ShopAll
-from transfer.engine.shop_all.undo import Undo
 from transfer.errors import TransferError
 from transfer.models import TransferRun, TransferTask, Upload
 from transfer.models.run_base import attach_runs
 from transfer.servers.ask import ask_all, bonus_db, shop_all
-from transfer.trace.runs import runs_that_moved
+from transfer.trace.runs import Key, runs_that_passed
 
-# The rows of a load: those that its transaction wrote.
-LAST = "select max(id) from {table} where xid = {xid}::xid8"
-COUNT = "select count(*) from {table} where xid = {xid}::xid8 and id <= {last}"
+# Whether rows of a load are staged. By the primary key, and the index on (xid, started, row).
+IS_STAGED = """
+    select exists (select from datatransfer.load join {staged}
+                       on ours.xid = load.xid and ours.started = load.started
+                    where load.changeset = {name}::uuid)
+"""
 
 
 @dataclass(frozen=True)
 class Arrival:
-    """What one bonus server has of a file."""
+    """What one bonus server has of a file.
+
+    `moved` counts rows that the server has received, `rejected` those of them whose reject is open.
+    `number` is that of the load's line in the log, None if the log has none.
+    """
 
     task: TransferTask
-    rows: int = 0  # that it gets: all; of a server that was docked later what was left of them
+    rows: int = 0
+    origin: str = ""  # of the shop All that has been asked
     moved: int = 0
-    rejected: int = 0  # of those
-    last_id: int | None = None  # the row that was moved last
-    run: TransferRun | None = None  # by which
+    rejected: int = 0
+    number: int | None = None
+    said_by: str = ""  # who has said that the server has it, where no run has moved it
+    said_at: datetime | None = None
+    is_withdrawn: bool = False  # it was taken back before the server has read it
+    is_skipped: bool = False  # the server does without the rest of it, for good
+    run: TransferRun | None = None  # which has moved it
     error: TransferError | None = None  # why nothing is known
 
     @property
     def is_complete(self) -> bool:
-        return self.error is None and self.moved >= self.rows
+        """Whether nothing of it is to come any more."""
+        if self.error is not None:
+            return False
+        return self.moved >= self.rows or self.is_withdrawn or self.is_skipped
 
     @property
     def state(self) -> str:
-        """One of unknown, coming, rejects (all of it arrived, some rows were rejected), arrived."""
+        """One of unknown, withdrawn, coming, skipped, counted, rejects (some rows wait for a
+        decision),
+        arrived.
+        """
         if self.error is not None:
             return "unknown"
+        if self.is_withdrawn:
+            return "withdrawn"
+        if self.is_skipped:
+            return "skipped"
         if not self.is_complete:
             return "coming"
+        if self.said_by:
+            return "counted"
         return "rejects" if self.rejected else "arrived"
 
 
@@ -54,71 +82,101 @@ def arrivals(upload: Upload, seconds: float) -> list[Arrival]:
         .order_by("server_id")
     )
     of = {task.server: task for task in attach_runs(tasks)}
-    staged = upload.staged  # a thread must not query our own database
-    answers = dict(ask_all(of, lambda one, within: _ask(upload, staged, of[one], within), seconds))
+    answers = dict(ask_all(of, lambda one, within: _ask(upload, of[one], within), seconds))
     on_servers = [
         answer if isinstance(answer := answers[server], Arrival) else Arrival(task, error=answer)
         for server, task in of.items()
     ]
-    return _with_runs(upload, on_servers)
+    return _with_runs(on_servers)
 
 
-def _ask(upload: Upload, staged: int, task: TransferTask, seconds: float) -> Arrival:
-    server, kind = task.server, upload.kind_spec
+def _ask(upload: Upload, task: TransferTask, seconds: float) -> Arrival:
+    server, changeset = task.server, str(upload.changeset)
+    kind = server.kinds[upload.kind]
     with shop_all(seconds) as source, bonus_db(server, seconds) as target:
         with source.snapshot():
-            origin, xid = _place(source, upload)
-        position = target.positions.existing(origin, kind)
-        with source.snapshot(kind):
-            position = position or Position(origin, kind.name)
-            arrival = _moved(source, upload, staged, xid, task, position)
-        if not arrival.moved:
-            return arrival
-        with target.database.transaction(commit=False):
-            rejected = sum(
-                target.rejects.count_of_transaction(*place)
-                for place in {(origin, kind, xid), (str(upload.origin), kind, upload.xid or 0)}
-            )
-        return replace(arrival, rejected=rejected)
+            origin = source.identity.origin()
+        with target.database.snapshot():
+            position = target.positions.get(origin, kind)
+            rejected = target.rejects.count_open_of(kind, origin, changeset) if position else 0
+            # Shop All after the position was read, so that all that it has passed is visible.
+            with source.snapshot(kind):
+                load = source.loads.get(changeset)
+                is_gone = load is not None and _is_gone(source, kind, load)
+                received = None
+                if position is not None:
+                    at = in_log(kind, source, target, position)
+                    exception = exceptions_of(target, at, [changeset]).get(changeset)
+                    received = _Received(position.beginning, at.place, exception)
+    number = load.number if load else None
+    arrival = Arrival(task, upload.good, origin, rejected=rejected, number=number)
+    return _arrival(arrival, load, received, line_is_gone=is_gone)
 
 
-def _place(source: ShopAll, upload: Upload) -> tuple[str, int]:
-    """The identity of shop All, and the transaction of the load's rows under it, which a rebase has
-    changed. Raises RowsGone, or LoadUnknown where shop All lacks the note of the load.
+def _is_gone(source: ShopAll, kind: Kind, load: Load) -> bool:
+    """Return whether the line of a load has gone from the log: see `engine/shop_all/lifetime.py`.
+
+    Then every server that goes on has received it.
     """
-    origin = source.identity.origin()
-    if origin == str(upload.origin):
-        return origin, upload.xid or 0
-    return origin, Undo(source, upload.kind_spec, upload.token).rows().xid
+    if load.number is not None or not source.log.removed(kind):
+        return False
+    query = sql.SQL(IS_STAGED).format(staged=kind.staged, name=sql.Literal(load.changeset))
+    return not source.database.value(query)
 
 
-def _moved(
-    source: ShopAll, upload: Upload, staged: int, xid: int, task: TransferTask, position: Position
+@dataclass(frozen=True)
+class _Received:
+    """What a server says: how its position began, its place, and what it says of the load."""
+
+    beginning: Beginning
+    place: Place
+    exception: ReceivedOf | None
+
+
+def _arrival(
+    arrival: Arrival, load: Load | None, received: _Received | None, *, line_is_gone: bool
 ) -> Arrival:
+    """Return what a server has of a load. Shop All lacks one that a restore has lost."""
+    is_withdrawn = load is not None and load.withdrawn
+    if received is None:
+        return replace(arrival, is_withdrawn=is_withdrawn)
+    if received.exception is not None and received.exception.last != WHOLE:
+        moved = min(arrival.rows, max(0, received.exception.last))  # its rows are 1, 2, 3 …
+        is_skipped = received.exception.skipped
+        return replace(
+            arrival,
+            moved=moved,
+            is_withdrawn=is_withdrawn and not moved,
+            is_skipped=is_skipped and not is_withdrawn,
+        )
+    beginning, number = received.beginning, arrival.number
+    is_passed = line_is_gone or (number is not None and number <= received.place.number)
+    if received.exception is None and not is_passed:
+        return replace(arrival, is_withdrawn=is_withdrawn)
+    is_counted = (
+        beginning.how != Begin.NOTHING
+        and number is not None
+        and number <= beginning.place.number
+        and received.exception is None
+    )
+    if not is_counted:
+        return replace(arrival, moved=arrival.rows)
+    said_at = datetime.fromisoformat(beginning.at)
+    return replace(arrival, moved=arrival.rows, said_by=beginning.by, said_at=said_at)
 
-    def ask(query: str, last: int | None = None) -> Any:
-        names = {"table": upload.kind_spec.staging_table, "xid": sql.Literal(str(xid))}
-        return source.database.one(sql.SQL(query).format(last=sql.Literal(last), **names))[0]
 
-    last = ask(LAST)
-    is_docked_later = upload.closed_at is not None and task.server.created_at > upload.closed_at
-    # What is purged every server had moved, but not one that was docked later.
-    rows = ask(COUNT, last) if is_docked_later else staged
-    if sees(position.read_through, xid):
-        return Arrival(task, rows, rows, last_id=last)
-    if position.last_xid is None or not sees(position.snapshot, xid) or position.last_xid < xid:
-        return Arrival(task, rows)
-    if position.last_xid > xid:
-        return Arrival(task, rows, rows, last_id=last)
-    return Arrival(task, rows, ask(COUNT, position.last_id), last_id=position.last_id)
+def _with_runs(on_servers: list[Arrival]) -> list[Arrival]:
+    """Return the same, each with the run that has moved it. Two queries."""
+    keys = [_key(one) for one in on_servers if one.moved and one.number is not None]
+    origin = next((one.origin for one in on_servers if one.origin), "")
+    runs = runs_that_passed(keys, origin)
+    return [_moved_by(one, runs.get(_key(one))) if one.moved else one for one in on_servers]
 
 
-def _with_runs(upload: Upload, on_servers: list[Arrival]) -> list[Arrival]:
-    """Likewise, each with the run that moved the last of its rows."""
-    keys = [
-        (one.task.pk, upload.xid or 0, one.last_id)
-        for one in on_servers
-        if one.moved and one.last_id is not None
-    ]
-    runs = {task: run for (task, *_), run in runs_that_moved(keys, str(upload.origin)).items()}
-    return [replace(one, run=runs.get(one.task.pk)) for one in on_servers]
+def _key(one: Arrival) -> Key:
+    return one.task.pk, one.number or 0
+
+
+def _moved_by(one: Arrival, run: TransferRun | None) -> Arrival:
+    """Return the same with its run: what a run has moved is not counted by anybody's word."""
+    return one if run is None else replace(one, run=run, said_by="", said_at=None)

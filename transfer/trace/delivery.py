@@ -1,47 +1,62 @@
-"""The state of each staged row on each server: waiting, moved by a run, or rejected."""
+"""The state of each staged row on each server: waiting, moved by a run, or rejected.
 
-from collections.abc import Iterable
+The server's own database says it: what it has received, and of which rows nothing is in effect. No
+flag of ours is trusted.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count
-
-from transfer.engine.checks import BLANKED
+from transfer.engine.bonus_server.rejects import RowName
 from transfer.engine.kind import Kind
 from transfer.errors import TransferError
 from transfer.models import BonusServer, RejectedRow, TransferRun
-from transfer.trace.runs import runs_that_moved
-from transfer.trace.servers import Answer
-from transfer.trace.sources import Source
+from transfer.trace.runs import runs_that_passed
+from transfer.trace.servers import Answer, Received
+from transfer.trace.sources import Other, Source
+
+# States that a run has brought about.
+BY_RUNS = ("moved", "rejected", "counted")
+# Rejects that say that a row is not for this server, or has no effect there any more.
+WITHOUT_EFFECT = ("not_here", "taken_back", "gone")
 
 
 @dataclass
 class Delivery:
-    """The state of one staged row on one server."""
+    """The state of one staged row on one server.
+
+    `state` is one of: waiting; moved; counted (somebody said that the server has it); rejected;
+    without_effect (it is not for this server, or was taken back); skipped (the server does without
+    it); unknown.
+    """
 
     server: BonusServer
-    state: str  # waiting, moved, rejected, unknown; read: moved or rejected, which is not known
+    state: str
     task: Any = None
     run: TransferRun | None = None
     reject: RejectedRow | None = None
-    code: str = ""  # of a rejected row: the check that it failed
+    code: str = ""  # of a rejected row, or one without effect: the reason
+    is_open: bool = False  # whether a rejected row waits for a decision
     error: TransferError | None = None
+    said_by: str = ""  # of a counted row
+    said_at: datetime | None = None
 
 
 @dataclass
 class StagedRow:
-    """A staged change."""
+    """A staged change. `number` is that of its line in the log, None before it has one."""
 
     kind: Kind
-    xid: int
+    name: RowName
     id: int
+    number: int | None
     created_at: datetime | None
+    staged_by: str
     payload: dict[str, str | None]
-    may_fail: bool  # whether it can fail a check that depends on what the server holds
-    reached: dict[int, bool]  # server → whether its position is past the row
-    faults: dict[int, str | None]  # server → the first check that the row fails there
-    sent_again: tuple[int, datetime] | None = None  # the row in its place, and since when
+    withdrawn: bool
+    sent_again: tuple[Other, datetime | None] | None = None  # the row in its place, since when
     source: Source = field(default_factory=Source)
     deliveries: list[Delivery] = field(default_factory=list)
 
@@ -49,79 +64,72 @@ class StagedRow:
 def judge_deliveries(
     rows: list[StagedRow], answers: list[Answer], tasks: list[Any], origin: str
 ) -> None:
-    """Sets the state of every row on every server."""
+    """Set the state of every row on every server."""
     of = {(task.server_id, task.kind): task for task in tasks}
-    rejects = _rejects(rows, origin)
+    rejects = _rejects(rows)
     for row in rows:
         row.deliveries = [_delivery(row, answer, of, rejects) for answer in answers]
-    moved = [
-        ((delivery.task.pk, row.xid, row.id), row, delivery, answer)
+    passed = [
+        ((delivery.task.pk, row.number), delivery)
         for row in rows
-        for delivery, answer in zip(row.deliveries, answers, strict=True)
-        if delivery.state == "moved" and delivery.task is not None
+        for delivery in row.deliveries
+        if delivery.state in BY_RUNS and delivery.task and row.number is not None
     ]
-    runs = runs_that_moved([key for key, *_ in moved], origin)
-    complete = _with_all_rejects(runs.values())
-    for key, row, delivery, answer in moved:
-        delivery.run = runs.get(key)
-        if delivery.run is None or delivery.run.pk not in complete:
-            _judge(row, delivery, answer)
+    runs = runs_that_passed([key for key, _ in passed], origin)
+    for key, delivery in passed:
+        delivery.run = delivery.run or runs.get(key)
+        if delivery.state == "counted" and delivery.run is not None:
+            delivery.state = "moved"
 
 
-def _rejects(rows: list[StagedRow], origin: str) -> dict[tuple[int | None, str, int], RejectedRow]:
-    """Those of the rows, and such as have the kind of one and the number of another."""
-    rejects = RejectedRow.objects.filter(
-        kind__in={row.kind.name for row in rows},
-        origin=origin,
-        staging_id__in={row.id for row in rows},
+def _rejects(rows: Sequence[StagedRow]) -> dict[tuple[int | None, RowName], RejectedRow]:
+    """Return our own copies of rejects of these rows, by server and row."""
+    found = RejectedRow.objects.filter(
+        changeset__in={row.name.changeset for row in rows},
+        row__in={row.name.row for row in rows},
     )
     return {
-        (reject.server_id, reject.kind, reject.staging_id): reject
-        for reject in rejects.select_related("run")
+        (one.server_id, RowName(str(one.changeset), one.row)): one
+        for one in found.select_related("run")
     }
 
 
 def _delivery(
-    row: StagedRow, answer: Answer, of: dict[Any, Any], rejects: dict[Any, Any]
+    row: StagedRow, answer: Answer, of: dict[Any, Any], rejects: dict[Any, RejectedRow]
 ) -> Delivery:
-    server, kind = answer.server, row.kind.name
-    task = of.get((server.pk, kind))
-    reject = rejects.get((server.pk, kind, row.id))
-    if reject is not None:
-        return Delivery(server, "rejected", task, reject.run, reject, reject.code)
+    server, task = answer.server, of.get((answer.server.pk, row.kind.name))
+    ours = rejects.get((server.pk, row.name))
     if answer.error is not None:
+        if ours is not None:
+            return Delivery(server, "rejected", task, ours.run, ours, ours.code, ours.is_open)
         return Delivery(server, "unknown", task, error=answer.error)
-    return Delivery(server, "moved" if row.reached[server.pk] else "waiting", task)
+    received = answer.received.get(row.kind.name)
+    if received is None or not received.has(row.name, row.number):
+        if row.withdrawn:
+            return Delivery(server, "without_effect", task, code="taken_back")
+        if received is not None and received.does_without(row.name):
+            return Delivery(server, "skipped", task)
+        return Delivery(server, "waiting", task)
+    return _received(row, server, task, received, ours)
 
 
-def _with_all_rejects(runs: Iterable[TransferRun]) -> set[int]:
-    """The runs whose rejects are all there: a row that is not among those was applied."""
-    rejected = {run.pk: run.rejected for run in runs}
-    present = dict(
-        RejectedRow.objects.filter(run__in=[pk for pk, rows in rejected.items() if rows])
-        .order_by()
-        .values_list("run")
-        .annotate(Count("pk"))
-    )
-    return {pk for pk, rows in rejected.items() if present.get(pk, 0) >= rows}
-
-
-def _judge(row: StagedRow, delivery: Delivery, answer: Answer) -> None:
-    """Judges a row whose reject may be gone by the checks, since a staged row never changes.
-
-    But for a PIN code, which may have been blanked after it was moved.
-    """
-    fault = row.faults[answer.server.pk]
-    if fault == BLANKED:
-        delivery.state, delivery.code = "read", BLANKED
-    elif fault is not None:
-        delivery.state, delivery.code = "rejected", fault
-    elif row.may_fail and (_rejected_all(delivery.run) or not answer.holding.cards):
-        # No transfer removes a card: one that the server does not know, it has never known.
-        delivery.state, delivery.code = "rejected", row.kind.late_checks[0].code
-    elif row.may_fail:
-        delivery.state = "read"
-
-
-def _rejected_all(run: TransferRun | None) -> bool:
-    return run is not None and run.rejected == run.read
+def _received(
+    row: StagedRow,
+    server: BonusServer,
+    task: Any,
+    received: Received,
+    ours: RejectedRow | None,
+) -> Delivery:
+    """Return the state of a row that the server has received."""
+    reject = received.rejects.get(row.name)
+    if reject is None:
+        if received.is_counted(row.name, row.number):
+            beginning = received.position.beginning
+            at = datetime.fromisoformat(beginning.at)
+            return Delivery(server, "counted", task, said_by=beginning.by, said_at=at)
+        return Delivery(server, "moved", task)
+    if reject.code in WITHOUT_EFFECT:
+        return Delivery(server, "without_effect", task, reject=ours, code=reject.code)
+    run = ours.run if ours else None
+    is_open = reject.resolved_by is None
+    return Delivery(server, "rejected", task, run, ours, reject.code, is_open)

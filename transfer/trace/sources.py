@@ -5,89 +5,134 @@ All of it was noted by the transaction that wrote the row.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
-from django.conf import settings
+from psycopg2 import sql
 
+from transfer.engine.kind import Kind
 from transfer.engine.shop_all.source import ShopAll
-from transfer.engine.shop_all.writers import WriterLog
 from transfer.errors import one_line
-from transfer.models import Upload
+from transfer.models import RejectedRow, Upload
 
+# The loads among these changesets, and by whom. By the primary key. Names are cut off: a changed
+# table may hold one that is too long for a page.
 LOADS = """
-    select xid::text::bigint, token::text from datatransfer.loaded
-     where origin = %s and kind = %s and xid = any(%s::text[]::xid8[])
-       and token::text ~ '^[0-9a-f-]{36}$'
+    select changeset::text, left(staged_for, 200) from datatransfer.load
+     where changeset = any(%s::uuid[])
 """
-# Names are cut off: a changed table may hold one that is too long for a page.
-CORRECTIONS = """
-    select new_id, old_id, left(sent_by, 200) from datatransfer.resent
-     where origin = %s and kind = %s and new_id = any(%s)
+# What these rows depend on, and how; and the number that row has in the table, null if it is gone
+# from there. By the primary keys, and the index on (xid, started, row).
+DEPENDENT = """
+    select dependent.changeset::text, dependent."row", effect, ours.id
+      from unnest({changesets}::uuid[], {rows}::bigint[]) as named (changeset, "row")
+      join datatransfer.dependent
+        on dependent.kind = {kind} and dependent.changeset = named.changeset
+       and dependent."row" = named."row"
+      left join datatransfer.log on log.kind = {kind} and log.changeset = of_changeset
+      left join {staged}
+        on ours.xid = log.xid and ours.started = log.started and ours."row" = of_row
+     where effect <> 'decided'
 """
-WRITERS = """
-    select xid::text::bigint, left(name, 200), left(program, 200)
-      from datatransfer.writer
-     where origin = %s and xid = any(%s::text[]::xid8[])
+# What depends on these rows, how, and since when. By the index `dependent_of`, and as above.
+DEPENDING = """
+    select of_changeset::text, of_row, effect, ours.id, log.started
+      from unnest({changesets}::uuid[], {rows}::bigint[]) as named (changeset, "row")
+      join datatransfer.dependent
+        on dependent.kind = {kind} and of_changeset = named.changeset and of_row = named."row"
+      left join datatransfer.log on log.kind = {kind} and log.changeset = dependent.changeset
+      left join {staged}
+        on ours.xid = log.xid and ours.started = log.started and ours."row" = dependent."row"
+     where effect <> 'decided'
 """
+
+
+@dataclass(frozen=True)
+class Other:
+    """Another row of the same table: its number there, None if it is not there any more."""
+
+    id: int | None
 
 
 @dataclass
 class Source:
     """Where a staged row comes from, if known."""
 
-    load: str | None = None  # the token of one
+    load: str | None = None  # the changeset of one
     upload: Upload | None = None  # the same, while the list of loads has it
-    corrects: int | None = None  # the number of the rejected row
+    corrects: Other | None = None  # the rejected row in whose place it is
+    sets: Other | None = None  # the row whose changed amount it brings
     sent_by: str = ""
-    undoes: int | None = None  # the number of the row that it takes back
-    undone_by: int | None = None  # the number of the row that takes it back
+    undoes: Other | None = None  # the row that it takes back
+    undone_by: Other | None = None  # the row that takes it back
     name: str = ""  # of the database's user who wrote it
-    program: str = ""
 
 
-def note_sources(source: ShopAll, rows: Iterable[Any], origin: str) -> None:
-    """Gives the rows, which have a kind, xid and id, their `source`, still without uploads."""
-    if not WriterLog(source.database).exists():
-        return
-    of_kind = attrgetter("kind.name")
-    for kind, some in groupby(sorted(rows, key=of_kind), key=of_kind):
-        mine = list(some)
-        xids = list({str(row.xid) for row in mine})
-        loads = dict(source.database.rows(LOADS, [origin, kind, xids]))
-        ids = [row.id for row in mine]
-        corrections = {
-            new: values for new, *values in source.database.rows(CORRECTIONS, [origin, kind, ids])
-        }
-        writers = {xid: values for xid, *values in source.database.rows(WRITERS, [origin, xids])}
-        for row in mine:
-            old_id, sent_by = corrections.get(row.id, (None, ""))
-            name, program = writers.get(row.xid, ("", ""))
-            row.source = Source(
-                load=loads.get(row.xid),
-                corrects=old_id,
-                sent_by=one_line(sent_by),
-                name=one_line(name),
-                program=one_line(program),
-            )
-        _note_undone(source, kind, mine, origin)
+def note_sources(source: ShopAll, rows: Iterable[Any]) -> None:
+    """Give the rows, which have a kind, a name and `staged_by`, their `source`, without uploads."""
+    of_kinds: dict[str, list[Any]] = {}
+    for row in rows:
+        row.source.name = one_line(row.staged_by or "")
+        of_kinds.setdefault(row.kind.name, []).append(row)
+    for some in of_kinds.values():
+        _note_loads(source, some)
+        _note_dependent(source, some[0].kind, some)
 
 
-def _note_undone(source: ShopAll, kind: str, rows: list[Any], origin: str) -> None:
-    """Says which of these rows takes back which other, and by which it is taken back."""
-    by_place = {(row.xid, row.id): row.source for row in rows}
-    for pair in source.undo_log.pairs(settings.KINDS[kind], origin, by_place):
-        if opposite := by_place.get((pair.new_xid, pair.new_id)):
-            opposite.undoes = pair.old_id
-        if original := by_place.get((pair.old_xid, pair.old_id)):
-            original.undone_by = pair.new_id
+def _note_loads(source: ShopAll, rows: list[Any]) -> None:
+    names = sorted({row.name.changeset for row in rows})
+    loads = dict(source.database.rows(LOADS, [names]))
+    for row in rows:
+        if row.name.changeset in loads:
+            row.source.load = row.name.changeset
+            row.source.sent_by = one_line(loads[row.name.changeset])
 
 
-def attach_uploads(rows: Iterable[Any]) -> None:
-    """Gives the sources their uploads. One query."""
-    sources = [row.source for row in rows if row.source.load]
-    tokens = {source.load for source in sources}
-    by_token = {str(one.token): one for one in Upload.objects.filter(token__in=tokens)}
-    for source in sources:
-        source.upload = by_token.get(source.load)
+def _note_dependent(source: ShopAll, kind: Kind, rows: list[Any]) -> None:
+    by_name = {(row.name.changeset, row.name.row): row for row in rows}
+    parts: dict[str, sql.Composable] = {
+        "changesets": sql.Literal([name for name, _row in by_name]),
+        "rows": sql.Literal([number for _name, number in by_name]),
+        "kind": sql.Literal(kind.name),
+        "staged": kind.staged,
+    }
+    dependent = source.database.rows(sql.SQL(DEPENDENT).format(**parts))
+    for changeset, number, effect, of_id in dependent:
+        found = by_name[changeset, number].source
+        if effect == "replaces":
+            found.corrects = Other(of_id)
+        elif effect == "sets":
+            found.sets = Other(of_id)
+        else:
+            found.undoes = Other(of_id)
+    depending = source.database.rows(sql.SQL(DEPENDING).format(**parts))
+    for changeset, number, effect, by_id, at in depending:
+        row = by_name[changeset, number]
+        if effect == "reverses":
+            row.source.undone_by = Other(by_id)
+        elif effect == "replaces":
+            row.sent_again = Other(by_id), at
+
+
+def attach_from_history(rows: Iterable[Any]) -> None:
+    """Give the sources what our own history knows: their uploads, and who has corrected a row.
+
+    Two queries at most.
+    """
+    listed = list(rows)
+    loads = {row.source.load for row in listed if row.source.load}
+    uploads = Upload.objects.filter(changeset__in=loads) if loads else []
+    by_name = {str(one.changeset): one for one in uploads}
+    corrections = {row.name.changeset for row in listed if row.source.corrects}
+    sent_by = _correctors(corrections)
+    for row in listed:
+        row.source.upload = by_name.get(row.source.load)
+        row.source.sent_by = row.source.sent_by or sent_by.get(row.name.changeset, "")
+
+
+def _correctors(changesets: set[str]) -> dict[str, str]:
+    """Return the changeset of a correction → who has sent it."""
+    if not changesets:
+        return {}
+    rejects = RejectedRow.objects.filter(resent_changeset__in=changesets).exclude(closed_by="")
+    found = rejects.order_by().values_list("resent_changeset", "closed_by").distinct()
+    return {str(changeset): who for changeset, who in found}

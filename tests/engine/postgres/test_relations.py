@@ -99,12 +99,8 @@ def test_the_connection_test_names_what_may_matter(docked, bonus, harm, remark, 
             'alter table "accountpincodeTemp" replica identity nothing',
             "accountpincodeTemp is published without a replica identity",
         ),
-        (
-            'create table older () inherits ("accountpincodeTemp")',
-            "other tables inherit from accountpincodeTemp",
-        ),
     ],
-    ids=["published", "inherited"],
+    ids=["published"],
 )
 def test_doctor_names_what_may_matter_of_a_staging_table(shop_all, harm, remark):
     assert not databases.try_staging().warns

@@ -1,26 +1,318 @@
-"""A purge of staged rows and of old batches."""
+"""Purges: nobody loses a row that he still needs, and nobody counts one that is gone."""
 
-import time
+import pytest
 
 from tests.databases import query
-from tests.flow import purge
+from tests.engine.keeping_small import age, lines, move_from, purge, staged
+from tests.flow import US, Flow, known_of
+from transfer.engine.begin import Answer
+from transfer.engine.errors.ledger import PurgeOvertaken, PurgeWaits, RowsPurged
+from transfer.engine.received import NOTHING, Place
+from transfer.engine.shop_all import purge as purging
+from transfer.engine.shop_all.installations import Installation
+from transfer.engine.shop_all.source import ShopAll
 
-MANY = 30_000  # batches: three weeks of one a minute
-AT_MOST = 10  # seconds; it takes a tenth of one, and took minutes when each batch read all others
-
-ADD_BATCHES = """
-    insert into datatransfer.batch (reader, number, token, kind, server, origin, at)
-    select %s, n + 10, gen_random_uuid(), 'balances', 'server', origin, now() - interval '1 day'
-      from datatransfer.origin, generate_series(1, %s) as n
-"""
+THEM = Installation("22222222-2222-4222-8222-222222222222", "them")
 
 
-def test_many_young_batches_do_not_slow_a_purge(flow):
-    moved = flow("balances")
-    moved.stage(("1", 1))
-    moved.move()
-    query(moved.shop_all, ADD_BATCHES, [moved.reader, MANY])
-    began = time.monotonic()
-    purge(moved.shop_all, "balances", [moved.position()])
-    assert time.monotonic() - began < AT_MOST
-    assert query(moved.shop_all, "select count(*) from datatransfer.batch") == [(MANY + 1,)]
+@pytest.fixture
+def flow(shop, bonus):
+    return Flow("balances", shop, bonus)
+
+
+@pytest.fixture
+def other(shop, other_bonus):
+    """A second bonus server."""
+    return Flow("balances", shop, other_bonus)
+
+
+def test_rows_that_all_servers_have_are_removed_and_stay_counted(flow):
+    flow.stage(("a", 1), ("b", 2))
+    flow.stage(("c", 4))
+    flow.move()
+    flow.stage(("d", 8))
+    age(flow)
+    done = purge(flow, known_of(flow))
+    assert (done.rows, done.changesets) == (3, 2)
+    assert staged(flow) == ["d"]
+    assert lines(flow, "rows, purged") == [(2, 2), (1, 1)]
+    flow.move()
+    assert [row[0] for row in flow.target_rows()] == ["a", "b", "c", "d"]
+
+
+def test_a_dry_run_counts_and_removes_nothing(flow):
+    flow.stage(("a", 1), ("b", 2))
+    flow.move()
+    age(flow)
+    done = purge(flow, known_of(flow), dry_run=True)
+    assert (done.rows, done.changesets) == (2, 1)
+    assert staged(flow) == ["a", "b"]
+    assert query(flow.shop_all, "select count(*) from datatransfer.installation") == [(1,)]
+    assert lines(flow, "purged") == [(0,)]
+
+
+def test_young_rows_stay(flow):
+    flow.stage(("a", 1))
+    flow.move()
+    assert purge(flow, known_of(flow)).rows == 0
+    assert staged(flow) == ["a"]
+
+
+def test_changesets_with_an_open_masked_reject_are_spared_and_no_others(shop, bonus):
+    flow = Flow("pincodes", shop, bonus)
+    flow.stage(("", "2222"))
+    flow.stage(("b", "1111"))
+    flow.move()
+    ((changeset,),) = query(bonus, "select changeset::text from datatransfer.reject")
+    age(flow)
+    assert purge(flow, known_of(flow), spared=[changeset]).rows == 1
+    assert staged(flow) == [""]
+    assert purge(flow, known_of(flow)).rows == 1
+
+
+def test_a_server_that_is_behind_keeps_its_rows_back(flow, other):
+    flow.stage(("a", 1))
+    flow.move(), other.move()
+    flow.stage(("b", 2))
+    flow.move()
+    age(flow)
+    done = purge(flow, known_of(flow), known_of(other, "other"))
+    assert (staged(flow), done.need.by) == (["b"], "other")
+    other.move()
+    assert [row[0] for row in other.target_rows()] == ["a", "b"]
+
+
+def test_a_server_that_has_read_a_changeset_in_part_keeps_it_back(flow):
+    """purge_by_position: it needs rows of a line that its position has passed."""
+    flow.stage(("a", 1), ("b", 2), ("c", 3))
+    next(move_from(flow, chunk_rows=2))
+    age(flow)
+    known = known_of(flow)
+    assert known.place.number == 1
+    assert purge(flow, known).rows == 0
+    flow.move()
+    assert len(flow.target_rows()) == 3
+
+
+def test_the_purge_waits_for_a_server_that_has_read_another_past(flow, other, copies):
+    """purge_without_anchor, dead_not_asked: what it needs is known once it was reached."""
+    flow.stage(("a", 1))
+    flow.move(), other.move()
+    copies.make(flow.shop_all, "shop")
+    for name in "bcd":
+        flow.stage((name, 1))
+    other.move()
+    dead = known_of(other, "dead")
+    copies.restore(flow.shop_all, "shop")
+    for name in "xyz":
+        flow.stage((name, 1))
+    flow.move()
+    age(flow)
+    assert dead.place.number >= known_of(flow).place.number
+    with pytest.raises(PurgeWaits) as waits:
+        purge(flow, known_of(flow), dead)
+    assert waits.value.params["server"] == "dead"
+    assert staged(flow) == ["a", "x", "y", "z"]
+
+
+def test_a_dead_server_counts_with_what_was_last_known_of_it(flow, other):
+    flow.stage(("a", 1))
+    other.move()
+    dead = known_of(other, "dead")
+    flow.stage(("b", 1))
+    flow.move()
+    age(flow)
+    purge(flow, known_of(flow), dead)
+    assert staged(flow) == ["b"]
+
+
+def test_what_a_lost_undo_makes_needed_again_is_kept(flow, copies):
+    """A server has passed a line as withdrawn, and a restore has lost that since."""
+    flow.stage(("a", 1))
+    with flow.open() as (source, _):
+        source.log.append(flow.spec)
+    copies.make(flow.shop_all, "shop")
+    query(flow.shop_all, "update datatransfer.log set withdrawn = true")
+    flow.stage(("b", 1))
+    flow.move()
+    dead = known_of(flow)
+    assert [*dead.incomplete.values()] == [NOTHING]
+    copies.restore(flow.shop_all, "shop")
+    age(flow)
+    dead = purging.KnownServer("dead", Place(), dead.incomplete)
+    assert purge(flow, dead).rows == 0
+
+
+def test_a_server_without_a_position_keeps_all_back(flow):
+    flow.stage(("a", 1))
+    flow.move()
+    age(flow)
+    done = purge(flow, known_of(flow), purging.KnownServer("new", None))
+    assert (done.rows, done.need.by) == (0, "new")
+
+
+def test_another_installation_keeps_its_rows_back_until_it_is_removed(flow):
+    flow.stage(("a", 1))
+    flow.stage(("b", 1))
+    flow.move()
+    age(flow)
+    with ShopAll(flow.shop_all, "tests") as source:
+        with source.database.transaction():
+            first = source.log.lines(flow.spec, 0, 1)[0]
+            source.installations.lower(flow.spec, THEM, first.place)
+        done = purge(flow, known_of(flow))
+        assert (done.rows, done.need.by, staged(flow)) == (1, "them", ["b"])
+        with source.database.transaction():
+            names = [one.installation.name for one in source.installations.of(flow.spec)]
+            assert sorted(names) == ["them", "us"]
+            assert source.installations.remove("them") == 1
+    assert purge(flow, known_of(flow)).rows == 1
+
+
+def test_an_installation_that_has_read_another_past_is_named(flow):
+    flow.stage(("a", 1))
+    flow.move()
+    age(flow)
+    with ShopAll(flow.shop_all, "tests") as source, source.database.transaction():
+        place = Place(1, "33333333-3333-4333-8333-333333333333")
+        source.installations.lower(flow.spec, THEM, place)
+    with pytest.raises(PurgeWaits):
+        purge(flow, known_of(flow))
+    assert staged(flow) == ["a"]
+
+
+def test_a_server_that_begins_while_the_purge_asks_loses_nothing(flow, other):
+    flow.stage(("a", 1))
+    flow.move()
+    age(flow)
+    with ShopAll(flow.shop_all, "tests") as source:
+        with source.database.transaction(commit=False):
+            registered = source.installations.own(flow.spec, US)
+        servers = [known_of(flow)]
+        other.prepare_alone()  # it has nothing
+        with pytest.raises(PurgeOvertaken):
+            purging.purge(flow.spec, source, servers, US, registered, 1, dry_run=False)
+    other.move()
+    assert [row[0] for row in other.target_rows()] == ["a"]
+
+
+def test_a_server_that_begins_while_rows_are_removed_keeps_what_is_left(flow, other, monkeypatch):
+    for name in "abc":
+        flow.stage((name, 1))
+    flow.move()
+    age(flow)
+    monkeypatch.setattr(purging, "ROWS_AT_ONCE", 1)
+    remove = purging._remove
+
+    def remove_and_begin(*arguments):
+        done = remove(*arguments)
+        monkeypatch.setattr(purging, "_remove", remove)
+        begin_after.append(done)
+        return done
+
+    begin_after: list = []
+    monkeypatch.setattr(purging, "_remove", remove_and_begin)
+    lock = purging._registered_need
+
+    def begin_between(kind, source, own, installation):
+        if begin_after:
+            source.database.roll_back()
+            begin_after.clear()
+            other.prepare_alone()
+            source.log.lock(kind)
+            source.installations.lock()
+        return lock(kind, source, own, installation)
+
+    monkeypatch.setattr(purging, "_registered_need", begin_between)
+    assert purge(flow, known_of(flow)).rows == 1
+    other.move()
+    assert [row[0] for row in other.target_rows()] == ["b", "c"]
+
+
+def test_a_server_that_went_back_refuses_with_the_exact_list(flow, copies):
+    flow.stage(("a", 1))
+    flow.move()
+    copies.make(flow.bonus, "bonus")
+    flow.stage(("b", 1), ("c", 1))
+    flow.move()
+    age(flow)
+    purge(flow, known_of(flow))
+    copies.restore(flow.bonus, "bonus")
+    with pytest.raises(RowsPurged) as refused:
+        flow.move()
+    assert [(name,) for name in refused.value.changesets] == lines(flow, "changeset::text")[1:]
+
+
+def test_a_new_server_does_without_what_is_purged(flow, other):
+    """new_server_needs_purged"""
+    flow.stage(("a", 1))
+    flow.move()
+    age(flow)
+    purge(flow, known_of(flow))
+    flow.stage(("b", 1))
+    other.answer = Answer.NOTHING
+    other.move()
+    assert [row[0] for row in other.target_rows()] == ["b"]
+
+
+def test_a_large_changeset_is_removed_in_parts(flow, monkeypatch):
+    monkeypatch.setattr(purging, "ROWS_AT_ONCE", 4)
+    flow.stage(*((f"a{n}", 1) for n in range(10)))
+    flow.stage(("b", 1), ("c", 1))
+    flow.move()
+    age(flow)
+    done = purge(flow, known_of(flow))
+    assert (done.rows, done.changesets, staged(flow)) == (12, 2, [])
+    assert lines(flow, "rows - purged") == [(0,), (0,)]
+
+
+def test_a_purge_that_dies_is_finished_by_the_next_one(flow, monkeypatch):
+    monkeypatch.setattr(purging, "ROWS_AT_ONCE", 4)
+    flow.stage(*((f"a{n}", 1) for n in range(10)))
+    flow.move()
+    age(flow)
+    remove = purging._remove_part
+
+    def die(kind, source, line):
+        if line.left_over < 10:
+            raise KeyboardInterrupt
+        return remove(kind, source, line)
+
+    monkeypatch.setattr(purging, "_remove_part", die)
+    with pytest.raises(KeyboardInterrupt):
+        purge(flow, known_of(flow))
+    assert lines(flow, "purged") == [(4,)]
+    monkeypatch.setattr(purging, "_remove_part", remove)
+    assert purge(flow, known_of(flow)).rows == 6
+    assert (staged(flow), lines(flow, "purged")) == ([], [(10,)])
+
+
+def test_rows_that_nobody_has_received_are_never_removed(flow):
+    """A changeset has more rows than its line says: somebody has filled some in."""
+    flow.stage(("a", 1))
+    flow.move()
+    query(
+        flow.shop_all,
+        """
+        set session_replication_role = replica;
+        alter table "changeAccountBalanceTemp" disable trigger all;
+        insert into "changeAccountBalanceTemp" (account, amount, xid, started)
+        select 'forged', 1, xid, started from "changeAccountBalanceTemp";
+        alter table "changeAccountBalanceTemp" enable always trigger zz_datatransfer_1_insert;
+        alter table "changeAccountBalanceTemp" enable always trigger zz_datatransfer_1_update;
+        alter table "changeAccountBalanceTemp" enable always trigger zz_datatransfer_2_update
+        """,
+    )
+    age(flow)
+    assert purge(flow, known_of(flow)).rows == 0
+    assert staged(flow) == ["a", "forged"]
+
+
+def test_rows_that_were_moved_before_us_are_removed(flow):
+    flow.stage(("a", 1), ("b", 1))
+    flow.move()
+    query(flow.shop_all, "update datatransfer.log set gone = rows, gone_amount = amount")
+    age(flow)
+    assert purge(flow, known_of(flow)).rows == 2
+    assert lines(flow, "gone, purged") == [(2, 0)]
+    assert staged(flow) == []

@@ -1,111 +1,117 @@
-"""A load is taken back once: rows that no server has read are withdrawn, the others opposed."""
-
-from uuid import uuid4
+"""Loads are taken back in shop All: what is withdrawn, and what is staged."""
 
 import pytest
 
-from tests.databases import connected, insert, query, run
-from tests.engine.undoing import load, take_back
+from tests.databases import query
+from tests.engine.operations import correct, load, named, set_values, shop_of, undo
 from tests.flow import Flow
-from transfer.engine.errors import LoadUnknown, RowsGone
+from transfer.engine.errors.ledger import (
+    LoadCorrects,
+    LoadIsUndo,
+    LoadLost,
+    LoadRowsMissing,
+    RowsNotRepeatable,
+)
+from transfer.engine.shop_all.undo import undo_again
 
 TABLE = '"changeAccountBalanceTemp"'
 
 
 @pytest.fixture
-def first(flow):
-    return flow("balances")
-
-
-@pytest.fixture
-def second(first, second_bonus):
-    return Flow("balances", first.shop_all, second_bonus)
+def flow(shop, bonus):
+    return Flow("balances", shop, bonus)
 
 
 def staged(flow):
-    return query(flow.shop_all, f"select account, amount::int, comment from {TABLE} order by id")
+    return query(flow.shop_all, f"select account, amount, comment from {TABLE} order by id")
 
 
-def test_the_opposite_has_the_same_account_and_validity_and_says_whose_it_is(first):
-    token = load(first, ("1", 5, "2026-01-01", "2026-02-01", "bonus"))
-    first.move()
-    take_back(first, token)
-    columns = "account, amount::int, validfrom, validto, comment"
-    row, opposite = query(first.shop_all, f"select {columns} from {TABLE} order by id")
-    assert opposite == ("1", -5, *row[2:4], "taken back")
-
-
-def test_a_second_undo_does_nothing_and_says_what_the_first_did(first):
-    token = load(first, ("1", 5))
-    first.move()
-    assert take_back(first, token) == take_back(first, token)
-    assert len(staged(first)) == 2
-
-
-def test_rows_that_no_server_has_read_are_withdrawn_and_the_others_opposed(first, second):
-    token = load(first, ("1", 1), ("2", 2), ("3", 3))
-    first.move_one(1)
-    second.move_one(2)
-    done = take_back(first, token, second, locking=True)
-    assert (done.rows, done.withdrawn) == (2, 1)
-    assert [row[:2] for row in staged(first)] == [("1", 1), ("2", 2), ("1", -1), ("2", -2)]
-    for flow in (first, second):
-        flow.move()
-        assert sorted(int(row[1]) for row in flow.target_rows()) == [-2, -1, 1, 2]
-        assert flow.position().totals.read == 4
-
-
-def test_nothing_is_withdrawn_that_a_reader_of_another_installation_has_begun_to_read(
-    first, second
-):
-    token = load(first, ("1", 1))
-    second.move_one(1)
-    done = take_back(first, token, locking=True)
-    assert (done.rows, done.withdrawn) == (1, 0)
-
-
-def test_nothing_is_withdrawn_while_somebody_reads_or_writes_the_table(first):
-    token = load(first, ("1", 1))
-    with connected(first.shop_all) as writer:
-        run(writer, "begin")
-        insert(writer, "balances", [("9", 9)])
-        done = take_back(first, token, locking=True)
-        run(writer, "commit")
-    assert (done.rows, done.withdrawn) == (1, 0)
-
-
-def test_a_row_that_was_sent_in_place_of_a_rejected_one_is_opposed(first):
-    token = load(first, ("1", 1), ("2", 2))
-    query(
-        first.shop_all,
-        "insert into datatransfer.resent (origin, kind, old_id, new_id, new_xid, where_rejected) "
-        f"select origin, 'balances', 77, row.id, row.xid, true from datatransfer.origin, {TABLE} "
-        "as row where row.id = 1 returning 1",
+def withdrawn(flow):
+    rows = query(
+        flow.shop_all,
+        "select changeset::text from datatransfer.log where withdrawn order by number",
     )
-    done = take_back(first, token, locking=True)
-    assert (done.rows, done.withdrawn) == (1, 1)
+    return [name for (name,) in rows]
 
 
-def test_a_load_whose_rows_are_gone_is_refused(first):
-    token = load(first, ("1", 1), ("2", 2))
-    query(first.shop_all, f"delete from {TABLE} where account = '1'")
-    with pytest.raises(RowsGone) as refused:
-        take_back(first, token)
-    assert refused.value.params["rows"] == "1"
-    assert len(staged(first)) == 1
+def test_each_row_gets_its_opposite_once(flow):
+    name = load(flow, ("a", 1, None, None, "bonus"), ("b", -2))
+    done = undo(flow, name)
+    assert (done.rows, done.amount, done.is_new) == (2, 1, True)
+    assert staged(flow)[2:] == [("a", -1, "undone"), ("b", 2, "undone")]
+    again = undo(flow, name)
+    assert (again.changeset, again.rows, again.is_new) == (done.changeset, 2, False)
+    assert len(staged(flow)) == 4
+    assert withdrawn(flow) == [name]
 
 
-def test_a_load_that_shop_all_does_not_know_is_refused(first):
-    with pytest.raises(LoadUnknown):
-        take_back(first, uuid4())
+def test_a_row_is_taken_back_with_the_values_that_it_was_staged_with(flow):
+    name = load(flow, ("a", 1, None, None, "bonus"), ("b", 2))
+    set_values(flow, "a", amount=7, account="c")
+    done = undo(flow, name)
+    assert done.amount == -3
+    assert sorted(staged(flow)[2:]) == [("a", -1, "undone"), ("b", -2, "undone")]
+    firsts = query(flow.shop_all, 'select first from datatransfer.dependent order by "row"')
+    assert firsts == [(1,), (2,)]
 
 
-@pytest.mark.parametrize("kind", ["pincodes", "cards"])
-def test_pin_codes_and_cards_are_withdrawn_as_far_as_no_server_has_read_them(flow, kind):
-    other = flow(kind)
-    token = load(other, *[(str(n), str(n)) for n in range(3)])
-    other.move_one(2)
-    done = take_back(other, token, locking=True)
-    assert (done.rows, done.withdrawn) == (0, 1)
-    other.move()
-    assert [row[0] for row in other.target_rows()] == ["0", "1"]
+def test_what_can_not_be_taken_back_is_refused_and_nothing_is_changed(flow, copies):
+    copies.make(flow.shop_all, "empty")
+    name = load(flow, ("a", 1))
+    flow.stage(("x y", 1))
+    flow.move()
+    undone = undo(flow, name)
+    with pytest.raises(LoadIsUndo):
+        undo(flow, undone.changeset)
+    with pytest.raises(LoadLost):
+        undo(flow, named(flow, "x y")[0])
+    lacking = load(flow, ("b", 1), ("c", 2))
+    query(flow.shop_all, f"delete from {TABLE} where account = 'c'")
+    with pytest.raises(LoadRowsMissing):
+        undo(flow, lacking)
+    corrects = load_of_corrections(flow, named(flow, "x y"))
+    with pytest.raises(LoadCorrects):
+        undo(flow, corrects)
+    kept = load(flow, ("d", 1))
+    query(flow.shop_all, f"create unique index on {TABLE} (account, amount, comment)")
+    with pytest.raises(RowsNotRepeatable):
+        undo(flow, kept)
+    assert withdrawn(flow) == [name]
+
+
+def load_of_corrections(flow, original):
+    """A file that corrects this row; returns the changeset."""
+    staged = correct(flow, (original, {"account": "xy"}))
+    query(
+        flow.shop_all,
+        "insert into datatransfer.load (changeset, kind, xid, started, rows)"
+        " select changeset, kind, xid, started, rows from datatransfer.log where changeset = %s",
+        [staged.changeset],
+    )
+    return staged.changeset
+
+
+def test_pin_codes_are_withdrawn_only_with_what_corrects_nothing_else(shop, bonus):
+    flow = Flow("pincodes", shop, bonus)
+    first, second = load(flow, ("a", "1"), ("b", "2")), load(flow, ("c", "3"))
+    flow.move()
+    of_first = correct(flow, ((first, 1), {"pincode": "4"}))
+    correct(flow, ((first, 2), {"pincode": "5"}), ((second, 1), {"pincode": "6"}))
+    done = undo(flow, first)
+    assert (done.rows, undo(flow, first).is_new) == (0, False)
+    assert withdrawn(flow) == [first, of_first.changeset]
+    assert query(shop, 'select count(*) from "accountpincodeTemp"') == [(6,)]
+
+
+def test_undos_that_shop_all_lost_are_staged_again(flow, copies):
+    kept = load(flow, ("a", 1))
+    flow.move()
+    copies.make(flow.shop_all, "before")
+    lost = load(flow, ("b", 1))
+    undo(flow, kept), undo(flow, lost)
+    copies.restore(flow.shop_all, "before")
+    with shop_of(flow) as shop_all:
+        done, refused = undo_again(shop_all, flow.spec, [kept, lost], "undone", "tests")
+    assert [one.is_new for one in done] == [True]
+    assert [*refused] == [lost]
+    assert isinstance(refused[lost], LoadLost)

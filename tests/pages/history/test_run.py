@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from tests.databases import stage
 from tests.pages.look import queries_of
-from tests.records import NOON, POSITION, a_run, server, user
+from tests.records import CHANGESET, NOON, POSITION, a_run, server, user
 from transfer.models import AuditEntry, MaintenanceRun, MaintenanceTask, RejectedRow, TransferRun
 from transfer.models.run_base import State, Trigger
 
@@ -80,6 +80,24 @@ def test_a_failure_says_its_cause_what_to_do_and_when_it_is_tried_again(client, 
     assert "It is tried again" in page
     assert "08006 ConnectionException" in page
     assert f'The last success before it: <a href="{good.get_absolute_url()}">' in page
+
+
+@pytest.mark.parametrize(
+    ("code", "answered_at"),
+    [
+        ("shop_all_went_back", "/restored/"),
+        ("rows_differ", "/missing/"),
+        ("beginning_undecided", None),
+        ("unreachable", ""),
+    ],
+)
+def test_a_question_that_has_stopped_the_last_run_is_a_press_away(client, eight, code, answered_at):
+    run = a_run(eight, state=State.FAILED, error_code=code)
+    found = re.search('<a href="([^"]+)">Decide</a>', page_of(client, run))
+    expected = eight.get_absolute_url() if answered_at is None else answered_at
+    assert (found[1] if found else "") == expected
+    a_run(eight)
+    assert ">Decide</a>" not in page_of(client, run)
 
 
 def test_a_failure_does_not_say_that_nothing_waits(client, eight):
@@ -165,10 +183,9 @@ def test_a_running_run_shows_progress_rate_and_time_left_and_refreshes_itself(cl
 
 
 def test_positions_are_there_folded(client, eight):
-    run = a_run(eight, position_from=POSITION, position_to={**POSITION, "read_through": "9:9:"})
+    run = a_run(eight, position_from=POSITION, position_to={**POSITION, "number": 4711})
     page = page_of(client, run)
-    assert "100:100:" in page
-    assert "9:9:" in page
+    assert "4711" in page
 
 
 def test_cancel_asks_first_and_then_ends_the_run_after_the_chunk(client, eight):
@@ -234,7 +251,7 @@ def test_a_run_that_does_not_exist_is_a_404(client):
         assert client.get(reverse(name, args=[404])).status_code == 404
 
 
-NEW_SERVER = {"kind": "balances", "server": "Eight", "error": ""}
+SILENT = {"kind": "cards", "server": "Eight"}
 
 
 def maintenance_run(**fields):
@@ -270,7 +287,8 @@ def test_maintenance_runs_have_a_page_with_their_report(client):
     task = MaintenanceTask.objects.get(kind="purge_staging")
     report = {
         "accountpincodeTemp": {"rows": 12},
-        "changeAccountBalanceTemp": {"kept_back_by": [NEW_SERVER]},
+        "changeAccountBalanceTemp": {"rows": 0, "waits_for": "Nine"},
+        "changeCardAccountTemp": {"rows": 0, "unread": [SILENT]},
     }
     run = MaintenanceRun.objects.create(
         task=task,
@@ -283,7 +301,8 @@ def test_maintenance_runs_have_a_page_with_their_report(client):
     )
     page = page_of(client, run)
     assert "accountpincodeTemp: rows removed: 12" in page
-    assert "nothing is removed before Eight has begun (Balance changes)" in page
+    assert "changeAccountBalanceTemp: all rows are kept: What we know of Nine" in page
+    assert "changeCardAccountTemp: what Eight needs is kept" in page
     client.post(reverse("maintenance_run_again", args=[run.pk]))
     assert MaintenanceRun.objects.filter(state=State.QUEUED).count() == 1
 
@@ -300,8 +319,8 @@ def test_among_sixty_runs_and_rejects_a_run_takes_as_many_queries_as_among_ten(c
                 run=run,
                 server=eight,
                 kind="balances",
-                origin=POSITION["origin"],
-                staging_id=start + number,
+                changeset=CHANGESET,
+                row=start + number,
                 code="amount_zero",
                 payload={},
             )

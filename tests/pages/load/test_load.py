@@ -9,9 +9,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
 
-from tests.databases import query, stage
+from tests.databases import query
 from tests.pages.look import queries_of
-from tests.records import a_reject, server
 from transfer.engine.kinds import KINDS
 from transfer.models import AuditEntry, BadLine, Upload
 
@@ -97,7 +96,7 @@ def test_the_same_content_again_is_warned_of_and_needs_a_tick(olga, shop_all):
     )
     second = Upload.objects.first()
     shown = page(olga, second)
-    assert "exactly this content was loaded before" in shown
+    assert "Exactly these rows were loaded before" in shown
     assert "operator-olga" in shown
     olga.post(reverse("upload_confirm", args=[second.pk]))
     assert staged(shop_all) == 2
@@ -146,12 +145,8 @@ def test_another_sheet_is_chosen_by_hand(olga):
     assert "“Данные”" in page(olga, upload)
 
 
-def test_a_line_that_corrects_a_rejected_row_says_so_before_and_after(olga, shop_all):
-    stage(shop_all, "balances", [("4100", 0)])  # the row that was rejected
-    ((staging_id, xid),) = query(
-        shop_all, 'select id, xid::text::bigint from "changeAccountBalanceTemp"'
-    )
-    reject = a_reject(server(), origin=origin_of(shop_all), staging_id=staging_id, xid=xid)
+def test_a_line_that_corrects_a_rejected_row_says_so_before_and_after(olga, rejected):
+    (reject,) = rejected("balances", ("4100", 0))
     upload = send(olga, f"Rejected row no.;account;amount\n{reject.key};4100;5\n".encode())
     asked = page(olga, upload)
     assert reject.key in asked
@@ -164,11 +159,6 @@ def test_a_line_that_corrects_a_rejected_row_says_so_before_and_after(olga, shop
     )
     refused = page(olga, Upload.objects.first())
     assert f'href="/rejects/?q={reject.key}&amp;state=all"' in refused
-
-
-def origin_of(dsn: str) -> str:
-    ((origin,),) = query(dsn, "select origin from datatransfer.origin")
-    return origin
 
 
 def words(text: str) -> str:

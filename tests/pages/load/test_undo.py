@@ -87,7 +87,7 @@ def test_the_load_and_its_undo_show_each_other(operator, servers, load):
     move("balances", *servers)
     said = press(operator, upload)
     undo = Upload.objects.get(undoes=upload)
-    assert "Rows of the opposite amount: 2. Withdrawn before any server has read them: 0." in said
+    assert "Rows of the opposite amount: 2." in said
     assert "takes back bonus.csv" in said
     assert "Has it arrived?" in said
     said = look(operator, "upload", upload)
@@ -105,33 +105,47 @@ def test_pressed_twice_it_is_done_once(operator, servers, load, staged):
     upload = load("balances", GOOD)
     move("balances", *servers)
     press(operator, upload)
-    assert "This load can't be taken back." in press(operator, upload)
+    assert "Rows of the opposite amount: 2." in press(operator, upload)
+    assert "This load was taken back before." in read(
+        operator.get(reverse("upload_undo", args=[upload.pk]), follow=True)
+    )
     assert len(staged("balances")) == 4
 
 
 def test_a_file_that_is_withdrawn_is_not_shown_as_on_its_way(operator, servers, load):
     upload = load("balances", GOOD)
-    assert "Withdrawn before any server has read them: 2." in press(operator, upload)
-    assert "Has it arrived?" not in look(operator, "upload", upload)
+    press(operator, upload)
+    said = look(operator, "upload", upload)
+    assert said.count("Taken back before") == 2
+    assert "On its way" not in said
+    assert "Run now" not in said
 
 
 def test_pin_codes_that_a_server_has_read_are_a_list_to_load_instead(operator, servers, load):
     upload = load("pincodes", PINS)
     move("pincodes", servers[0])
     said = look(operator, "upload_undo", upload)
-    assert "Rows that servers have read, without PIN codes" in said
-    assert "No row could be taken back." in press(operator, upload)
+    assert "Its rows without PIN codes" in said
+    said = press(operator, upload)
+    assert "Withdrawn: bonus servers that have not read the load do not get it." in said
+    assert "Which bonus servers have it" in said
+    assert "Arrived Bonus server 8 2 of 2 moved" in said
+    assert "Taken back before Bonus server 9 0 of 2 moved" in said
+    assert "Its rows without PIN codes" in said
     response = operator.get(reverse("upload_rest", args=[upload.pk, "csv"]))
     lines = b"".join(response.streaming_content).decode("utf-8-sig").splitlines()
     assert [line.split(",")[0] for line in lines[1:]] == ["4100", "4200"]
     assert "1111" not in "".join(lines)
 
 
-def test_cards_that_no_server_has_read_are_withdrawn(operator, servers, load, staged):
+def test_cards_that_no_server_has_read_are_withdrawn(operator, servers, load, bonus):
     upload = load("cards", b"card;account;status\n77;4100;1\n")
     assert "1 row has not been read by any server" in look(operator, "upload_undo", upload)
-    assert "Withdrawn before any server has read them: 1." in press(operator, upload)
-    assert staged("cards") == []
+    said = press(operator, upload)
+    assert "Taken back before Bonus server 8 0 of 1 moved" in said
+    assert "Its rows" not in said
+    move("cards", *servers)
+    assert query(bonus, 'select * from "cardAccounting"') == []
 
 
 def test_a_viewer_can_not_take_a_load_back(client, servers, load):

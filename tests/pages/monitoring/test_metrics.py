@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from dtadmin.version import version
 from tests.databases import stage
 from tests.records import a_reject, a_run, server, user, wait_for
-from transfer.engine.position import Totals
+from transfer.engine.received import Totals
 from transfer.models import (
     Actor,
     CashRegister,

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.databases import ROOT, stage
 from tests.papers import sections
 from tests.records import a_reject, a_run
-from transfer.engine.position import Totals
+from transfer.engine.received import Totals
 from transfer.models import FailedStep, FlowHour, Heartbeat
 from transfer.problems.codes import Code
 from transfer.queue.jobs import work_off

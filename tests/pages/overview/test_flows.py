@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.html import strip_tags
 
 from tests.records import a_run, many_tasks, server, user, wait_for
-from transfer.engine.position import Totals
+from transfer.engine.received import Totals
 from transfer.errors import Unreachable
 from transfer.models import Actor, FlowHour, Heartbeat, TransferTask
 from transfer.models.run_base import State

@@ -62,7 +62,7 @@ def test_each_step_checks_itself_and_when_all_are_done_the_list_is_gone(
     )
     RegisterAccount.objects.create(server=eight, register=till, state="created")
     assert left(admin)[0] == "Decide how long PIN codes stay in shop All"
-    Settings.load().change(Actor("ivan"), blank_pins=False)  # as it is: that is a choice, too
+    Settings.load().change(Actor("ivan"), pin_days=30)  # as it is: that is a choice, too
     assert left(admin)[0] == "Move a first row"
     stage(shop_all, "balances", [("4100", 1)])
     task = eight.tasks.get(kind="balances")

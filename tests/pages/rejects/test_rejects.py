@@ -3,6 +3,7 @@ import io
 from datetime import timedelta
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -10,7 +11,7 @@ from django.utils import timezone
 
 from tests.databases import query
 from tests.pages.look import words
-from tests.records import NUMBERS, PAYLOADS, POSITION, a_reject, a_run, server, user
+from tests.records import CHANGESET, NUMBERS, PAYLOADS, a_reject, a_run, server, user
 from transfer.models import AuditEntry, RejectedRow
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
@@ -84,7 +85,7 @@ class TestTheList:
             "since": timezone.localdate().isoformat(),
         }.items():
             assert filtered(client, **{name: value}) == [one.pk], name
-        assert filtered(client, q=str(one.staging_id)) == [one.pk]
+        assert filtered(client, q=str(one.row)) == [one.pk]
         assert filtered(client, q=one.key.lower()) == [one.pk]
 
     def test_a_row_that_two_servers_have_rejected_is_one_line_with_both(self, client, at_two):
@@ -125,7 +126,7 @@ class TestTheList:
         RejectedRow.objects.bulk_create(
             RejectedRow(
                 run=run, server=eight, server_name="8", kind="balances", code="amount_zero",
-                origin=POSITION["origin"], staging_id=next(NUMBERS),
+                changeset=CHANGESET, row=next(NUMBERS),
                 payload=PAYLOADS["balances"],
             )
             for _ in range(50)
@@ -155,7 +156,7 @@ class TestOneRow:
     def test_names_the_other_servers_that_have_rejected_it(self, client, eight):
         one = a_reject(eight)
         for name in ("Nine", "Ten"):
-            a_reject(server(name), staging_id=one.staging_id)
+            a_reject(server(name), changeset=one.changeset, row=one.row)
         assert ">Nine</a>, <a" in words(client.get(one.get_absolute_url()))
 
     def test_a_pin_code_is_on_no_page_and_in_no_file(self, client, rejected):
@@ -217,17 +218,40 @@ class TestOneRow:
         rows = query(shop_all, 'select account, pincode from "accountpincodeTemp" order by id')
         assert rows[1] == ("4100", "47110815")
 
-    def test_a_closed_one_leads_to_its_new_row_and_the_run_that_moved_it(
-        self, client, rejected, dock
-    ):
+    def test_a_closed_one_says_whether_its_new_row_has_arrived(self, client, rejected):
         (one,) = rejected("balances", ("4100", 0))
         client.post(reverse("reject_resend", args=[one.pk]), {"account": "4100", "amount": "5"})
         assert "waits for the next run" in words(client.get(one.get_absolute_url()))
-        run = run_here(one.server.tasks.get(kind="balances"), Trigger.MANUAL)
+        run_here(one.server.tasks.get(kind="balances"), Trigger.MANUAL)
+        assert "has arrived at this server" in words(client.get(one.get_absolute_url()))
+
+    def test_a_correction_that_is_refused_says_what_it_corrects(self, client, rejected, bonus):
+        query(bonus, "alter table asset add constraint small check (amount < 100)")
+        (one,) = rejected("balances", ("4100", 0))
+        client.post(reverse("reject_resend", args=[one.pk]), {"account": "4100", "amount": "500"})
+        run_here(one.server.tasks.get(kind="balances"), Trigger.MANUAL)
+        again = RejectedRow.objects.open().get()
+        link = f'<a href="{one.get_absolute_url()}">№ {one.row}</a>'
+        page = words(client.get(again.get_absolute_url()))
+        assert f"<dt>Corrects the rejected row</dt> <dd> {link}" in page
         page = words(client.get(one.get_absolute_url()))
-        one.refresh_from_db()
-        assert f"?q={one.resent_id}" in page
-        assert f'moved by <a href="{run.get_absolute_url()}">' in page
+        assert f'<a href="{again.get_absolute_url()}">was rejected again</a>' in page
+
+    def test_a_changed_amount_that_is_refused_is_not_corrected_here(self, client, eight):
+        one = a_reject(eight, effect="sets", root_changeset=CHANGESET, root_row=77)
+        page = words(client.get(one.get_absolute_url()))
+        assert "<dt>Sends the changed amount of row</dt>" in page
+        assert "№ 77" in page
+        assert f'href="{reverse("changed")}"' in page
+        assert reverse("reject_resend", args=[one.pk]) not in page
+        assert reverse("reject_discard", args=[one.pk]) in page
+
+    def test_a_discarded_one_says_whether_the_server_knows(self, client, rejected):
+        (one,) = rejected("balances", ("4100", 0))
+        client.post(reverse("reject_discard", args=[one.pk]), {"reason": "a test of the till"})
+        assert "is recorded by the next run" in words(client.get(one.get_absolute_url()))
+        run_here(one.server.tasks.get(kind="balances"), Trigger.MANUAL)
+        assert "<dt>On the server</dt> <dd> recorded" in words(client.get(one.get_absolute_url()))
 
     def test_sending_twice_from_two_browsers_sends_once(self, client, rejected, shop_all):
         (one,) = rejected("balances", ("4100", 0))
@@ -274,7 +298,7 @@ class TestOneRow:
         )
         assert response.url == three.get_absolute_url() + listed
         shown = words(client.get(response.url))
-        assert f'<a href="{one.get_absolute_url()}">№ {one.staging_id}</a>' in shown
+        assert f'<a href="{one.get_absolute_url()}">№ {one.row}</a>' in shown
         assert 'id="next"' not in shown
         response = client.post(
             reverse("reject_discard", args=[three.pk]) + listed, {"reason": "zero"}
@@ -303,7 +327,7 @@ class TestOneRow:
 class TestFiles:
     def test_hold_a_row_once_though_two_servers_have_rejected_it(self, client, eight):
         one = a_reject(eight)
-        a_reject(server("Бонусный сервер 9"), staging_id=one.staging_id)
+        a_reject(server("Бонусный сервер 9"), changeset=one.changeset, row=one.row)
         assert len(lines(client.get(reverse("rejects_csv")))) == 2
 
     @pytest.mark.parametrize("language", ["ru", "en"])
@@ -348,3 +372,25 @@ class TestRoles:
         for name in ("reject_resend", "reject_discard"):
             assert reverse(name, args=[one.pk]) not in pages
         assert 'type="checkbox"' not in pages
+
+
+class TestATableThatTakesNoSecondRow:
+    @pytest.fixture
+    def one(self, rejected, shop_all):
+        cache.clear()
+        query(shop_all, 'create unique index by_account on "changeAccountBalanceTemp" (account)')
+        yield rejected("balances", ("4100", 0))[0]
+        cache.clear()
+
+    def test_offers_to_discard_only_and_says_why(self, client, one):
+        for address in (reverse("rejects"), one.get_absolute_url()):
+            page = words(client.get(address))
+            assert "by_account forbids it" in page
+            assert "/resend/" not in page
+            assert "discard" in page
+
+    def test_refuses_a_correction_all_the_same(self, client, one, shop_all):
+        data = {"account": "4100", "amount": "5"}
+        response = client.post(reverse("reject_resend", args=[one.pk]), data)
+        assert "by_account forbids it" in words(response)
+        assert query(shop_all, 'select count(*) from "changeAccountBalanceTemp"') == [(1,)]

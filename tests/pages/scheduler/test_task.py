@@ -18,7 +18,6 @@ from transfer.models import (
 from transfer.models.run_base import State
 from transfer.pages.links import key_of
 from transfer.queue.locks import Space, lock
-from transfer.runs.backlog import COUNTED_AT_MOST
 
 pytestmark = pytest.mark.django_db
 IVAN = Actor("ivan", address="10.0.0.7")
@@ -62,10 +61,6 @@ class TestItsPage:
         assert "412 rows" in html
         assert "The task is switched off." in html
         assert html.count("</time></li>") == 5
-
-    def test_of_more_rows_than_are_counted_says_so_behind_their_number(self, client, task):
-        wait_for(task, COUNTED_AT_MOST)
-        assert '<b class="num">1\u202f000\u202f000+ rows</b>' in shown(client, task)
 
     def test_shows_the_history_of_its_switch_with_reasons(self, client, task):
         task.switch(True, IVAN, reason="go")

@@ -1,5 +1,6 @@
 """What a new bonus server has received of the staged rows: the question on its pages."""
 
+import json
 import re
 
 import pytest
@@ -8,13 +9,16 @@ from django.urls import reverse
 
 from tests.databases import query, stage
 from tests.records import user
-from transfer.models import Actor, AuditEntry, BonusServer
+from tests.restores import age
+from transfer.models import AuditEntry, Bulletin
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
-from transfer.runs.left_behind import leave_behind
 from transfer.runs.purge import purge_staging
+from transfer.runs.undocking import undock
 
 pytestmark = pytest.mark.usefixtures("in_english")
+
+KINDS = ("balances", "pincodes", "cards")
 
 
 @pytest.fixture
@@ -69,14 +73,12 @@ def move(server):
     return run_here(server.tasks.get(kind="balances"), Trigger.MANUAL)
 
 
-def test_the_page_counts_the_rows_and_lists_the_batches_of_other_servers(admin, nine):
+def test_the_page_counts_the_rows(admin, nine):
     text = admin.get(url(nine)).text
-    assert "2 rows are staged in shop All for Server 9" in text
+    assert "2 rows are staged in shop All" in text
     assert "Nothing yet: send all 2 rows" in text
     assert "Everything until now" in text
-    assert "As far as another server had read" in text
-    assert '<optgroup label="Бонусный сервер 8">' in text
-    assert text.count("1 row</option>") == 2
+    assert "The same as another server" in text
     assert "PIN codes" not in text.partition("<main")[2]  # nothing is staged: they have begun
 
 
@@ -102,31 +104,54 @@ def test_a_server_that_has_received_everything_is_sent_what_is_staged_later(admi
     assert accounts(nine) == ["3"]
 
 
-def test_a_server_whose_tables_were_copied_after_a_batch_of_another_is_sent_the_rest(
-    admin, nine, shop_all
+def hidden(page, name):
+    """The value of a hidden field of a page that asks."""
+    return re.search(rf'name="{name}" value="([^"]*)"', page.text).group(1)
+
+
+def copy_tables(eight, nine):
+    """What the vendor does: the rows of server 8's table are those of server 9's."""
+    for account, amount in query(eight.dsn, "select account, amount from asset"):
+        query(nine.dsn, "insert into asset (account, amount) values (%s, %s)", [account, amount])
+
+
+def test_a_server_whose_tables_are_a_copy_is_sent_what_the_other_lacks(
+    admin, eight, nine, shop_all
 ):
-    ((reader,),) = query(shop_all, "select distinct reader::text from datatransfer.batch")
-    query(nine.dsn, "insert into asset (account, amount) values ('1', 1)")
-    question, _after = decide(admin, nine, balances="batch", balances_batch=f"{reader}/1")
-    assert "it has received batch 1. The next run sends 1 row." in question.text
+    copy_tables(eight, nine)
+    stage(shop_all, "balances", [("3", 1)])
+    answers = {"balances": "as", "balances_server": eight.pk}
+    question = admin.post(url(nine), answers)
+    assert "it has received what Бонусный сервер 8 has. The next run sends 1 row." in question.text
+    assert "That is right only if the tables were copied after" in question.text
+    version = hidden(question, "balances_version")
+    admin.post(url(nine), answers | {"confirmed": "1", "balances_version": version})
     move(nine)
-    assert accounts(nine) == ["1", "2"]
+    move(eight)
+    assert accounts(nine) == accounts(eight) == ["1", "2", "3"]
 
 
-def test_a_batch_that_has_not_ended_is_not_offered(admin, eight, nine, shop_all):
-    """Part of its rows may be in the copy."""
-    stage(shop_all, "balances", [("3", 1), ("4", 1)])
-    task = eight.tasks.get(kind="balances")
-    run_here(task, Trigger.MANUAL, chunk_rows=1, stopped=lambda: 1)
-    text = admin.get(url(nine)).text
-    assert "Batch 2, begun" in text
-    assert "Batch 3, begun" not in text
+def test_it_is_refused_once_the_other_server_has_moved_on(admin, eight, nine, shop_all):
+    copy_tables(eight, nine)
+    answers = {"balances": "as", "balances_server": eight.pk}
+    version = hidden(admin.post(url(nine), answers), "balances_version")
+    stage(shop_all, "balances", [("3", 1)])
+    move(eight)
+    answers |= {"confirmed": "1", "balances_version": version}
+    assert "has moved rows since" in admin.post(url(nine), answers, follow=True).text
+    assert move(nine).error_code == "beginning_undecided"
 
 
-def test_a_batch_has_to_be_chosen_with_that_answer(admin, nine):
-    page = admin.post(url(nine), {"balances": "batch", "confirmed": "1"})
+def test_the_transfers_to_a_server_that_is_copied_have_to_be_off(admin, eight, nine, ivan):
+    eight.tasks.get(kind="balances").switch(True, ivan)
+    page = admin.post(url(nine), {"balances": "as", "balances_server": eight.pk})
+    assert "is switched on, or runs" in page.text
+
+
+def test_a_server_has_to_be_chosen_with_that_answer(admin, nine):
+    page = admin.post(url(nine), {"balances": "as", "confirmed": "1"})
     assert page.status_code == 422
-    assert "Choose the batch." in page.text
+    assert "Choose the server." in page.text
     assert move(nine).error_code == "beginning_undecided"
 
 
@@ -134,53 +159,130 @@ def test_a_copy_with_our_schema_is_recognised_and_goes_on_from_where_it_was_made
     admin, copy_of_eight
 ):
     text = admin.get(url(copy_of_eight)).text
-    answer = "As far as Бонусный сервер 8 had read when this copy of it was made: send 1 row"
-    assert answer in text
-    assert "another server had read" not in text
-    kinds = ("balances", "pincodes", "cards")
-    decide(admin, copy_of_eight, **dict.fromkeys(kinds, "as-of-clone"))
+    assert "It is a copy of the database of Бонусный сервер 8" in text
+    assert "The same as another server" not in text
+    decide(admin, copy_of_eight, **dict.fromkeys(KINDS, "own"))
     assert accounts(copy_of_eight) == ["1", "2"]
     move(copy_of_eight)
     assert accounts(copy_of_eight) == ["1", "2", "3"]
 
 
-def test_that_answer_is_proposed_for_a_copy_and_none_for_another_server(
-    admin, copy_of_eight, dock, second_bonus
+def test_one_press_on_its_page_gives_a_copy_its_own_name(admin, copy_of_eight, eight, shop_all):
+    assert move(copy_of_eight).error_code == "copy_of"
+    press = reverse("server_own_name", args=[copy_of_eight.pk])
+    page = admin.get(copy_of_eight.get_absolute_url()).text
+    assert "Its database is a copy of that of Бонусный сервер 8" in page
+    assert press in page
+    admin.post(press)
+    stage(shop_all, "balances", [("4", 1)])
+    for one in (eight, copy_of_eight):
+        assert move(one).error_code == ""
+        assert accounts(one) == ["1", "2", "3", "4"]
+    assert press not in admin.get(copy_of_eight.get_absolute_url()).text
+
+
+def test_a_database_that_is_docked_twice_moves_to_the_first_alone(
+    admin, eight, dock, bonus, shop_all
 ):
-    text = admin.get(url(copy_of_eight)).text
-    assert "Recognised: a copy of the database of Бонусный сервер 8" in text
-    assert re.findall(r'value="([a-z-]+)"[^>]* checked', text) == ["as-of-clone"]
-    other = dock(second_bonus, "Server 10", decided=False)
-    assert not re.search(r'type="radio"[^>]* checked', admin.get(url(other)).text)
-
-
-def test_a_copy_that_lacks_purged_rows_says_how_many_before_it_goes_on(
-    admin, copy_of_eight, eight, shop_all
-):
-    query(shop_all, "update \"changeAccountBalanceTemp\" set created_at = now() - interval '40 d'")
-    BonusServer.objects.filter(pk=copy_of_eight.pk).update(db_port=1)
-    leave_behind(copy_of_eight, Actor("olga"), "not ready")
-    list(purge_staging())
-    BonusServer.objects.filter(pk=copy_of_eight.pk).update(db_port=eight.db_port)
-    answers = dict.fromkeys(("balances", "pincodes", "cards"), "as-of-clone")
-    question, _after = decide(admin, copy_of_eight, **answers)
-    assert "Balance changes: 1 row were purged from shop All." in question.text
-    move(copy_of_eight)
-    assert accounts(copy_of_eight) == ["1", "2"]
-
-
-def test_a_database_that_is_docked_twice_is_no_copy(admin, eight, dock, bonus, shop_all):
     """As a copy, every row would arrive twice."""
     twice = dock(bonus, "Server 9", decided=False)
-    text = admin.get(url(twice)).text
-    assert "It is no copy: both are one database, docked twice." in text
-    assert "as-of-clone" not in text
-    with pytest.raises(CommandError, match="docked twice"):
-        call_command("set_position", twice.name, "balances", "--as-of-clone")
+    assert "If both are one database, docked twice" in admin.get(url(twice)).text
     stage(shop_all, "balances", [("3", 1)])
     move(eight)
-    assert move(twice).error_code == "reader_shared"
+    assert move(twice).error_code == "copy_of"
     assert accounts(eight) == ["1", "2", "3"]
+
+
+def test_a_server_that_was_docked_before_keeps_its_name(eight, dock, bonus, copies, ivan):
+    """So a copy of it is recognised though another one was drawn when it was docked again."""
+    dsn = copies.make(bonus, "eight")
+    undock(eight, ivan)
+    again = dock(bonus, "Server 8 again", decided=False)
+    move(again)
+    copied = dock(dsn, "Server 9", decided=False)
+    run = move(copied)
+    assert (run.error_code, run.error_params["other"]) == ("copy_of", "Server 8 again")
+
+
+@pytest.fixture
+def lacking(eight, nine, copies, shop_all):
+    """Server 8 was restored to before row 2, which all servers had and which is purged."""
+    dsn = eight.dsn
+    call_command("begin", nine.name, "balances", "--nothing")
+    move(nine)
+    stage(shop_all, "balances", [("3", 1)])
+    copies.make(dsn, "before")
+    for one in (eight, nine):
+        move(one)
+    age(shop_all)
+    list(purge_staging())
+    copies.restore(dsn, "before")
+    assert move(eight).error_code == "rows_purged"
+    return eight
+
+
+def test_a_server_that_lacks_purged_rows_goes_on_without_them_for_good(admin, lacking, shop_all):
+    page = admin.get(url(lacking)).text
+    assert "Line 3 of the log" in page
+    question, _after = decide(admin, lacking, balances="without")
+    assert "1 row were purged from shop All. It never gets them." in question.text
+    stage(shop_all, "balances", [("4", 1)])
+    assert move(lacking).error_code == ""
+    assert accounts(lacking) == ["1", "2", "4"]
+    assert AuditEntry.objects.filter(action="position").latest("pk").new["given_up"] == 1
+
+
+def test_the_command_lists_purged_rows_first(lacking, capsys):
+    capsys.readouterr()
+    call_command("skip_rows", lacking.name, "balances", "--dry-run", "--json")
+    listed = json.loads(capsys.readouterr().out)
+    assert (listed["line"], listed["rows"]) == (3, 1)
+    assert move(lacking).error_code == "rows_purged"
+    with pytest.raises(CommandError, match="--yes"):
+        call_command("skip_rows", lacking.name, "balances", "--json")
+    call_command("skip_rows", lacking.name, "balances", "--yes")
+    assert move(lacking).error_code == ""
+    assert accounts(lacking) == ["1", "2"]
+    capsys.readouterr()
+    call_command("skip_rows", lacking.name, "balances")
+    assert "it lacks no purged rows" in capsys.readouterr().out
+
+
+def test_a_server_that_went_back_in_time_is_told_and_not_asked(admin, eight, copies, shop_all):
+    copies.make(eight.dsn, "before")
+    stage(shop_all, "balances", [("3", 1)])
+    move(eight)
+    copies.restore(eight.dsn, "before")
+    assert move(eight).error_code == ""
+    assert accounts(eight) == ["1", "2", "3"]
+    words = "Бонусный сервер 8 was restored to an earlier time: it is sent 1 row again"
+    assert words in admin.get("/").text
+    assert words in admin.get(eight.get_absolute_url()).text
+    told = Bulletin.objects.get()
+    assert "let the vendor compare that" in admin.get(told.get_absolute_url()).text
+
+
+def test_the_command_begins_a_server_and_counts_first(nine, capsys):
+    call_command("begin", nine.name, "balances", "--nothing", "--dry-run", "--json")
+    assert json.loads(capsys.readouterr().out)["sent"] == 2
+    assert move(nine).error_code == "beginning_undecided"
+    call_command("begin", nine.name, "balances", "--everything")
+    assert "The next run sends 0 rows." in capsys.readouterr().out
+    assert move(nine).error_code == ""
+    assert accounts(nine) == []
+
+
+def test_the_command_takes_the_place_of_the_server_that_was_copied(eight, nine):
+    copy_tables(eight, nine)
+    call_command("begin", nine.name, "balances", "--as", eight.name)
+    move(nine)
+    assert accounts(nine) == ["1", "2"]
+
+
+def test_the_command_gives_a_copy_its_own_name(copy_of_eight):
+    call_command("begin", copy_of_eight.name, "balances", "--own")
+    move(copy_of_eight)
+    assert accounts(copy_of_eight) == ["1", "2", "3"]
 
 
 def test_a_decision_that_comes_after_rows_have_moved_changes_nothing(admin, nine):
@@ -203,7 +305,7 @@ def test_the_servers_page_asks_until_it_is_decided(admin, nine):
     move(nine)
     link = f'href="{url(nine)}"'
     text = admin.get(nine.get_absolute_url()).text
-    assert "Not begun yet: Balance changes, Card links and statuses, PIN codes." in text
+    assert "Not begun yet: Balance changes." in text
     assert link in text
     decide(admin, nine, balances="everything")
     assert link not in admin.get(nine.get_absolute_url()).text

@@ -11,8 +11,8 @@ from django.utils import timezone
 from django.utils.html import strip_tags
 
 from tests import misbehaving
-from tests.databases import connected, run, stage as stage_rows
-from tests.records import server, user
+from tests.databases import connected, query, run, stage as stage_rows
+from tests.records import a_reject, server, user
 from tests.reference_server import TOKEN
 from tests.waiting import wait_until
 from transfer.errors import Unreachable
@@ -229,16 +229,7 @@ def test_undocking_asks_and_keeps_history_rejects_and_audit(admin, docked):
     run = TransferRun.of(task, TransferRun.Trigger.MANUAL)
     run.state = State.REJECTS
     run.save()
-    RejectedRow.objects.create(
-        run=run,
-        server=docked,
-        server_name=docked.name,
-        kind="balances",
-        origin="0" * 32,
-        staging_id=1,
-        code="amount_zero",
-        payload={},
-    )
+    a_reject(docked, run=run, payload={})
     url = reverse("server_remove", args=[docked.pk])
     asked = admin.get(url).content.decode()
     assert "The history of its transfers and its rejected rows are kept." in asked
@@ -303,9 +294,9 @@ def test_docking_begins_positions_and_asks_what_has_to_be_decided_first(admin, s
     new = BonusServer(name="БС 9", host="localhost", **database_fields(bonus))
     page = admin.post(reverse("server_add"), fields(new), follow=True)
     assert page.redirect_chain == [(f"/servers/{BonusServer.objects.get().pk}/beginning/", 302)]
-    assert "1 rows are staged in shop All for БС 9" in page.text
-    begun = [task.kind for task in BonusServer.objects.get().tasks.all() if task.readers]
-    assert sorted(begun) == ["cards", "pincodes"]
+    assert "1 rows are staged in shop All" in page.text
+    begun = query(bonus, "select kind from datatransfer.position order by 1")
+    assert begun == [("cards",), ("pincodes",)]
 
 
 @pytest.mark.usefixtures("nothing_asked")

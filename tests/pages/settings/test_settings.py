@@ -19,7 +19,7 @@ URL = "/settings/"
 AS_THEY_CAME = {
     name: value
     for name, value in model_to_dict(
-        Settings(), exclude=["id", "show_transfer_tasks", "blank_pins"]
+        Settings(), exclude=["id", "show_transfer_tasks", "confirms_by_itself"]
     ).items()
     if value is not None
 }

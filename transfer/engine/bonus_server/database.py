@@ -4,6 +4,7 @@ from typing import Self
 
 from transfer.engine.bonus_server import schema
 from transfer.engine.bonus_server.positions import Positions
+from transfer.engine.bonus_server.receipts import Receipts
 from transfer.engine.bonus_server.rejects import Rejects
 from transfer.engine.bonus_server.vendor_tables import VendorTables
 from transfer.engine.postgres.database import Database
@@ -25,6 +26,7 @@ class BonusDatabase:
         self.database = Database(dsn, database_of(name), purpose, secret=secret, seconds=seconds)
         self.tables = VendorTables(self.database)
         self.positions = Positions(self.database)
+        self.receipts = Receipts(self.database)
         self.rejects = Rejects(self.database)
 
     def __enter__(self) -> Self:
@@ -38,6 +40,10 @@ class BonusDatabase:
         """The name of the server in sentences."""
         return self.database.name
 
+    def has_schema(self) -> bool:
+        """Return whether all of our tables exist."""
+        return schema.is_complete(self.database)
+
     def ensure_schema(self) -> None:
-        """Creates our schema where it is missing; the caller commits. Raises NoRightForSchema."""
+        """Create our schema where it is missing; the caller commits. Raises NoRightForSchema."""
         schema.ensure(self.database)

@@ -1,83 +1,57 @@
-"""The positions in a bonus server's database."""
+"""The position, the receipts and the exceptions in a bonus server's database.
 
-from collections.abc import Collection, Iterator
-from dataclasses import astuple
+All of them change in the transaction that changes the vendor's tables, and only while the position
+is locked. Whoever changes them draws a new `version`.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
+from uuid import uuid4
 
 from psycopg2 import errors
 
 from transfer.engine.bonus_server.schema import is_complete
-from transfer.engine.errors import PositionInvalid, PositionOvertaken
+from transfer.engine.errors.ledger import PositionInvalid
 from transfer.engine.kind import Kind
-from transfer.engine.position import MOST_ROWS, NOTHING_READ, SNAPSHOT, Position, Totals
-from transfer.engine.postgres.answer_size import FEW_ROWS
+from transfer.engine.postgres.answer_size import LONG_LIST
+from transfer.engine.postgres.array import array
 from transfer.engine.postgres.database import Database
+from transfer.engine.received import (
+    MOST_ROWS,
+    WHOLE,
+    Beginning,
+    Exceptions,
+    Place,
+    Position,
+    Receipt,
+    Totals,
+    is_bigint,
+    is_count,
+    is_sum,
+    is_uuid,
+)
 from transfer.errors import AlreadyRunning
 
-TOTALS = ("rows_applied", "rows_unchanged", "rows_rejected", "amount_applied", "amount_rejected")
-NAMES = (
-    *("origin", "kind", "read_through", "reading", "last_xid", "last_id", *TOTALS),
-    *("purged_rows", "purged_amount", "reader", "number", "token", "purge_accepted"),
-)
-FIELDS = ", ".join(NAMES)
-# Likewise, if our schema lacks columns: it is older than the log.
-OLD_FIELDS = ", ".join([*NAMES[:13], "null", "0", "null", "0"])
+MOST_INCOMPLETE = 100_000
+"""More changesets than can have been withdrawn before a server read them, or were read in part."""
 
-# How many of a reader's rejects were removed: those written that are not in the table. By the
-# primary key of rejects.
-REMOVED = "%s - (select count(*) from datatransfer.reject as reject where reject.reader = %s)"
+MOST_EXCEPTIONS = 2_000_000
+"""More changesets than a server passes between two backups of shop All."""
 
-# The table of positions has a row for each origin and kind, so statements that do not name both
-# read all of it.
-
-# Writes a position, if there is none. By the primary key.
-BEGIN = f"""
-    insert into datatransfer.position ({FIELDS}, rejects_removed, updated_at)
-    values ({", ".join(["%s"] * len(NAMES))}, {REMOVED}, coalesce(%s, now())) on conflict do nothing
+FIELDS = """
+    origin::text, kind, server::text, number, mark::text, version::text, rows_applied,
+    rows_unchanged, rows_rejected, amount_applied, amount_rejected, began_as, began_number,
+    began_mark::text, began_by, began_at
 """
-
-# Writes a position in place of another. By the primary key.
-REPLACE = f"""
-    update datatransfer.position set ({FIELDS}) = ({", ".join(["%s"] * len(NAMES))}),
-           rejects_removed = {REMOVED}, updated_at = coalesce(%s, now())
-     where origin = %s and kind = %s
-"""
-
-# Removes the reader's positions of earlier origins, before it gets another name: they would belong
-# to no reader.
-FORGET = """
-    delete from datatransfer.position
-     where kind = %s and origin <> %s
-       and reader = (select reader from datatransfer.position where origin = %s and kind = %s)
-       and reader <> %s
-"""
-
-# The totals of the reader's furthest position: a rebase hands a reader on to a position under
-# another origin.
-FURTHEST = """
-    select rows_applied, rows_unchanged, rows_rejected, amount_applied, amount_rejected
-      from datatransfer.position where kind = %s and reader = %s
-     order by rows_applied + rows_unchanged + rows_rejected desc limit 1
-"""
-
-# Moves the position if it is where it was read. By the primary key.
-ADVANCE = """
-    update datatransfer.position
-       set read_through = %s, reading = %s, last_xid = %s, last_id = %s, reader = %s, number = %s,
-           token = %s,
-           rows_applied = rows_applied + %s, rows_unchanged = rows_unchanged + %s,
-           rows_rejected = rows_rejected + %s, amount_applied = amount_applied + %s,
-           amount_rejected = amount_rejected + %s, updated_at = now()
-     where origin = %s and kind = %s
-       and read_through::text = %s and reading::text is not distinct from %s
-       and last_xid::text is not distinct from %s and last_id is not distinct from %s
-       and reader::text is not distinct from %s and number = %s
-       and token::text is not distinct from %s
-"""
-
+# The table of positions has a row for each origin and kind: statements read all of it, or one row
+# by its primary key.
+GET = f"select {FIELDS} from datatransfer.position where origin = %s and kind = %s"
+LOCK = f"{GET} for update nowait"
+# The same, after whoever moves it has ended.
+GET_SETTLED = f"{GET} for update"
 # The session that has locked a position: program, process, address, since when. The locker of a row
 # is its xmax. By the primary key.
 HOLDER = """
@@ -86,189 +60,410 @@ HOLDER = """
       join pg_stat_activity as a on a.backend_xid::text = p.xmax::text
      where p.origin = %s and p.kind = %s
 """
+# Positions of the kind under any origin.
+ORIGINS = "select origin::text from datatransfer.position where kind = %s limit 100"
+OF_ALL_KINDS = f"select {FIELDS} from datatransfer.position where origin = %s"
 
-# Positions of some kinds. By the primary key.
-POSITIONS = "select {fields} from datatransfer.position where origin = %s and kind = any(%s)"
-WAIT_AND_LOCK = " for update"  # after POSITIONS
-# One position, locked at once or not at all. By the primary key.
-LOCK = f"""
-    select {FIELDS} from datatransfer.position where origin = %s and kind = %s for update nowait
+# Writes a position where there is none.
+BEGIN = """
+    insert into datatransfer.position (origin, kind, server, number, mark, version, began_as,
+                                       began_number, began_mark, began_by)
+    values (%(origin)s, %(kind)s, %(server)s, %(number)s, %(mark)s, %(version)s, %(how)s,
+            %(number)s, %(mark)s, %(by)s)
 """
-# When it was last moved. By the primary key.
-UPDATED_AT = "select updated_at from datatransfer.position where origin = %s and kind = %s"
-# Gives a position from before the log its reader. By the primary key.
-ADOPT = """
-    update datatransfer.position set reader = %s, rejects_removed = rows_rejected
-     where origin = %s and kind = %s and reader is null
+# Moves the position if its version is still the one that was read.
+ADVANCE = """
+    update datatransfer.position
+       set number = %s, mark = %s, version = %s,
+           rows_applied = rows_applied + %s, rows_unchanged = rows_unchanged + %s,
+           rows_rejected = rows_rejected + %s, amount_applied = amount_applied + %s,
+           amount_rejected = amount_rejected + %s, updated_at = now()
+     where origin = %s and kind = %s and version = %s
 """
-# Whether the table exists. By the catalogue.
-HAS_TABLE = "select to_regclass('datatransfer.position') is not null"
-# Whether it has a position of a kind.
-EXISTS = "select exists (select from datatransfer.position where kind = %s)"
-# Whether it has one of a reader under another origin.
-EXISTS_ELSEWHERE = """
-    select exists (
-        select from datatransfer.position where kind = %s and reader = %s and origin <> %s)
+# Sets the totals of a position that has begun as a copy of another one.
+SET_TOTALS = """
+    update datatransfer.position
+       set rows_applied = %s, rows_unchanged = %s, rows_rejected = %s, amount_applied = %s,
+           amount_rejected = %s
+     where origin = %s and kind = %s
+"""
+# A new version, for a transaction that changes exceptions or rejects and not the position.
+TOUCH = """
+    update datatransfer.position set version = %s, updated_at = now()
+     where origin = %s and kind = %s and version = %s
+"""
+# Forgets a position with its receipts and exceptions. By the primary keys.
+FORGET = """
+    with where_ as (select %s::uuid as origin, %s::text as kind), receipts as (
+        delete from datatransfer.receipt using where_
+         where receipt.origin = where_.origin and receipt.kind = where_.kind
+    ), exceptions as (
+        delete from datatransfer.exception using where_
+         where exception.origin = where_.origin and exception.kind = where_.kind
+    )
+    delete from datatransfer.position using where_
+     where position.origin = where_.origin and position.kind = where_.kind
+"""
+# Gives a copy of a server a name of its own.
+RENAME = """
+    update datatransfer.position set server = %s, version = %s
+     where origin = %s and kind = %s and version = %s
 """
 
-COUNTS = {
-    **dict.fromkeys((*TOTALS[:3], "number"), MOST_ROWS),
-    "purge_accepted": 2**63 - 1,  # purges are numbered by the time in microseconds
-}
-AMOUNTS = (*TOTALS[3:], "purged_amount")
-# The identities of shop All that have a position of a kind. By the primary key.
-ORIGINS = "select origin::text from datatransfer.position where kind = %s"
+# Writes a receipt for the lines of one append that a chunk has passed.
+ADD_RECEIPTS = """
+    insert into datatransfer.receipt (origin, kind, last, mark, changesets, rows, amounts)
+    values (%s, %s, %s, %s, %s::uuid[], %s::bigint[], %s::numeric[])
+"""
+# The places that receipts name, the last first. By the primary key.
+PLACES = """
+    select last, mark::text from datatransfer.receipt where origin = %s and kind = %s
+     order by last desc
+"""
+# Changesets that were passed above a line, and are received all the same. By the primary key.
+NAME_ABOVE = """
+    insert into datatransfer.exception (origin, kind, changeset, last, rows, amount, at)
+    select distinct on (passed.changeset) origin, kind, passed.changeset, %(whole)s, passed.rows,
+           passed.amount, receipt.at
+      from datatransfer.receipt
+     cross join unnest(changesets, receipt.rows, amounts) as passed (changeset, rows, amount)
+     where origin = %(origin)s and kind = %(kind)s and receipt.last > %(number)s
+       and passed.changeset <> '00000000-0000-0000-0000-000000000000'
+        on conflict do nothing
+"""
+# The changesets above a line of which rows were received, in parts. By the primary keys.
+RECEIVED_ABOVE = """
+    select changeset::text
+      from datatransfer.receipt cross join unnest(changesets) as changeset
+     where receipt.origin = %(origin)s and receipt.kind = %(kind)s and receipt.last > %(number)s
+       and changeset <> '00000000-0000-0000-0000-000000000000'
+       and not exists (select from datatransfer.exception
+                        where exception.origin = receipt.origin and exception.kind = receipt.kind
+                          and exception.changeset = changeset.changeset
+                          and exception.last = %(nothing)s)
+"""
+FORGET_ABOVE = "delete from datatransfer.receipt where origin = %s and kind = %s and last > %s"
+
+# Incomplete exceptions, by the index on them; a row of nulls if there are others.
+EXCEPTIONS = """
+    (select changeset::text, last from datatransfer.exception
+      where origin = %(origin)s and kind = %(kind)s and last < 9223372036854775807 and not skipped
+      limit %(most)s)
+    union all
+    select null, null
+     where exists (select from datatransfer.exception
+                    where origin = %(origin)s and kind = %(kind)s
+                      and (last = 9223372036854775807 or skipped))
+"""
+# The exceptions of these changesets. By the primary key.
+EXCEPTIONS_OF = """
+    select changeset::text, last, skipped from datatransfer.exception
+     where origin = %s and kind = %s and changeset = any(%s::uuid[])
+"""
+# All exceptions, and the rows and sums of those that were received above a fork.
+ALL_EXCEPTIONS = """
+    select changeset::text, last, skipped, rows, amount, at from datatransfer.exception
+     where origin = %s and kind = %s limit %s
+"""
+SET_EXCEPTIONS = """
+    insert into datatransfer.exception as held (origin, kind, changeset, last, skipped)
+    select %s, %s, changeset, last, %s
+      from unnest(%s::uuid[], %s::bigint[]) as row (changeset, last)
+        on conflict (origin, kind, changeset) do update
+       set last = excluded.last, skipped = held.skipped or excluded.skipped, at = now()
+"""
+# Adds to what was received of a changeset that is read in parts. By the primary key.
+ADD_RECEIVED = """
+    update datatransfer.exception
+       set rows = coalesce(rows, 0) + %s, amount = coalesce(amount, 0) + %s
+     where origin = %s and kind = %s and changeset = %s
+"""
+DELETE_EXCEPTIONS = """
+    delete from datatransfer.exception
+     where origin = %s and kind = %s and changeset = any(%s::uuid[]) and not skipped
+"""
+
+
+@dataclass(frozen=True)
+class ReceivedOf:
+    """What a server has received of one changeset, whatever its position says.
+
+    `rows` and `amount` are what was received of it: None of one that was withdrawn before. `at`:
+    when.
+    """
+
+    last: int
+    skipped: bool
+    rows: int | None = None
+    amount: Decimal | None = None
+    at: datetime | None = None
+
+    @property
+    def settled(self) -> int:
+        """The last row that the server does not wait for: WHOLE also if it is skipped."""
+        return WHOLE if self.skipped else self.last
 
 
 class Positions:
-    """Reads, locks and moves the positions of a bonus server."""
+    """Reads and writes what a bonus server has received."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._is_complete = False  # once our tables are, they stay so
+        self._has_tables = False  # once they exist, they stay
 
-    def begin(self, position: Position, at: datetime | None = None) -> None:
-        """Writes the first position of a staging database, if there is none yet; `at` is when it
-        was moved there, where that isn't now.
-        """
-        self.database.execute(BEGIN, [*_values(position), *_rejected(position), at])
+    def _is_complete(self) -> bool:
+        self._has_tables = self._has_tables or is_complete(self.database)
+        return self._has_tables
 
-    def replace(self, position: Position, at: datetime | None = None) -> None:
-        """Puts it where the administrator says that it was at `at`; the caller has locked it."""
-        where = [position.origin, position.kind]
-        self.database.execute(FORGET, [position.kind, position.origin, *where, position.reader])
-        self.database.execute(REPLACE, [*_values(position), *_rejected(position), at, *where])
+    # The position
 
-    def updated_at(self, position: Position) -> datetime:
-        """When the position was last moved, by the clock of the bonus server."""
-        at: datetime = self.database.value(UPDATED_AT, [position.origin, position.kind])
-        return at
+    def get(self, origin: str, kind: Kind) -> Position | None:
+        """Return the position, or None where there is none. Raises PositionInvalid."""
+        if not self._is_complete():
+            return None
+        for row in self.database.rows(GET, [origin, kind.name]):
+            return self._position(row)
+        return None
 
-    def origins(self, kind: Kind) -> list[str]:
-        """The identities of shop All under which the server has positions of the kind."""
-        return [origin for (origin,) in self.database.rows(ORIGINS, [kind.name], most=FEW_ROWS)]
+    def of_all_kinds(self, origin: str) -> dict[str, Position]:
+        """Return kind → position, of the kinds that have one. Raises PositionInvalid."""
+        if not self._is_complete():
+            return {}
+        found = [self._position(row) for row in self.database.rows(OF_ALL_KINDS, [origin])]
+        return {position.kind: position for position in found}
 
-    def furthest(self, position: Position) -> Totals:
-        """What its reader has seen, under any origin."""
-        rows = self.database.rows(FURTHEST, [position.kind, position.reader])
-        return Totals(*rows[0]) if rows else position.totals
-
-    def rows_since(self, position: Position) -> int:
-        """How many rows its reader has seen after a rebase that the position knows nothing of."""
-        return self.furthest(position).read - position.totals.read
-
-    def check_overtaken(self, position: Position) -> None:
-        """Raises PositionOvertaken when its reader has gone on without it."""
-        if since := self.rows_since(position):
-            raise PositionOvertaken(rows=since)
-
-    def adopt(self, origin: str, kind: str, reader: str) -> None:
-        """Gives a position from before the log its reader; its rejects are in our own database."""
-        self.database.execute(ADOPT, [reader, origin, kind])
-
-    def get(self, origin: str, kind: Kind, *, wait: bool = False) -> Position | None:
-        """The position; with `wait` locked, after a transaction that moves it has ended."""
-        return self._positions(origin, [kind], WAIT_AND_LOCK if wait else "")[kind.name]
-
-    def _positions(
-        self, origin: str, kinds: Collection[Kind], lock: str = ""
-    ) -> dict[str, Position | None]:
-        self._is_complete = self._is_complete or is_complete(self.database)
-        fields = FIELDS if self._is_complete else OLD_FIELDS
-        names = [kind.name for kind in kinds]
-        statement = POSITIONS.format(fields=fields) + lock
-        rows = self.database.rows(statement, [origin, names], most=FEW_ROWS)
-        held = {position.kind: position for position in map(self._position, rows)}
-        return {name: held.get(name) for name in names}
-
-    def existing(self, origin: str, kind: Kind) -> Position | None:
-        """The position, where even our schema may be missing; in a transaction of its own."""
-        return self.all_existing(origin, [kind])[kind.name]
-
-    def all_existing(self, origin: str, kinds: Collection[Kind]) -> dict[str, Position | None]:
-        """Likewise for several kinds."""
-        with self.database.transaction(commit=False):
-            if not self.database.value(HAS_TABLE):
-                return dict.fromkeys(kind.name for kind in kinds)
-            return self._positions(origin, kinds)
-
-    def exist(self, kind: Kind) -> bool:
-        """Whether it has a position of the kind, of any staging database; even our schema may be
-        missing.
-        """
-        return bool(self.database.value(HAS_TABLE) and self.database.value(EXISTS, [kind.name]))
-
-    def are_of_another_origin(self, kind: Kind, reader: str, origin: str) -> bool:
-        """Whether the reader has a position of the kind under another origin than this one."""
-        return bool(self.database.value(EXISTS_ELSEWHERE, [kind.name, reader, origin]))
-
-    def lock(self, origin: str, kind: Kind) -> Position:
-        """The position, locked until the transaction ends. Raises AlreadyRunning."""
+    def lock(self, origin: str, kind: Kind) -> Position | None:
+        """Return the position, locked until the transaction ends. Raises AlreadyRunning."""
         with self.database.explained(), self.database.connection.cursor() as cursor:
             try:
                 cursor.execute(LOCK, [origin, kind.name])
-                (row,) = cursor.fetchall()
+                rows = cursor.fetchall()
             except errors.LockNotAvailable:
                 self.database.connection.rollback()
                 raise AlreadyRunning(holder=self._holder(origin, kind)) from None
-        return self._position(row)
+        return self._position(rows[0]) if rows else None
+
+    def version_once_settled(self, origin: str, kind: Kind) -> str | None:
+        """Return the version of the position, after the transaction that moves it has ended."""
+        for row in self.database.rows(GET_SETTLED, [origin, kind.name]):
+            return self._position(row).version
+        return None
+
+    def _holder(self, origin: str, kind: Kind) -> str:
+        for application, pid, address, since in self.database.rows(HOLDER, [origin, kind.name]):
+            where = f"{address}, " if address else ""
+            return f"{application} ({where}pid {pid}, {since:%H:%M:%S} UTC)"
+        return "?"
+
+    def origins(self, kind: Kind) -> list[str]:
+        """Return the shop Alls under which the server has a position of the kind."""
+        if not self._is_complete():
+            return []
+        return [origin for (origin,) in self.database.rows(ORIGINS, [kind.name])]
+
+    def begin(self, position: Position) -> None:
+        """Write a position where there is none; the caller commits."""
+        values = {
+            "origin": position.origin,
+            "kind": position.kind,
+            "server": position.server,
+            "number": position.place.number,
+            "mark": position.place.mark,
+            "version": position.version,
+            "how": position.beginning.how,
+            "by": position.beginning.by,
+        }
+        self.database.execute(BEGIN, values)
+
+    def forget(self, position: Position) -> None:
+        """Remove a position with its receipts and exceptions: another one begins in its place."""
+        self.database.execute(FORGET, [position.origin, position.kind])
+
+    def set_totals(self, position: Position) -> None:
+        """Write the totals of a position that has begun as a copy of another one."""
+        where = [position.origin, position.kind]
+        self.database.execute(SET_TOTALS, [*astuple(position.totals), *where])
+
+    def advance(self, before: Position, place: Place, version: str, gained: Totals) -> bool:
+        """Move the position to a place; return whether its version was still that of `before`."""
+        values = [place.number, place.mark, version, *astuple(gained)]
+        where = [before.origin, before.kind, before.version]
+        return self.database.execute(ADVANCE, [*values, *where]) == 1
+
+    def touch(self, before: Position, version: str) -> bool:
+        """Give the position this new version; return whether it was still that of `before`."""
+        where = [before.origin, before.kind, before.version]
+        return self.database.execute(TOUCH, [version, *where]) == 1
+
+    def rename(self, before: Position, server: str) -> bool:
+        """Give the position of a copy a server name of its own; return whether it was unchanged."""
+        where = [before.origin, before.kind, before.version]
+        return self.database.execute(RENAME, [server, str(uuid4()), *where]) == 1
 
     def _position(self, row: tuple[Any, ...]) -> Position:
-        """The reverse of `_values`. Raises PositionInvalid where no transfer has written it.
+        """Return the position of a row. Raises PositionInvalid where no transfer has written it.
 
         The table is in the server's database, whose administrator can write anything into it.
         """
-        values = (str(value) if isinstance(value, UUID) else value for value in row)
-        fields: dict[str, Any] = dict(zip(NAMES, values, strict=True))
-        if wrong := [*_impossible(fields)]:
-            raise PositionInvalid(database=self.database.name, column=", ".join(wrong))
-        totals, last_xid = Totals(*map(fields.pop, TOTALS)), fields.pop("last_xid")
-        last_xid = None if last_xid is None else int(last_xid)
-        return Position(**fields, totals=totals, last_xid=last_xid)
+        names = (
+            *("origin", "kind", "server", "number", "mark", "version", *_TOTALS),
+            *("began_as", "began_number", "began_mark", "began_by", "began_at"),
+        )
+        fields = dict(zip(names, row, strict=True))
+        if wrong := [name for name, value in fields.items() if not _is_possible(name, value)]:
+            raise self._invalid(", ".join(wrong))
+        beginning = Beginning(
+            fields["began_as"],
+            Place(fields["began_number"], fields["began_mark"]),
+            fields["began_by"],
+            fields["began_at"].isoformat(),
+        )
+        return Position(
+            fields["origin"],
+            fields["kind"],
+            fields["server"],
+            Place(fields["number"], fields["mark"]),
+            fields["version"],
+            Totals(*(fields[name] for name in _TOTALS)),
+            beginning,
+        )
 
-    def _holder(self, origin: str, kind: Kind) -> str:
-        rows = self.database.rows(HOLDER, [origin, kind.name], most=FEW_ROWS)
-        if not rows:
-            return "?"
-        application, pid, address, since = rows[0]
-        where = f"{address}, " if address else ""
-        return f"{application} ({where}pid {pid}, {since:%H:%M:%S} UTC)"
+    def _invalid(self, column: str) -> PositionInvalid:
+        return PositionInvalid(database=self.database.name, column=column)
 
-    def advance(self, before: Position, after: Position) -> bool:
-        """Compare-and-set: moves the position if it still is `before`."""
-        gained = astuple(after.totals - before.totals)
-        where = [before.origin, before.kind, *_key(before)]
-        return self.database.execute(ADVANCE, [*_key(after), *gained, *where]) == 1
+    # Receipts
+
+    def add_receipts(self, position: Position, receipts: Iterable[Receipt]) -> None:
+        """Write these receipts."""
+        for receipt in receipts:
+            arrays = [array(receipt.changesets), array(receipt.rows), array(receipt.amounts)]
+            values = [position.origin, position.kind, receipt.last, receipt.mark, *arrays]
+            self.database.execute(ADD_RECEIPTS, values)
+
+    def places(self, position: Position) -> list[Place]:
+        """Return the places that receipts name, the last first. Raises PositionInvalid."""
+        rows = self.database.rows(PLACES, [position.origin, position.kind], most=LONG_LIST)
+        if not all(_is_possible("number", last) for last, _ in rows):
+            raise self._invalid("receipt.last")
+        if not all(is_uuid(mark) for _, mark in rows):
+            raise self._invalid("receipt.mark")
+        return [Place(last, mark) for last, mark in rows]
+
+    def received_above(self, position: Position, number: int) -> list[str]:
+        """Return the changesets that were passed above this line, and received at least in part.
+
+        Raises PositionInvalid.
+        """
+        values = {
+            "origin": position.origin,
+            "kind": position.kind,
+            "number": number,
+            "nothing": -WHOLE - 1,
+        }
+        rows = self.database.rows(RECEIVED_ABOVE, values, most=LONG_LIST)
+        if not all(is_uuid(name) for (name,) in rows):
+            raise self._invalid("receipt.changesets")
+        return [name for (name,) in rows]
+
+    def go_back(self, position: Position, place: Place, version: str) -> bool:
+        """Put the position back to a fork: what was passed above it is named, and not forgotten.
+
+        Changesets of receipts above that have no exception become exceptions "all"; these receipts
+        go. Returns whether the position was still the one that was read.
+        """
+        values = {
+            "origin": position.origin,
+            "kind": position.kind,
+            "number": place.number,
+            "whole": WHOLE,
+        }
+        self.database.execute(NAME_ABOVE, values)
+        self.database.execute(FORGET_ABOVE, [position.origin, position.kind, place.number])
+        return self.advance(position, place, version, Totals())
+
+    # Exceptions
+
+    def exceptions(self, position: Position) -> Exceptions:
+        """Return the incomplete exceptions, and if there are others. Raises PositionInvalid."""
+        most = MOST_INCOMPLETE + 1
+        values = {"origin": position.origin, "kind": position.kind, "most": most}
+        rows = self.database.rows(EXCEPTIONS, values, most=LONG_LIST)
+        incomplete = {name: last for name, last in rows if name is not None}
+        if len(incomplete) > MOST_INCOMPLETE:
+            raise self._invalid("exception")
+        if not all(is_uuid(name) and is_bigint(last) for name, last in incomplete.items()):
+            raise self._invalid("exception.changeset, exception.last")
+        return Exceptions(incomplete, others=len(incomplete) < len(rows))
+
+    def exceptions_of(self, position: Position, changesets: Sequence[str]) -> dict[str, ReceivedOf]:
+        """Return changeset → what was received of it, of those that have an exception.
+
+        Raises PositionInvalid.
+        """
+        values = [position.origin, position.kind, array(changesets)]
+        rows = self.database.rows(EXCEPTIONS_OF, values)
+        if not all(is_bigint(last) and isinstance(skipped, bool) for _, last, skipped in rows):
+            raise self._invalid("exception.last, exception.skipped")
+        return {name: ReceivedOf(last, skipped) for name, last, skipped in rows}
+
+    def all_exceptions(self, position: Position) -> dict[str, ReceivedOf]:
+        """Return changeset → what was received of it, of all exceptions. Raises PositionInvalid."""
+        where = [position.origin, position.kind, MOST_EXCEPTIONS + 1]
+        rows = self.database.rows(ALL_EXCEPTIONS, where, most=LONG_LIST)
+        if len(rows) > MOST_EXCEPTIONS or not all(_is_exception(*row) for row in rows):
+            raise self._invalid("exception")
+        return {name: ReceivedOf(*rest) for name, *rest in rows}
+
+    def lasts(self, position: Position) -> dict[str, int]:
+        """Return changeset → the last row that the server does not wait for, of all exceptions."""
+        exceptions = self.exceptions(position)
+        if not exceptions.others:
+            return dict(exceptions.incomplete)
+        return {name: one.settled for name, one in self.all_exceptions(position).items()}
+
+    def set_exceptions(
+        self, position: Position, lasts: Mapping[str, int], *, skipped: bool = False
+    ) -> None:
+        """Note changeset → last row received; with `skipped`, it never gets the others."""
+        if lasts:
+            where = [position.origin, position.kind, skipped]
+            self.database.execute(SET_EXCEPTIONS, [*where, array(lasts), array(lasts.values())])
+
+    def add_received(self, position: Position, changeset: str, rows: int, amount: Decimal) -> None:
+        """Add to what was received of a changeset that is read in parts, and has an exception."""
+        values = [rows, amount, position.origin, position.kind, changeset]
+        self.database.execute(ADD_RECEIVED, values)
+
+    def delete_exceptions(self, position: Position, changesets: Sequence[str]) -> None:
+        """Remove exceptions of changesets that the position says rightly by now."""
+        if changesets:
+            values = [position.origin, position.kind, array(changesets)]
+            self.database.execute(DELETE_EXCEPTIONS, values)
 
 
-def _rejected(position: Position) -> list[object]:
-    """As REMOVED wants it."""
-    return [position.totals.rejected, position.reader]
+_TOTALS = ("rows_applied", "rows_unchanged", "rows_rejected", "amount_applied", "amount_rejected")
 
 
-def _key(position: Position) -> list[object]:
-    """The key in the order of ADVANCE, numbers of 64 bits without sign as text."""
-    return [str(value) if isinstance(value, int) else value for value in position.key]
+def _is_possible(name: str, value: Any) -> bool:
+    """Return whether a transfer can have written this value into a column of a position."""
+    if name in ("rows_applied", "rows_unchanged", "rows_rejected", "number", "began_number"):
+        return isinstance(value, int) and 0 <= value <= MOST_ROWS
+    if name in ("amount_applied", "amount_rejected"):
+        return isinstance(value, Decimal | int) and Decimal(value).is_finite()
+    if name == "began_at":
+        return isinstance(value, datetime) and value.tzinfo is not None
+    if name in ("began_as", "began_by", "kind"):
+        return isinstance(value, str) and len(value) <= 200
+    return is_uuid(value)
 
 
-def _values(position: Position) -> list[object]:
-    """The position in the order of NAMES, numbers of 64 bits without sign as text."""
-    fields = vars(position) | dict(zip(TOTALS, astuple(position.totals), strict=True))
-    fields["last_xid"] = None if position.last_xid is None else str(position.last_xid)
-    return [fields[name] for name in NAMES]
-
-
-def _impossible(fields: dict[str, Any]) -> Iterator[str]:
-    """Yields the columns of a position whose values no transfer can have written."""
-    for name, most in COUNTS.items():
-        if not isinstance(fields[name], int) or not 0 <= fields[name] <= most:
-            yield name
-    # Below zero after a restore: more rows came back than had been purged before.
-    if not isinstance(fields["purged_rows"], int) or abs(fields["purged_rows"]) > MOST_ROWS:
-        yield "purged_rows"
-    for name in AMOUNTS:
-        if not isinstance(fields[name], Decimal | int) or not Decimal(fields[name]).is_finite():
-            yield name
-    for name in ("read_through", "reading"):
-        if not SNAPSHOT.fullmatch(fields[name] or ("" if name == "read_through" else NOTHING_READ)):
-            yield name
+def _is_exception(name: Any, last: Any, skipped: Any, rows: Any, amount: Any, at: Any) -> bool:
+    """Return whether a transfer can have written this exception."""
+    return (
+        is_uuid(name)
+        and is_bigint(last)
+        and isinstance(skipped, bool)
+        and is_count(rows)
+        and is_sum(amount)
+        and (at is None or isinstance(at, datetime))
+    )

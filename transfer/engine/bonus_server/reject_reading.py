@@ -8,14 +8,14 @@ have no such replacement: where one of them is wrong, the table as a whole is re
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from transfer.engine.checks import UNKNOWN
-from transfer.engine.errors import RejectsUnreadable
+from transfer.engine.errors.ledger import RejectsUnreadable
 from transfer.engine.kind import MASK, Kind
 from transfer.engine.kinds import CHECKS
 from transfer.errors import one_line
@@ -24,16 +24,16 @@ LONGEST_PAYLOAD = 100_000  # characters of the row as JSON
 LONGEST_NAME = 63  # characters of a name in PostgreSQL
 BIGGEST = 2**63 - 1  # of a bigint
 
-# The next rejects of a reader. By the primary key, in its order. Each text is cut off where it is
-# surely too long, so that neither psycopg2 nor our memory meets more; JSON is read here and not by
-# psycopg2, which would raise.
-REJECTS = f"""
-    select number, token::text, origin::text, xid::text, staging_id, left(code::text, 100),
-           left(sqlstate::text, 100), left(constraint_name::text, 100),
-           left(payload::text, {LONGEST_PAYLOAD + 1}), rejected_at
-      from datatransfer.reject where reader = %s and number > %s order by number limit %s
+# Rejects. Each text is cut off where it is surely too long, so that neither psycopg2 nor our memory
+# meets more; JSON is read here and not by psycopg2, which would raise.
+READ = f"""
+    select reject.changeset::text, reject."row", left(code::text, 100), left(sqlstate::text, 100),
+           left(constraint_name::text, 100), left(payload::text, {LONGEST_PAYLOAD + 1}),
+           effect, root_changeset::text, root_row, resolved_by::text, rejected_at
+      from datatransfer.reject
 """
 
+EFFECTS = ("replaces", "reverses", "sets")
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 CLOCK_DIFFERENCE = timedelta(days=1)
 SQLSTATE = re.compile("[0-9A-Z]{5}")
@@ -46,55 +46,54 @@ Payload = dict[str, str | None]
 class Reject:
     """A row that was not applied, as it came, PIN codes masked.
 
-    `code` is "unknown" where the table has no reject that a transfer can have written;
-    an unknown `payload` is empty. `at` is never in the future, and None when it is unknown.
+    `code` is "unknown" where the table has no reject that a transfer can have written; an unknown
+    `payload` is empty. `effect` and the root are those of a row that depends on another one.
+    `resolved_by` is the changeset that has closed it, or DISCARDED; None while it is open. `at` is
+    never in the future, and None when it is unknown.
     """
 
-    number: int
-    token: str
-    origin: str
-    xid: int | None
-    staging_id: int
+    changeset: str
+    row: int
     code: str
     sqlstate: str
     constraint: str
     payload: Payload
+    effect: str
+    root_changeset: str | None
+    root_row: int | None
+    resolved_by: str | None
     at: datetime | None
 
 
-def read_rejects(
-    rows: list[tuple[Any, ...]], kind: Kind, after: int, database: str
-) -> Iterator[Reject]:
-    """Yields the rejects of rows that REJECTS found after the reject numbered `after`.
+def read_rejects(rows: Iterable[tuple[Any, ...]], kind: Kind, database: str) -> Iterator[Reject]:
+    """Yield the rejects of rows that READ found.
 
-    Raises RejectsUnreadable where rows or rejects have no proper names, or do not come in the
-    order of their numbers: then asking for the next ones would never end.
+    Raises RejectsUnreadable where a row has no proper name.
     """
     for row in rows:
         try:
             reject = _read(row, kind)
         except (TypeError, ValueError, AttributeError):
-            raise RejectsUnreadable(database=database, number=after) from None
-        if reject.number <= after:
-            raise RejectsUnreadable(database=database, number=after)
-        after = reject.number
+            raise RejectsUnreadable(database=database) from None
         yield reject
 
 
 def _read(row: tuple[Any, ...], kind: Kind) -> Reject:
-    """One reject. Raises ValueError, TypeError or AttributeError where a name is wrong."""
-    number, token, origin, xid, staging_id, code, sqlstate, constraint, payload, at = row
-    known = _payload(payload, kind)
+    """Return one reject. Raises ValueError, TypeError, AttributeError where a name is wrong."""
+    changeset, number, code, sqlstate, constraint, payload, effect, *root, resolved_by, at = row
+    known = {} if payload is None else _payload(payload, kind)
+    root_changeset, root_row = root
     return Reject(
-        number=_number(number),
-        token=str(UUID(token)),
-        origin=str(UUID(origin)),
-        xid=int(xid) if xid.isdecimal() and int(xid) <= BIGGEST else None,
-        staging_id=_number(staging_id),
+        changeset=str(UUID(changeset)),
+        row=_number(number),
         code=code if known is not None and code in CHECKS else UNKNOWN.code,
         sqlstate=sqlstate if SQLSTATE.fullmatch(sqlstate or "") else "",
         constraint=_name(constraint),
         payload=known or {},
+        effect=effect if effect in EFFECTS else "",
+        root_changeset=None if root_changeset is None else str(UUID(root_changeset)),
+        root_row=None if root_row is None else _number(root_row),
+        resolved_by=None if resolved_by is None else str(UUID(resolved_by)),
         at=_moment(at),
     )
 

@@ -1,98 +1,89 @@
-"""The rejects in a bonus server's database, stored where the positions that count them are."""
+"""The rejects in a bonus server's database: rows that it has received and whose outcome is not in
+the vendor's tables.
 
-import json
+A reject is open until people have decided (`resolved_by` is null), or closed: by the changeset that
+corrects the row or takes it back, or by DISCARDED. They change in the transactions that change the
+vendor's tables, while the position is locked.
+"""
 
-from transfer.engine.bonus_server.reject_reading import REJECTS, Reject, read_rejects
-from transfer.engine.errors import NumberUsedTwice
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from transfer.engine.bonus_server.reject_reading import READ, Reject, read_rejects
 from transfer.engine.kind import Kind
-from transfer.engine.position import Position
 from transfer.engine.postgres.answer_size import LONG_LIST
 from transfer.engine.postgres.database import Database
+from transfer.engine.received import DISCARDED, Position
 
-# Writes the rejects of the chunk. Reads `incoming`. The reader's rejects are numbered without a
-# gap: the position counts them.
-ADD_REJECTS = """
-    insert into datatransfer.reject (reader, number, origin, kind, xid, staging_id, code, sqlstate,
-                                     constraint_name, payload)
-    select %s, %s + row_number() over (order by xid, id), %s, %s, xid, id,
-           fault, sqlstate, constraint_name, coalesce(as_json, {payload})
-      from pg_temp.incoming where fault is not null
+# Writes the rejects of a chunk: the rows of `incoming` with a fault. The changesets come from the
+# lines of the chunk.
+ADD = """
+    insert into datatransfer.reject (origin, kind, changeset, "row", code, sqlstate,
+                                     constraint_name, payload, changed_in)
+    select %(origin)s, %(kind)s, line.changeset, incoming."row", fault, sqlstate, constraint_name,
+           coalesce(as_json, {payload}), %(version)s
+      from pg_temp.incoming join pg_temp.line using (number)
+     where fault is not null and fault <> 'known'
+        on conflict do nothing
 """
-
-# The id and xid of each row of the chunk that is rejected. Reads `incoming`.
-OF_CHUNK = "select id, xid::text from pg_temp.incoming where fault is not null"
-
-# No index keeps two staged rows from having one number: it would cost every writer, and a table
-# that was emptied may count from 1 again. As a rule numbers grow, so it is asked first whether any
-# between the lowest and the highest was rejected before: looking each up costs as much as writing
-# it.
-
-# The lowest and the highest number of the chunk's rejected rows, and whether one appears twice.
-# Reads `incoming`.
-NUMBERS = """
-    select min(id), max(id), count(*) > count(distinct id)
-      from pg_temp.incoming where fault is not null
+# Notes rows that nobody waits for any more, since they were deleted by hand: a later row that
+# depends on one of them is not applied.
+ADD_GONE = """
+    insert into datatransfer.reject (origin, kind, changeset, "row", code, resolved_by, changed_in)
+    select %s, %s, changeset, "row", 'gone', %s, %s
+      from unnest(%s::uuid[], %s::bigint[]) as gone (changeset, "row")
+        on conflict do nothing
 """
-# Whether the reader had rejected a number between two others before this chunk. By the index
-# `reject_of_row`.
-WERE_REJECTED = """
-    select exists (
-        select from datatransfer.reject
-         where origin = %s and kind = %s and staging_id between %s and %s
-           and reader = %s and number <= %s)
+# The open rejects among these, closed as discarded. By the primary key.
+DISCARD = """
+    update datatransfer.reject set resolved_by = %s, changed_in = %s
+      from unnest(%s::uuid[], %s::bigint[]) as chosen (changeset, "row")
+     where reject.origin = %s and reject.kind = %s and reject.changeset = chosen.changeset
+       and reject."row" = chosen."row" and resolved_by is null
 """
-# A number that two rejected rows of the reader have, one of them in this chunk. By the index
-# `reject_of_row`.
-NAMESAKES = """
-    select staging_id
-      from datatransfer.reject as mine
-      join datatransfer.reject as other using (reader, origin, kind, staging_id)
-     where mine.reader = %s and mine.number > %s and mine.xid <> other.xid
-     limit 1
+# Forgets the rejects and the amounts in effect. By the primary keys.
+FORGET = """
+    with gone as (delete from datatransfer.reject where origin = %(origin)s and kind = %(kind)s)
+    delete from datatransfer.seen where origin = %(origin)s and kind = %(kind)s
 """
-
-# A row if the reader has this reject. By the primary key.
-HAS = "select from datatransfer.reject where reader = %s and number = %s and token = %s"
-# The numbers of the staged rows that a reader has rejected. By the primary key.
-OF_READER = "select staging_id from datatransfer.reject where reader = %s"
-# How many rejects a position has written. By the primary keys.
-COUNT = """
-    select rejects_removed + (select count(*) from datatransfer.reject as reject
-                               where reject.reader = position.reader)
-      from datatransfer.position as position where origin = %s and kind = %s
+# Those that people see: without closed rejects of rows that never had an open one. By the index on
+# what a version has changed.
+CHANGED_IN = (
+    READ + " where origin = %s and kind = %s and changed_in = %s"
+    " and (resolved_by is null or payload is not null)"
+)
+# By the index on open ones.
+OPEN = READ + " where origin = %s and kind = %s and resolved_by is null"
+# By the primary key.
+NAMED = (
+    READ
+    + """
+      join unnest(%s::uuid[], %s::bigint[]) as chosen (changeset, "row")
+        on chosen.changeset = reject.changeset and chosen."row" = reject."row"
+     where origin = %s and kind = %s
 """
-# How many rows of a transaction are rejected. By the index `reject_of_row`: reads all of the kind.
-COUNT_OF_TRANSACTION = """
+)
+# The rows of a changeset that have a reject. By the primary key.
+OF_CHANGESET = """
+    select "row" from datatransfer.reject where origin = %s and kind = %s and changeset = %s::uuid
+"""
+COUNT_OPEN_OF = """
     select count(*) from datatransfer.reject
-     where origin = %s and kind = %s and xid = %s::text::xid8
+     where origin = %s and kind = %s and changeset = %s::uuid and resolved_by is null
 """
-# Their ids. By the same index.
-OF_TRANSACTION = """
-    select staging_id from datatransfer.reject
-     where origin = %s and kind = %s and xid = %s::text::xid8
-"""
-
-# Locks the reader's positions. Reads all positions, which are few.
-LOCK_POSITIONS = """
-    select count(*) from (select from datatransfer.position where reader = %s for update) as locked
-"""
-# Removes these rejects of the reader, but never its last. By the primary key.
-REMOVE = """
-    delete from datatransfer.reject
-     where reader = %s and number = any(%s)
-       and number < (select max(number) from datatransfer.reject where reader = %s)
-"""
-# Counts them as removed. Reads all positions.
-COUNT_REMOVED = """
-    update datatransfer.position set rejects_removed = rejects_removed + %s where reader = %s
+COUNT = """
+    select count(*), count(*) filter (where resolved_by is null)
+      from datatransfer.reject where origin = %s and kind = %s
 """
 
-# Writes a reject again, with its own name. By the primary key.
-PUT_BACK = """
-    insert into datatransfer.reject (reader, number, token, origin, kind, xid, staging_id, code,
-                                     sqlstate, constraint_name, payload, rejected_at)
-    values (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) on conflict do nothing
-"""
+
+@dataclass(frozen=True)
+class RowName:
+    """The name of a staged row, the same in every database."""
+
+    changeset: str
+    row: int
 
 
 class Rejects:
@@ -101,69 +92,56 @@ class Rejects:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def add(self, kind: Kind, before: Position) -> tuple[int, int]:
-        """Writes the rejects of the chunk in `incoming`; returns the lowest and the highest number
-        of their rows.
+    def add(self, kind: Kind, position: Position, version: str) -> None:
+        """Write the rejects of the chunk in `incoming`, whose lines are in `line`."""
+        values = {"origin": position.origin, "kind": kind.name, "version": version}
+        self.database.execute(ADD.format(payload=kind.payload), values)
 
-        Raises NumberUsedTwice: by its number a reject is mirrored, decided on and sent again.
-        """
-        place = [before.reader, before.totals.rejected]
-        self.database.execute(
-            ADD_REJECTS.format(payload=kind.payload), [*place, before.origin, kind.name]
-        )
-        first, last, are_twice = self.database.one(NUMBERS)
-        if are_twice or self.database.value(
-            WERE_REJECTED, [before.origin, kind.name, first, last, *place]
-        ):
-            for (number,) in self.database.rows(NAMESAKES, place):
-                raise NumberUsedTwice(number=number, table=kind.quoted_staging)
-        return first, last
+    def add_gone(self, position: Position, version: str, rows: Sequence[RowName]) -> None:
+        """Note these rows as closed: they were deleted by hand."""
+        if rows:
+            values = [position.origin, position.kind, DISCARDED, version, *_columns(rows)]
+            self.database.execute(ADD_GONE, values)
 
-    def of_chunk(self) -> list[tuple[int, str]]:
-        """The id and xid of each row in `incoming` that is rejected."""
-        return self.database.rows(OF_CHUNK, most=LONG_LIST)
+    def discard(self, position: Position, version: str, rows: Sequence[RowName]) -> int:
+        """Close those of these rejects that are open, as discarded; return how many."""
+        values = [DISCARDED, version, *_columns(rows), position.origin, position.kind]
+        return self.database.execute(DISCARD, values)
 
-    def has(self, reader: str, number: int, token: str) -> bool:
-        """Whether it has this very reject: a restored server may have used its number again."""
-        return bool(self.database.rows(HAS, [reader, number, token]))
+    def forget(self, position: Position) -> None:
+        """Remove all rejects, and which amounts are in effect: the vendor's tables are new."""
+        self.database.execute(FORGET, {"origin": position.origin, "kind": position.kind})
 
-    def after(self, kind: Kind, reader: str, number: int, most: int) -> list[Reject]:
-        """The reader's rejects after a number, in their order. Raises RejectsUnreadable."""
-        rows = self.database.rows(REJECTS, [reader, number, most], most=most)
-        return [*read_rejects(rows, kind, number, self.database.name)]
+    def changed_in(self, kind: Kind, position: Position, version: str) -> Iterator[Reject]:
+        """Yield the rejects, open now or before, that the transaction with this version changed."""
+        return self._read(CHANGED_IN, kind, [position.origin, kind.name, version])
 
-    def rejected_rows(self, reader: str) -> list[int]:
-        """The numbers of the staged rows that the reader has rejected."""
-        rows = self.database.rows(OF_READER, [reader], most=LONG_LIST)
-        return [staging_id for (staging_id,) in rows]
+    def open(self, kind: Kind, origin: str) -> Iterator[Reject]:
+        """Yield the open rejects. Raises RejectsUnreadable."""
+        return self._read(OPEN, kind, [origin, kind.name])
 
-    def count(self, origin: str, kind: Kind) -> int:
-        """How many rejects the position has written, those that were removed included."""
-        return int(self.database.value(COUNT, [origin, kind.name]))
+    def named(self, kind: Kind, origin: str, rows: Sequence[RowName]) -> Iterator[Reject]:
+        """Yield those of these rejects that exist."""
+        return self._read(NAMED, kind, [*_columns(rows), origin, kind.name])
 
-    def count_of_transaction(self, origin: str, kind: Kind, xid: int) -> int:
-        """How many of the rows that a transaction has staged are rejected."""
-        return int(self.database.value(COUNT_OF_TRANSACTION, [origin, kind.name, xid]))
+    def of_changeset(self, kind: Kind, origin: str, changeset: str) -> set[int]:
+        """Return the rows of a changeset that have a reject, open or closed."""
+        rows = self.database.rows(OF_CHANGESET, [origin, kind.name, changeset], most=LONG_LIST)
+        return {row for (row,) in rows}
 
-    def of_transaction(self, origin: str, kind: Kind, xid: int) -> set[int]:
-        """The numbers of the rows that a transaction has staged and the server has rejected."""
-        rows = self.database.rows(OF_TRANSACTION, [origin, kind.name, xid], most=LONG_LIST)
-        return {number for (number,) in rows}
+    def count_open_of(self, kind: Kind, origin: str, changeset: str) -> int:
+        """Return how many rows of a changeset have an open reject."""
+        return int(self.database.value(COUNT_OPEN_OF, [origin, kind.name, changeset]))
 
-    def put_back(self, kind: Kind, reader: str, reject: Reject) -> None:
-        """Writes a reject again that the server has lost; the caller commits."""
-        names = (reader, reject.number, reject.token, reject.origin, kind.name, str(reject.xid))
-        why = (reject.code, reject.sqlstate or None, reject.constraint or None)
-        payload = json.dumps(reject.payload)
-        values = [*names, reject.staging_id, *why, payload, reject.at]
-        self.database.execute(PUT_BACK, values)
+    def count(self, kind: Kind, origin: str) -> tuple[int, int]:
+        """Return how many rejects there are, and how many of them are open."""
+        total, open_ = self.database.one(COUNT, [origin, kind.name])
+        return int(total), int(open_)
 
-    def remove(self, reader: str, numbers: list[int]) -> None:
-        """Removes rejects that are no longer needed, but never the reader's last: it is compared.
+    def _read(self, statement: str, kind: Kind, values: list[Any]) -> Iterator[Reject]:
+        rows = self.database.stream("rejects", statement, values)
+        return read_rejects(rows, kind, self.database.name)
 
-        Waits until no transaction moves the position.
-        """
-        with self.database.transaction():
-            self.database.one(LOCK_POSITIONS, [reader])
-            removed = self.database.execute(REMOVE, [reader, numbers, reader])
-            self.database.execute(COUNT_REMOVED, [removed, reader])
+
+def _columns(rows: Sequence[RowName]) -> tuple[list[str], list[int]]:
+    return [one.changeset for one in rows], [one.row for one in rows]

@@ -1,78 +1,165 @@
-"""Our schema in a bonus server's database: positions and rejects."""
+"""Our schema in a bonus server's database: what it has received, and what was rejected."""
 
 from psycopg2 import errors
 
-from transfer.engine.errors import NoRightForSchema
+from transfer.engine.errors import NoRightForSchema, RightsMissing
+from transfer.engine.errors.ledger import PositionInvalid
 from transfer.engine.postgres.database import Database
 
-# Our tables, if they are missing; the names of the columns never change.
+# Our tables, if they are missing. They change in the transactions that change the vendor's tables.
 SCHEMA = """\
 create schema if not exists datatransfer;
+-- The server has received every changeset up to this line of the log, but for the exceptions.
 create table if not exists datatransfer.position (
     origin uuid not null,
     kind text not null,
-    read_through pg_snapshot not null,
-    reading pg_snapshot,
-    last_xid xid8,
-    last_id bigint,
+    server uuid not null,                 -- drawn at docking: a copy of a server has the same
+    number bigint not null,
+    mark uuid not null,
+    version uuid not null,
     rows_applied bigint not null default 0,
     rows_unchanged bigint not null default 0,
     rows_rejected bigint not null default 0,
     amount_applied numeric not null default 0,
     amount_rejected numeric not null default 0,
-    purged_rows bigint not null default 0,
-    purged_amount numeric not null default 0,
+    began_as text not null,
+    began_number bigint not null,         -- up to this line somebody said what it has received
+    began_mark uuid not null,
+    began_by text not null,
+    began_at timestamptz not null default now(),
     updated_at timestamptz not null default now(),
     primary key (origin, kind)
 );
-alter table datatransfer.position
-    add column if not exists reader uuid,
-    add column if not exists number bigint not null default 0,
-    add column if not exists token uuid,
-    add column if not exists purge_accepted bigint not null default 0,
-    add column if not exists rejects_removed bigint not null default 0;
-create table if not exists datatransfer.reject (
-    reader uuid not null,
-    number bigint not null,
-    token uuid not null default gen_random_uuid(),
+-- The changesets of the lines that it has passed, one row for each append and chunk.
+create table if not exists datatransfer.receipt (
     origin uuid not null,
     kind text not null,
-    xid xid8 not null,
-    staging_id bigint not null,
+    last bigint not null,                 -- the number of the last of them
+    mark uuid not null,                   -- of each of them
+    changesets uuid[] not null,
+    rows bigint[] not null,               -- of each of them, with their sums
+    amounts numeric[] not null,
+    at timestamptz not null default now(),
+    primary key (origin, kind, last)
+);
+-- Changesets of which it has received exactly the rows up to `last`, whatever the position.
+create table if not exists datatransfer.exception (
+    origin uuid not null,
+    kind text not null,
+    changeset uuid not null,
+    last bigint not null,                 -- 2^63 - 1: all rows; -2^63: none
+    skipped boolean not null default false,  -- agreed: it does without the others
+    rows bigint,                          -- how many rows were received of it, and their sum
+    amount numeric,
+    at timestamptz not null default now(),
+    primary key (origin, kind, changeset)
+);
+create index if not exists exception_incomplete on datatransfer.exception (origin, kind)
+    where last < 9223372036854775807 and not skipped;
+-- Rows that it has received, but whose outcome is not in the vendor's tables.
+create table if not exists datatransfer.reject (
+    origin uuid not null,
+    kind text not null,
+    changeset uuid not null,
+    "row" bigint not null,
     code text not null,
     sqlstate text,
     constraint_name text,
-    payload json not null,
+    payload json,
+    effect text,                          -- replaces | reverses | sets, of a row that depends
+    root_changeset uuid,
+    root_row bigint,
+    resolved_by uuid,                     -- null: open, people have to look at it
     rejected_at timestamptz not null default now(),
-    primary key (reader, number)
+    changed_in uuid not null,             -- the version of the position that has changed it last
+    primary key (origin, kind, changeset, "row")
 );
-create index if not exists reject_of_row on datatransfer.reject (origin, kind, staging_id);
+create index if not exists reject_of_root
+    on datatransfer.reject (origin, kind, root_changeset, root_row) where root_row is not null;
+create index if not exists reject_open on datatransfer.reject (origin, kind)
+    where resolved_by is null;
+-- Those that people see.
+create index if not exists reject_changed on datatransfer.reject (changed_in)
+    where resolved_by is null or payload is not null;
+-- Closed rejects of rows that may come later, which are then not applied.
+create index if not exists reject_before_row on datatransfer.reject (origin, kind, changeset)
+    where code in ('taken_back', 'gone');
+-- What is in effect of a row if that is not what was staged: the amount, the other values (such as
+-- the account), and which row has brought it.
+create table if not exists datatransfer.seen (
+    origin uuid not null,
+    kind text not null,
+    changeset uuid not null,
+    "row" bigint not null,
+    amount numeric not null,
+    others json not null,
+    by_changeset uuid,                    -- null: nothing is in effect, it was taken back
+    by_row bigint,
+    primary key (origin, kind, changeset, "row")
+);
 """
-# Whether these tables exist. By the catalogue.
-COMPLETE = "select bool_and(to_regclass(name) is not null) from unnest(%s) as name"
-# Makes the second of two simultaneous first runs wait: both would create the schema.
+TABLES = tuple(
+    f"datatransfer.{name}" for name in ("position", "receipt", "exception", "reject", "seen")
+)
+# Which of these tables exist, and whether each is a table: the vendor may put a view in its place.
+# By the catalogue, and by numbers: a name is not looked up for a role without rights to the schema,
+# but refused.
+FOUND = """
+    select 'datatransfer.' || relname, relkind = 'r'
+      from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+     where nspname = 'datatransfer' and 'datatransfer.' || relname = any(%s)
+     order by 1
+"""
+# What our role lacks of these rights on them, one row each.
+LACKED = """
+    select format('%%s on datatransfer.%%s', "right", relname)
+      from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+     cross join unnest(%s) as "right"
+     where nspname = 'datatransfer' and 'datatransfer.' || relname = any(%s)
+       and not has_table_privilege(pg_class.oid, "right")
+     union all
+    select 'USAGE on datatransfer' from pg_namespace
+     where nspname = 'datatransfer' and not has_schema_privilege(oid, 'usage')
+     order by 1
+"""
+RIGHTS = ["SELECT", "INSERT", "UPDATE", "DELETE"]
+# Makes the second of two simultaneous first runs wait: both would create the schema. By the
+# vendor's own log-in there is no row of ours to lock yet.
 LOCK = "select pg_advisory_xact_lock(hashtext('datatransfer'))"
 # Our role, quoted.
 ROLE = "select quote_ident(current_user)"
 # The rights that it needs in our schema.
-GRANTS = """\
-grant usage on schema datatransfer to {role};
-grant select, insert, update on datatransfer.position to {role};
-grant select, insert, delete on datatransfer.reject to {role};"""
-TABLES = ["datatransfer.position", "datatransfer.reject"]
+GRANTS = "grant usage on schema datatransfer to {role};\n" + "\n".join(
+    f"grant select, insert, update, delete on {table} to {{role}};" for table in TABLES
+)
 
 
 def is_complete(database: Database) -> bool:
-    """Whether all of our tables exist."""
-    return bool(database.value(COMPLETE, [TABLES]))
+    """Return whether all of our tables exist. Raises PositionInvalid where one is no table."""
+    found = database.rows(FOUND, [[*TABLES]], most=len(TABLES))
+    if others := [name for name, is_table in found if not is_table]:
+        raise PositionInvalid(database=database.name, column=", ".join(others))
+    return len(found) == len(TABLES)
+
+
+def check_rights(database: Database) -> None:
+    """Raise RightsMissing where our role may not use our tables, which another one has made."""
+    if missing := [one for (one,) in database.rows(LACKED, [RIGHTS, [*TABLES]])]:
+        raise RightsMissing(
+            party=database.party,
+            user=database.value("select current_user"),
+            missing=", ".join(missing),
+            statements=GRANTS.format(role=database.value(ROLE)),
+        )
 
 
 def ensure(database: Database) -> None:
-    """Creates our schema where it is missing; the caller commits.
+    """Create our schema where it is missing; the caller commits.
 
-    Raises NoRightForSchema with the SQL to run.
+    Raises NoRightForSchema or RightsMissing with the SQL to run; PositionInvalid.
     """
     if is_complete(database):
+        check_rights(database)
         return
     with database.explained(), database.connection.cursor() as cursor:
         try:

@@ -5,66 +5,123 @@ From there one statement of the kind applies the good rows to the vendor's table
 refuses a row, halving the chunk finds it, and it becomes a reject.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 from psycopg2 import sql
 
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors import PositionMoved
+from transfer.engine.errors.ledger import PositionMoved, RowsDiffer
 from transfer.engine.kind import Kind
 from transfer.engine.kinds import CHECKS
 from transfer.engine.move.commit import commit
-from transfer.engine.move.plan import ChunkPlan, Last
+from transfer.engine.move.dependents import (
+    COLUMNS as DEPENDENT_COLUMNS,
+    CREATE as CREATE_DEPENDENT,
+    KNOWN,
+    NOT_HERE,
+    NOTHING_TO_DO,
+    Dependents,
+    mark_known,
+    record_changed,
+)
+from transfer.engine.move.plan import ChunkPlan
 from transfer.engine.move.read_ahead import ReadAhead
 from transfer.engine.move.receive import receive_as_bytes, receive_rows
-from transfer.engine.move.refusals import Applied, Bisection, Refuse, Statement
-from transfer.engine.move.replacements import hold_back, release
-from transfer.engine.move.stream import SourceFailed, TextUnreadable, as_source_failure
-from transfer.engine.position import Position, Totals
+from transfer.engine.move.refusals import Bisection, Refuse, Statement
+from transfer.engine.move.stream import (
+    Sending,
+    SourceFailed,
+    TextUnreadable,
+    as_source_failure,
+    stream_rows,
+)
+from transfer.engine.postgres.array import array
+from transfer.engine.received import NOTHING, WHOLE, Position, Totals
+from transfer.engine.shop_all.log import Line, receipts_of
+from transfer.engine.shop_all.rows import Reading
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import AnswerInvalid
 
 IS_GOOD = "fault is null"
-IS_BAD = "fault is not null"
-# All statements over the temporary table `incoming` read it once, from end to end; RELEASE and
-# those of a Bisection use indexes that they create.
+# All statements over the temporary table `incoming` read it once, from end to end; those of a
+# Bisection use the index that it creates.
 
-# Makes `incoming` new and empty.
+# Makes the temporary tables of a chunk new and empty.
 EMPTY = """
-    drop table if exists pg_temp.incoming, pg_temp.datatransfer_original;
-    {create}; savepoint empty
+    drop table if exists pg_temp.incoming, pg_temp.dependent, pg_temp.decided, pg_temp.outcome,
+                         pg_temp.taken, pg_temp.line;
+    {create}; {create_dependent}; savepoint empty
 """
-# Empties it again.
+# Empties them again.
 EMPTY_AGAIN = "rollback to savepoint empty"
+# The changesets of the chunk's lines.
+CREATE_LINES = """
+    create temporary table line (number bigint primary key, changeset uuid) on commit drop;
+    insert into pg_temp.line
+    select * from unnest(%s::bigint[], %s::uuid[]) as line (number, changeset)
+"""
 # What the statements of a kind see of `incoming`, with the values as the vendor's table has them.
 GOOD = """
     with good as not materialized (
-        select xid, id, {good}, ctid as line from pg_temp.incoming where {rows}
+        select number, "row", {good}, ctid as line from pg_temp.incoming where {rows}
     )
 """
-# (xid, id) of the last row of the chunk, in the order of staging.
-LAST = "select xid::text::bigint, id from pg_temp.incoming order by xid desc, id desc limit 1"
+# The last row, of a chunk with rows of one changeset.
+LAST = 'select max("row") from pg_temp.incoming'
+# How many rows of each line have come.
+COUNT_BY_LINE = "select number, count(*) from pg_temp.incoming group by number"
 
-# How many rows are good, how many are not, and both sums.
-COUNT = "select {counts} from pg_temp.incoming"
+# What became of the rows: applied or already there, without effect here, rejected; and the sums of
+# the amounts as they were staged, of those that count and those that do not.
+COUNT = f"""
+    select count(*) filter (where {IS_GOOD}),
+           count(*) filter (where fault in ('{NOTHING_TO_DO}', '{NOT_HERE}', '{KNOWN}')),
+           count(*) filter (where fault not in ('{NOTHING_TO_DO}', '{NOT_HERE}', '{KNOWN}')),
+           coalesce(sum({{amount}}) filter (where fault is null or fault = '{NOTHING_TO_DO}'), 0),
+           coalesce(sum({{amount}}) filter (where fault <> '{NOTHING_TO_DO}'), 0)
+      from {{rows}}
+"""
+AMOUNTS = "(select fault, coalesce(first, amount) as amount from pg_temp.incoming) as counted"
+# The same where some rows set an amount or take one back: these are differences.
+AMOUNTS_WITHOUT_DIFFERENCES = """
+    (select fault, case when effect is null or effect = 'replaces'
+                        then coalesce(incoming.first, amount) end as amount
+       from pg_temp.incoming left join pg_temp.dependent using (number, "row")) as counted
+"""
 # How many rows each check rejects.
-COUNT_REASONS = f"select fault, count(*) from pg_temp.incoming where {IS_BAD} group by fault"
+COUNT_REASONS = f"""
+    select fault, count(*) from pg_temp.incoming
+     where fault not in ('{NOTHING_TO_DO}', '{NOT_HERE}', '{KNOWN}') group by fault
+"""
 # Marks one row as refused by the vendor's table.
 REFUSE = """
     update pg_temp.incoming
        set fault = 'refused_by_server', sqlstate = %s, constraint_name = %s where {row}
 """
-
 # Rows are looked up by index, so stale statistics cannot make the planner choose another way.
-PLANS = "set local enable_seqscan = off; set local jit = off; set local work_mem = '64MB'"
+PLANS = """
+    set local enable_seqscan = off; set local enable_bitmapscan = off; set local jit = off;
+    set local work_mem = '64MB'
+"""
+
+
+class PlanOutdated(Exception):
+    """A line of the plan was withdrawn after it was read. Nothing was done; plan again."""
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """What one transaction of the bonus server did."""
+    """What one transaction of the bonus server did.
+
+    `incomplete`: see `Exceptions`, after the chunk. `oldest` is the time (ISO) when the first of
+    its changesets was staged; None without rows.
+    """
 
     before: Position
     after: Position
+    incomplete: Mapping[str, int]
+    oldest: str | None = None
     reasons: dict[str, int] = field(default_factory=dict)  # check code → rows rejected
 
     @property
@@ -72,52 +129,61 @@ class Chunk:
         return self.after.totals - self.before.totals
 
 
+@dataclass(frozen=True)
+class Received:
+    """How many rows a chunk has received, and the last one if they are of one changeset."""
+
+    rows: int = 0
+    last: int | None = None
+
+
 def move_chunk(
-    plan: ChunkPlan, ahead: ReadAhead, source: ShopAll, target: BonusDatabase, origin: str
+    plan: ChunkPlan, ahead: ReadAhead, source: ShopAll, target: BonusDatabase, *, dry_run: bool
 ) -> Chunk:
-    """Moves the rows of the plan. The caller has locked the position, and rolls back on errors.
+    """Move the rows of the plan. The caller has locked the position, and rolls back on errors.
 
-    1. Receives the rows in `incoming`, and begins to read the next chunk.
-    2. Applies the good ones, and marks those that the vendor's table refuses; rows that replace
-       rejected ones, or take others back, come last (see `replacements`).
-    3. Writes the rejects.
-    4. Moves the position, if it is still where it was, and commits (not in a dry run).
+    1. Receives the rows, and what they depend on; compares their numbers with the log.
+    2. Begins to read the next chunk.
+    3. Applies the good rows, and records what became of those that depend on others.
+    4. Writes the rejects, exceptions and receipts.
+    5. Moves the position, if it is still where it was, and commits (not in a dry run).
+
+    Raises PlanOutdated, RowsDiffer, PositionMoved, RowsSwallowed, TooManyRefused, AnswerInvalid.
     """
-    read, last = receive(plan, ahead, target)
-    ahead.begin_next(plan, read, last)
-    totals = apply(plan.kind, plan.before.origin, target) if last else Totals()
-    reasons = count_reasons(target) if totals.rejected else {}
-    if reasons.keys() - CHECKS.keys():  # any text, from a program in place of PostgreSQL
-        raise answer_invalid(source, "fault")
-    if totals.rejected:
-        numbers = target.rejects.add(plan.kind, plan.before)
-        if source.corrections.has_notes(plan.kind, origin, *numbers):  # of older rows, as a rule
-            source.corrections.check_numbers(plan.kind, origin, target.rejects.of_chunk())
-    after = plan.after(totals, last)
-    if not target.positions.advance(plan.before, after):
-        raise PositionMoved
-    if not plan.dry_run:
-        commit(plan.kind, target, plan.before, after)
-    return Chunk(plan.before, after, reasons)
+    received = receive(plan, plan.reading, ahead, target) if plan.reading else Received()
+    if not dry_run:
+        ahead.begin_next(plan.after(received.rows, received.last), plan.rows)
+        _check_not_withdrawn(plan, source)
+    totals, reasons = Totals(), {}
+    if received.rows:
+        totals = apply(plan, target)
+        reasons = record(plan, totals, source, target)
+    after, incomplete = _note_received(plan, received, totals, target)
+    if not dry_run:
+        commit(plan.kind, target, after.origin, after.version)
+    lines = plan.reading.lines if plan.reading else ()
+    oldest = min((line.started for line in lines if line.started), default=None)
+    return Chunk(plan.before.position, after, incomplete, oldest, reasons)
 
 
-def receive(plan: ChunkPlan, ahead: ReadAhead, target: BonusDatabase) -> tuple[int, Last | None]:
-    """Fills `incoming` with the rows of the chunk; returns how many they are, and the last.
+def receive(plan: ChunkPlan, reading: Reading, ahead: ReadAhead, target: BonusDatabase) -> Received:
+    """Fill `incoming` with the rows of the chunk, and `dependent` with what they depend on.
 
     Reads them again if the stream that was begun ahead breaks, and as bytes if the bonus server's
-    encoding lacks a character. Raises AnswerInvalid where even then a text is none.
+    encoding lacks a character. Raises AnswerInvalid where even then a text is none; RowsDiffer.
     """
     kind, receive_into = plan.kind, receive_rows
-    target.database.execute(EMPTY.format(create=kind.incoming))
+    create = EMPTY.format(create=kind.incoming, create_dependent=CREATE_DEPENDENT)
+    target.database.execute(create)
     while True:
-        with ahead.rows(plan) as sending:
+        with ahead.rows(plan, reading) as sending:
             try:
-                read = receive_into(kind, sending, target)
-                last = next(iter(target.database.rows(LAST)), None)
-                check_still_reads(sending.source)
-                if last and kind.appends:
-                    hold_back(plan, last, sending.source, target)
-                return read, last
+                rows = receive_into(kind, sending, target)
+                last = target.database.value(LAST) if plan.may_be_cut() else None
+                received = Received(rows, last)
+                _receive_dependents(plan, reading, received, sending.source, target)
+                _check_counts(plan, reading, received, sending.source, target)
+                return received
             except TextUnreadable as unreadable:
                 if receive_into is receive_as_bytes:  # its columns take any bytes of a text
                     raise answer_invalid(sending.source, "copy") from unreadable
@@ -128,43 +194,173 @@ def receive(plan: ChunkPlan, ahead: ReadAhead, target: BonusDatabase) -> tuple[i
         target.database.execute(EMPTY_AGAIN)
 
 
-def check_still_reads(source: ShopAll) -> None:
-    """Raises SourceFailed unless the session that has sent the rows still holds the staging table.
+def _receive_dependents(
+    plan: ChunkPlan, reading: Reading, received: Received, source: ShopAll, target: BonusDatabase
+) -> None:
+    """Fill `dependent`, within the snapshot in which the rows were read."""
+    if not reading.depends or not received.rows:
+        return
+    last = WHOLE if received.last is None else received.last
+    query = source.rows.dependents_query(plan.kind, reading, last)
+    into = sql.SQL(f"pg_temp.dependent ({DEPENDENT_COLUMNS})")
+    stream_rows(Sending(source, query), target, into)
 
-    A stream that was begun ahead may have been sent whole before shop All ended its session, while
-    this process was suspended before it locked the position. A rebase may have carried the position
-    over in between: then the rows belong to it, and another run may have moved them.
+
+def _check_counts(
+    plan: ChunkPlan, reading: Reading, received: Received, source: ShopAll, target: BonusDatabase
+) -> None:
+    """Raises RowsDiffer unless as many rows of each line have come as the log says.
+
+    A changeset that is read in parts is counted when its last part is read. Of a load the names of
+    the rows are known: they are 1, 2, 3 … So a row that is missing is found by the part that would
+    have it, before the server has passed it.
     """
+    if len(reading.lines) == 1:
+        (line,) = reading.lines
+        found = {line.number: received.rows}
+        if plan.read(received.rows, received.last)[line.changeset] != WHOLE:
+            if not _lacks_rows_of_load(plan, reading, received, source):
+                return
+            found = {line.number: _count(plan.kind, line, source)}
+        elif reading.last != NOTHING:
+            found = {line.number: _count(plan.kind, line, source)}
+    else:
+        found = dict(target.database.rows(COUNT_BY_LINE))
+    differ = [line for line in reading.lines if found.get(line.number, 0) != line.awaited]
+    if differ:
+        raise rows_differ(plan.kind, target, differ, found)
+
+
+def _count(kind: Kind, line: Line, source: ShopAll) -> int:
     with as_source_failure():
-        source.reader.current_snapshot()
+        return source.rows.count(kind, line)
+
+
+def _lacks_rows_of_load(
+    plan: ChunkPlan, reading: Reading, received: Received, source: ShopAll
+) -> bool:
+    """Return whether a part of a load lacks rows which nobody has agreed to do without."""
+    (line,) = reading.lines
+    if received.last is None:
+        return False
+    with as_source_failure():
+        load = source.loads.get(line.changeset)
+    if load is None:
+        return False
+    gone = plan.gone_up_to(received.rows, received.last)
+    return received.rows + len(gone) != received.last - max(reading.last, 0)
+
+
+def rows_differ(
+    kind: Kind, target: BonusDatabase, lines: list[Line], found: dict[int, int]
+) -> RowsDiffer:
+    missing = sum(line.awaited - found.get(line.number, 0) for line in lines)
+    error = RowsDiffer(
+        database=target.name, rows=missing, table=kind.quoted_staging, kind=kind.name
+    )
+    error.changesets = tuple(line.changeset for line in lines)
+    return error
+
+
+def _check_not_withdrawn(plan: ChunkPlan, source: ShopAll) -> None:
+    """Raises PlanOutdated if a line was withdrawn since it was read, perhaps long ago."""
+    if plan.reading is None:
+        return
+    with source.snapshot():
+        if source.rows.are_withdrawn(plan.kind, plan.reading.lines):
+            raise PlanOutdated
 
 
 def answer_invalid(source: ShopAll, what: str) -> AnswerInvalid:
     return AnswerInvalid(party=source.database.party, what=what)
 
 
-def apply(kind: Kind, origin: str, target: BonusDatabase) -> Totals:
-    """Applies the good rows of `incoming`, and returns what became of all of them.
+def apply(plan: ChunkPlan, target: BonusDatabase) -> Totals:
+    """Apply the good rows of `incoming`; return what became of all of them.
 
-    Rows that the vendor's table refuses are marked as rejects. Rows that replace others, or take
-    them back, wait until the others are applied or rejected. Raises RowsSwallowed if a row did not
-    land and no error says why, TooManyRefused.
+    Rows of which the server has a reject already are left out. Dependent rows are decided first,
+    from what the server has received before the chunk. Rows that the vendor's table refuses are
+    marked as rejects. Raises RowsSwallowed if a row did not land and no error says why,
+    TooManyRefused.
     """
+    kind, position = plan.kind, plan.before.position
+    depends = plan.reading is not None and plan.reading.depends
+    lines = plan.reading.lines if plan.reading else ()
     target.database.execute(PLANS)
+    target.database.execute(
+        CREATE_LINES,
+        [array(line.number for line in lines), array(line.changeset for line in lines)],
+    )
+    mark_known(kind, position, target)
+    dependents = Dependents(kind, position, plan.version, target)
+    if depends and kind.appends:
+        dependents.decide()
     statements = [_over_good(kind, text) for text in (*kind.refuse, *kind.apply)]
-
-    def run(rows: str) -> Applied:
-        with target.database.vendors_path():
-            refuse = _refuse_in(target)
-            return Bisection(target, "pg_temp.incoming", statements, refuse).run(rows)
-
-    applied = run(IS_GOOD)
-    if kind.appends:
-        applied = sum(map(run, release(kind, origin, target)), applied)
-    good, *others = target.database.one(COUNT.format(counts=kind.counts))
+    with target.database.vendors_path():
+        refuse = _refuse_in(target)
+        applied = Bisection(target, "pg_temp.incoming", statements, refuse).run(IS_GOOD)
+    if depends and kind.appends:
+        dependents.settle()
+    amounts = AMOUNTS_WITHOUT_DIFFERENCES if depends else AMOUNTS
+    rows = amounts if kind.appends else "pg_temp.incoming"
+    count = COUNT.format(amount=kind.amount, rows=rows)
+    good, without_effect, rejected, *sums = target.database.one(count)
     if applied.swallowed or (kind.appends and applied.changed != good):
         raise target.tables.swallowed(kind)
-    return Totals(applied.changed, good - applied.changed, *others)
+    return Totals(applied.changed, good - applied.changed + without_effect, rejected, *sums)
+
+
+def record(
+    plan: ChunkPlan, totals: Totals, source: ShopAll, target: BonusDatabase
+) -> dict[str, int]:
+    """Write the rejects of the chunk, and what became of dependent and changed rows.
+
+    Returns check code → rows rejected. Raises AnswerInvalid.
+    """
+    kind, position = plan.kind, plan.before.position
+    reasons: dict[str, int] = dict(target.database.rows(COUNT_REASONS)) if totals.rejected else {}
+    if reasons.keys() - CHECKS.keys():  # any text, from a program in place of PostgreSQL
+        raise answer_invalid(source, "fault")
+    depends = plan.reading is not None and plan.reading.depends
+    dependents = Dependents(kind, position, plan.version, target)
+    if kind.appends:
+        record_changed(kind, position, target, has_dependents=depends)
+    if depends and kind.appends:
+        dependents.record()
+    elif depends:
+        dependents.close_replaced()
+    if totals.rejected:
+        target.rejects.add(kind, position, plan.version)
+    return reasons
+
+
+def _note_received(
+    plan: ChunkPlan, received: Received, totals: Totals, target: BonusDatabase
+) -> tuple[Position, Mapping[str, int]]:
+    """Write exceptions and receipts, and move the position.
+
+    Returns it, and the exceptions that are incomplete then. Raises PositionMoved.
+    """
+    before = plan.before.position
+    lasts = plan.lasts(received.rows, received.last)
+    incomplete = {name: last for name, last in lasts.items() if last != WHOLE}
+    whole = [name for name, last in lasts.items() if last == WHOLE]
+    if plan.before.exceptions.others or plan.before.exceptions.incomplete:
+        target.positions.delete_exceptions(before, [*plan.said_rightly, *whole])
+    target.positions.set_exceptions(before, incomplete)
+    for name in plan.read(received.rows, received.last).keys() & incomplete.keys():
+        amount = totals.amount_applied + totals.amount_rejected
+        target.positions.add_received(before, name, totals.read, amount)
+    gone = plan.gone_up_to(received.rows, received.last)
+    target.rejects.add_gone(before, plan.version, gone)
+    target.positions.add_receipts(before, receipts_of(plan.passed))
+    totals += plan.gone_totals(received.rows, received.last)
+    state = plan.after(received.rows, received.last)
+    after = state.position
+    if not target.positions.advance(before, after.place, after.version, totals):
+        raise PositionMoved
+    moved = replace(after, totals=before.totals + totals)
+    return moved, state.exceptions.incomplete
 
 
 def _over_good(kind: Kind, text: str) -> Statement:
@@ -177,8 +373,3 @@ def _refuse_in(target: BonusDatabase) -> Refuse:
         target.database.execute(REFUSE.format(row=row), [sqlstate, constraint])
 
     return refuse
-
-
-def count_reasons(target: BonusDatabase) -> dict[str, int]:
-    """How many rows of `incoming` each check rejects."""
-    return dict(target.database.rows(COUNT_REASONS))

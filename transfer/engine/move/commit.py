@@ -5,16 +5,16 @@ import psycopg2
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import CommitUnconfirmed
 from transfer.engine.kind import Kind
-from transfer.engine.position import Position
 from transfer.engine.postgres.refusals import is_broken
 from transfer.errors import TransferError
 
 
-def commit(kind: Kind, target: BonusDatabase, before: Position, after: Position) -> None:
-    """Commits the chunk; if the answer is lost, the position tells whether it landed.
+def commit(kind: Kind, target: BonusDatabase, origin: str, version: str) -> None:
+    """Commit the transaction that gives the position this version.
 
-    Raises CommitUnconfirmed if it did not land, or if that can't be known now: the next run reads
-    the position first, so nothing is retried blindly.
+    If the answer is lost, the position tells whether it landed. Raises CommitUnconfirmed if it did
+    not, or if that can't be known now: the next run reads the position first, so nothing is retried
+    blindly.
     """
     try:
         target.database.connection.commit()
@@ -24,8 +24,8 @@ def commit(kind: Kind, target: BonusDatabase, before: Position, after: Position)
         target.database.close()
         try:
             with target.database.transaction(commit=False):
-                held = target.positions.get(before.origin, kind, wait=True)
+                held = target.positions.version_once_settled(origin, kind)
         except TransferError as failure:
             raise CommitUnconfirmed(failure.technical, database=target.name) from failure
-        if held is None or held.key != after.key:
+        if held != version:
             raise CommitUnconfirmed(database=target.name) from error

@@ -9,16 +9,18 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Self
 
-from transfer.engine.move.plan import ChunkPlan, Last
+from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.kind import Kind
+from transfer.engine.move.plan import ChunkPlan, Forked, State, plan_chunk
 from transfer.engine.move.stream import Sending
-from transfer.engine.position import Totals
+from transfer.engine.shop_all.rows import Reading
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 
 
 @dataclass(frozen=True)
 class Begun:
-    """A stream that has begun, and the snapshot of shop All that it reads in."""
+    """A plan whose rows are being sent, and the snapshot of shop All that they are read in."""
 
     plan: ChunkPlan
     sending: Sending
@@ -26,16 +28,16 @@ class Begun:
 
 
 class ReadAhead:
-    """Sends planned chunks. What was sent ahead only ever replaces the same stream begun later.
+    """Sends the rows of planned chunks.
 
-    A stream begun ahead is used only for exactly the position that it was begun for. It locks the
-    staging table from before its snapshot on, so rows are not renumbered meanwhile.
-    If its connection is lost while it waits, even after all rows were sent, they are read again:
-    see `chunk.receive`.
+    A chunk that is planned and begun ahead is used only if the position, once locked, has exactly
+    the version that it was planned for. Versions are random, so that no other state has it.
     """
 
-    def __init__(self, source: ShopAll) -> None:
+    def __init__(self, kind: Kind, source: ShopAll, target: BonusDatabase) -> None:
+        self.kind = kind
         self.source = source
+        self.target = target
         self.second = source.another()
         self.ahead: Begun | None = None
 
@@ -46,38 +48,65 @@ class ReadAhead:
         self._discard()
         self.second.database.close()
 
-    @contextmanager
-    def rows(self, plan: ChunkPlan) -> Iterator[Sending]:
-        """The stream of the chunk, within the snapshot that it reads in.
+    def plan(self, before: State, rows: int) -> ChunkPlan | None:
+        """Return the plan of the next chunk: the one begun ahead, if it is for this very state.
 
-        It is the one begun ahead, if that is for the same position and as many rows. Asked a second
-        time, it begins to read the chunk through the first connection.
+        Its rows are being sent. None where there is nothing to do. Raises Forked, RowsPurged.
         """
-        if self.ahead is not None and not self.ahead.plan.sends_the_rows_of(plan):
+        version = before.position.version
+        if self.ahead is not None:
+            planned = self.ahead.plan
+            if (planned.before.position.version, planned.rows) == (version, rows):
+                # The version says that it is the same state; the totals are known only now.
+                planned = replace(planned, before=before)
+                self.ahead = replace(self.ahead, plan=planned)
+                return planned
             self._discard()
-        begun, self.ahead = self.ahead or self._begin(plan, self.source), None
+        with ExitStack() as stack:
+            stack.enter_context(self.source.snapshot(self.kind))
+            self.source.rows.by_index()
+            plan = plan_chunk(self.kind, self.source, self.target, before, rows)
+            if plan is not None and plan.reading is not None:
+                self.ahead = self._begin(plan, plan.reading, self.source, stack)
+            return plan
+
+    @contextmanager
+    def rows(self, plan: ChunkPlan, reading: Reading) -> Iterator[Sending]:
+        """Stream the rows of the plan, within the snapshot that it was made in.
+
+        Asked a second time, it reads the rows again through the first connection.
+        """
+        begun, self.ahead = self.ahead, None
+        if begun is None or begun.plan is not plan:
+            begun = self._send(plan, reading, self.source)
         with begun.snapshot:
             yield begun.sending
 
-    def begin_next(self, plan: ChunkPlan, read: int, last: Last | None) -> None:
-        """Begins to send the chunk after `plan`, of which `read` rows have arrived, if any is left.
+    def begin_next(self, before: State, rows: int) -> None:
+        """Plan the chunk after the one under way, and begin to send its rows.
 
-        An error is left for `rows` to find: the chunk is then read when its turn comes.
+        `before` is what the server will have received then. An error is left for the chunk to find
+        when its turn comes.
         """
-        before = plan.after(Totals(read), last)
-        if before.reading is not None:
-            with suppress(TransferError):
-                self.ahead = self._begin(replace(plan, before=before), self.second)
+        with suppress(TransferError, Forked), ExitStack() as stack:
+            stack.enter_context(self.second.snapshot(self.kind))
+            self.second.rows.wait_for_reader()
+            self.second.rows.by_index()
+            plan = plan_chunk(self.kind, self.second, self.target, before, rows)
+            if plan is not None and plan.reading is not None:
+                self.ahead = self._begin(plan, plan.reading, self.second, stack)
 
-    def _begin(self, plan: ChunkPlan, source: ShopAll) -> Begun:
+    def _send(self, plan: ChunkPlan, reading: Reading, source: ShopAll) -> Begun:
         with ExitStack() as stack:
-            stack.enter_context(source.snapshot(plan.kind))
-            if source is self.second:
-                source.reader.wait_for_reader()
-            sending = Sending(source, plan.query(source))
-            stack.callback(sending.drop)
-            sending.begin()
-            return Begun(plan, sending, stack.pop_all())
+            stack.enter_context(source.snapshot(self.kind))
+            source.rows.by_index()
+            return self._begin(plan, reading, source, stack)
+
+    def _begin(self, plan: ChunkPlan, reading: Reading, source: ShopAll, stack: ExitStack) -> Begun:
+        sending = Sending(source, source.rows.query(self.kind, reading, plan.rows))
+        stack.callback(sending.drop)
+        sending.begin()
+        return Begun(plan, sending, stack.pop_all())
 
     def _discard(self) -> None:
         if self.ahead is not None:

@@ -9,12 +9,12 @@ from transfer.engine.move.stream import Sending, as_source_failure, stream_rows
 
 # A table like `incoming`, whose texts are bytes.
 CREATE_RAW = """
-    create temporary table raw (xid xid8, id bigint, {columns}, fault text) on commit drop
+    create temporary table raw (number bigint, "row" bigint, {columns}, fault text) on commit drop
 """
 # Converts rows. Reads the table, or the range that `rows` names by an index (see `Bisection`).
 CONVERT = "insert into pg_temp.incoming ({names}) select {values} from pg_temp.raw where {rows}"
-# The (xid, id) of a row that can't be converted.
-PLACE = "select xid::text, id from pg_temp.raw where {row}"
+# The name of a row that can't be converted.
+PLACE = 'select number, "row" from pg_temp.raw where {row}'
 # Its reject, without the texts.
 REJECT = """
     insert into pg_temp.incoming ({names}, fault, sqlstate, as_json)
@@ -22,40 +22,43 @@ REJECT = """
 """
 # Ends the table of bytes.
 DROP_RAW = "drop table pg_temp.raw"
+ROW_NAME = ("number", '"row"')
 
 
 def receive_rows(kind: Kind, sending: Sending, target: BonusDatabase) -> int:
-    """Fills `incoming` with the rows that are sent, and returns how many arrived.
+    """Fill `incoming` with the rows that are sent; return how many arrived.
 
     Raises what `stream_rows` raises.
     """
-    names = ", ".join(["xid", "id", *kind.names, "fault"])
+    names = ", ".join([*ROW_NAME, *kind.sent])
     return stream_rows(sending, target, sql.SQL(f"pg_temp.incoming ({names})"))
 
 
 def receive_as_bytes(kind: Kind, sending: Sending, target: BonusDatabase) -> int:
-    """The same, where the target's encoding lacks a character of some row, which is rejected.
+    """Do the same where the target's encoding lacks a character of some row, which is rejected.
 
     1. The texts arrive as they are on the wire, UTF-8, in columns of type bytea.
     2. They are converted row by row; halving finds the rows that can't be.
     """
     types = {column.name: column.carried_as for column in kind.columns}
+    if kind.appends:
+        types["first"] = "numeric"
     texts = {name for name, type_ in types.items() if type_ == "text"}
-    names = ", ".join(["xid", "id", *types, "fault"])
-    others = ", ".join(["xid", "id", *(name for name in types if name not in texts)])
+    names = ", ".join([*ROW_NAME, *types, "fault"])
+    others = ", ".join([*ROW_NAME, *(name for name in types if name not in texts)])
     columns = ", ".join(f"{name} {'bytea' if name in texts else types[name]}" for name in types)
     target.database.execute(CREATE_RAW.format(columns=columns))
     received = stream_rows(sending, target, sql.SQL(f"pg_temp.raw ({names})"))
     read = [f"convert_from({name}, 'UTF8')" if name in texts else name for name in types]
-    values = ", ".join(["xid", "id", *read, "fault"])
+    values = ", ".join([*ROW_NAME, *read, "fault"])
 
     def convert(rows: str) -> str:
         return CONVERT.format(names=names, values=values, rows=rows)
 
     def refuse(row: str, sqlstate: str, constraint: str | None) -> None:
-        xid, id_ = target.database.one(PLACE.format(row=row))
+        number, row_name = target.database.one(PLACE.format(row=row))
         with as_source_failure():
-            as_json = sending.source.reader.row_as_json(kind, xid, id_)
+            as_json = sending.source.rows.row_as_json(kind, number, row_name)
         target.database.execute(REJECT.format(names=others, row=row), [sqlstate, as_json])
 
     Bisection(target, "pg_temp.raw", [convert], refuse).run()

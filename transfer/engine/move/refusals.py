@@ -13,12 +13,13 @@ from transfer.engine.errors import TooManyRefused
 FEW_ROWS = 100  # a chunk of fewer rows may be refused wholly: that alone shows no common cause
 
 # By this index the rows of a range are found.
-INDEX = "create index on {table} (xid, id)"
+INDEX = 'create index on {table} (number, "row")'
 # How many rows there are. Reads the table.
 COUNT = "select count(*) from {table} where {rows}"
 # The place of one row of a range, counted from 0. By the index.
 NTH = """
-    select xid::text as last, id from {table} where {rows} order by xid, id offset {n} limit 1
+    select number as last, "row" from {table} where {rows} order by number, "row"
+    offset {n} limit 1
 """
 # Where a statement that fails is taken back to.
 SAVE = "savepoint rows"
@@ -58,7 +59,7 @@ class Applied:
 
 @dataclass(frozen=True)
 class Range:
-    """The rows that fulfil `condition` and lie between two places in the order of (xid, id).
+    """The rows that fulfil `condition` and lie between two places in the order of (number, row).
 
     As text it is one SQL condition. Each bound is named once: of several, PostgreSQL begins an
     index scan at the first one, and would read the same rows again for each row that it looks for.
@@ -69,18 +70,18 @@ class Range:
     last: str = ""
 
     def __str__(self) -> str:
-        after = f" and (xid, id) > {self.after}" if self.after else ""
-        last = f" and (xid, id) <= {self.last}" if self.last else ""
+        after = f' and (number, "row") > {self.after}' if self.after else ""
+        last = f' and (number, "row") <= {self.last}' if self.last else ""
         return self.condition + after + last
 
 
 class Bisection:
     """Runs statements over the rows of a temporary table, without those that the server refuses.
 
-    Each statement is made from a condition on (xid, id): the rows that it has to take. What they
-    select (see `Applied`), or their row counts, are added up. Ranges come in the order of
-    (xid, id), so that the outcome is that of row by row. `refuse` gets the condition that names a
-    refused row, its SQLSTATE and the constraint; never the message, which may quote the row.
+    Each statement is made from a condition on (number, row): the rows that it has to take. What
+    they select (see `Applied`), or their row counts, are added up. Ranges come in the order of
+    (number, row), so that the outcome is that of row by row. `refuse` gets the condition that names
+    a refused row, its SQLSTATE and the constraint; never the message, which may quote the row.
     """
 
     def __init__(
@@ -119,8 +120,8 @@ class Bisection:
             return Applied()
         half = rows // 2
         last = NTH.format(table=self.table, rows=among, n=half - 1)
-        xid, id_ = self.target.database.one(last)
-        middle = f"('{xid}'::xid8, {id_})"
+        number, row = self.target.database.one(last)
+        middle = f"({number}, {row})"
         first, second = replace(among, last=middle), replace(among, after=middle)
         return self._apply(first, half) + self._apply(second, rows - half)
 

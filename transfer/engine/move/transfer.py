@@ -1,23 +1,31 @@
 """A whole transfer: moves chunk after chunk until no row waits.
 
-The rule (docs/EXACTLY-ONCE.md): what has reached a bonus server is decided by one row of that
-server's database, written in the same transaction as the data. Anything unexpected rolls back.
+The rule (docs/EXACTLY-ONCE.md): what has reached a bonus server is decided by that server's
+database alone, written in the same transaction as the data. Anything unexpected rolls back.
 """
 
 from collections.abc import Iterator
 from time import monotonic
 
 from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.errors.ledger import PositionInvalid, PositionMoved
 from transfer.engine.kind import Kind
-from transfer.engine.move.chunk import Chunk, move_chunk
-from transfer.engine.move.plan import ChunkPlan
+from transfer.engine.knowledge import Knowledge
+from transfer.engine.move.chunk import Chunk, PlanOutdated, move_chunk
+from transfer.engine.move.fork import go_back
+from transfer.engine.move.history import check_history
+from transfer.engine.move.plan import Forked, State, has_unfinished
 from transfer.engine.move.read_ahead import ReadAhead
-from transfer.engine.position import Position
-from transfer.engine.shop_all.batches import Batch
+from transfer.engine.received import Position
+from transfer.engine.shop_all.log import Line
 from transfer.engine.shop_all.source import ShopAll
-from transfer.errors import TooSlow
+from transfer.errors import AnswerInvalid, TooSlow
 
 CHUNK_ROWS = 50_000
+MOST_MOVED_BY_OTHERS = 1000
+"""How often others may change the position between two chunks of one transfer."""
+MOST_OUTDATED = 100
+"""How often in a row somebody may take back what the next chunk reads."""
 SMALLER = 10  # by how much a chunk is divided that takes too long: each attempt costs minutes
 
 
@@ -26,18 +34,16 @@ def transfer(
     source: ShopAll,
     target: BonusDatabase,
     origin: str,
+    knowledge: Knowledge,
     *,
-    chunk_rows: int = CHUNK_ROWS,
-    rows_wait: bool = False,
     dry_run: bool = False,
+    chunk_rows: int = CHUNK_ROWS,
 ) -> Iterator[Chunk]:
-    """Moves every row that is committed now, a chunk at a time, and yields each chunk.
+    """Move every row that is in the log now, a chunk at a time, and yield each chunk.
 
-    `origin` is what `prepare` returned. A batch that a crash cut short is finished first. Where no
-    row waits nothing is yielded, and nothing is written on any side. A caller that has just seen
-    that rows wait says so with `rows_wait`: then the position is locked at once, and whether they
-    wait is asked under the lock alone. A chunk that runs into the time limit of a statement is
-    tried again with fewer rows, and later chunks have as few.
+    `origin` is that of the position which `prepare` returned. Where no row waits nothing is
+    yielded, and nothing is written on any side. A chunk that runs into the time limit of a
+    statement is tried again with fewer rows, and later chunks have as few.
 
     With `dry_run` all chunks are one transaction, and nothing is committed: closing the target
     rolls all of it back. Then a chunk that takes too long is not tried again.
@@ -45,16 +51,29 @@ def transfer(
     Raises TransferError; then, too, every chunk that was yielded has landed, and nothing of any
     other.
     """
-    if rows_wait:
-        target.database.roll_back()  # the caller's questions: a chunk has a transaction of its own
-    elif is_idle(kind, source, target, origin, dry_run):
+    rows = chunk_rows
+    progress = _Progress()
+    expected: tuple[Line, ...] = ()
+    if dry_run:
+        with source.snapshot(kind):
+            position = _locked(kind, target, origin)
+            if source.log.has(kind, position.place):
+                exceptions = target.positions.exceptions(position)
+                check_history(kind, source, target, position, exceptions)
+            expected = tuple(source.log.not_appended(kind))
+    elif _is_idle(kind, source, target, origin):
         return
-    began, rows = False, chunk_rows
-    with ReadAhead(source) as ahead:
+    with ReadAhead(kind, source, target) as ahead:
         while True:
             started = monotonic()
             try:
-                chunk = _next_chunk(kind, ahead, source, target, origin, rows, dry_run)
+                chunk = _next_chunk(
+                    *(kind, ahead, source, target, origin, knowledge, rows, expected, progress),
+                    dry_run=dry_run,
+                )
+            except PlanOutdated:
+                progress.is_outdated(source)
+                continue
             except TooSlow:
                 if dry_run or rows == 1 or not _took_all_its_time(target, monotonic() - started):
                     raise
@@ -62,14 +81,69 @@ def transfer(
                 continue
             if chunk is None:
                 return
-            began = began or chunk.before.reading is None
+            progress.has_moved(chunk)
             yield chunk
-            if began and chunk.after.reading is None:
-                return
+
+
+class _Progress:
+    """Sees to it that a transfer ends, whatever the two databases make of what it has written."""
+
+    def __init__(self) -> None:
+        self.last: Chunk | None = None
+        self.moved_by_others = 0
+        self.outdated = 0
+
+    def has_moved(self, chunk: Chunk) -> None:
+        self.last = chunk
+        self.outdated = 0
+
+    def is_outdated(self, source: ShopAll) -> None:
+        """Count a plan that was outdated. Raises AnswerInvalid."""
+        self.outdated += 1
+        if self.outdated > MOST_OUTDATED:
+            what = "datatransfer.log: withdrawn"
+            raise AnswerInvalid(party=source.database.party, what=what)
+
+    def check(self, found: State, target: BonusDatabase) -> None:
+        """Compare what is found before a chunk with what the last one has written.
+
+        A trigger of the vendor's could put the position back when the chunk is committed: its rows
+        would be moved for ever. Raises PositionInvalid, PositionMoved.
+        """
+        if self.last is None:
+            return
+        if found.position.version != self.last.after.version:
+            self.moved_by_others += 1
+            if self.moved_by_others > MOST_MOVED_BY_OTHERS:
+                raise PositionMoved
+        elif (found.position.place, found.exceptions.incomplete) != (
+            self.last.after.place,
+            self.last.incomplete,
+        ):
+            raise PositionInvalid(database=target.name, column="number, mark, exception")
+
+
+def _is_idle(kind: Kind, source: ShopAll, target: BonusDatabase, origin: str) -> bool:
+    """Return whether there is nothing to move or to pass.
+
+    Nothing is locked: that alone would be written down. Ends the caller's transaction on the
+    target. Raises HistoryTooOld.
+    """
+    target.database.roll_back()
+    with target.database.transaction(commit=False):
+        position = target.positions.get(origin, kind)
+        if position is None:
+            return False
+        state = State(position, target.positions.exceptions(position))
+    with source.snapshot():
+        if not source.log.has(kind, position.place):
+            return False
+        check_history(kind, source, target, position, state.exceptions)
+        return source.log.end(kind) == position.place and not has_unfinished(kind, source, state)
 
 
 def _took_all_its_time(target: BonusDatabase, seconds: float) -> bool:
-    """Whether a statement may have run into its time limit, and did not just wait for a lock."""
+    """Return whether a statement may have run into its time limit, and did not wait for a lock."""
     return seconds >= target.database.limits.statement
 
 
@@ -79,57 +153,46 @@ def _next_chunk(
     source: ShopAll,
     target: BonusDatabase,
     origin: str,
-    chunk_rows: int,
-    dry_run: bool,
+    knowledge: Knowledge,
+    rows: int,
+    expected: tuple[Line, ...],
+    progress: _Progress,
+    *,
+    dry_run: bool = False,
+    has_gone_back: bool = False,
 ) -> Chunk | None:
-    """Moves the next chunk in one transaction of the target; None when no row waits."""
-    with target.database.transaction(commit=False) if not dry_run else target.database.explained():
-        before = target.positions.lock(origin, kind)
-        batch = next_batch(kind, source, target, before, dry_run)
-        if batch is None:
-            return None
-        plan = ChunkPlan(kind, target.name, before, batch, chunk_rows, dry_run)
-        return move_chunk(plan, ahead, source, target, origin)
+    """Move the next chunk in one transaction of the target; None when nothing is left to do.
 
-
-def is_idle(kind: Kind, source: ShopAll, target: BonusDatabase, origin: str, dry_run: bool) -> bool:
-    """Whether there is nothing to move. Nothing is locked: that alone would be written down."""
-    with target.database.transaction(commit=False) if not dry_run else target.database.explained():
-        position = target.positions.get(origin, kind)
-    if position is None or position.reading is not None:
-        return False
-    return waits(kind, source, target, position, dry_run) is None
-
-
-def waits(
-    kind: Kind, source: ShopAll, target: BonusDatabase, position: Position, dry_run: bool
-) -> str | None:
-    """The present snapshot of shop All, if a row waits."""
-    with source.snapshot(kind):
-        if not dry_run:
-            source.identity.check_position(kind, position, target.name)
-        source.reader.read_in_order()
-        return (
-            source.reader.current_snapshot() if source.reader.is_waiting(kind, position) else None
-        )
-
-
-def next_batch(
-    kind: Kind, source: ShopAll, target: BonusDatabase, position: Position, dry_run: bool
-) -> Batch | None:
-    """The batch under way, or a new one, committed and flushed; None when no row waits.
-
-    Its number follows the position's, unless the server has lost what it had read since: then rows
-    that were changed in between are noted.
+    Where the log is another one since a restore, the position is put back to the fork first, in a
+    transaction of its own. Raises PositionMoved where it then stands elsewhere.
     """
-    if position.reading is not None:
-        return Batch(position.number, position.token or "", position.reading)
-    now = waits(kind, source, target, position, dry_run)
-    if now is None:
-        return None
-    if dry_run:
-        return Batch(position.number, position.token or "", now)
-    new = source.log.add(kind, position, target.name)
-    if kind.appends and new.number > position.number + 1:
-        source.uncertain_changes.add_unread(kind, position)
-    return new
+    database = target.database
+    with database.transaction(commit=False) if not dry_run else database.explained():
+        position = _locked(kind, target, origin)
+        state = State(position, target.positions.exceptions(position), expected)
+        progress.check(state, target)
+        try:
+            plan = ahead.plan(state, rows)
+        except Forked:
+            if has_gone_back:
+                raise PositionMoved from None
+            go_back(kind, source, target, position, knowledge.installation)
+            if not dry_run:
+                database.commit()
+        else:
+            if plan is None:
+                return None
+            return move_chunk(plan, ahead, source, target, dry_run=dry_run)
+    return _next_chunk(
+        *(kind, ahead, source, target, origin, knowledge, rows, expected, progress),
+        dry_run=dry_run,
+        has_gone_back=True,
+    )
+
+
+def _locked(kind: Kind, target: BonusDatabase, origin: str) -> Position:
+    """Return the position, locked. Raises AlreadyRunning, PositionMoved where it is gone."""
+    position = target.positions.lock(origin, kind)
+    if position is None:
+        raise PositionMoved
+    return position

@@ -149,10 +149,14 @@ class Database:
         """
         with self.explained():
             self.connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
-        with self.transaction(commit=False):
-            # In one message. PostgreSQL takes the snapshot for the first of them that needs one.
-            self.execute("; ".join([ALL_ROWS, *first]))
-            yield
+        try:
+            with self.transaction(commit=False):
+                # In one message. PostgreSQL takes the snapshot for the first that needs one.
+                self.execute("; ".join([ALL_ROWS, *first]))
+                yield
+        finally:
+            if self._connection is not None and not self._connection.closed:
+                self._connection.set_session(isolation_level="DEFAULT", readonly="DEFAULT")
 
     @contextmanager
     def without_transaction(self) -> Iterator[None]:

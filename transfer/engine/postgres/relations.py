@@ -42,7 +42,8 @@ ABOUT = """
            (select string_agg(tgname, ', ' order by tgname) from pg_trigger
              where tgrelid = c.oid and not tgisinternal and tgenabled <> 'D'
                and tgtype & 1 = 1 and tgtype & 66 <> 0 and tgtype & 20 <> 0
-               and not starts_with(tgname, 'datatransfer'))
+               and not starts_with(tgname, 'datatransfer')
+               and not starts_with(tgname, 'zz_datatransfer'))
       from pg_class c where c.oid = to_regclass(%s)
 """
 

@@ -1,188 +1,282 @@
-"""Staged rows that were changed after a bonus server had begun to read them.
+"""Rows that were changed in place after they had been staged, and what is decided about them.
 
-A trigger notes in `changed_xid` which transaction has changed a value of the row (`guards`). A
-server has read the row before the change if one of its batches saw the row, and not the change.
-That may be wrong in one direction: a row that was changed while its batch was being read may have
-arrived with the new value (`uncertain_changes`). No such row is sent again by itself: an operator
-decides (`change_decisions`).
+A trigger keeps the values before in `changes`, with the time of the last change. Bonus servers that
+had read the row before that keep what they have received, until somebody decides:
+
+- **send**: of a balance change, a row is staged that `sets` the new whole amount. Each server
+  brings the amount in effect there to it, so it is right wherever the change was read before, also
+  after any restore. PIN codes and cards are staged again as they are now.
+- **leave**: the servers keep what they have.
+
+A decision is about one state of the row. It is kept in `datatransfer.dependent`, as a row with the
+effect `decided` and the time of the change in `first`; its changeset is derived from the row's, and
+is in no log, so no server reads it. It goes with the row that it is about.
 """
 
 from collections.abc import Sequence
-from decimal import Decimal
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from psycopg2 import sql
 
+from transfer.engine.errors.ledger import ChangeNotSendable, ChangesMoved
 from transfer.engine.kind import Kind
-from transfer.engine.position import Position, moved
-from transfer.engine.postgres.answer_size import LONG_LIST
-from transfer.engine.postgres.database import Database
-from transfer.engine.shop_all.change_decisions import are_noted
+from transfer.engine.shop_all.correction import check_repeatable
+from transfer.engine.shop_all.source import ShopAll
+from transfer.engine.shop_all.staging_import import MAY_SET_LINE, OWN_NAME
+from transfer.engine.table_mapping import Column
 
-# Changed rows of which nothing is decided, and the servers that had read them before: by the index
-# on changed rows. Few transactions write and change many rows, so the log is asked once for each.
-CHANGED = """
-    with changed as materialized (
-        select ours.* from {rows}
-         where changed_xid is not null
-           and not exists (select from datatransfer.change_decision as decided
-                            where decided.kind = {kind} and decided.id = ours.id
-                              and decided.xid = ours.xid and decided.changed_xid = ours.changed_xid
-                              and not is_renumbered)
-    ), read_before as materialized (
-        select pair.xid, pair.changed_xid, array_agg(distinct server order by server) as servers
-          from (select distinct xid, changed_xid from changed) as pair
-          join datatransfer.batch
-            on batch.kind = {kind} and batch.origin = (select origin from datatransfer.origin)
-           and pg_visible_in_snapshot(pair.xid, snapshot)
-           and not pg_visible_in_snapshot(pair.changed_xid, snapshot)
-         group by pair.xid, pair.changed_xid
-    )
-    select {columns} from changed join read_before using (xid, changed_xid) {rest}
+# The changeset under which decisions about the rows of a changeset are kept.
+OF_DECISION = "md5('decided ' || {}::text)::uuid"
+# When a row was changed last, in microseconds: `first` of a decision.
+CHANGED_AT = "(extract(epoch from (changes ->> 'at')::timestamptz) * 1000000)::numeric(30, 0)"
+
+# Rows with changes that nobody has decided about. Rows that are not in the log yet, and those of
+# withdrawn lines, are left out. By the index on changed rows, then by the keys of our tables.
+UNDECIDED = f"""
+    (select *, {{reason}} as reason
+       from (select ours.*, log.number, log.changeset, {CHANGED_AT} as at, {{set_amount}},
+                    itself."row" is not null as depends
+               from (select *, {{fault}} as fault from {{staged}} where changes is not null) as ours
+               join datatransfer.log
+                 on log.kind = {{kind}} and log.xid = ours.xid and log.started = ours.started
+               left join datatransfer.dependent as itself
+                 on itself.kind = {{kind}} and itself.changeset = log.changeset
+                and itself."row" = ours."row"
+              where not log.withdrawn) as changed
+      where {{counts}}
+        and not exists (select from datatransfer.dependent as decided
+                         where decided.kind = {{kind}}
+                           and decided.changeset = {OF_DECISION.format("changed.changeset")}
+                           and decided."row" = changed."row" and decided.effect = 'decided'
+                           and decided.first = changed.at)
+    ) as undecided
+"""
+# The amount that the last row sets which was sent for a changed one. By the index `dependent_root`,
+# the unique key of the log, and the index on (xid, started, row).
+LAST_SET = """
+    (select sent.amount
+       from datatransfer.dependent as setting
+       join datatransfer.log as sent_in
+         on sent_in.kind = {kind} and sent_in.changeset = setting.changeset
+       join (select xid, started, "row", coalesce(first, amount) as amount from {staged}) as sent
+         on sent.xid = sent_in.xid and sent.started = sent_in.started
+        and sent."row" = setting."row"
+      where setting.kind = {kind} and setting.effect = 'sets'
+        and setting.root_changeset = log.changeset and setting.root_row = ours."row"
+      order by sent_in.number desc limit 1) as set_amount
+"""
+# Whether every server has the present amount, or gets it with the row that has set it last. An
+# amount that was changed and changed back may have been read in between.
+SAME_AMOUNT = """
+    case when set_amount is not null then set_amount is not distinct from amount
+         else not changes -> 'first' ? {amount} end
+"""
+# Which changes of a balance change count: those of the amount, and of where it is.
+COUNTS = "(not {same} or changes -> 'first' ?| {others})"
+# Why the present values can't be sent; empty if they can be.
+REASON = """
+    case when depends then 'dependent'
+         when changes -> 'first' ? {account} then 'account_changed'
+         when {same} then 'validity_changed'
+         when fault <> 'amount_zero' then 'invalid'
+         else '' end
+"""
+REASON_OF_OTHERS = "case when fault is not null then 'invalid' else '' end"
+# A column beside the amount as it was staged: there the amount is in effect.
+AS_STAGED = """
+    case when changes -> 'first' ? {name} then (changes -> 'first' ->> {name})::{type}
+         else {ours} end
 """
 
-# Notes decisions; those that another user has just made are left out.
-DECIDE = """
-    insert into datatransfer.change_decision (kind, id, xid, changed_xid, decided_by)
-    select %(kind)s, id, xid::xid8, changed::xid8, %(by)s
-      from unnest(%(ids)s::bigint[], %(xids)s::text[], %(changed)s::text[])
-           as row (id, xid, changed)
-        on conflict do nothing
- returning id, xid::text
+LIST = """
+    select changeset::text, "row", number, at::text, {payload}, {before}, reason
+      from {undecided} {chosen} order by number, "row" limit {most}
 """
-# Stages copies of rows, in their order; and one with another amount.
-COPY = """
-    insert into {table} ({columns})
-    select {values} from {table} as row
-      join unnest({ids}::bigint[], {xids}::text[]::xid8[]) as chosen (number, of)
-        on row.id = number and row.xid = of
-     order by row.xid, row.id
+COUNT = "select count(*) from {undecided} {chosen}"
+CHOSEN = """
+    join unnest({changesets}::uuid[], {rows}::bigint[], {ats}::numeric[])
+         as chosen (of_changeset, of_row, of_at)
+      on changeset = of_changeset and "row" = of_row and at = of_at
 """
-NAME_NEW = """
-    update datatransfer.change_decision set new_id = %s, new_xid = pg_current_xact_id()
-     where kind = %s and id = %s and xid = %s::text::xid8 and changed_xid = %s::text::xid8
+UP_TO = "where number <= {number}"
+
+# Notes decisions, in place of earlier ones about the same rows.
+DECIDE = f"""
+    insert into datatransfer.dependent (kind, changeset, "row", effect, of_changeset, of_row,
+                                        root_changeset, root_row, first)
+    select %(kind)s, {OF_DECISION.format("of_changeset")}, of_row, 'decided',
+           of_changeset, of_row, of_changeset, of_row, of_at
+      from unnest(%(changesets)s::uuid[], %(rows)s::bigint[], %(ats)s::numeric[])
+           as chosen (of_changeset, of_row, of_at)
+        on conflict (kind, changeset, "row") do update set first = excluded.first
+"""
+# The rows to send, numbered: each is the row of that line.
+CREATE = """
+    create temporary table sending on commit drop as
+    select row_number() over (order by number, "row") as place, undecided.*
+      from {undecided} {chosen} where reason = ''
+"""
+# Stages them, and notes what they are.
+STAGE = "insert into {table} (line, {columns}) select place, {values} from pg_temp.sending"
+NOTE = """
+    insert into datatransfer.dependent (kind, changeset, "row", effect, of_changeset, of_row,
+                                        root_changeset, root_row, first)
+    select %s, %s::uuid, place, %s, changeset, "row", changeset, "row", {first} from pg_temp.sending
 """
 
-# How many decisions are about rows that fulfil a condition. Reads the decisions, which are few, and
-# the staging table.
-COUNT_DECIDED = """
-    select count(*) from datatransfer.change_decision as decided
-     where kind = {kind}
-       and decided.id in (select id from {table} where {condition})
-"""
 
+@dataclass(frozen=True)
+class Changed:
+    """A staged row whose present values nobody has decided about.
 
-class Changed(NamedTuple):
-    """A staged row that was changed after these servers had begun to read it."""
+    It is named by changeset and row; `number` is its line in the log, `at` the time of the change
+    in microseconds. `payload` is the row as it is now, secrets masked. `before` is the amount that
+    servers have which read the row before the change: the one that was sent last, or the first one;
+    None of kinds without amounts.
 
-    id: int
-    xid: str
-    changed_xid: str
-    payload: dict[str, str | None]  # as it is now, secrets masked
-    servers: list[str]
+    `reason` says why the present values can't be sent: `account_changed` (the amount would have to
+    go from one account to another), `validity_changed` (and nothing else that counts), `dependent`
+    (the row corrects, sets or takes back another one), `invalid` (it fails a check now). Empty if
+    they can.
+    """
+
+    changeset: str
+    row: int
+    number: int
+    at: str
+    payload: dict[str, str | None]
+    before: str | None
+    reason: str
 
 
 class Changes:
-    """Lists rows that were changed after they had been read, and notes what is decided of them."""
+    """Lists changed rows of one shop All, sends their present values, or leaves them."""
 
-    def __init__(self, database: Database) -> None:
-        self.database = database
+    def __init__(self, shop_all: ShopAll) -> None:
+        self.shop_all = shop_all
+        self.database = shop_all.database
 
-    def count(self, kind: Kind) -> int:
-        """How many rows of the kind wait for a decision."""
-        if not are_noted(self.database, kind):
-            return 0
-        return int(self.database.value(self._changed(kind, sql.SQL("count(*)"), sql.SQL(""))))
-
-    def count_decided(self, kind: Kind, position: Position) -> int:
-        """How many decisions are about rows that the position has read; 0 while a change of the
-        kind waits for one.
-        """
-        if not are_noted(self.database, kind) or self.count(kind):
-            return 0
-        query = sql.SQL(COUNT_DECIDED).format(
-            kind=sql.Literal(kind.name), table=kind.staging_table, condition=moved(position)
-        )
+    def count(self, kind: Kind, up_to: int | None = None) -> int:
+        """Return how many rows wait for a decision. `up_to`: see `rows`."""
+        query = sql.SQL(COUNT).format(undecided=self._undecided(kind), chosen=_up_to(up_to))
         return int(self.database.value(query))
 
-    def numbers(self, kind: Kind) -> list[int]:
-        """The numbers of the rows of the kind that wait for a decision."""
-        if not are_noted(self.database, kind):
-            return []
-        query = self._changed(kind, sql.SQL("id"), sql.SQL(""))
-        rows = self.database.rows(query, most=LONG_LIST)
-        return [number for (number,) in rows]
+    def rows(self, kind: Kind, most: int, up_to: int | None = None) -> list[Changed]:
+        """Return at most `most` rows that wait for a decision, in the order of the log.
 
-    def rows(self, kind: Kind, most: int, ids: Sequence[int] | None = None) -> list[Changed]:
-        """Rows of the kind that wait for a decision, oldest first; or those of these numbers."""
-        if not are_noted(self.database, kind):
-            return []
-        columns = sql.SQL("id, xid::text, changed_xid::text, {}, servers")
-        chosen = sql.SQL("") if ids is None else sql.SQL("where id = any({}::bigint[])")
-        rest = sql.SQL("{} order by xid, id limit {}").format(
-            chosen.format(sql.Literal([*(ids or [])])), sql.Literal(most)
+        With `up_to`, those of lines up to this number: rows of later lines, which no server has
+        read yet, arrive as they are.
+        """
+        query = sql.SQL(LIST).format(
+            payload=sql.SQL(kind.payload),
+            before=sql.SQL("coalesce(set_amount, first)::text" if kind.appends else "null::text"),
+            undecided=self._undecided(kind),
+            chosen=_up_to(up_to),
+            most=sql.Literal(most),
         )
-        query = self._changed(kind, columns.format(sql.SQL(kind.payload)), rest)
         return [Changed(*row) for row in self.database.rows(query)]
 
-    def _changed(self, kind: Kind, columns: sql.Composable, rest: sql.Composable) -> sql.Composed:
-        rows = kind.shop_all.rows(kind.columns, "xid", "id", "changed_xid")
-        return sql.SQL(CHANGED).format(
-            rows=rows, kind=sql.Literal(kind.name), columns=columns, rest=rest
+    def leave(self, kind: Kind, rows: Sequence[Changed]) -> int:
+        """Decide that the servers keep what they have of these rows, and commit; return how many.
+
+        Raises ChangesMoved where one of them was changed or decided since it was listed.
+        """
+        with self.database.transaction():
+            self.shop_all.log.lock(kind)
+            self._check(kind, rows)
+            return self._decide(kind, rows)
+
+    def send(self, kind: Kind, rows: Sequence[Changed]) -> int:
+        """Stage the present values of these rows as one changeset, and commit; return how many.
+
+        Raises ChangeNotSendable where a row has a `reason`, ChangesMoved, RowsNotRepeatable.
+        """
+        refused = sum(1 for row in rows if row.reason)
+        if refused:
+            raise ChangeNotSendable(rows=refused)
+        if not rows:
+            return 0
+        with self.shop_all.log.held(kind):
+            check_repeatable(self.shop_all, kind)
+            create = sql.SQL(CREATE).format(undecided=self._undecided(kind), chosen=_chosen(rows))
+            found = self.database.execute(create)
+            if found != len(rows):
+                raise ChangesMoved(rows=len(rows) - found)
+            self._stage(kind)
+            self._decide(kind, rows)
+            self.shop_all.log.append_own(kind)
+            return found
+
+    def _stage(self, kind: Kind) -> None:
+        """Stage the rows that are in `sending`."""
+        mapping = kind.shop_all
+        names = mapping.names(kind.columns)
+        values = [mapping.write(one, _sent(kind, one, name)) for one, name in names.items()]
+        stage = sql.SQL(STAGE).format(
+            table=kind.staging_table,
+            columns=sql.SQL(", ").join(map(sql.Identifier, [*names.values(), *mapping.fixed])),
+            values=sql.SQL(", ").join([*values, *map(sql.Literal, mapping.fixed.values())]),
         )
+        self.database.execute(MAY_SET_LINE)
+        with self.database.vendors_path():
+            self.database.execute(stage)
+        effect = "sets" if kind.appends else "replaces"
+        note = NOTE.format(first="first" if kind.appends else "null")
+        self.database.execute(note, [kind.name, self.database.value(OWN_NAME), effect])
 
-    def leave(self, kind: Kind, rows: Sequence[Changed], by: str) -> int:
-        """Notes that these rows are not sent again; returns of how many that was still open."""
-        return len(self._decide(kind, rows, by))
+    def _check(self, kind: Kind, rows: Sequence[Changed]) -> None:
+        query = sql.SQL(COUNT).format(undecided=self._undecided(kind), chosen=_chosen(rows))
+        found = self.database.value(query)
+        if found != len(rows):
+            raise ChangesMoved(rows=len(rows) - found)
 
-    def send_again(self, kind: Kind, rows: Sequence[Changed], by: str) -> int:
-        """Stages copies with the present values, for every server; returns how many. The caller
-        commits. For kinds whose last row wins.
-        """
-        chosen = self._decide(kind, rows, by)
-        if chosen:
-            self._copy(kind, chosen, {})
-        return len(chosen)
-
-    def send_amount(self, kind: Kind, row: Changed, amount: Decimal, by: str) -> int:
-        """Stages a copy with this amount for the servers that had read the old one; returns how
-        many. The caller commits.
-        """
-        chosen = self._decide(kind, [row], by)
-        if chosen:
-            new_id = self._copy(kind, chosen, {"amount": amount})
-            self.database.execute(NAME_NEW, [new_id, kind.name, row.id, row.xid, row.changed_xid])
-        return len(chosen)
-
-    def _decide(self, kind: Kind, rows: Sequence[Changed], by: str) -> list[tuple[int, str]]:
+    def _decide(self, kind: Kind, rows: Sequence[Changed]) -> int:
         values = {
             "kind": kind.name,
-            "by": by,
-            "ids": [row.id for row in rows],
-            "xids": [row.xid for row in rows],
-            "changed": [row.changed_xid for row in rows],
+            "changesets": [row.changeset for row in rows],
+            "rows": [row.row for row in rows],
+            "ats": [row.at for row in rows],
         }
-        return self.database.rows(DECIDE, values)
+        return self.database.execute(DECIDE, values)
 
-    def _copy(
-        self, kind: Kind, chosen: list[tuple[int, str]], typed: dict[str, Decimal]
-    ) -> int | None:
-        """Stages copies of these rows; returns the number of the last."""
-        side = kind.shop_all
-        names = side.names(kind.columns)
-        values = [
-            side.write(one, sql.Literal(typed[one.name]))
-            if one.name in typed
-            else sql.SQL("row.{}").format(sql.Identifier(name))
-            for one, name in names.items()
-        ]
-        statement = sql.SQL(COPY + " returning id").format(
-            table=kind.staging_table,
-            columns=sql.SQL(", ").join(map(sql.Identifier, [*names.values(), *side.fixed])),
-            values=sql.SQL(", ").join([*values, *map(sql.Literal, side.fixed.values())]),
-            ids=sql.Literal([number for number, _ in chosen]),
-            xids=sql.Literal([xid for _, xid in chosen]),
-        )
-        with self.database.vendors_path():
-            rows = self.database.rows(statement)
-        return int(rows[-1][0]) if rows else None
+    def _undecided(self, kind: Kind) -> sql.Composed:
+        """Return the SQL for a FROM: the changed rows that nobody has decided about."""
+        named = {"kind": sql.Literal(kind.name), "staged": kind.staged}
+        parts: dict[str, sql.Composable] = {
+            "set_amount": sql.SQL("null::numeric as set_amount"),
+            "counts": sql.SQL("true"),
+            "reason": sql.SQL(REASON_OF_OTHERS),
+        }
+        if kind.appends:
+            names = {one.name: name for one, name in kind.shop_all.names(kind.columns).items()}
+            literals = {name: sql.Literal(own) for name, own in names.items()}
+            beside = [names[one.name] for one in kind.beside_amount if one.name in names]
+            same = sql.SQL(SAME_AMOUNT).format(amount=literals["amount"])
+            parts = {
+                "set_amount": sql.SQL(LAST_SET).format(**named),
+                "counts": sql.SQL(COUNTS).format(same=same, others=sql.Literal(beside)),
+                "reason": sql.SQL(REASON).format(same=same, account=literals["account"]),
+            }
+        return sql.SQL(UNDECIDED).format(fault=sql.SQL(kind.fault), **named, **parts)
+
+
+def _sent(kind: Kind, column: Column, name: str) -> sql.Composable:
+    """Return the SQL of what is sent of a row in `sending`: what counts where it is in effect."""
+    ours = sql.Identifier(column.name)
+    if not kind.appends or column not in kind.beside_amount:
+        return ours
+    return sql.SQL(AS_STAGED).format(
+        name=sql.Literal(name), type=sql.SQL(column.carried_as), ours=ours
+    )
+
+
+def _up_to(number: int | None) -> sql.Composable:
+    return sql.SQL("") if number is None else sql.SQL(UP_TO).format(number=sql.Literal(number))
+
+
+def _chosen(rows: Sequence[Changed]) -> sql.Composed:
+    return sql.SQL(CHOSEN).format(
+        changesets=sql.Literal([row.changeset for row in rows]),
+        rows=sql.Literal([row.row for row in rows]),
+        ats=sql.Literal([row.at for row in rows]),
+    )

@@ -1,248 +1,334 @@
-"""Removes staged rows that every bonus server has received, and notes what it removed."""
+"""Removes staged rows that nobody needs any more, by whole changesets.
 
-from collections.abc import Collection
-from decimal import Decimal
+Nobody needs a row below the first line of which any docked server, of any installation, needs one.
+A server that can't be reached counts with what was last known of it, if that is in this log. What
+is purged stays counted in the log: a server that is restored to before it refuses, with the exact
+list.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from psycopg2 import sql
 
+from transfer.engine.errors.ledger import PurgeWaits
 from transfer.engine.kind import Kind
-from transfer.engine.position import Position, visible
-from transfer.engine.postgres.relations import COLUMNS
-from transfer.engine.shop_all.indexes import Indexes
-from transfer.engine.shop_all.records import NOTHING_RECORDED, Recorded
+from transfer.engine.received import WHOLE, Place
+from transfer.engine.shop_all.installations import Installation, Registered
+from transfer.engine.shop_all.log import BY_INDEX
+from transfer.engine.shop_all.schema.indexes import Indexes
 from transfer.engine.shop_all.source import ShopAll
-from transfer.engine.shop_all.writers import WriterLog
 
-# A staged row that no reject needs. PostgreSQL 14 compares each row with each number of `<> all`;
-# this is a join by hash.
-NOT_SPARED = """
-    not exists (select from pg_catalog.unnest({spared}::bigint[]) as spared (number)
-                 where spared.number = id)
-"""
+ROWS_AT_ONCE = 50_000
+"""How many rows a transaction removes at most."""
+LINES_AT_ONCE = 50_000
 
-# The staged rows that a purge removes: those older than some days that all positions have moved,
-# and no reject needs. No index serves it: a purge reads the table once.
-OLD = f"""
-    {{table}} where created_at < now() - pg_catalog.make_interval(days => {{days}}) and {{moved}}
-        and {NOT_SPARED}
+# The line before another one, which may have gone. By the primary key.
+BEFORE = """
+    select number, mark::text from datatransfer.log where kind = %s and number < %s
+     order by number desc limit 1
 """
-# Their columns.
-COUNT_OLD = f"select {{columns}} from {OLD}"
-# Removes them, and returns their columns.
-DELETE_OLD = f"delete from {OLD} returning {{columns}}"
-
-# The transactions of the rows that a purge removes, each with its number of rows and their numbers,
-# until it commits.
-CREATE_GONE = """
-    create temporary table gone (xid xid8, rows bigint, ids int8multirange) on commit drop
-"""
-# How many rows a statement yields, and the sum of their finite amounts.
-COUNT = "with gone_rows as ({gone}) select count(*), coalesce(sum({amount}), 0) from gone_rows"
-# The same, and keeps the transactions that wrote them.
-COUNT_AND_KEEP = """
-    with gone_rows as ({gone}), noted as (
-        insert into pg_temp.gone
-        select xid, count(*), pg_catalog.range_agg(pg_catalog.int8range(id, id, '[]'))
-          from gone_rows group by xid
+# The next lines whose rows a purge removes, each with how many rows it has left. Lines of rows that
+# were moved before us are all `gone`, and their rows are there still. By the indexes `log_unpurged`
+# and `log_not_as_staged`, and that on (xid, started, row).
+CHOOSE = """
+    with spared as materialized (
+        select changeset from unnest({spared}::uuid[]) as spared (changeset)
+    ), old as (
+        (select number, xid, started, rows - gone - purged as left_over, purged > 0 as is_begun
+           from datatransfer.log
+          where kind = {kind} and number > {after} and number < {before}
+            and xid is not null and purged + gone < rows
+            and started < now() - make_interval(days => {days})
+            and not exists (select from spared where spared.changeset = log.changeset)
+          order by number limit {most})
+        union all
+        (select number, xid, started, rows, true
+           from datatransfer.log
+          where kind = {kind} and number > {after} and number < {before}
+            and xid is not null and gone > 0 and gone = rows
+            and started < now() - make_interval(days => {days})
+            and exists (select from {table} as staged
+                         where staged.xid = log.xid and staged.started = log.started)
+          order by number limit {most})
     )
-    select count(*), coalesce(sum({amount}), 0) from gone_rows
+    select number, xid::text, started::text, left_over, is_begun from old
+     order by number limit {most}
+"""
+# How many rows changesets have in the table. By the index on (xid, started, row).
+COUNT = """
+    select number, count(staged.xid)
+      from unnest({numbers}::bigint[], {xids}::text[]::xid8[], {started}::timestamptz[])
+           as line (number, xid, started)
+      left join {table} as staged on staged.xid = line.xid and staged.started = line.started
+     group by number
+"""
+# Removes rows of changesets. By that index.
+DELETE = """
+    delete from {table} as staged
+     using rows from (pg_catalog.unnest({xids}::pg_catalog.text[]::pg_catalog.xid8[]),
+                      pg_catalog.unnest({started}::pg_catalog.timestamptz[])) as line (xid, started)
+     where staged.xid operator(pg_catalog.=) line.xid
+       and staged.started operator(pg_catalog.=) line.started
+"""
+# Removes some rows of one changeset. By that index.
+DELETE_PART = """
+    delete from {table} as staged
+     where ctid operator(pg_catalog.=) any (array(
+               select ctid from {table} as part
+                where part.xid operator(pg_catalog.=) {xid}::pg_catalog.xid8
+                  and part.started operator(pg_catalog.=) {started}::pg_catalog.timestamptz
+                limit {most}))
+"""
+# Notes that all rows of these lines are purged that were not deleted by hand. By the primary key.
+NOTE_PURGED = """
+    update datatransfer.log set purged = rows - gone
+     where kind = %s and number = any(%s::bigint[])
+"""
+# Notes that so many more are.
+NOTE_PART = """
+    update datatransfer.log set purged = purged + %s
+     where kind = %s and number = %s and gone < rows
 """
 
-# Adds to what purges have removed of a kind. By the primary key.
-ADD_PURGED = """
-    insert into datatransfer.purged as held values (%s, %s, %s)
-        on conflict (kind) do update set rows = held.rows + excluded.rows,
-                                         amount = held.amount + excluded.amount
-"""
 
-# Rows whose secret can be emptied: all positions have moved them, and no reject needs it.
-BLANKABLE = f"{{column}}::text <> '' and {{moved}} and {NOT_SPARED}"
-# How many they are. Reads the table.
-COUNT_SECRETS = f"select count(*) from {{table}} where {BLANKABLE}"
-# Empties them. Reads the table.
-BLANK = f"update {{table}} set {{column}} = {{empty}} where {BLANKABLE}"
+@dataclass(frozen=True)
+class KnownServer:
+    """What is known of a docked server and a kind: read now, or, if it can't be reached, last.
 
-# Removes batches that no bonus server has named within these days: of each reader those before the
-# last one that is so old. Reads the log twice.
-FORGET_BATCHES = """
-    with last as materialized (
-        select reader, max(number) as number from datatransfer.batch
-         where kind = %(kind)s and at < now() - make_interval(days => %(days)s) group by reader
-    )
-    delete from datatransfer.batch as old using last
-     where kind = %(kind)s and last.reader = old.reader and old.number < last.number
-       and not exists (select from unnest(%(readers)s::uuid[], %(numbers)s::bigint[])
-                                as named (reader, number)
-                        where named.reader = old.reader and named.number <= old.number)
-       and (not %(only_these)s or old.reader = any(%(readers)s::uuid[]))
-"""
-
-
-class Purge:
-    """Removes staged rows, or empties their secrets.
-
-    `kinds` are all that have rows in shop All: notes of writers stay as long as any of their rows.
+    `place` is None where it has no position: then it may need everything. `may_lack_last`: of the
+    changeset of its last line it may have received a part only. `incomplete` is changeset
+    → last row, of the exceptions that lack rows and are not skipped (`Exceptions.incomplete`).
     """
 
-    def __init__(self, shop_all: ShopAll, kinds: Collection[Kind]) -> None:
-        self.kinds = kinds
-        self.database = shop_all.database
-        self.identity = shop_all.identity
-        self.lock = shop_all.purge_lock
-        self.notes = shop_all.purge_notes
-        self.restore_notes = shop_all.restore_notes
-        self.records = shop_all.records
-        self.rebase_log = shop_all.rebase_log
-        self.change_decisions = shop_all.change_decisions
-        self.uncertain_changes = shop_all.uncertain_changes
-        self.undo_log = shop_all.undo_log
-        self.indexes = Indexes(self.database)
-        self.writers = WriterLog(self.database)
-
-    def purge(
-        self,
-        kind: Kind,
-        positions: list[Position],
-        days: int,
-        spared: Collection[int] = (),
-        *,
-        recorded: Recorded = NOTHING_RECORDED,
-        leaves_behind: bool = False,
-        returned: Collection[Position] = (),
-        dry_run: bool = False,
-    ) -> tuple[int, Decimal]:
-        """Removes rows older than `days` that every one of `positions` has moved, but for those
-        with the numbers `spared`, whose rejects are open: they may be sent again.
-
-        They were read while no position could begin. Returns rows and finite amounts removed; they
-        are noted for the reconciliation, and so that a bonus server which is restored to before
-        them is noticed. Of a batch under way every row stays until it has been moved as a whole.
-
-        `recorded` is what our own history knows of shop All: see `records`.
-        `leaves_behind`: a bonus server's position is not among them. The rows are listed, so that
-        its next run counts exactly which of them it lacks; what tells of its position is kept.
-        `returned` are those of `positions` whose servers were left behind by an earlier purge: they
-        may lack rows, and keep what they still have to read.
-        """
-        ours = [
-            sql.SQL("xid"),
-            sql.SQL("id"),
-            *(one.named(kind.shop_all.read(one)) for one in kind.columns),
-        ]
-        names = {
-            "table": kind.staging_table,
-            "days": sql.Literal(days),
-            "moved": _moved_by_all(positions),
-            "spared": sql.Literal([*spared]),
-            "columns": sql.SQL(", ").join(ours),
-        }
-        with self.database.transaction():
-            self.database.limit_statements(None)
-            self._check(kind, positions, recorded, returned)
-            if dry_run:
-                return self._count(COUNT, kind, sql.SQL(COUNT_OLD).format(**names))
-            self.database.execute(CREATE_GONE)
-            with self.database.vendors_path():
-                delete = sql.SQL(DELETE_OLD).format(**names)
-                rows, amount = self._count(COUNT_AND_KEEP, kind, delete)
-            if rows:
-                self._note_purge(kind, rows, amount, with_list=leaves_behind)
-                self.writers.forget(self.kinds, days)
-            self.uncertain_changes.forget(kind)
-            self.undo_log.forget(kind)
-            if self.change_decisions.forget(kind):
-                self._forget_batches(kind, positions, days, only_these=leaves_behind)
-            if not (leaves_behind or returned):
-                self.notes.forget_lists(kind)
-                self.rebase_log.forget(kind, days)
-        if rows:
-            self.indexes.vacuum(kind)
-        return rows, amount
-
-    def blank(
-        self,
-        kind: Kind,
-        positions: list[Position],
-        spared: list[int],
-        *,
-        recorded: Recorded = NOTHING_RECORDED,
-        returned: Collection[Position] = (),
-        dry_run: bool = False,
-    ) -> int:
-        """Empties the secrets of rows that every one of `positions` has moved, but for those with
-        the numbers `spared`; returns of how many. The rows stay, and count as before.
-
-        No server may be left behind: a row without its secret is of no use to it.
-        """
-        (column,) = kind.shop_all.names(one for one in kind.columns if one.secret).values()
-        values = {
-            "table": kind.staging_table,
-            "column": sql.Identifier(column),
-            "moved": _moved_by_all(positions),
-            "spared": sql.Literal(spared),
-        }
-        with self.database.transaction():
-            self.database.limit_statements(None)
-            self._check(kind, positions, recorded, returned)
-            if dry_run:
-                return int(self.database.value(sql.SQL(COUNT_SECRETS).format(**values)))
-            columns = self.database.rows(COLUMNS, [kind.staging_table])
-            not_null = {name for name, _, is_not_null, *_ in columns if is_not_null}
-            empty = "" if column in not_null else None
-            with self.database.vendors_path():
-                blank = sql.SQL(BLANK).format(empty=sql.Literal(empty), **values)
-                return self.database.execute(blank)
-
-    def _check(
-        self,
-        kind: Kind,
-        positions: list[Position],
-        recorded: Recorded,
-        returned: Collection[Position],
-    ) -> None:
-        """Raises what `Identity.check_position` and `Records.check` raise; for `returned`, not that
-        rows are gone.
-        """
-        self.records.check(recorded)
-        for position in positions:
-            if position not in returned:
-                self.identity.check_purged(position, "SERVER")
-            self.identity.check_past(kind, position)
-            self.restore_notes.check(position.origin)
-
-    def _count(self, statement: str, kind: Kind, gone: sql.Composed) -> tuple[int, Decimal]:
-        """Runs COUNT or COUNT_AND_KEEP over the rows that `gone` yields."""
-        query = sql.SQL(statement).format(gone=gone, amount=sql.SQL(kind.amount))
-        rows, amount = self.database.one(query)
-        return rows, amount
-
-    def _note_purge(self, kind: Kind, rows: int, amount: Decimal, *, with_list: bool) -> None:
-        self.database.execute(ADD_PURGED, [kind.name, rows, amount])
-        self.notes.add(kind, rows, with_list=with_list)
-        self.rebase_log.mark_purged(kind)
-
-    def _forget_batches(
-        self, kind: Kind, positions: list[Position], days: int, *, only_these: bool
-    ) -> None:
-        """Removes old batches; each reader's latest stays, and the one that its position names.
-
-        With `only_these` it removes those of the readers of these positions alone: which batch a
-        server names that can't be read is not known.
-        """
-        named = [(one.reader, one.number) for one in positions if one.reader is not None]
-        readers, numbers = zip(*named, strict=True) if named else ((), ())
-        self.database.execute(
-            FORGET_BATCHES,
-            {
-                "kind": kind.name,
-                "days": days,
-                "readers": [*readers],
-                "numbers": [*numbers],
-                "only_these": only_these,
-            },
-        )
+    name: str
+    place: Place | None
+    incomplete: Mapping[str, int] = field(default_factory=dict)
+    may_lack_last: bool = False
 
 
-def _moved_by_all(positions: list[Position]) -> sql.Composed:
-    """SQL over a row: every position has moved it, and not only as a part of a batch."""
-    return sql.SQL(" and ").join(visible(position.read_through) for position in positions)
+@dataclass(frozen=True)
+class Need:
+    """The first line of which somebody needs a row, the place before it, and who that is."""
+
+    line: int
+    before: Place
+    by: str
+
+
+@dataclass(frozen=True)
+class Purged:
+    """What a purge has removed, or would remove; and who needs the rows that it has left."""
+
+    rows: int
+    changesets: int
+    need: Need
+
+
+def needs_from(kind: Kind, source: ShopAll, servers: Sequence[KnownServer]) -> Need:
+    """Return the first line of which any of these servers needs a row.
+
+    The caller has a snapshot or transaction of shop All. Where nobody needs a line that is in the
+    log, it is the number after the last one. Raises PurgeWaits with the name of a server whose
+    place is not in this log: it has not been reached since a restore, and its fork may be anywhere.
+    """
+    end = source.log.end(kind)
+    least = Need(end.number + 1, end, "")
+    for server in servers:
+        line = _needs_from(kind, source, server)
+        if line < least.line:
+            least = Need(line, _before(kind, source, line), server.name)
+    return least
+
+
+def _needs_from(kind: Kind, source: ShopAll, server: KnownServer) -> int:
+    if server.place is None:
+        return 1
+    if not source.log.has(kind, server.place):
+        raise PurgeWaits(server=server.name)
+    lacking = [name for name, last in server.incomplete.items() if last != WHOLE]
+    lines = source.log.lines_of(kind, lacking) if lacking else []
+    needed = [line.number for line in lines if not line.withdrawn and line.awaited]
+    next_one = server.place.number + (0 if server.may_lack_last else 1)
+    return max(1, min([next_one, *needed]))
+
+
+def _before(kind: Kind, source: ShopAll, line: int) -> Place:
+    """Return the place before a line."""
+    for number, mark in source.database.rows(BEFORE, [kind.name, line]):
+        return Place(number, mark)
+    return Place()
+
+
+def least_needed(kind: Kind, source: ShopAll, own: Need, installation: Installation) -> Need:
+    """Return the first line of which a server of any installation needs a row.
+
+    Of this installation it is `own`. Raises PurgeWaits with the name of an installation that has
+    read another log.
+    """
+    least = own
+    for registered in source.installations.of(kind):
+        if registered.installation.id == installation.id:
+            continue
+        if not source.log.has(kind, registered.before):
+            raise PurgeWaits(server=registered.installation.name)
+        if registered.needs_from < least.line:
+            least = Need(registered.needs_from, registered.before, registered.installation.name)
+    return least
+
+
+def purge(
+    kind: Kind,
+    source: ShopAll,
+    servers: Sequence[KnownServer],
+    installation: Installation,
+    known: Registered | None,
+    days: int,
+    spared: Collection[str] = (),
+    *,
+    dry_run: bool,
+) -> Purged:
+    """Remove the rows of changesets that are older than `days` and that nobody needs.
+
+    `known` is what this installation had said (`Installations.own`) before the caller asked its
+    servers. `spared` are changesets with an open reject whose value is masked: PIN codes, which
+    could not be corrected without the row.
+
+    1. Writes the first line that this installation needs, for the purges of others.
+    2. Removes rows by whole changesets, at most 50,000 a transaction; in each it looks again what
+       all installations need. A larger changeset is removed in parts. A changeset that has more
+       rows than the log says is left alone: nobody has received these.
+    3. Makes room for new rows in the table.
+
+    A dry run counts, and writes nothing. Raises PurgeWaits, PurgeOvertaken.
+    """
+    if dry_run:
+        with source.snapshot(kind):
+            need = least_needed(kind, source, needs_from(kind, source, servers), installation)
+            lines = _choose(kind, source, need, 0, days, spared, most=None)
+            return Purged(sum(line.left_over for line in lines), len(lines), need)
+    with source.database.transaction():
+        own = needs_from(kind, source, servers)
+        source.installations.replace(kind, installation, own.before, known)
+    rows = changesets = after = 0
+    while True:
+        with source.database.transaction():
+            source.database.limit_statements(None)
+            source.log.lock(kind)
+            source.installations.lock()
+            need = _registered_need(kind, source, own, installation)
+            lines = _choose(kind, source, need, after, days, spared, most=LINES_AT_ONCE)
+            if not lines:
+                break
+            done = _remove(kind, source, _that_fit(lines))
+        rows, changesets, after = rows + done.rows, changesets + done.changesets, done.after
+    if rows:
+        Indexes(source.database).vacuum(kind)
+    return Purged(rows, changesets, need)
+
+
+def _registered_need(kind: Kind, source: ShopAll, own: Need, installation: Installation) -> Need:
+    """Return the first line that anybody needs by now: a server may have begun meanwhile."""
+    registered = source.installations.own(kind, installation)
+    if registered is None:  # somebody has removed it: then nothing is known of our servers
+        raise PurgeWaits(server=installation.name)
+    if registered.needs_from < own.line:
+        own = Need(registered.needs_from, registered.before, installation.name)
+    return least_needed(kind, source, own, installation)
+
+
+@dataclass(frozen=True)
+class _Line:
+    number: int
+    xid: str
+    started: str
+    left_over: int  # rows that it should have in the table
+    is_begun: bool  # a part of them may have gone already
+
+
+@dataclass(frozen=True)
+class _Done:
+    rows: int
+    changesets: int
+    after: int  # the line after which to go on
+
+
+def _choose(
+    kind: Kind,
+    source: ShopAll,
+    need: Need,
+    after: int,
+    days: int,
+    spared: Collection[str],
+    *,
+    most: int | None,
+) -> list[_Line]:
+    query = sql.SQL(CHOOSE).format(
+        kind=sql.Literal(kind.name),
+        table=kind.staging_table,
+        after=sql.Literal(after),
+        before=sql.Literal(need.line),
+        days=sql.Literal(days),
+        spared=sql.Literal([*spared]),
+        most=sql.Literal(most),
+    )
+    return [_Line(*row) for row in source.database.rows(query)]
+
+
+def _that_fit(lines: list[_Line]) -> list[_Line]:
+    """Return the first lines whose rows fit into one transaction; at least one."""
+    size = 0
+    for place, line in enumerate(lines):
+        size += line.left_over
+        if place and size > ROWS_AT_ONCE:
+            return lines[:place]
+    return lines
+
+
+def _remove(kind: Kind, source: ShopAll, lines: list[_Line]) -> _Done:
+    """Remove the rows of these lines, but of those that have more rows than they should."""
+    database = source.database
+    database.execute(BY_INDEX)
+    if len(lines) == 1 and lines[0].left_over > ROWS_AT_ONCE:
+        return _remove_part(kind, source, lines[0])
+    found = _count(kind, source, lines)
+    right = [line for line in lines if found[line.number] <= line.left_over]
+    delete = sql.SQL(DELETE).format(
+        table=kind.staging_table,
+        xids=sql.Literal([line.xid for line in right]),
+        started=sql.Literal([line.started for line in right]),
+    )
+    with database.vendors_path():
+        rows = database.execute(delete)
+    database.execute(NOTE_PURGED, [kind.name, [line.number for line in right]])
+    return _Done(rows, len(right), lines[-1].number)
+
+
+def _remove_part(kind: Kind, source: ShopAll, line: _Line) -> _Done:
+    """Remove the next rows of a large changeset."""
+    database = source.database
+    if not line.is_begun and _count(kind, source, [line])[line.number] > line.left_over:
+        return _Done(0, 0, line.number)
+    delete = sql.SQL(DELETE_PART).format(
+        table=kind.staging_table,
+        xid=sql.Literal(line.xid),
+        started=sql.Literal(line.started),
+        most=sql.Literal(ROWS_AT_ONCE),
+    )
+    with database.vendors_path():
+        rows = database.execute(delete)
+    if rows < ROWS_AT_ONCE:
+        database.execute(NOTE_PURGED, [kind.name, [line.number]])
+        return _Done(rows, 1, line.number)
+    database.execute(NOTE_PART, [rows, kind.name, line.number])
+    return _Done(rows, 0, line.number - 1)
+
+
+def _count(kind: Kind, source: ShopAll, lines: list[_Line]) -> dict[int, int]:
+    query = sql.SQL(COUNT).format(
+        table=kind.staging_table,
+        numbers=sql.Literal([line.number for line in lines]),
+        xids=sql.Literal([line.xid for line in lines]),
+        started=sql.Literal([line.started for line in lines]),
+    )
+    return dict(source.database.rows(query))

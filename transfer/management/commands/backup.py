@@ -6,13 +6,13 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_noop
 
+from transfer.doctor.surroundings import NIGHTLY
 from transfer.management.archive import dump
 from transfer.management.command import Command as BaseCommand, UsageError
 from transfer.models import Actor, AuditEntry, Settings
 from transfer.text import formats
 
 KEPT = 14  # of the folder of nightly backups
-PATTERN = "dtadmin-????-??-??-??????.dump"
 
 
 class Command(BaseCommand):
@@ -60,5 +60,5 @@ def next_file() -> Path:
 
 def remove_oldest(folder: Path) -> None:
     """Keeps the last backups; leaves files that have other names."""
-    for old in sorted(folder.glob(PATTERN))[:-KEPT]:
+    for old in sorted(folder.glob(NIGHTLY))[:-KEPT]:
         old.unlink(missing_ok=True)

@@ -1,84 +1,88 @@
+import re
 from argparse import ArgumentParser
-from decimal import Decimal, InvalidOperation
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
 from django.utils.translation import gettext as _, gettext_noop
 
+from transfer.engine.kind import Kind
+from transfer.engine.shop_all.changes import Changed
 from transfer.management.command import Command as BaseCommand, UsageError
 from transfer.models import Actor
-from transfer.rejects.changed import AT_ONCE, Decision, decide, key_of, undecided
+from transfer.rejects.changed import AT_ONCE, REASONS, Decision, decide, key_of, undecided
 
 
 class Command(BaseCommand):
     help = gettext_noop(
-        "Lists staged rows that were changed after their transfer. With --decide they are sent "
-        "again with their present values, or left as they are. An amount is sent again with "
-        "--row and --amount, to the bonus servers that had read the row before the change."
+        "Lists staged rows that were changed after their transfer. With --decide their present "
+        "values are sent, or the bonus servers keep what they have. Of a balance change each bonus "
+        "server adds the difference to the amount that it has of the row."
     )
     flags = {"--json": gettext_noop("one JSON object a line")}
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--kind", choices=[*settings.KINDS], help=_("only this kind"))
         parser.add_argument(
-            "--row", type=int, metavar=_("NUMBER"), help=_("only the row with this number")
+            "--row", metavar=_("NUMBER"), help=_("only this row, as the list names it: 17-3")
         )
         parser.add_argument(
-            "--decide", choices=[*Decision], help=_("send the rows again, or leave them")
+            "--decide", choices=[*Decision], help=_("send the present values, or leave the rows")
         )
-        parser.add_argument("--amount", help=_("the difference to send, such as -50"))
 
-    def handle(self, *, decide: str | None, amount: str | None, **options: Any) -> None:
+    def handle(self, *, decide: str | None, json: bool, **options: Any) -> None:
         if decide is None:
-            self.list(**options)
+            for kind, row in chosen(**options):
+                self.list(kind, row, json=json)
+        else:
+            self.decide(Decision(decide), **options)
+
+    def list(self, kind: Kind, row: Changed, *, json: bool) -> None:
+        """Print one row."""
+        if json:
+            self.say_json(
+                kind=kind.name,
+                row=name_of(row),
+                changeset=row.changeset,
+                values=row.payload,
+                before=row.before,
+                cannot_be_sent=row.reason,
+            )
             return
-        typed = _amount(amount)
-        for kind, key in self.chosen(**options):
-            if kind.appends and decide == Decision.SEND and (key is None or typed is None):
-                raise UsageError(_("To send a balance change again, give --row and --amount."))
-            rows = decide_on(kind, decide, key, typed)
+        values = ", ".join(f"{name} {text}" for name, text in row.payload.items() if text)
+        text = _("%(kind)s, row %(row)s: %(values)s")
+        if row.before is not None:
+            text = _("%(kind)s, row %(row)s: %(values)s; amount before %(before)s")
+        about = {"kind": _(kind.title), "row": name_of(row), "values": values, "before": row.before}
+        self.say(text, **about)
+        if row.reason:
+            self.say(_(REASONS[row.reason]))
+
+    def decide(self, decision: Decision, *, row: str | None, **options: Any) -> None:
+        """Decide on one row, or on all that can be sent. Raises UsageError, TransferError."""
+        actor = Actor.at_command_line()
+        found = [*chosen(row=row, **options)]
+        if row is not None and not found:
+            raise UsageError(_("No row %(row)s waits for a decision."), row=row)
+        if row is not None and len(found) > 1:
+            raise UsageError(_("Name the kind, too: several rows have this number."))
+        keys = {kind.name: key_of(one) if row is not None else None for kind, one in found}
+        for name, key in keys.items():
+            kind = settings.KINDS[name]
+            rows = decide(kind, decision, actor, key=key)
             self.say(_("%(kind)s: %(rows)s rows decided"), kind=_(kind.title), rows=rows)
 
-    def list(self, *, kind: str | None, row: int | None, json: bool, **options: Any) -> None:
-        for group in undecided(AT_ONCE, None):
-            for one in group.rows:
-                if kind not in (None, group.kind.name) or row not in (None, one.id):
-                    continue
-                fields = {"kind": group.kind.name, "row": one.id, "servers": one.servers}
-                if json:
-                    self.say_json(**fields, values=one.payload)
-                    continue
-                values = ", ".join(f"{name} {text}" for name, text in one.payload.items() if text)
-                self.say(
-                    _("%(kind)s, row %(row)s: %(values)s; read before by %(servers)s"),
-                    kind=_(group.kind.title),
-                    row=one.id,
-                    values=values,
-                    servers=", ".join(one.servers),
-                )
 
-    def chosen(self, *, kind: str | None, row: int | None, **options: Any) -> Any:
-        """The kinds with undecided rows, each with the key of the row that is meant, if one is."""
-        for group in [*undecided(AT_ONCE, None)]:
-            if kind not in (None, group.kind.name):
-                continue
-            if row is None:
-                yield group.kind, None
-            else:
-                yield from ((group.kind, key_of(one)) for one in group.rows if one.id == row)
+def chosen(*, kind: str | None, row: str | None, **options: Any) -> Iterator[tuple[Kind, Changed]]:
+    """Yield the rows that wait for a decision, of this kind and number. Raises UsageError."""
+    if row is not None and not re.fullmatch(r"[0-9]{1,19}--?[0-9]{1,19}", row):
+        raise UsageError(_("--row takes a number such as 17-3: see the list."))
+    for group in [*undecided(AT_ONCE, None)]:
+        for one in group.rows:
+            if kind in (None, group.kind.name) and row in (None, name_of(one)):
+                yield group.kind, one
 
 
-def decide_on(kind: Any, decision: str, key: str | None, amount: Decimal | None) -> int:
-    actor = Actor.at_command_line()
-    return decide(kind, Decision(decision), actor, key=key, amount=amount)
-
-
-def _amount(text: str | None) -> Decimal | None:
-    """Raises UsageError."""
-    try:
-        amount = None if text is None else Decimal(text)
-    except InvalidOperation:
-        amount = Decimal(0)
-    if amount is not None and (not amount.is_finite() or not amount):
-        raise UsageError(_("--amount takes a number other than zero."))
-    return amount
+def name_of(row: Changed) -> str:
+    """Return the name of a row in the list: its line in the log, and its number in there."""
+    return f"{row.number}-{row.row}"

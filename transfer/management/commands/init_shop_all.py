@@ -12,7 +12,6 @@ from transfer.management.provision import (
     note_staging,
     without_complete,
 )
-from transfer.runs.positions import carry_positions
 
 
 class Command(BaseCommand):
@@ -52,12 +51,7 @@ class Command(BaseCommand):
         if without_complete(steps):
             self.say(
                 _(
-                    "PIN codes can be read in the staging table until they are purged. Settings, "
-                    "or purge_staging --blank-pins, blank them once every bonus server has them."
+                    "PIN codes can be read in the staging table until they are purged. Settings "
+                    "say for how many days they are kept."
                 )
             )
-        for task, error in carry_positions():
-            if error is None:
-                self.say(_("%(task)s: its position is in the log now"), task=task)
-            else:
-                self.say(_("%(task)s: its first run writes its position into the log"), task=task)

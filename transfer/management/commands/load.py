@@ -7,6 +7,7 @@ from django.core.management.base import CommandError
 from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.loading import undo as undoing, upload_job
+from transfer.loading.lost import look
 from transfer.loading.report import warning
 from transfer.loading.values import as_people_write
 from transfer.management.command import Action, ActionCommand, UsageError, whole_number
@@ -14,6 +15,7 @@ from transfer.models import Actor, Settings, Upload
 from transfer.text.columns import heading
 from transfer.text.explain import explain
 from transfer.text.formats import full_moment
+from transfer.trace.arrival import arrivals
 from transfer.trace.undo import outlook
 
 LISTED = 50
@@ -34,7 +36,9 @@ class List(Action):
         )
 
     def handle(self, *, most: int, json: bool, **options: Any) -> None:
-        for load in Upload.objects.select_related("undo")[:most]:
+        loads = Upload.objects.select_related("undo")[:most]
+        look(loads, SECONDS)
+        for load in loads:
             if json:
                 self.say_json(**as_json(load))
                 continue
@@ -53,7 +57,8 @@ class List(Action):
 class Undo(Action):
     help = gettext_noop(
         "Takes a load back, once. Each bonus server that has accepted a balance change receives "
-        "the opposite one. Of PIN codes and cards, the rows that no server has read are withdrawn."
+        "the opposite one. PIN codes and cards are withdrawn: servers that have read them keep "
+        "them."
     )
     flags: ClassVar[dict[str, str]] = {
         "--dry-run": gettext_noop("say what it would do, do nothing")
@@ -71,7 +76,7 @@ class Undo(Action):
             "--rest",
             type=Path,
             metavar=_("FILE"),
-            help=_("write the rows that are not taken back into this CSV, to load them instead"),
+            help=_("write the rows of PIN codes or cards into this CSV, to load the right ones"),
         )
 
     def handle(
@@ -88,6 +93,7 @@ class Undo(Action):
             self.write(found, rest)
 
     def rehearse(self, load: Upload, json: bool) -> None:
+        undoing.require_can_be_undone(load)
         expected = outlook(load, SECONDS)
         warnings = [warning(*one) for one in expected.warnings]
         servers = [
@@ -122,17 +128,22 @@ class Undo(Action):
         ordered.refresh_from_db()
         if ordered.explained:
             raise CommandError("\n".join(ordered.explained))
+        on_servers = [] if load.kind_spec.appends else arrivals(load, SECONDS)
+        kept_by = [one.task.server.name for one in on_servers if one.moved]
+        unknown = [one.task.server.name for one in on_servers if one.error]
         if json:
-            self.say_json(**as_json(ordered))
+            self.say_json(**as_json(ordered), kept_by=kept_by, unknown=unknown)
             return
-        self.say(
-            _("%(load)s: rows of the opposite amount %(rows)s, withdrawn %(withdrawn)s"),
-            load=load,
-            rows=ordered.good,
-            withdrawn=ordered.withdrawn,
-        )
-        if left := ordered.report.get("left"):
-            self.say(_("Rows that are not taken back: %(rows)s (--rest FILE)"), rows=left)
+        if load.kind_spec.appends:
+            text = _("%(load)s: rows of the opposite amount %(rows)s")
+            self.say(text, load=load, rows=ordered.good)
+            return
+        text = _("%(load)s: withdrawn. Bonus servers that have not read it do not get it.")
+        self.say(text, load=load)
+        for server in kept_by:
+            self.say(_("%(server)s has read it, and keeps its rows (--rest FILE)"), server=server)
+        for server in unknown:
+            self.say(_("%(server)s does not answer: it may have read it"), server=server)
 
     def write(self, load: Upload, path: Path) -> None:
         """Writes the rows that are not taken back. Raises UsageError when it can't be written."""
@@ -165,7 +176,6 @@ def as_json(load: Upload) -> dict[str, Any]:
         "method": load.input_method,
         "state": load.state,
         "rows": load.good,
-        "withdrawn": load.withdrawn,
         "amount": load.amount,
         "at": load.closed_at or load.created_at,
         "by": load.confirmed_by or load.created_by,

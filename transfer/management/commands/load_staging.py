@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _, gettext_noop, ngettext
 from transfer.engine.kind import Kind
 from transfer.loading.faults import BadLinesLeft, ColumnsMissing
 from transfer.loading.headings import missing
+from transfer.loading.loaded_before import earlier
 from transfer.loading.receive import receive
 from transfer.loading.report import fault_named, warning
 from transfer.loading.upload_job import go_on
@@ -34,7 +35,7 @@ class Command(BaseCommand):
     flags = {
         "--dry-run": gettext_noop("check, load nothing"),
         "--good-only": gettext_noop("leave bad lines out, load the rest"),
-        "--again": gettext_noop("even if the same content is loaded"),
+        "--again": gettext_noop("even if the same rows are loaded"),
     }
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -62,11 +63,11 @@ class Command(BaseCommand):
         self._report(upload)
         if upload.bad and not options["good_only"]:
             raise BadLinesLeft(bad=upload.bad)
-        earlier = upload.earlier()
-        if earlier and earlier.closed_at and not options["again"]:
+        before = earlier(upload)
+        if before and not options["again"]:
             self.stderr.write(
-                _("The same content was loaded before: %(when)s, %(who)s. Use --again.")
-                % {"when": full_moment(earlier.closed_at), "who": earlier.confirmed_by}
+                _("The same rows were loaded before: %(when)s, %(who)s. Use --again.")
+                % {"when": full_moment(before.at), "who": before.by}
             )
             sys.exit(FAILED)
         if options["dry_run"]:

@@ -18,7 +18,8 @@ from transfer.text import formats
 from transfer.text.explain import explain
 
 LOADS = """
-    select count(*), coalesce(sum(rows), 0) from datatransfer.loaded where loaded_at > %s
+    select count(*), coalesce(sum(rows), 0) from datatransfer.load
+     where started > %s and undoes is null
 """
 
 

@@ -5,27 +5,28 @@ from typing import Any, ClassVar
 from django.core.management.base import CommandError
 from django.utils.translation import gettext as _, gettext_noop
 
+from transfer.engine.errors.ledger import CopyOfServer
 from transfer.errors import TransferError
 from transfer.management.command import (
     ALREADY_RUNNING,
     FAILED,
+    UNASKED,
     Action,
     ActionCommand,
-    UsageError,
-    agreed,
+    confirm,
     servers_named,
 )
 from transfer.management.docking import check_fields, database_fields, dock
-from transfer.models import Actor, BonusServer
+from transfer.models import Actor, BonusServer, TransferTask
 from transfer.runs import left_behind
-from transfer.runs.positions import QUESTIONS, RECEIVED, begin
+from transfer.runs.beginning import QUESTIONS, Answer, Decision, begin, decide
 from transfer.runs.undocking import consequences, question, undock, why_not_now
 from transfer.servers.stages import STAGES, note_test, run_stage
 from transfer.servers.timed_check import Result
 from transfer.text.explain import explain
 
-# The flag of actions that ask before they change anything; see `confirm`.
-UNASKED = {"--yes": gettext_noop("do not ask; needed with --json, and without a terminal")}
+# What `--received` says of a server.
+RECEIVED = (Answer.NOTHING, Answer.EVERYTHING, Answer.OWN)
 
 
 class List(Action):
@@ -104,8 +105,8 @@ class Add(Action):
             "--received",
             choices=[*RECEIVED],
             help=_(
-                "which of the staged rows it has; as-of-clone: it is a copy of another server, "
-                "with our schema, and continues from there"
+                "which of the staged rows it has; own: its database is a copy of another server's, "
+                "with our schema, and it goes on from there"
             ),
         )
 
@@ -130,16 +131,25 @@ class Add(Action):
 
         The first run tries again after any other error; it does not know `received`.
         """
-        request = RECEIVED[received] if received else None
         for task in server.tasks.select_related("server"):
             try:
-                begin(task, Actor.at_command_line(), request)
+                self._begin_task(task, received)
             except TransferError as error:
                 is_question = isinstance(error, QUESTIONS)
-                if request or is_question:
+                if received or is_question:
                     self._report_error(task, error, json)
                 if not is_question:  # a database that does not answer would be waited for again
                     return
+
+    def _begin_task(self, task: TransferTask, received: str | None) -> None:
+        """Raises one of QUESTIONS where the answer is not given, or does not fit."""
+        actor = Actor.at_command_line()
+        try:
+            begin(task, actor)
+        except QUESTIONS as error:
+            if received is None or (received == Answer.OWN) != isinstance(error, CopyOfServer):
+                raise
+            decide(task, Decision(Answer(received)), actor, dry_run=False)
 
     def _report_error(self, task: Any, error: TransferError, json: bool) -> None:
         sentence, hint = explain(error)
@@ -222,20 +232,6 @@ class Command(ActionCommand):
         "leave-behind": LeaveBehind,
         "take-back": TakeBack,
     }
-
-
-def confirm(question: str, unasked: str, *, yes: bool, json: bool) -> None:
-    """Asks, unless `yes` is given.
-
-    Raises UsageError with the sentence `unasked` where nobody can be asked; CommandError if the
-    answer is no.
-    """
-    if yes:
-        return
-    if json or not sys.stdin.isatty():
-        raise UsageError(unasked)
-    if not agreed(question):
-        raise CommandError(_("Nothing was changed."))
 
 
 def run_stages(action: Action, server: BonusServer, json: bool) -> bool:

@@ -22,7 +22,7 @@ from psycopg2.extensions import parse_dsn
 from dtadmin.settings.databases import database
 from transfer.access import Role
 from transfer.engine.postgres.connect import LOCAL
-from transfer.engine.shop_all.indexes import Step
+from transfer.engine.shop_all.schema.indexes import Step
 from transfer.errors import Unreachable
 from transfer.management import provision, services
 from transfer.management.command import Command as BaseCommand, UsageError, typed

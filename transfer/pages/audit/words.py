@@ -27,8 +27,11 @@ FACTS = {
     "rows": gettext_lazy("rows"),
     "new": gettext_lazy("new"),
     "changed": gettext_lazy("changed"),
-    "resent_id": gettext_lazy("row in the staging table"),
-    "batch": gettext_lazy("batch"),
+    "resent_row": gettext_lazy("sent again as row"),
+    "answer": gettext_lazy("it has received"),
+    "changesets": gettext_lazy("lost changesets"),
+    "loads": gettext_lazy("lost loads"),
+    "dismissed": gettext_lazy("dismissed"),
     "waiting": gettext_lazy("waiting"),
     "given_up": gettext_lazy("rows given up"),
     "locks": gettext_lazy("locked were"),
@@ -64,6 +67,13 @@ FACTORS = {
 # Fields of models that have no words of their own.
 UNNAMED = {"topics": gettext_lazy("notify of")}
 CHOICES: dict[str, dict[Any, Any]] = {
+    "answer": {
+        "nothing": gettext_lazy("nothing"),
+        "everything": gettext_lazy("everything up to now"),
+        "as": gettext_lazy("what the other server has"),
+        "own": gettext_lazy("what the copied server had"),
+        "without": gettext_lazy("all but purged rows"),
+    },
     **dict.fromkeys(("factor", "added", "removed", "renewed", "reset"), FACTORS),
     "log_in": {"provider": gettext_lazy("at the provider alone")},
     "decision": {"send": gettext_lazy("send again"), "leave": gettext_lazy("leave")},

@@ -26,7 +26,7 @@ def reason_of(code: str) -> Html:
 
 def reject_link(one: RejectedRow) -> Html:
     """The number of the staged row, which leads to the reject."""
-    return link(one.get_absolute_url(), f"№ {one.staging_id}")
+    return link(one.get_absolute_url(), f"№ {one.row}")
 
 
 def reject_links(rejects: Iterable[RejectedRow]) -> Html:
@@ -72,13 +72,8 @@ def _server(one: RejectedRow, short: str) -> Html:
 
 
 def reject_state(one: RejectedRow, is_of_one_state: bool) -> Html:
-    """The state with who closed it, why, or as which row it was sent again.
-
-    In a list of one state that note is enough.
-    """
+    """The state with who closed it, or why. In a list of one state that note is enough."""
     note = one.closed_by or one.close_reason
-    if one.resent_id is not None:
-        note = _("as row %(number)s") % {"number": one.resent_id}
     badge = state_badge("reject", one.state)
     words = '<div class="row">{}<span class="muted small">{}</span></div>'
     return format_html(words, "" if is_of_one_state else badge, note) if note else badge

@@ -109,11 +109,16 @@ LOOKS: dict[str, dict[str, Look]] = {
         "rejects": Look("warn", "warning", gettext_lazy("Arrived, with rejects")),
         "arrived": Look("ok", "check", gettext_lazy("Arrived")),
         "coming": Look("warn", "clock", gettext_lazy("On its way")),
+        "counted": Look("ok", "circle", gettext_lazy("Counted as received")),
+        "skipped": Look("idle", "skip", gettext_lazy("Not sent")),
+        "withdrawn": Look("idle", "undo", gettext_lazy("Taken back before")),
     },
     "delivery": {
         "moved": Look("ok", "check", gettext_lazy("Moved")),
-        "read": Look("idle", "circle", gettext_lazy("Moved or rejected")),
+        "counted": Look("ok", "circle", gettext_lazy("Counted as received")),
         "rejected": Look("bad", "cross", gettext_lazy("Rejected")),
+        "without_effect": Look("idle", "ban", gettext_lazy("Without effect here")),
+        "skipped": Look("idle", "skip", gettext_lazy("Not sent")),
         "waiting": Look("warn", "clock", pgettext_lazy("one row", "Waiting")),
         "unknown": Look("idle", "offline", gettext_lazy("Not known")),
     },
@@ -121,6 +126,7 @@ LOOKS: dict[str, dict[str, Look]] = {
         RejectedRow.State.OPEN: ("warn", "warning"),
         RejectedRow.State.RESENT: ("ok", "check"),
         RejectedRow.State.DISCARDED: ("idle", "ban"),
+        RejectedRow.State.SETTLED: ("idle", "ban"),
     }),
     # A stage of a connection test.
     "check": {

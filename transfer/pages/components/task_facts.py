@@ -86,7 +86,7 @@ def _waiting(row: TaskStatus) -> Html | str:
         since = format_words(_("the oldest %(ago)s"), ago=ago(row.oldest))
         oldest = format_html(", {}", since)
     drawn = '<b class="num">{}</b>{} <span class="why">{}</span>'
-    return format_html(drawn, formats.rows(backlog.rows, backlog.more), oldest, row.why)
+    return format_html(drawn, formats.rows(backlog.rows), oldest, row.why)
 
 
 def _within(row: TaskStatus) -> Html:

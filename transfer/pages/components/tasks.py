@@ -88,7 +88,7 @@ def waits(row: TaskStatus) -> Html:
         tone, title, text = "warn", row.error_words, _("unknown")
     else:
         tone, title = "strong", f"{row.oldest_words} {row.why}"
-        text = formats.number(backlog.rows) + backlog.more
+        text = formats.number(backlog.rows)
     drawn = '<a class="{}" href="{}" id="waits-{}" title="{}">{}</a>'
     return format_html(drawn, tone, row.url, row.key, title, text)
 

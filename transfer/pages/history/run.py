@@ -10,11 +10,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
 from transfer.engine.kinds import BALANCES, check_named
-from transfer.engine.position import Position
 from transfer.models import Actor, MaintenanceRun, TransferRun
 from transfer.models.run_base import BAD_STATES, GOOD_STATES, Run, RunClosed, State
 from transfer.pages.back import read_or_post, refused
 from transfer.pages.history.tables import MaintenanceRunTable, TransferRunTable
+from transfer.problems.of_tasks import answered_at
 from transfer.runs import start, workers
 from transfer.text import formats
 from transfer.text.explain import Explanation, explain, started_by
@@ -96,6 +96,7 @@ def described(one: Any) -> dict[str, Any]:
         "starts": workers.when_it_starts() if one.state == State.QUEUED else "",
         "started_by": started_by(one),
         "cause": cause(one),
+        "answered_at": answered_at(one),
         "is_bad": one.state in BAD_STATES,
         "is_whole": one.state in GOOD_STATES,
         **neighbours(one),
@@ -106,8 +107,8 @@ def described(one: Any) -> dict[str, Any]:
         "speed": speed(one),
         "reasons": reasons(one),
         "has_amounts": one.kind == BALANCES.name,
-        "position_from": Position.from_json(one.position_from) if one.position_from else None,
-        "position_to": Position.from_json(one.position_to) if one.position_to else None,
+        "position_from": one.position_from and one.position_from["number"],
+        "position_to": one.position_to and one.position_to["number"],
     }
 
 
@@ -142,7 +143,7 @@ def speed(one: TransferRun) -> dict[str, str]:
     if not seconds or not one.read:
         return {}
     rate = one.read / seconds
-    words = _("%(rate)s rows a second") % {"rate": formats.number(max(round(rate), 1))}
+    words = _("%(rows)s a second") % {"rows": formats.rows(max(round(rate), 1))}
     if one.expected <= one.read:
         return {"rate": words}
     left = formats.duration(max(round((one.expected - one.read) / rate), 1))

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
@@ -19,37 +20,52 @@ from transfer.text import formats
 from transfer.text.explain import explain
 from transfer.trace.arrival import Arrival, arrivals
 
+State = Upload.State
+AWAITED = ("unknown", "coming")
+
 
 @require_safe
 def arrival(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of the file's page that refreshes itself; opened alone it redirects to the page."""
-    upload = get_object_or_404(Upload.objects.loaded(), pk=pk)
+    upload = get_object_or_404(Upload.objects.recorded(), pk=pk)
     if not is_part(request):
         return redirect(upload)
     return render(request, "load/arrival.html", {"upload": upload, **context(request, upload)})
 
 
 def context(request: HttpRequest, upload: Upload) -> dict[str, Any]:
-    """How much of a loaded file each server has; {} if its transaction was not recorded."""
-    if upload.xid is None:
-        return {}
-    on_servers = arrivals(upload, status.patience(request))
-    lacking = [one for one in on_servers if not one.is_complete]
+    """How much each server has of a loaded file, or of one that shop All has lost since.
+
+    An undo of a kind without opposites has no rows: of the load that it has withdrawn.
+    """
+    load = upload
+    if upload.is_undo and not upload.kind_spec.appends:
+        if upload.undoes is None:
+            return {}
+        load = upload.undoes
+    on_servers = arrivals(load, status.patience(request))
+    lacking = [one for one in on_servers if one.state in AWAITED and load.state == State.LOADED]
     many = len(on_servers) >= MANY
     folded = [one for one in on_servers if many and one.state == "arrived"]
     return {
-        "arrivals": [(one, _words(one)) for one in on_servers if one not in folded],
-        "arrived": [(one, _words(one)) for one in folded],
+        "arrived_of": load,
+        "arrivals": [(one, _words(one, load)) for one in on_servers if one not in folded],
+        "arrived": [(one, _words(one, load)) for one in folded],
         "lacking": lacking,
+        "has_rest": load is not upload and any(one.moved or one.error for one in on_servers),
         "poll": _pace(request, lacking),
     }
 
 
-def _words(one: Arrival) -> str:
+def _words(one: Arrival, load: Upload) -> str:
     """Why part of the file has not arrived."""
     if one.error is not None:
         return explain(one.error).sentence
-    return "" if one.is_complete else why(one.task)
+    if load.state == State.LOST:
+        return ""
+    if one.state == "counted":
+        return _("%(who)s has said that the server has these rows.") % {"who": one.said_by}
+    return why(one.task) if one.state == "coming" else ""
 
 
 def _pace(request: HttpRequest, lacking: list[Arrival]) -> float:

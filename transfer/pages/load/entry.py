@@ -11,8 +11,10 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from transfer.access import role
+from transfer.errors import TransferError
 from transfer.loading import upload_job
 from transfer.loading.faults import NothingInside
+from transfer.loading.loaded_before import Earlier, earlier
 from transfer.loading.receive import receive
 from transfer.models import Actor, Settings, Upload
 from transfer.pages.back import read_or_post
@@ -20,8 +22,10 @@ from transfer.pages.load.before_and_after import Outlook, SureForm, outlook
 from transfer.pages.load.entry_form import EntryForm
 from transfer.pages.load.views import cells_of
 from transfer.text import formats
+from transfer.text.explain import explain
 
 State = Upload.State
+SECONDS = 3.0  # that the page waits for shop All
 
 
 @role("operator")
@@ -77,14 +81,21 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect(upload)
         subject = urlencode({"q": upload.report["sample"][0]["cells"][0]})
         return redirect(f"{reverse('trace')}?{subject}")
-    return render(request, "load/entry_confirm.html", _question(upload, outcome, sure))
+    before = None
+    try:
+        before = earlier(upload, seconds=SECONDS)
+    except TransferError as error:
+        messages.error(request, str(explain(error)))
+    return render(request, "load/entry_confirm.html", _question(upload, outcome, sure, before))
 
 
-def _question(upload: Upload, outcome: Outlook, sure: SureForm | None) -> dict[str, Any]:
+def _question(
+    upload: Upload, outcome: Outlook, sure: SureForm | None, before: Earlier | None
+) -> dict[str, Any]:
     cells = cells_of(upload, upload.report["sample"][0], Settings.load().zone)
     points = [f"{heading}: {text}" for heading, _style, text in cells if text]
-    if (earlier := upload.earlier()) and earlier.closed_at:
-        words = {"when": formats.moment(earlier.closed_at), "who": earlier.confirmed_by}
+    if before is not None:
+        words = {"when": formats.moment(before.at), "who": before.by}
         points.append(_("The same change was loaded before: %(when)s, by %(who)s.") % words)
     return {
         "title": _("Make this change?"),

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
@@ -33,20 +32,21 @@ SECONDS_OF_A_LIST = 10.0
 @read_or_post
 def undo(request: HttpRequest, pk: int) -> HttpResponse:
     """Shows what taking the load back would do, and orders it once."""
-    load = get_object_or_404(Upload.objects.loaded(), pk=pk)
-    if not load.can_be_undone:
-        return refused(request, _("This load can't be taken back."), load.get_absolute_url())
-    if request.method == "POST":
-        return _ordered(request, load)
+    load = get_object_or_404(Upload.objects.recorded(), pk=pk)
     try:
+        undoing.require_can_be_undone(load, seconds=SECONDS)
+        if request.method == "POST":
+            return _ordered(request, load)
+        if load.is_undone:
+            return refused(request, _("This load was taken back before."), load)
         context = _question(load, outlook(load, SECONDS))
     except TransferError as error:
-        messages.error(request, str(explain(error)))
-        return redirect(load)
+        return refused(request, str(explain(error)), load)
     return render(request, "load/undo_confirm.html", context)
 
 
 def _ordered(request: HttpRequest, load: Upload) -> HttpResponse:
+    """Raises TransferError."""
     ordered = undoing.order(load, Actor.of(request))
     upload_job.start(ordered)
     ordered.refresh_from_db()
@@ -80,8 +80,9 @@ def _balances_text() -> str:
 
 def _others_text() -> str:
     return _(
-        "Rows that no server has read are withdrawn. Rows that a server has read stay: what was "
-        "there before them is not known. Download these, enter the right values, and load the list."
+        "The load is withdrawn: bonus servers that have not read it do not get it. Those that have "
+        "read it keep its rows, since what was there before them is not known. Download the rows, "
+        "enter the right values, and load the list."
     )
 
 

@@ -15,14 +15,16 @@ from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import Role, has_role, role
 from transfer.engine.kinds import PINCODES
-from transfer.errors import FileRefused
+from transfer.errors import FileRefused, TransferError
 from transfer.loading import upload_job
 from transfer.loading.headings import REJECT
+from transfer.loading.loaded_before import earlier
+from transfer.loading.lost import look
 from transfer.loading.receive import LARGEST, receive
 from transfer.loading.recognise import kind_of
 from transfer.loading.report import HARMLESS, fault_named, warning
 from transfer.models import Actor, Settings, Upload
-from transfer.pages.back import is_part
+from transfer.pages.back import is_part, refused
 from transfer.pages.exports import csv_response, file_response, xlsx_response
 from transfer.pages.load import arrival, downloads
 from transfer.pages.load.forms import DELIMITERS, ENCODINGS, ReadingForm, UploadForm
@@ -39,6 +41,7 @@ from transfer.text.explain import explain
 
 State = Upload.State
 BAD_LINES_SHOWN = 25
+SECONDS = 3.0  # that a page waits for shop All
 STYLES = {"amount": "num", "comment": "break"}
 
 
@@ -50,13 +53,15 @@ def loads(request: HttpRequest) -> HttpResponse:
 
 
 def _loads(request: HttpRequest, form: UploadForm) -> HttpResponse:
+    table = UploadTable(Upload.objects.select_related("undo")).paged(request)
+    look(row.record for row in table.page.object_list)
     context = {
         "form": form,
         "kinds": [
             (kind, [(heading(c.name), how_to_fill_in(kind, c.name)) for c in kind.columns])
             for kind in settings.KINDS.values()
         ],
-        "table": UploadTable(Upload.objects.select_related("undo")).paged(request),
+        "table": table,
         "zone": Settings.load().zone,
     }
     return render(request, "load/loads.html", context, status=422 if form.errors else 200)
@@ -107,6 +112,7 @@ def upload(request: HttpRequest, pk: int) -> HttpResponse:
     upload = get_object_or_404(Upload, pk=pk)
     if upload.input_method == Upload.InputMethod.HAND and upload.state == State.READY:
         return redirect("entry_confirm", pk)
+    look([upload, *([upload.undoes] if upload.undoes else [])])
     template = "load/part.html" if is_part(request) else "load/upload.html"
     return render(request, template, _context(request, upload))
 
@@ -117,11 +123,22 @@ def _context(
     context: dict[str, Any] = {"upload": upload, "error": upload.explained}
     if upload.can_be_read_again and has_role(request.user, Role.OPERATOR):
         context["reading_form"] = form or ReadingForm(upload)
-    if upload.state in (State.READY, State.CONFIRMED, State.LOADED) and not upload.is_undo:
+    if not upload.is_undo and (upload.state == State.CONFIRMED or upload.is_recorded):
         context |= _preview(upload)
-    if upload.state == State.LOADED:
+    if upload.state == State.READY and not upload.is_undo:
+        context |= _preview(upload) | _earlier(request, upload)
+    if upload.is_recorded:
         context |= {"undo": getattr(upload, "undo", None)} | arrival.context(request, upload)
     return context
+
+
+def _earlier(request: HttpRequest, upload: Upload) -> dict[str, Any]:
+    """Whether the same rows were loaded before, as shop All says."""
+    try:
+        return {"earlier": earlier(upload, seconds=SECONDS)}
+    except TransferError as error:
+        messages.error(request, str(explain(error)))
+        return {}
 
 
 def _preview(upload: Upload) -> dict[str, Any]:
@@ -132,7 +149,6 @@ def _preview(upload: Upload) -> dict[str, Any]:
     return {
         "warnings": [text for is_harmless, text in warnings if not is_harmless],
         "notes": [text for is_harmless, text in warnings if is_harmless],
-        "earlier": upload.earlier() if upload.state == State.READY else None,
         "bad_lines": BadLineTable(upload.bad_lines.all()[:BAD_LINES_SHOWN], orderable=False),
         "shown": BAD_LINES_SHOWN,
         "reasons": [
@@ -193,8 +209,14 @@ def upload_reading(request: HttpRequest, pk: int) -> HttpResponse:
 def upload_confirm(request: HttpRequest, pk: int) -> HttpResponse:
     """Loads the good lines, unless they are no longer those that the page showed."""
     upload = get_object_or_404(Upload, pk=pk)
-    if upload.earlier() and not request.POST.get("again"):
-        messages.error(request, _("The file was loaded before: tick the box to load it again."))
+    try:
+        before = earlier(upload, seconds=SECONDS) if upload.state == State.READY else None
+    except TransferError as error:
+        return refused(request, str(explain(error)), upload)
+    if before and not request.POST.get("again"):
+        messages.error(
+            request, _("These rows were loaded before: tick the box to load them again.")
+        )
     elif upload.good and upload.confirm(Actor.of(request)):
         upload_job.start(upload)
     return redirect(upload)

@@ -99,8 +99,8 @@ def of_pin_codes(user: Any) -> Step:
         _("Decide how long PIN codes stay in shop All"),
         Settings.load().version > 1,
         _(
-            "Moved PIN codes stay readable in the staging table until their rows are purged. If "
-            "they must not, have them blanked; if they may, save the settings as they are."
+            "Moved PIN codes stay readable in the staging table until their rows are purged. The "
+            "settings say after how many days; if that is right, save them as they are."
         ),
         f"{reverse('settings')}#kept" if has_role(user, Role.ADMINISTRATOR) else "",
     )

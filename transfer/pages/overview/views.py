@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 
 from transfer.access import Role, has_role
 from transfer.models import (
+    Bulletin,
     CashRegister,
     Heartbeat,
     MaintenanceTask,
@@ -40,6 +41,7 @@ from transfer.problems.incidents import with_since
 from transfer.problems.problem import Problem
 from transfer.runs import workers
 from transfer.text import formats
+from transfer.text.bulletins import sentence
 
 FAST, SLOW = 2, 15  # seconds between refreshes, with and without an open run
 NEXT = 6  # runs, those of now and those to come
@@ -79,6 +81,7 @@ def context(seconds: float, user: Any) -> dict[str, Any]:
         "backlog_short": backlog_now(rows, formats.short_number) if asked else formats.NOTHING,
         "oldest": oldest(rows),
         "within": within(rows),
+        "told": told(),
         "problems": wrong[:LISTED],
         "more_problems": max(len(wrong) - LISTED, 0),
         "night": nights[:LISTED],
@@ -99,6 +102,11 @@ def context(seconds: float, user: Any) -> dict[str, Any]:
         "switched": {"on": sum(row.task.enabled for row in rows), "all": len(rows)},
         "poll": (FAST if running else SLOW) if asked else 0.2,
     }
+
+
+def told() -> list[tuple[Bulletin, str]]:
+    """What people are told of restores, and have not dismissed, each with its sentence."""
+    return [(one, sentence(one.code, one.params)) for one in Bulletin.objects.open()[:LISTED]]
 
 
 def problems_for(user: Any, rows: list[TaskStatus]) -> list[Problem]:

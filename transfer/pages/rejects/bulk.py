@@ -22,7 +22,7 @@ from transfer.pages.back import next_url, read_or_post, refused
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import BulkForm, DiscardForm
 from transfer.pages.rejects.suggestions import repair_named
-from transfer.pages.rejects.views import tell, tell_sent_before
+from transfer.pages.rejects.views import tell
 from transfer.rejects import resend
 from transfer.text import formats
 from transfer.text.explain import explain
@@ -88,10 +88,7 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
 def where_they_go(kinds: list[Kind]) -> Iterator[str]:
     """Yields which bonus servers get the new rows of these kinds."""
     if any(kind.appends for kind in kinds):
-        yield _(
-            "A new balance change goes only to the bonus servers that rejected the old one. Where "
-            "it is not certain that the server lacks the old one, its own reject has to be sent."
-        )
+        yield _("A new balance change is applied only where the old one is rejected.")
     if not all(kind.appends for kind in kinds):
         yield _(
             "A new PIN code or card row goes to every bonus server, also to those that had taken "
@@ -125,21 +122,14 @@ def rejects_discard(request: HttpRequest) -> HttpResponse:
     form = DiscardForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         reason, actor = form.cleaned_data["reason"], Actor.of(request)
-        try:
-            done = resend.discard(asked_for(request, rows), reason, actor)
-        except TransferError as error:
-            messages.error(request, str(explain(error)))
-        else:
-            tell_sent_before(request, done.sent_before)
-            text = _("Discarded: %(rows)s.") % {"rows": formats.rows(done.rows)}
-            messages.success(request, text)
+        done = resend.discard(asked_for(request, rows), reason, actor)
+        messages.success(request, _("Discarded: %(rows)s.") % {"rows": formats.rows(done)})
         return redirect(next_url(request, reverse("rejects")))
     context = {
         "title": _("Discard %(rows)s?") % {"rows": counted(groups)},
         "text": _(
-            "They are never sent to any of the servers that have rejected them. They stay in "
-            "this list, with your reason. Where it is not certain that a server lacks a row, only "
-            "its own reject is discarded."
+            "They are never applied on any of the servers that have rejected them. They stay in "
+            "this list, with your reason."
         ),
         "points": points(groups),
         "form": form,

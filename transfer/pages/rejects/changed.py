@@ -1,14 +1,14 @@
 """Rows that were changed after their transfer: shown, and sent again or left as they are."""
 
+import re
 from typing import Any
 
-from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django.utils.translation import gettext as _, gettext_lazy, ngettext
+from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_safe
 
 from transfer.access import role
@@ -19,45 +19,43 @@ from transfer.loading.values import as_people_write
 from transfer.models import Actor, Settings
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import read_or_post, refused
-from transfer.rejects.changed import Decision, Undecided, decide, key_of, undecided
+from transfer.pages.rejects.repeatable import unrepeatable
+from transfer.rejects.changed import REASONS, Decision, Undecided, decide, key_of, undecided
 from transfer.text import formats
-from transfer.text.columns import heading
-from transfer.text.explain import explain
+from transfer.text.columns import amount_words, heading
+from transfer.text.explain import Explanation, explain
 
-
-class AmountForm(forms.Form):
-    amount = forms.DecimalField(
-        label=gettext_lazy("Amount to add or take away"), max_digits=15, decimal_places=2
-    )
-
-    def clean_amount(self) -> Any:
-        if not self.cleaned_data["amount"]:
-            raise forms.ValidationError(_("Enter an amount other than zero."))
-        return self.cleaned_data["amount"]
+KEY = re.compile(r"[0-9a-f-]{36}\.-?[0-9]{1,19}\.[0-9]{1,30}")  # what `key_of` returns
 
 
 @require_safe
 def changed(request: HttpRequest) -> HttpResponse:
     try:
-        groups = [described(group) for group in undecided()]
+        found = [*undecided()]
     except TransferError as error:
         return render(request, "rejects/changed.html", {"cause": explain(error)})
+    blocked = unrepeatable({group.kind.name for group in found})
+    groups = [described(group, blocked.get(group.kind.name)) for group in found]
     return render(request, "rejects/changed.html", {"groups": groups})
 
 
-def described(group: Undecided) -> dict[str, Any]:
+def described(group: Undecided, blocked: Explanation | None) -> dict[str, Any]:
+    """Return what the page shows of a kind; `blocked` says why nothing of it can be sent."""
     return {
         "kind": group.kind.name,
         "title": KindChoices(group.kind.name).label,
         "total": group.total,
         "has_more": group.total > len(group.rows),
         "appends": group.kind.appends,
+        "blocked": blocked,
+        "can_send": blocked is None and any(not row.reason for row in group.rows),
         "rows": [
             {
-                "id": row.id,
+                "row": row.row,
                 "key": key_of(row),
                 "cells": cells(group.kind, row),
-                "servers": ", ".join(row.servers),
+                "before": amount_words(row.before) if row.before is not None else "",
+                "reason": _(REASONS[row.reason]) if row.reason else "",
             }
             for row in group.rows
         ],
@@ -77,23 +75,17 @@ def changed_decide(request: HttpRequest) -> HttpResponse:
     """Asks, and then does: sends one row or all of a kind again, or leaves them as they are."""
     kind = settings.KINDS.get(request.GET.get("kind", ""))
     decision, key = request.GET.get("decision", ""), request.GET.get("row")
-    is_one = key is not None and key.replace(".", "").isdecimal()
-    needs_one = key is not None or (kind and kind.appends and decision == Decision.SEND)
-    if kind is None or decision not in [*Decision] or (needs_one and not is_one):
+    if kind is None or decision not in [*Decision] or not (key is None or KEY.fullmatch(key)):
         return refused(request, _("Choose a row of the list."), "changed")
-    posted = request.POST if request.method == "POST" else None
-    form = AmountForm(posted) if kind.appends and decision == Decision.SEND else None
-    if posted is not None and (form is None or form.is_valid()):
-        amount = form.cleaned_data["amount"] if form else None
-        return done(request, kind, Decision(decision), key, amount)
-    context = question(kind, Decision(decision), key)
-    context |= {"form": form, "back": reverse("changed")}
-    return render(request, "confirm.html", context, status=422 if form and form.errors else 200)
+    if request.method == "POST":
+        return done(request, kind, Decision(decision), key)
+    context = question(kind, Decision(decision), key) | {"back": reverse("changed")}
+    return render(request, "confirm.html", context)
 
 
 def question(kind: Kind, decision: Decision, key: str | None) -> dict[str, Any]:
     which = (
-        _("row № %(number)s") % {"number": key.partition(".")[0]}
+        _("row № %(number)s") % {"number": key.split(".")[1]}
         if key
         else _("all changed rows: %(kind)s") % {"kind": KindChoices(kind.name).label}
     )
@@ -106,29 +98,31 @@ def question(kind: Kind, decision: Decision, key: str | None) -> dict[str, Any]:
             ),
             "action": _("Leave it"),
         }
+    title, action = _("Send again: %(which)s?"), _("Send again")
     points = [
         _("The row goes to every bonus server, with the values that it has now."),
         _("It comes after all rows staged so far, so it also overrides later ones."),
     ]
     if kind.appends:
+        title, action = _("Send the difference: %(which)s?"), _("Send the difference")
         points = [
-            _("Look up the account on each bonus server first: it may have either amount."),
-            _("Enter the difference, such as −50 or 20. It is added as a row of its own."),
-            _("It goes to the bonus servers that had read the row before the change."),
+            _("Each bonus server adds the difference to the amount that it has of the row."),
+            _("Where the row is rejected, the present amount is applied, and the reject closed."),
+            _("Where the row was discarded or taken back, nothing changes."),
         ]
+    if key is None:
+        points.append(_("Rows that can't be sent stay in the list."))
     return {
-        "title": _("Send again: %(which)s?") % {"which": which},
+        "title": title % {"which": which},
         "text": _("The new row moves with the next run."),
         "points": points,
-        "action": _("Send again"),
+        "action": action,
     }
 
 
-def done(
-    request: HttpRequest, kind: Kind, decision: Decision, key: str | None, amount: Any
-) -> HttpResponse:
+def done(request: HttpRequest, kind: Kind, decision: Decision, key: str | None) -> HttpResponse:
     try:
-        rows = decide(kind, decision, Actor.of(request), key=key, amount=amount)
+        rows = decide(kind, decision, Actor.of(request), key=key)
     except TransferError as error:
         messages.error(request, str(explain(error)))
         return redirect("changed")

@@ -4,7 +4,7 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Case, QuerySet, When
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -13,7 +13,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from transfer.engine.checks import NOT_FOR_THIS_SERVER
 from transfer.engine.kind import Kind
 from transfer.engine.kinds import check_named
 from transfer.loading.headings import REJECT
@@ -44,14 +43,10 @@ def sheet_of(kind: Kind, rows: QuerySet[Any]) -> Sheet:
     """The columns that loading reads come first. The others have headings that it ignores.
 
     A secret is masked; loading the mask keeps the secret. A row that several servers have rejected
-    is there once, so that it is loaded once: if one of them lacks it for certain, with its reject,
-    which decides nothing for the others.
+    is there once, so that it is loaded once.
     """
-    uncertain_last = Case(When(code=NOT_FOR_THIS_SERVER, then=1), default=0)
     once = (
-        rows.filter(kind=kind.name)
-        .order_by("origin", "staging_id", uncertain_last, "pk")
-        .distinct("origin", "staging_id")
+        rows.filter(kind=kind.name).order_by("changeset", "row", "pk").distinct("changeset", "row")
     )
     zone = Settings.load().zone
     explained = cache(lambda code: explain(check_named(code)))
@@ -62,7 +57,7 @@ def sheet_of(kind: Kind, rows: QuerySet[Any]) -> Sheet:
         Field(_("Why rejected"), lambda one: explained(one.code).sentence),
         Field(_("What to do"), lambda one: explained(one.code).hint),
         Field(zoned(_("Rejected")), lambda one: one.created_at),
-        Field(_("Number in the staging table"), lambda one: one.staging_id),
+        Field(_("Row"), lambda one: one.row),
     ]
     if kind.secrets:
         fields.append(Field(_("About the PIN code"), lambda one: str(KEPT_PIN)))

@@ -85,7 +85,7 @@ class RejectFilter(DayFilters):
         text = value.strip()
         fits = Q(payload__account__startswith=text) | Q(payload__card__startswith=text)
         if key := REJECT_KEY.fullmatch(text):
-            fits |= Q(pk=int(key[1]), staging_id=int(key[2]))
+            fits |= Q(pk=int(key[1]), row=int(key[2]))
         if (number := formats.number_in(text, 18)) is not None:
-            fits |= Q(staging_id=number) | Q(resent_id=number)
+            fits |= Q(row=number)
         return rows.filter(fits)

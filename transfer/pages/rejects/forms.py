@@ -147,7 +147,7 @@ class GridForm(CorrectionForm):
         for name in self.fields.keys() - set(columns):
             del self.fields[name]
         for field in self.fields.values():
-            names = {"column": field.label, "number": reject.staging_id}
+            names = {"column": field.label, "number": reject.row}
             field.widget.attrs["aria-label"] = _("%(column)s, row %(number)s") % names
             field.help_text = ""
         if data is None:  # hidden fields keep the values as received

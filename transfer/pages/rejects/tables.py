@@ -46,10 +46,10 @@ class RejectTable(Table):
 
     choose = ChooseColumn(
         "id",
-        lambda one: _("Choose row %(number)s") % {"number": one.staging_id},
+        lambda one: _("Choose row %(number)s") % {"number": one.row},
         lambda one: one.pk if one.is_open else None,
     )
-    staging_id = DrawnColumn(gettext_lazy("Row"), attrs={"td": {"class": "num"}})
+    row = DrawnColumn(gettext_lazy("Row"), attrs={"td": {"class": "num"}})
     payload = DrawnColumn(gettext_lazy("As received"))
     code = DrawnColumn(gettext_lazy("Reason"), attrs={"td": {"class": "reason"}})
     server_name = DrawnColumn(gettext_lazy("Bonus servers"), attrs={"td": {"class": "server"}})
@@ -74,8 +74,8 @@ class RejectTable(Table):
     def before_render(self, request: HttpRequest) -> None:
         """Looks up the other servers that rejected the rows of the page."""
         shown = [row.record for row in self.paginated_rows]
-        staged = {"origin__in": {one.origin for one in shown}}
-        staged["staging_id__in"] = {one.staging_id for one in shown}
+        staged = {"changeset__in": {one.changeset for one in shown}}
+        staged["row__in"] = {one.row for one in shown}
         self.of_row: dict[Any, list[RejectedRow]] = {}
         for one in RejectedRow.objects.filter(**staged).order_by("server_id", "server_name"):
             self.of_row.setdefault(row_of(one), []).append(one)
@@ -90,9 +90,9 @@ class RejectTable(Table):
         self.query = f"?{query.urlencode()}" if query else ""
         self.is_of_one_state = request.GET.get("state") != "all"
 
-    def draw_staging_id(self, record: RejectedRow) -> Html:
+    def draw_row(self, record: RejectedRow) -> Html:
         """Leads to the row's page, with the query of this list."""
-        return link(record.get_absolute_url() + self.query, record.staging_id)
+        return link(record.get_absolute_url() + self.query, record.row)
 
     def draw_payload(self, record: RejectedRow) -> Html:
         texts, kind = written(record, self.zone), record.kind_spec

@@ -1,5 +1,6 @@
 """Rejected rows: the reason, and the decision: correct and send again, or discard."""
 
+from collections.abc import Container
 from typing import Any
 
 from django.contrib import messages
@@ -21,6 +22,7 @@ from transfer.pages.components.html import format_words
 from transfer.pages.components.rejects import reject_link, reject_links
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import CorrectionForm, DiscardForm, form_of, received
+from transfer.pages.rejects.repeatable import unrepeatable
 from transfer.pages.rejects.suggestions import repair_named, suggestion, words_of
 from transfer.pages.rejects.tables import RejectTable, written
 from transfer.pages.tables import Action
@@ -28,7 +30,6 @@ from transfer.rejects import resend
 from transfer.text import formats
 from transfer.text.columns import heading
 from transfer.text.explain import explain
-from transfer.trace.runs import moving_run
 
 
 @require_safe
@@ -38,27 +39,41 @@ def rejects(request: HttpRequest) -> HttpResponse:
     table = RejectTable(rows.once).keyset_paged(request)
     if rows.data["state"] == RejectedRow.State.OPEN:
         table.columns.hide("state")
-    groups = [described(request, group) for group in rows.once.groups()]
+    counted = rows.once.groups()
+    blocked = unrepeatable({group["kind"] for group in counted if group["open"]})
+    groups = [described(request, group, blocked) for group in counted]
     context = {
         "filter": rows,
         "table": table,
         "groups": groups,
         "open": sum(group["open"] for group in groups),
         "one_kind": len({group["kind"] for group in groups}) == 1,
-        "actions": [
-            Action("grid", _("Correct in a table…"), "edit", url=reverse("rejects_grid")),
-            Action("resend", _("Send again…"), "refresh", url=reverse("rejects_resend")),
-            Action("discard", _("Discard…"), "trash", danger=True, url=reverse("rejects_discard")),
-        ],
+        "actions": actions(can_correct=not all(group["is_blocked"] for group in groups)),
         "can_act": rows.data["state"] in (RejectedRow.State.OPEN, "all"),
         "is_new": not rows.active and not RejectedRow.objects.exists(),
         "is_done": not rows.active and not groups,
+        "blocked": blocked,
     }
     return render(request, "rejects/rejects.html", context)
 
 
-def described(request: HttpRequest, group: dict[str, Any]) -> dict[str, Any]:
-    """A reason with its count, its words, and the query for its rows."""
+def actions(*, can_correct: bool) -> list[Action]:
+    """Return what can be done with the chosen rows."""
+    correcting = [
+        Action("grid", _("Correct in a table…"), "edit", url=reverse("rejects_grid")),
+        Action("resend", _("Send again…"), "refresh", url=reverse("rejects_resend")),
+    ]
+    discard = Action("discard", _("Discard…"), "trash", danger=True, url=reverse("rejects_discard"))
+    return [*correcting, discard] if can_correct else [discard]
+
+
+def described(
+    request: HttpRequest, group: dict[str, Any], blocked: Container[str]
+) -> dict[str, Any]:
+    """Return a reason with its count, its words, and the query for its rows.
+
+    `blocked`: the kinds whose rows can't be corrected.
+    """
     query = request.GET.copy()
     query["kind"], query["code"] = group["kind"], group["code"]
     query.pop("page", None)
@@ -70,6 +85,7 @@ def described(request: HttpRequest, group: dict[str, Any]) -> dict[str, Any]:
         "reason": explain(check),
         "query": query.urlencode(),
         "acting": acting.urlencode(),  # for pages that lead back to this list
+        "is_blocked": group["kind"] in blocked,
         "has_spaces": check.repair == Repair.SPACES and group["open"],
     }
 
@@ -88,13 +104,21 @@ def page_of(request: HttpRequest, one: RejectedRow, form: CorrectionForm) -> Htt
     as_it_came = written(one, Settings.load().zone)
     others = RejectedRow.objects.of_row(one).exclude(pk=one.pk)
     others = others.order_by("server_id", "server_name")
+    blocked = unrepeatable({one.kind}) if one.is_open else {}
     context = {
         "reject": one,
+        "corrects": corrected_by(one),
+        "blocked": blocked.get(one.kind),
+        "sets_amount": explain(fault_named("row_sets_amount")) if one.effect == "sets" else None,
+        "again": rejected_again(one),
         "cells": [(heading(name), text or formats.NOTHING) for name, text in as_it_came.items()]
         or [(_("As received"), _("unknown"))],
         "reason": explain(check_named(one.code)),
         "form": form,
         "discard_form": DiscardForm(),
+        "discard_title": _("Discard")
+        if one.effect == "sets" or one.kind in blocked
+        else _("Discard instead"),
         "others": reject_links(others),
         "suggested": suggested(one),
         "repair": words_of(one.code),
@@ -102,12 +126,29 @@ def page_of(request: HttpRequest, one: RejectedRow, form: CorrectionForm) -> Htt
         "goes_where_rejected": one.kind_spec.appends,
         "next": following(request, one),
     }
-    if one.resent_id is not None and one.resent_origin is not None:
-        context["moved_by"] = moving_run(one)
-        new_row = {"origin": one.resent_origin, "staging_id": one.resent_id}
-        again = RejectedRow.objects.filter(server=one.server_id, kind=one.kind, **new_row)
-        context["again"] = again.first()
     return render(request, "rejects/reject.html", context, status=422 if form.errors else 200)
+
+
+def corrected_by(one: RejectedRow) -> RejectedRow | None:
+    """The reject at the same server in whose place the row was sent; None if there is none."""
+    here = RejectedRow.objects.filter(server=one.server_id, kind=one.kind)
+    sent = here.filter(resent_changeset=one.changeset, resent_row=one.row)
+    if (found := sent.first()) is not None or one.root_changeset is None:
+        return found
+    return here.filter(changeset=one.root_changeset, row=one.root_row or 0).first()
+
+
+def rejected_again(one: RejectedRow) -> RejectedRow | None:
+    """The reject of the row that was sent in place of this one, at the same server."""
+    if one.resent_changeset is None:
+        return None
+    root = {
+        "root_changeset": one.root_changeset or one.changeset,
+        "root_row": one.row if one.root_row is None else one.root_row,
+    }
+    here = RejectedRow.objects.filter(server=one.server_id, kind=one.kind)
+    again = here.filter(changeset=one.resent_changeset)
+    return again.filter(Q(row=one.resent_row) | Q(**root)).first()
 
 
 def suggested(one: RejectedRow) -> list[tuple[str, str, str]]:
@@ -176,22 +217,11 @@ def tell(request: HttpRequest, outcome: resend.Outcome, one: RejectedRow | None 
             outcome.sent,
         )
         messages.success(request, text % {"n": formats.number(outcome.sent)})
-    tell_sent_before(request, outcome.sent_before)
     for code, count in outcome.faults.items():
         words = {"rows": formats.rows(count), "reason": explain(fault_named(code)).sentence}
         messages.error(request, _("Not sent, %(rows)s: %(reason)s") % words)
-    if not (outcome.rows or outcome.faults):
+    if not (outcome.sent or outcome.faults):
         messages.warning(request, _("Someone else closed it first."))
-
-
-def tell_sent_before(request: HttpRequest, rows: int) -> None:
-    if rows:
-        text = ngettext(
-            "%(n)s row had been sent before. It was not sent again, and is closed now.",
-            "%(n)s rows had been sent before. They were not sent again, and are closed now.",
-            rows,
-        )
-        messages.warning(request, text % {"n": formats.number(rows)})
 
 
 @role("operator")
@@ -202,15 +232,9 @@ def reject_discard(request: HttpRequest, pk: int) -> HttpResponse:
         messages.error(request, _("Enter why the row is discarded."))
         return redirect(with_query(request, one))
     mine = RejectedRow.objects.filter(pk=pk)
-    try:
-        done = resend.discard(mine, form.cleaned_data["reason"], Actor.of(request))
-    except TransferError as error:
-        messages.error(request, str(explain(error)))
-        return redirect(with_query(request, one))
-    tell_sent_before(request, done.sent_before)
-    if done.rows:
+    if resend.discard(mine, form.cleaned_data["reason"], Actor.of(request)):
         text = _("Row %(row)s is discarded: it is never sent.")
         messages.success(request, format_words(text, row=reject_link(one)))
-    elif not done.sent_before:
+    else:
         messages.warning(request, _("Someone else closed it first."))
     return decided(request, one)

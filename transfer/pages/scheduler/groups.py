@@ -66,8 +66,7 @@ def added(rows: Sequence[TaskStatus]) -> Waiting:
     known = [row.backlog for row in rows if row.backlog.rows is not None]
     if not known:
         return Waiting(None, error=any(row.backlog.error for row in rows))
-    more = max(one.more for one in known)
-    return Waiting(sum(one.rows or 0 for one in known), more)
+    return Waiting(sum(one.rows or 0 for one in known))
 
 
 def oldest(rows: Iterable[TaskStatus]) -> datetime | None:
@@ -89,8 +88,7 @@ def added_once(rows: Sequence[TaskStatus]) -> Waiting:
     total, is_silent = sum(most.values()), any(row.backlog.error for row in rows)
     if is_silent and not total:
         return Waiting(None, error=True)
-    more = max(row.backlog.more for row in rows)
-    return Waiting(total, "+" if is_silent else more)
+    return Waiting(total, "+" if is_silent else "")
 
 
 def by_server(rows: Iterable[TaskStatus]) -> list[ServerGroup]:

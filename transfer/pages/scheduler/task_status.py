@@ -165,7 +165,7 @@ class TaskStatus:
     @property
     def backlog_sentence(self) -> str:
         """The waiting rows as part of a sentence: "412 rows wait"."""
-        return formats.rows_wait(self.backlog.rows or 0, self.backlog.more)
+        return formats.rows_wait(self.backlog.rows or 0)
 
     @property
     def oldest(self) -> datetime | None:

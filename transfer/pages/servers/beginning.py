@@ -1,8 +1,8 @@
-"""Which of the staged rows a new bonus server has received: asked before its transfers begin."""
+"""Which of the staged rows a bonus server has received: asked before its transfers go on."""
 
 from collections.abc import Iterator
-from dataclasses import replace
-from itertools import groupby
+from contextlib import suppress
+from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -11,31 +11,36 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
 
 from transfer.access import role
-from transfer.engine.errors import RowsMissing, RowsPurged
-from transfer.engine.restore.set_position import Outcome, Request
+from transfer.engine.errors.ledger import CopyOfServer, PositionKnown, RowsPurged
+from transfer.engine.skip import Lacking
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, BonusServer, TransferTask
-from transfer.pages.back import read_or_post, refused
-from transfer.runs.beginning import EndedBatch, Question, question
-from transfer.runs.positions import (
+from transfer.pages.back import done, read_or_post, refused
+from transfer.runs.beginning import (
     CODES,
+    COPIES,
+    LACKING,
     QUESTIONS,
-    RECEIVED,
-    WITHOUT_PURGED,
+    Answer,
+    Decision,
+    Outcome,
+    Question,
     begin,
-    put_position,
+    decide,
+    question,
 )
 from transfer.text import formats
 from transfer.text.explain import explain
 
-LACKING = {RowsPurged.code, RowsMissing.code}  # their question is another one
 SECONDS = 5  # that a page waits for the two databases of a transfer
-BATCH, WITHOUT, LATER = "batch", "without", "later"
+LATER = "later"
+LISTED = 100  # changesets with purged rows; the command lists all
 
 
-class BatchField(forms.ChoiceField):
+class ServerField(forms.ModelChoiceField):
     """Required with one of the answers only, so it is not marked as optional."""
 
     def validate(self, value: Any) -> None:
@@ -52,41 +57,34 @@ class BeginningForm(forms.Form):
         super().__init__(data)
         self.questions = questions
         for one in questions:
-            is_copy = one.clone is not None and not one.clone.is_itself
             choices = [*answers(one)]
             self.fields[one.task.kind] = forms.ChoiceField(
-                label=_("What it has received"),
-                choices=choices,
-                initial="as-of-clone" if is_copy else None,
-                widget=forms.RadioSelect,
+                label=_("What it has received"), choices=choices, widget=forms.RadioSelect
             )
-            if BATCH in dict(choices):
-                self.fields[f"{one.task.kind}_batch"] = BatchField(
-                    label=_("For a copy: the last batch that had ended when it was made"),
-                    choices=[("", _("Choose a batch")), *batches_by_server(one)],
+            if Answer.AS_SERVER in dict(choices):
+                self.fields[f"{one.task.kind}_server"] = ServerField(
+                    others(one),
+                    label=_("The server whose tables were copied"),
+                    empty_label=_("Choose a server"),
                 )
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
         for one in self.questions:
             kind = one.task.kind
-            if cleaned.get(kind) == BATCH and not cleaned.get(f"{kind}_batch"):
-                self.add_error(f"{kind}_batch", _("Choose the batch."))
+            if cleaned.get(kind) == Answer.AS_SERVER and not cleaned.get(f"{kind}_server"):
+                self.add_error(f"{kind}_server", _("Choose the server."))
         return cleaned
 
-    def requests(self) -> Iterator[tuple[TransferTask, str, Request]]:
-        """Yields each transfer that is decided, with the answer and what it asks of the engine."""
+    def decisions(self) -> Iterator[tuple[TransferTask, Decision]]:
+        """Yields each transfer that is decided, with the answer."""
         for one in self.questions:
-            answer = self.cleaned_data[one.task.kind]
-            if answer == BATCH:
-                reader, number = self.cleaned_data[f"{one.task.kind}_batch"].split("/")
-                batch = Request(batch=int(number), reader=reader, accept_purged=True)
-                yield one.task, answer, batch
-            elif answer == WITHOUT:
-                yield one.task, answer, WITHOUT_PURGED
+            kind, answer = one.task.kind, self.cleaned_data[one.task.kind]
+            if answer == Answer.AS_SERVER:
+                server, version = self.cleaned_data[f"{kind}_server"], f"{kind}_version"
+                yield one.task, Decision(Answer.AS_SERVER, server, self.data.get(version, ""))
             elif answer != LATER:
-                # The page says how many purged rows it never gets, before that is confirmed.
-                yield one.task, answer, replace(RECEIVED[answer], accept_purged=True)
+                yield one.task, Decision(Answer(answer))
 
     @property
     def asks_what_it_has(self) -> bool:
@@ -96,53 +94,46 @@ class BeginningForm(forms.Form):
     def groups(self) -> Iterator[dict[str, Any]]:
         """Yields the parts of the page: a transfer, why it asks, and its fields."""
         for one in self.questions:
-            names = [one.task.kind, f"{one.task.kind}_batch"]
+            names = [one.task.kind, f"{one.task.kind}_server"]
             yield {
                 "task": one.task,
                 "why": explain(one.error).sentence,
-                "clone": one.clone,
+                "copied_from": one.copied_from,
                 "purged": one.purged,
                 "lacks": isinstance(one.error, RowsPurged),
+                "lacking": [(line, _staged(line)) for line in one.lacking[:LISTED]],
+                "more": max(0, len(one.lacking) - LISTED),
                 "fields": [self[name] for name in names if name in self.fields],
             }
 
 
+def _staged(line: Lacking) -> datetime | None:
+    return datetime.fromisoformat(line.started) if line.started else None
+
+
+def others(question: Question) -> Any:
+    return BonusServer.objects.exclude(pk=question.task.server_id).order_by("pk")
+
+
 def answers(question: Question) -> Iterator[tuple[str, str]]:
     if isinstance(question.error, RowsPurged):
-        yield WITHOUT, _("Go on without these rows")
-    elif (clone := question.clone) and clone.is_itself:
-        pass  # one of the two has to be undocked
-    else:
-        yield from beginnings(question)
-    yield LATER, _("Decide later: nothing is sent until then")
-
-
-def beginnings(question: Question) -> Iterator[tuple[str, str]]:
-    """The answers of a server whose position is to begin; of a copy, the proposed one first."""
-    if clone := question.clone:
-        words = {"server": clone.server, "rows": formats.rows(clone.sent)}
+        yield Answer.WITHOUT, _("Go on without these rows, for good")
+    elif isinstance(question.error, CopyOfServer):
         yield (
-            "as-of-clone",
-            _("As far as %(server)s had read when this copy of it was made: send %(rows)s") % words,
+            Answer.OWN,
+            _("It is a copy of the database of %(server)s: go on from where that was made")
+            % {"server": question.copied_from},
         )
-    yield "nothing", _("Nothing yet: send all %(rows)s") % {"rows": formats.rows(question.rows)}
-    yield "everything", _("Everything until now: send only what is staged from now on")
-    if question.batches and not question.clone:
-        yield BATCH, _("As far as another server had read when its tables were copied")
-
-
-def batches_by_server(question: Question) -> Iterator[tuple[str, list[tuple[str, str]]]]:
-    """Yields the batches of each bonus server, the latest first, as groups of a list."""
-    for server, batches in groupby(question.batches, lambda batch: batch.server):
-        yield server, [(batch.key, in_words(batch)) for batch in batches]
-
-
-def in_words(batch: EndedBatch) -> str:
-    begun = {"n": batch.logged.number, "begun": formats.moment(batch.logged.at)}
-    if batch.ended_at is None or batch.rows is None:
-        return _("Batch %(n)s, begun %(begun)s") % begun
-    counted = {"ended": formats.moment(batch.ended_at), "rows": formats.rows(batch.rows)}
-    return _("Batch %(n)s, begun %(begun)s, ended %(ended)s, %(rows)s") % {**begun, **counted}
+    else:
+        rows = formats.rows(question.rows)
+        yield Answer.NOTHING, _("Nothing yet: send all %(rows)s") % {"rows": rows}
+        yield Answer.EVERYTHING, _("Everything until now: send only what is staged from now on")
+        if others(question).exists():
+            yield (
+                Answer.AS_SERVER,
+                _("The same as another server: its tables are a copy of that one's"),
+            )
+    yield LATER, _("Decide later: nothing is sent until then")
 
 
 @role("administrator")
@@ -168,6 +159,19 @@ def beginning(request: HttpRequest, pk: int) -> HttpResponse:
     return confirm(request, server, form)
 
 
+@role("administrator")
+@require_POST
+def own_name(request: HttpRequest, pk: int) -> HttpResponse:
+    """Give a server whose database is a copy a name of its own, in all its positions."""
+    server = get_object_or_404(BonusServer, pk=pk)
+    for task in server.tasks.select_related("server"):
+        try:
+            decide(task, Decision(Answer.OWN), Actor.of(request), dry_run=False)
+        except TransferError as error:
+            return refused(request, f"{task}: {explain(error)}", server)
+    return done(request, _("It goes on from where the copy was made, within a minute."), server)
+
+
 def ask(server: BonusServer, actor: Actor) -> tuple[list[Question], list[str]]:
     """The decisions to make, and the errors of transfers for which they are unknown.
 
@@ -178,7 +182,8 @@ def ask(server: BonusServer, actor: Actor) -> tuple[list[Question], list[str]]:
         try:
             begin(task, actor, seconds=SECONDS)
         except QUESTIONS:
-            questions.append(question(task, SECONDS))
+            with suppress(PositionKnown):  # decided a moment ago
+                questions.append(question(task, SECONDS))
         except TransferError as error:
             errors.append(f"{task}: {explain(error)}")
     return questions, errors
@@ -186,13 +191,16 @@ def ask(server: BonusServer, actor: Actor) -> tuple[list[Question], list[str]]:
 
 def confirm(request: HttpRequest, server: BonusServer, form: BeginningForm) -> HttpResponse:
     points: list[str] = []
-    for task, answer, wanted in form.requests():
+    versions = {}
+    for task, decision in form.decisions():
         try:
-            outcome = put_position(task, wanted, Actor.of(request), dry_run=True)
+            outcome = decide(task, decision, Actor.of(request), dry_run=True)
         except TransferError as error:
             form.add_error(task.kind, str(explain(error)))
         else:
-            points.extend(meaning(task, answer, wanted, outcome))
+            points.extend(meaning(task, decision, outcome))
+            if outcome.version:
+                versions[f"{task.kind}_version"] = outcome.version
     if form.errors:
         context = {"server": server, "form": form}
         return render(request, "servers/beginning.html", context, status=422)
@@ -205,7 +213,11 @@ def confirm(request: HttpRequest, server: BonusServer, form: BeginningForm) -> H
             "If an answer is wrong, rows are lost or sent twice, and no command can take that back."
         ),
         "points": points,
-        "hidden": {"confirmed": 1} | {name: form.cleaned_data[name] for name in form.fields},
+        "hidden": {
+            "confirmed": 1,
+            **versions,
+            **{name: form[name].data or "" for name in form.fields},
+        },
         "action": _("Begin"),
         "back": reverse("server_beginning", args=[server.pk]),
         "danger": True,
@@ -213,58 +225,60 @@ def confirm(request: HttpRequest, server: BonusServer, form: BeginningForm) -> H
     return render(request, "confirm.html", context)
 
 
-def meaning(task: TransferTask, answer: str, request: Request, outcome: Outcome) -> Iterator[str]:
+def meaning(task: TransferTask, decision: Decision, outcome: Outcome) -> Iterator[str]:
     """Yields what an answer means for the next run of a transfer."""
     kind, rows = task.get_kind_display(), formats.rows(outcome.sent)
-    words = {"kind": kind, "rows": rows, "n": request.batch}
-    if answer == "nothing":
+    words = {"kind": kind, "rows": rows, "server": decision.server}
+    if decision.answer == Answer.NOTHING:
         yield _("%(kind)s: it has received nothing. The next run sends %(rows)s.") % words
-    elif answer == "everything":
+    elif decision.answer == Answer.EVERYTHING:
         yield _("%(kind)s: it has received everything. Rows that are staged now are not sent.") % (
             words
         )
-    elif answer == BATCH:
-        yield _("%(kind)s: it has received batch %(n)s. The next run sends %(rows)s.") % words
-    elif answer == WITHOUT:
+    elif decision.answer == Answer.AS_SERVER:
+        yield _("%(kind)s: it has received what %(server)s has. The next run sends %(rows)s.") % (
+            words
+        )
+        if outcome.copied_after:
+            at = {"server": decision.server, "at": formats.moment(outcome.copied_after)}
+            yield (
+                _(
+                    "That is right only if the tables were copied after %(at)s, when %(server)s "
+                    "last received rows."
+                )
+                % at
+            )
+    elif decision.answer == Answer.WITHOUT:
         yield _("%(kind)s: it goes on. The next run sends %(rows)s.") % words
     else:
         yield _("%(kind)s: it is a copy of the other server. The next run sends %(rows)s.") % words
-    if outcome.lost.rows:
-        gone = {"kind": kind, "rows": formats.rows(outcome.lost.rows)}
-        lost = (
-            _("%(kind)s: %(rows)s were purged from shop All. It never gets them.")
-            if outcome.lost.is_exact
-            else _("%(kind)s: up to %(rows)s were purged from shop All. It never gets them.")
-        )
-        yield lost % gone
-    if outcome.doubt is not None:
-        yield f"{kind}: {explain(outcome.doubt)}"
+    if outcome.skipped:
+        gone = {"kind": kind, "rows": formats.rows(outcome.skipped)}
+        yield _("%(kind)s: %(rows)s were purged from shop All. It never gets them.") % gone
 
 
 def carry_out(request: HttpRequest, server: BonusServer, form: BeginningForm) -> HttpResponse:
-    for task, _answer, wanted in form.requests():
+    for task, decision in form.decisions():
         try:
-            outcome = begin(task, Actor.of(request), wanted)
+            outcome = decide(task, decision, Actor.of(request), dry_run=False)
         except TransferError as error:
             messages.error(request, f"{task}: {explain(error)}")
             continue
-        if outcome is None:
-            words = _("%(task)s had begun already. Nothing was changed.")
-            messages.info(request, words % {"task": task})
-        else:
-            words = _("%(task)s has begun. The next run sends %(rows)s.")
-            rows = formats.rows(outcome.sent)
-            messages.success(request, words % {"task": task, "rows": rows})
+        words = _("%(task)s has begun. The next run sends %(rows)s.")
+        rows = formats.rows(outcome.sent)
+        messages.success(request, words % {"task": task, "rows": rows})
     return redirect(server)
 
 
 def undecided(tasks: list[TransferTask]) -> str:
     """Names those of a server's tasks, from `attach_runs`, that may have to be decided.
 
-    Our own database alone is asked: no position of the task is known to it, or the last run was
-    refused by one of the questions and no position was set since.
+    Our own database alone is asked: the last run was refused by one of the questions and nothing
+    was decided since, or there was neither a run nor a decision of any of its tasks.
     """
-    asking = [task for task in tasks if not task.readers or _asks(task, CODES - LACKING)]
+    codes = CODES - LACKING - COPIES
+    is_new = all(_has_not_begun(task) for task in tasks)
+    asking = [task for task in tasks if is_new or _asks(task, codes)]
     return ", ".join(str(task.get_kind_display()) for task in asking)
 
 
@@ -274,9 +288,22 @@ def lacking(tasks: list[TransferTask]) -> str:
     return ", ".join(str(task.get_kind_display()) for task in asking)
 
 
+def copies(tasks: list[TransferTask]) -> str:
+    """Return the server of whose database this one's is a copy, by the last runs; or nothing."""
+    asking: list[Any] = [task for task in tasks if _asks(task, COPIES)]
+    return str(asking[0].last_run.error_params["other"]) if asking else ""
+
+
+def _has_not_begun(task: Any) -> bool:
+    return task.last_run is None and not _decisions(task).exists()
+
+
 def _asks(task: Any, codes: set[str]) -> bool:
     run = task.last_run
     if run is None or run.error_code not in codes:
         return False
-    entries = AuditEntry.objects.about(task).filter(action=AuditEntry.Action.POSITION)
-    return not entries.filter(at__gte=run.finished_at).exists()
+    return not _decisions(task).filter(at__gte=run.finished_at).exists()
+
+
+def _decisions(task: TransferTask) -> Any:
+    return AuditEntry.objects.about(task).filter(action=AuditEntry.Action.POSITION)

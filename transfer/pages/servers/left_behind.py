@@ -38,7 +38,9 @@ def leave(request: HttpRequest, pk: int) -> HttpResponse:
         return done(request, words, server)
     context = {
         "title": _("Leave %(server)s behind?") % {"server": server},
-        "text": _("Its database can't be read, so nothing is purged from the staging tables."),
+        "text": _(
+            "Its database can't be read, so purges keep all rows that it has not received yet."
+        ),
         "points": left_behind.consequences(server),
         "form": form,
         "action": _("Leave it behind"),

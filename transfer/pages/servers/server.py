@@ -3,47 +3,46 @@
 from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import Q, Sum
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
-from django_tables2 import Column  # type: ignore[import-untyped]
 
 from transfer.access import role
 from transfer.errors import TransferError
 from transfer.models import (
     Actor,
     BonusServer,
+    Bulletin,
     CashRegister,
     Incident,
     LeftBehind,
+    LogPlace,
     PlannedWork,
     TransferTask,
 )
 from transfer.pages.back import is_part
-from transfer.pages.components.states import badge
 from transfer.pages.notifications.tables import IncidentTable
 from transfer.pages.registers.counts import summary
 from transfer.pages.registers.tables import AccountTable
 from transfer.pages.scheduler import status
 from transfer.pages.scheduler.tables import TaskTable
 from transfer.pages.servers.accounts import filtered
-from transfer.pages.servers.beginning import lacking, undecided
+from transfer.pages.servers.beginning import copies, lacking, undecided
 from transfer.pages.servers.forms import ServerForm, swapped
-from transfer.pages.tables import Action, MomentColumn, NumberColumn, Table
+from transfer.pages.tables import Action
 from transfer.problems import doors
 from transfer.problems.find import outage_of
 from transfer.problems.sentences import rows_missing
 from transfer.runs import backlog
-from transfer.runs.reconcile import PATIENTLY, Log, batch_log, last_result, reconcile_within
-from transfer.servers.ask import ask_all
+from transfer.runs.reconcile import PATIENTLY, last_result, reconcile_within
 from transfer.servers.stages import STAGES, note_test, run_all, run_stage
 from transfer.text import formats
+from transfer.text.bulletins import sentence
 from transfer.text.explain import Explanation, explain
 
-LOG_SECONDS = 3
 LABELS = [label for label, _test in STAGES.values()]
 TO_TEST = "server_to_test"  # in a session: it has just been docked
 ACTIONS = (
@@ -59,26 +58,6 @@ class ServerTasks(TaskTable):
     class Meta(TaskTable.Meta):
         exclude = ("choose", "server")
         orderable = False
-
-
-class BatchTable(Table):
-    """The latest batches of a task, with what the runs counted that moved them."""
-
-    caption = gettext_lazy("Batches")
-    number = NumberColumn(gettext_lazy("Batch"), accessor="batch__number")
-    begun = MomentColumn(gettext_lazy("Begun"), accessor="batch__at")
-    read = NumberColumn(gettext_lazy("Rows"), accessor="counted__rows")
-    moved = NumberColumn(gettext_lazy("Applied or unchanged"), accessor="counted__moved")
-    bad = NumberColumn(gettext_lazy("Rejected"), accessor="counted__bad")
-    result = Column(gettext_lazy("Result"), accessor="batch")
-
-    class Meta(Table.Meta):
-        orderable = False
-
-    def render_result(self, record: dict[str, Any]) -> str:
-        if record["is_here"]:
-            return badge("ok", _("The bonus server is here"))
-        return "" if record["batch"].is_valid else _("No longer valid")
 
 
 @require_safe
@@ -127,6 +106,7 @@ def tasks_of(request: HttpRequest, server: BonusServer) -> dict[str, Any]:
         "tasks": ServerTasks(rows).for_user(request.user),
         "undecided": undecided([row.task for row in rows]),
         "lacking": lacking([row.task for row in rows]),
+        "copied_from": copies([row.task for row in rows]),
         "here": server.get_absolute_url(),  # where the switches lead afterwards
     }
 
@@ -137,11 +117,18 @@ def of_server(server: BonusServer) -> dict[str, Any]:
         "server": server,
         **doors_of(server),
         **works_on(server),
+        "told": told(server),
         "states": summary(server.accounts.count_states(), in_use),
         "jobs": server.account_jobs.pending(),
         "untaken": server.account_jobs.with_secrets(),
         "last_job": server.account_jobs.exclude(finished_at=None).first(),
     }
+
+
+def told(server: BonusServer) -> list[tuple[Bulletin, str]]:
+    """What people are told of a restore of this server, and have not dismissed."""
+    listed = Bulletin.objects.open().filter(server=server)
+    return [(one, sentence(one.code, one.params)) for one in listed]
 
 
 def works_on(server: BonusServer) -> dict[str, list[PlannedWork]]:
@@ -183,14 +170,11 @@ def left_behind(server: BonusServer, *, is_unread: bool) -> dict[str, Any]:
 
 @require_safe
 def server_reconciliation(request: HttpRequest, pk: int) -> HttpResponse:
-    """Shows the last reconciliation of each task and its latest batches; `?now` counts first."""
+    """Shows the last reconciliation of each task; `?now` counts first."""
     server = get_object_or_404(BonusServer, pk=pk)
     tasks = list(server.tasks.select_related("server"))
     counted = reconcile_within(PATIENTLY, tasks) if "now" in request.GET else {}
-    readers = {task: task.all_readers for task in tasks}
-    logs = ask_all(tasks, lambda task, within: batch_log(task, readers[task], within), LOG_SECONDS)
-    by_task = dict(logs)
-    lines = [reconciled(task, by_task[task], counted.get(task)) for task in tasks]
+    lines = [reconciled(task, counted.get(task)) for task in tasks]
     context = {"server": server, "lines": lines, "causes": causes(lines)}
     return render(request, "servers/reconciliation.html", context)
 
@@ -201,34 +185,25 @@ def causes(lines: Iterable[dict[str, Any]]) -> list[Explanation]:
     return list(found.values())
 
 
-def reconciled(task: TransferTask, log: Log | TransferError, counted: object) -> dict[str, Any]:
-    """A task's line: what was counted last, what failed just now, its batches."""
-    failed = [one for one in (counted, log) if isinstance(one, TransferError)]
-    batches = None
-    if not isinstance(log, TransferError):
-        batches = BatchTable(_with_runs(task, log), prefix=f"batches-{task.pk}-")
-    cause = explain(failed[0]) if failed else None
-    return {"task": task, "result": last_result(task), "cause": cause, "batches": batches}
+def reconciled(task: TransferTask, counted: object) -> dict[str, Any]:
+    """A task's line: what was counted last, what failed just now, how far it is in the log."""
+    cause = explain(counted) if isinstance(counted, TransferError) else None
+    line = {"task": task, "result": last_result(task), "cause": cause}
+    return {**line, "place": place_in_log(task)}
 
 
-def _with_runs(task: TransferTask, log: Log) -> list[dict[str, Any]]:
-    """The batches, with what the runs counted that moved them, as far as the history goes."""
-    numbers = [batch.number for batch in log.batches]
-    runs = (
-        task.runs.filter(position_to__number__in=numbers, read__gt=0)
-        .order_by()
-        .values("position_to__reader", "position_to__number")
-        .annotate(rows=Sum("read"), moved=Sum("applied") + Sum("unchanged"), bad=Sum("rejected"))
-    )
-    counted = {(run["position_to__reader"], int(run["position_to__number"])): run for run in runs}
-    return [
-        {
-            "batch": batch,
-            "counted": counted.get((batch.reader, batch.number)),
-            "is_here": log.position is not None and log.position.number == batch.number,
-        }
-        for batch in log.batches
-    ]
+def place_in_log(task: TransferTask) -> tuple[int, int] | None:
+    """Return the last line of shop All's log that the server has passed, and the last there is.
+
+    By our own history, which hears of both with each run.
+    """
+    run = task.runs.begun().that_may_have_moved().first()
+    recorded = run.counted_to if run else None
+    if recorded is None:
+        return None
+    seen = LogPlace.objects.filter(origin=recorded.origin, kind=task.kind).first()
+    number = recorded.place.number
+    return number, max(number, seen.number if seen else 0)
 
 
 @role("operator")

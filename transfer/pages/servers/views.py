@@ -19,7 +19,7 @@ from transfer.pages.servers.forms import ServerForm
 from transfer.pages.servers.server import TO_TEST
 from transfer.pages.servers.tables import ServerTable, lines
 from transfer.problems.find import outages_by_server
-from transfer.runs.positions import QUESTIONS, begin
+from transfer.runs.beginning import QUESTIONS, begin
 from transfer.runs.undocking import consequences, question, undock, why_not_now
 
 BEGIN_SECONDS = 5

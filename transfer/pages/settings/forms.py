@@ -40,7 +40,8 @@ class SettingsForm(forms.ModelForm):
             "history_days",
             "failure_days",
             "staging_days",
-            "blank_pins",
+            "pin_days",
+            "log_days",
             "reject_days",
             "audit_days",
             "alert_failures",
@@ -48,6 +49,7 @@ class SettingsForm(forms.ModelForm):
             "delay_limit",
             "large_amount",
             "second_factor_level",
+            "confirms_by_itself",
         ]
         help_texts = {
             "show_transfer_tasks": gettext_lazy(
@@ -60,11 +62,18 @@ class SettingsForm(forms.ModelForm):
                 "Older rows are removed from the staging tables once every task has moved them, "
                 "if the maintenance task for it is on."
             ),
-            "blank_pins": gettext_lazy(
-                "By the same task: once every bonus server has a PIN code, only that it was set "
-                "stays readable. A PIN code that was rejected stays until somebody has decided on "
-                "it. A server that is docked or restored later gets such rows without a PIN code, "
-                "and rejects them."
+            "pin_days": gettext_lazy(
+                "The same for PIN codes, which can be read there until then. A PIN code that was "
+                "rejected stays until somebody has decided on it. A server that is restored to a "
+                "time before that asks what to do about the PIN codes that are gone."
+            ),
+            "log_days": gettext_lazy(
+                "At least the age of the oldest backup that anybody would restore, of any of the "
+                "databases. A server restored to a time before that does not know what it has."
+            ),
+            "confirms_by_itself": gettext_lazy(
+                "For installations with fail-over, where nobody copies shop All for tests: a copy "
+                "with its own rows would be taken for the real one."
             ),
             "reject_days": gettext_lazy(
                 "Only those that were sent again or discarded. Open ones stay."

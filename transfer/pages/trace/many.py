@@ -16,7 +16,9 @@ NOT_ARRIVED = {
     "rejected": gettext_lazy("rejected: %(servers)s"),
     "waiting": gettext_lazy("not arrived yet: %(servers)s"),
     "unknown": gettext_lazy("not known: %(servers)s, no answer"),
-    "read": gettext_lazy("moved or rejected: %(servers)s"),
+    "skipped": gettext_lazy("not sent: %(servers)s"),
+    "without_effect": gettext_lazy("without effect: %(servers)s"),
+    "counted": gettext_lazy("counted as received: %(servers)s"),
 }
 
 
@@ -69,7 +71,7 @@ def arrival(deliveries: Sequence[ShownDelivery]) -> Iterator[tuple[str, str]]:
     """
     arrived = sum(one.state == "moved" for one in deliveries)
     words = {"n": formats.number(arrived), "all": formats.number(len(deliveries))}
-    yield "moved" if arrived else "read", _("arrived on %(n)s of %(all)s") % words
+    yield "moved" if arrived else "waiting", _("arrived on %(n)s of %(all)s") % words
     for state, text in NOT_ARRIVED.items():
         names = [one.server.name for one in deliveries if one.state == state]
         if names:

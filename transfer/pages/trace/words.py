@@ -6,7 +6,6 @@ from typing import Any
 
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
-from transfer.engine.checks import BLANKED
 from transfer.engine.kinds import check_named
 from transfer.models import BonusServer, RejectedRow, TransferRun, Upload
 from transfer.pages.components.html import Html, format_words, joined, link
@@ -17,12 +16,9 @@ from transfer.text.explain import explain
 from transfer.trace.complete import COLUMNS
 from transfer.trace.delivery import Delivery, StagedRow
 from transfer.trace.servers import Answer
-from transfer.trace.sources import Source
+from transfer.trace.sources import Other, Source
 
-PIN_BLANKED = gettext_lazy(
-    "The PIN code was blanked after it was moved, or was missing from the start. It is no "
-    "longer known which."
-)
+UNDECIDED = gettext_lazy("Nobody has decided on it yet.")
 
 
 @dataclass(frozen=True)
@@ -87,22 +83,25 @@ def source_words(source: Source) -> Html | str:
     """The source of a row; empty if it was not recorded."""
     sentences = [_loaded(source)] if source.load else []
     if source.corrects is not None:
-        about = {"number": formats.number(source.corrects), "who": source.sent_by or "—"}
+        about = {"number": _number(source.corrects), "who": source.sent_by or "—"}
         sentences.append(
             _("in place of the rejected row № %(number)s, sent again by %(who)s") % about
         )
-    if source.undoes is not None:
-        words = _("takes back row № %(number)s")
-        sentences.append(words % {"number": formats.number(source.undoes)})
-    if source.undone_by is not None:
-        words = _("taken back by row № %(number)s")
-        sentences.append(words % {"number": formats.number(source.undone_by)})
-    if not sentences and source.program:
-        about = {"name": source.name, "program": source.program}
-        sentences = [_("written by the program %(program)s as the database user %(name)s") % about]
-    elif not sentences and source.name:
+    for other, words in (
+        (source.sets, _("brings the changed amount of row № %(number)s")),
+        (source.undoes, _("takes back row № %(number)s")),
+        (source.undone_by, _("taken back by row № %(number)s")),
+    ):
+        if other is not None:
+            sentences.append(words % {"number": _number(other)})
+    if not sentences and source.name:
         sentences = [_("written by the database user %(name)s") % {"name": source.name}]
     return joined(sentences, "; ")
+
+
+def _number(other: Other) -> str:
+    """The number of another row in its table, or that it is gone from there."""
+    return _("(purged)") if other.id is None else formats.number(other.id)
 
 
 def _loaded(source: Source) -> Html | str:
@@ -149,28 +148,36 @@ def _detail(row: StagedRow, delivery: Delivery, reject_days: int) -> str:
         return "" if delivery.run else _("By a run that is no longer in the history.")
     if delivery.state == "waiting":
         return why(delivery.task) if delivery.task else ""
-    if delivery.state == "read":
-        why_unknown = str(PIN_BLANKED) if delivery.code == BLANKED else _maybe_rejected(reject_days)
-        return " ".join([why_unknown, *_sent_again(row)])
     if delivery.state == "unknown":
         return explain(delivery.error).sentence if delivery.error else ""
+    if delivery.state == "skipped":
+        return _("It was purged, and somebody has agreed that this server does without it.")
+    if delivery.state == "counted":
+        about = {"who": delivery.said_by or "—", "when": formats.moment(delivery.said_at)}
+        return _("Counted as received: %(who)s said so %(when)s.") % about
+    reason = explain(check_named(delivery.code)).sentence
+    if delivery.state == "without_effect":
+        return " ".join([reason, *_sent_again(row)])
     if delivery.reject:
-        decision = [decided(delivery.reject)]
-    else:
-        decision = [_gone(reject_days), *_sent_again(row)]
-    return " ".join([explain(check_named(delivery.code)).sentence, *decision])
+        again = row.sent_again[0] if row.sent_again else None
+        return f"{reason} {decided(delivery.reject, again)}"
+    if delivery.is_open:
+        return f"{reason} {UNDECIDED}"
+    return " ".join([reason, _gone(reject_days), *_sent_again(row)])
 
 
-def decided(reject: RejectedRow) -> str:
-    """The decision on a rejected row, in words."""
+def decided(reject: RejectedRow, again: Other | None = None) -> str:
+    """The decision on a rejected row, in words; `again` is the row in its place, if it is known."""
     at = {"when": formats.moment(reject.closed_at), "who": reject.closed_by or "—"}
     if reject.state == RejectedRow.State.RESENT:
-        at["number"] = formats.number(reject.resent_id)
-        return _("Sent again %(when)s by %(who)s, as row № %(number)s.") % at
+        number = formats.number(reject.resent_row) if again is None else _number(again)
+        return _("Sent again %(when)s by %(who)s, as row № %(number)s.") % {**at, "number": number}
     if reject.state == RejectedRow.State.DISCARDED:
         sentence = _("Closed without sending %(when)s by %(who)s.") % at
         return f"{sentence} {reject.close_reason}".strip()
-    return _("Nobody has decided on it yet.")
+    if reject.state == RejectedRow.State.SETTLED:
+        return _("Closed %(when)s: the row was taken back.") % at
+    return str(UNDECIDED)
 
 
 def _gone(reject_days: int) -> str:
@@ -181,24 +188,12 @@ def _gone(reject_days: int) -> str:
     ) % {"n": reject_days}
 
 
-def _maybe_rejected(reject_days: int) -> str:
-    return ngettext(
-        "Rejected if the server did not know the card then, else moved. Nothing more is known: "
-        "closed rejects are kept for %(n)d day.",
-        "Rejected if the server did not know the card then, else moved. Nothing more is known: "
-        "closed rejects are kept for %(n)d days.",
-        reject_days,
-    ) % {"n": reject_days}
-
-
 def _sent_again(row: StagedRow) -> list[str]:
     if row.sent_again is None:
         return []
-    number, at = row.sent_again
-    return [
-        _("Sent again %(when)s, as row № %(number)s.")
-        % {"when": formats.moment(at), "number": formats.number(number)}
-    ]
+    other, at = row.sent_again
+    about = {"when": formats.moment(at), "number": _number(other)}
+    return [_("Sent again %(when)s, as row № %(number)s.") % about]
 
 
 def holding(answer: Answer, column: str, *, with_times: bool = True) -> ShownHolding:

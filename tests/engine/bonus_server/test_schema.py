@@ -1,0 +1,61 @@
+"""Our schema on a bonus server, where an administrator of the vendor has to make it."""
+
+import pytest
+
+from tests.databases import query
+from tests.flow import Flow
+from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.errors import NoRightForSchema, RightsMissing
+from transfer.errors import TransferError
+
+OF_VENDOR = """
+    drop role if exists mover;
+    create role mover login;
+    grant select, insert, update, delete on all tables in schema public to mover;
+    grant usage on all sequences in schema public to mover;
+    grant temporary on database {database} to mover;
+"""
+
+
+@pytest.fixture
+def mover(bonus):
+    """The DSN for a role that may use the vendor's tables and create no schema."""
+    database = query(bonus, "select quote_ident(current_database())")[0][0]
+    query(bonus, OF_VENDOR.format(database=database))
+    yield f"{bonus} user=mover"
+    query(bonus, "drop owned by mover cascade; drop role mover")
+
+
+def refusal(dsn: str) -> TransferError:
+    with (
+        BonusDatabase(dsn, "bonus server", "tests") as target,
+        pytest.raises(TransferError) as refused,
+    ):
+        target.ensure_schema()
+    return refused.value
+
+
+def test_the_sql_of_the_refusal_is_all_that_a_transfer_needs(shop, bonus, mover):
+    error = refusal(mover)
+    assert isinstance(error, NoRightForSchema)
+    query(bonus, error.params["statements"])
+    flow = Flow("balances", shop, mover)
+    flow.stage(("4100", 5), ("4200", 0))
+    moved = flow.move()
+    assert (moved.totals.applied, moved.codes) == (1, ["amount_zero"])
+
+
+def test_rights_that_lack_on_our_tables_are_named_with_the_sql(shop, bonus, mover):
+    with BonusDatabase(bonus, "bonus server", "tests") as target:
+        target.ensure_schema()
+        target.database.commit()
+    error = refusal(mover)
+    assert isinstance(error, RightsMissing)
+    assert "USAGE on datatransfer" in error.params["missing"]
+    assert "DELETE on datatransfer.receipt" in error.params["missing"]
+    query(bonus, error.params["statements"])
+    flow = Flow("balances", shop, mover)
+    flow.stage(("4100", 5))
+    assert flow.move().totals.applied == 1
+    query(bonus, "revoke update on datatransfer.seen from mover")
+    assert refusal(mover).params["missing"] == "UPDATE on datatransfer.seen"

@@ -1,0 +1,160 @@
+"""What keeps writers to the rules is compared with this version, and put right."""
+
+import pytest
+from psycopg2.extensions import make_dsn
+
+from tests.administrator import psql, remove_role
+from tests.conftest import WORKER
+from tests.databases import query
+from tests.engine.conftest import initialise_shop
+from transfer.engine.errors import GuardsOfAnother, GuardsOutdated
+from transfer.engine.kinds import KINDS
+from transfer.engine.postgres.database import Database
+from transfer.engine.shop_all.schema.rights import Guards
+from transfer.parties import SHOP_ALL
+
+CLERK, VENDOR, READER = (f"{name}_{WORKER}" for name in ("clerk", "vendor", "reader"))
+TABLE = 'public."changeAccountBalanceTemp"'
+OWNERS = """
+    select rolname from pg_roles join pg_proc on proowner = pg_roles.oid
+     where pronamespace = 'datatransfer'::regnamespace
+     union
+    select rolname from pg_roles join pg_class on relowner = pg_roles.oid
+     where relnamespace = 'datatransfer'::regnamespace and relkind = 'r'
+"""
+
+
+@pytest.fixture
+def roles(shop):
+    """The account of Data Transfer, the vendor that owns the tables, and one who reads."""
+    for role in (CLERK, VENDOR, READER):
+        remove_role(shop, role)
+        query(shop, f"create role {role} login")
+    yield
+    query(shop, f"reassign owned by {VENDOR}, {CLERK} to current_user")
+    for role in (CLERK, VENDOR, READER):
+        remove_role(shop, role)
+
+
+def differences(dsn):
+    with Database(dsn, SHOP_ALL, "tests") as database, database.transaction(commit=False):
+        return Guards(database, KINDS.values()).differences()
+
+
+def check(dsn):
+    with Database(dsn, SHOP_ALL, "tests") as database, database.transaction(commit=False):
+        Guards(database, KINDS.values()).check()
+
+
+def test_a_database_that_was_never_initialised_has_no_writers_to_guard(empty_database):
+    check(empty_database)
+
+
+# What somebody has done, and what is named then.
+HARMS = {
+    "alter function datatransfer.refuse_names() set search_path = public": (
+        "datatransfer.refuse_names()"
+    ),
+    "alter function datatransfer.note_changes() security definer": "datatransfer.note_changes()",
+    "alter function datatransfer.refuse_names() owner to a_third_role": (
+        "datatransfer.refuse_names()"
+    ),
+    "create or replace function datatransfer.note_changes() returns trigger language plpgsql as "
+    "'begin return new; end'": "datatransfer.note_changes()",
+    "grant usage on schema datatransfer to public": "datatransfer",
+    "grant select on datatransfer.log to public": "datatransfer.log",
+    "grant select (number) on datatransfer.head to public": "datatransfer.head",
+    "grant select on datatransfer.origin to public": "datatransfer.origin",
+    "grant select on datatransfer.origin to a_third_role": "datatransfer.origin",
+    "grant select (name_key) on datatransfer.origin to a_third_role": "datatransfer.origin",
+    f"alter table {TABLE} alter xid set default '7'": '"changeAccountBalanceTemp".xid',
+    f"alter table {TABLE} alter started drop default": '"changeAccountBalanceTemp".started',
+    f"alter table {TABLE} alter staged_by set default current_user": (
+        '"changeAccountBalanceTemp".staged_by'
+    ),
+    f"alter table {TABLE} alter line set default 7": '"changeAccountBalanceTemp".line',
+    f"alter table {TABLE} enable trigger zz_datatransfer_1_insert": (
+        '"changeAccountBalanceTemp".zz_datatransfer_1_insert'
+    ),
+    f"alter table {TABLE} disable trigger zz_datatransfer_2_update": (
+        '"changeAccountBalanceTemp".zz_datatransfer_2_update'
+    ),
+    f"drop trigger zz_datatransfer_1_update on {TABLE}": (
+        '"changeAccountBalanceTemp".zz_datatransfer_1_update'
+    ),
+    f"create or replace trigger zz_datatransfer_1_insert before insert on {TABLE} for each row "
+    "when (new.xid < '5') execute function datatransfer.refuse_names(); "
+    f"alter table {TABLE} enable always trigger zz_datatransfer_1_insert": (
+        '"changeAccountBalanceTemp".zz_datatransfer_1_insert'
+    ),
+    f"create or replace trigger zz_datatransfer_2_update before update on {TABLE} for each row "
+    "execute function datatransfer.note_changes('account'); "
+    f"alter table {TABLE} enable always trigger zz_datatransfer_2_update": (
+        '"changeAccountBalanceTemp".zz_datatransfer_2_update'
+    ),
+}
+
+
+@pytest.mark.parametrize(("harm", "name"), HARMS.items())
+def test_each_difference_is_named_and_repaired_by_init_shop_all(shop, roles, harm, name):
+    assert differences(shop) == []
+    query(shop, harm.replace("a_third_role", READER))
+    assert differences(shop) == [name]
+    with pytest.raises(GuardsOutdated, match="Urgent"):
+        check(shop)
+    query(shop, "alter function datatransfer.refuse_names() owner to current_user")
+    initialise_shop(shop)
+    assert differences(shop) == []
+
+
+@pytest.mark.parametrize(("harm", "name"), HARMS.items())
+def test_each_difference_is_repaired_by_the_sql_for_the_owner(shop, roles, harm, name):
+    """Our role does not own the tables: a superuser runs the SQL, and the vendor then owns it."""
+    clerk = owned_by_the_vendor(shop)
+    assert differences(clerk) == []
+    query(shop, harm.replace("a_third_role", READER))
+    with pytest.raises(GuardsOfAnother) as caught:
+        check(clerk)
+    assert caught.value.params["names"] == name
+    psql(shop, caught.value.params["script"])
+    assert differences(clerk) == []
+    assert query(shop, OWNERS) == [(VENDOR,)]
+
+
+def test_the_owner_who_is_no_superuser_can_run_the_sql(shop, roles):
+    clerk = owned_by_the_vendor(shop)
+    query(shop, f"grant select on datatransfer.origin to {READER}")
+    with pytest.raises(GuardsOfAnother) as caught:
+        check(clerk)
+    psql(make_dsn(shop, user=VENDOR), caught.value.params["script"])
+    assert differences(clerk) == []
+
+
+def test_accounts_of_several_installations_may_read_the_key_of_names(shop, roles):
+    clerk = owned_by_the_vendor(shop)
+    for role in (READER, CLERK):
+        query(
+            shop,
+            f"grant usage on schema datatransfer to {role}; "
+            f"grant select, insert, update, delete on all tables in schema datatransfer to {role}",
+        )
+    assert differences(clerk) == []
+    assert differences(make_dsn(shop, user=READER)) == []
+    query(shop, f"revoke insert on datatransfer.log from {READER}")
+    assert differences(clerk) == ["datatransfer.origin"]
+
+
+def owned_by_the_vendor(shop):
+    """Gives all to the vendor; returns the DSN of our role, which may move rows."""
+    tables = ", ".join(f'"{kind.staging}"' for kind in KINDS.values())
+    owned = "; ".join(f'alter table "{kind.staging}" owner to {VENDOR}' for kind in KINDS.values())
+    with Database(shop, SHOP_ALL, "tests") as database, database.transaction():
+        query(shop, owned)
+        database.execute(Guards(database, KINDS.values()).hand_over())
+    query(
+        shop,
+        f"grant usage on schema datatransfer to {CLERK}; "
+        f"grant select, insert, update, delete on all tables in schema datatransfer to {CLERK}; "
+        f"grant select, insert, update, delete on {tables} to {CLERK}",
+    )
+    return make_dsn(shop, user=CLERK)

@@ -1,0 +1,126 @@
+"""A bonus server does without purged rows, by changeset and for good."""
+
+import pytest
+
+from tests.databases import query
+from tests.engine.keeping_small import accounts, age, lines, move_from, purge
+from tests.flow import INSTALLATION, Flow, known_of
+from transfer.engine.errors.ledger import RowsPurged, SkipOutdated
+from transfer.engine.received import NOTHING
+from transfer.engine.shop_all.source import ShopAll
+from transfer.engine.skip import lacking, skip
+
+
+@pytest.fixture
+def flow(shop, bonus):
+    return Flow("balances", shop, bonus)
+
+
+def listed(flow):
+    with flow.open() as (source, target), source.snapshot():
+        position = target.positions.get(source.identity.origin(), flow.spec)
+        return [*lacking(flow.spec, source, target, position)]
+
+
+def do_without(flow, *names):
+    with flow.open() as (source, target):
+        with source.snapshot():
+            origin = source.identity.origin()
+        skip(flow.spec, source, target, origin, names)
+
+
+def confirm(flow):
+    with ShopAll(flow.shop_all, "tests") as source, source.database.transaction():
+        source.log.confirm(flow.spec, INSTALLATION)
+
+
+def lose_to_a_purge(flow, copies):
+    """A server that was restored, and needs rows that were purged since."""
+    flow.stage(("a", 1))
+    flow.move()
+    copies.make(flow.bonus, "bonus")
+    flow.stage(("b", 1), ("c", 2))
+    flow.stage(("d", 4))
+    flow.move()
+    age(flow)
+    purge(flow, known_of(flow))
+    copies.restore(flow.bonus, "bonus")
+    flow.stage(("e", 8))
+
+
+def test_the_list_is_exact_and_what_is_skipped_is_passed(flow, copies):
+    lose_to_a_purge(flow, copies)
+    with pytest.raises(RowsPurged):
+        flow.move()
+    found = listed(flow)
+    assert [(one.number, one.rows, one.amount, one.last) for one in found] == [
+        (2, 2, 3, NOTHING),
+        (3, 1, 4, NOTHING),
+    ]
+    do_without(flow, *(one.changeset for one in found))
+    assert listed(flow) == []
+    flow.move()
+    assert accounts(flow) == ["a", "e"]
+
+
+def test_a_part_of_the_list_can_be_skipped_and_nothing_beside_it(flow, copies):
+    lose_to_a_purge(flow, copies)
+    first, second = (one.changeset for one in listed(flow))
+    do_without(flow, second)
+    with pytest.raises(RowsPurged) as refused:
+        flow.move()
+    assert refused.value.changesets == (first,)
+    (last,) = [name for number, name in lines(flow, "number, changeset::text") if number == 1]
+    for strange in (last, second):
+        with pytest.raises(SkipOutdated):
+            do_without(flow, first, strange)
+    assert len(listed(flow)) == 1
+
+
+def test_a_skip_draws_a_new_version(flow, copies):
+    """A chunk that was read ahead before it is not used."""
+    lose_to_a_purge(flow, copies)
+    before = flow.position().version
+    do_without(flow, *(one.changeset for one in listed(flow)))
+    assert flow.position().version != before
+
+
+def test_skipped_rows_do_not_come_back_by_a_restore(flow, copies):
+    """skipped_by_number: their numbers belong to others then."""
+    flow.stage(("a", 1))
+    flow.move()
+    copies.make(flow.bonus, "bonus")
+    flow.stage(("b", 1))
+    with flow.open() as (source, _):
+        source.log.append(flow.spec)
+    copies.make(flow.shop_all, "shop")
+    flow.stage(("c", 1))
+    flow.move()
+    query(flow.shop_all, "update datatransfer.log set purged = rows where number > 1")
+    copies.restore(flow.bonus, "bonus")
+    do_without(flow, *(one.changeset for one in listed(flow)))
+    flow.move()
+    copies.restore(flow.shop_all, "shop")
+    flow.stage(("d", 1))
+    flow.stage(("e", 1))
+    flow.move()
+    assert accounts(flow) == ["a", "d", "e"]
+
+
+def test_the_rest_of_a_changeset_read_in_part_can_be_skipped(flow, copies):
+    flow.stage(("a", 1), ("b", 1), ("c", 1))
+    next(move_from(flow, chunk_rows=2))
+    copies.make(flow.bonus, "bonus")
+    flow.move()
+    age(flow)
+    purge(flow, known_of(flow))
+    copies.restore(flow.bonus, "bonus")
+    with pytest.raises(RowsPurged):
+        flow.move()
+    (one,) = listed(flow)
+    do_without(flow, one.changeset)
+    flow.stage(("d", 1))
+    flow.move()
+    assert accounts(flow) == ["a", "b", "d"]
+    known = query(flow.bonus, "select last, skipped from datatransfer.exception")
+    assert known == [(one.last, True)]

@@ -1,0 +1,669 @@
+"""The log of shop All: the changesets of each kind, numbered in the order in which they appear.
+
+Lines are only ever added. An **append** is one transaction that gives the next numbers to
+changesets that are visible and not in the log yet, and stamps its lines with one random mark. So a
+state of the database that has its lines contains everything that it saw, and equal marks mean equal
+logs up to there, whatever was restored in between.
+
+An append looks for rows, not for notes about them. Where to look is a hint, kept in `head`: `seen`
+is a snapshot of which every visible row is in the log. A wrong hint delays rows; it never loses or
+doubles one, since what is found is compared with the log itself.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from itertools import groupby
+from uuid import uuid4
+
+from psycopg2 import errors, sql
+
+from transfer.engine.errors.ledger import LogBusy
+from transfer.engine.kind import Kind
+from transfer.engine.postgres.array import array
+from transfer.engine.postgres.database import Database
+from transfer.engine.received import MOST_ROWS, NO_CHANGESET, NO_MARK, Place, Receipt, is_uuid
+from transfer.engine.shop_all.identity import check_staging
+from transfer.engine.shop_all.schema.tables import packed
+from transfer.errors import AnswerInvalid, IsReplica
+
+# How many lines one append adds at most: a longer one would hold the lock of `head` for seconds.
+LINES_OF_AN_APPEND = 100_000
+LOCK_SECONDS = 2
+LOOK_AT_ALL_EVERY = "1 day"
+ATTEMPTS = 15
+"""Each takes LOCK_SECONDS where another process holds `head`."""
+
+# Makes queries walk the index on (xid, started, row), whatever the statistics say.
+BY_INDEX = """
+    set local enable_seqscan = off; set local enable_bitmapscan = off;
+    set local enable_hashjoin = off; set local enable_mergejoin = off; set local enable_sort = off;
+    set local max_parallel_workers_per_gather = 0; set local jit = off
+"""
+# Keeps the staging table from being rewritten. Comes before the snapshot: a statement that waits
+# for it sees what was committed meanwhile.
+LOCK_TABLE = "lock table {table} in access share mode"
+LOCK_HEAD = "select number from datatransfer.head where kind = %s for update"
+# Whether the log ends where `head` says. By the primary keys.
+ENDS_AT_HEAD = """
+    select number = coalesce((select max(number) from datatransfer.log
+                               where log.kind = head.kind), 0)
+      from datatransfer.head where kind = %s
+"""
+# Makes the commit wait for the flush of the write-ahead log, which flushes all commits before it.
+# With weaker settings a crash could lose rows after servers have received them, or after we have
+# reported them as staged.
+FLUSHED = """
+    select set_config('synchronous_commit', 'on', true)
+     where current_setting('synchronous_commit') in ('off', 'local')
+"""
+LIMIT_LOCKS = f"set local lock_timeout = '{LOCK_SECONDS} s'"
+
+# The hint, and where it was taken: one run of one database server, one database, one table.
+# Elsewhere snapshots and the xids of rows can't be compared. One of the future is none: somebody
+# has written it.
+HINT = f"""
+    select seen::text,
+           coalesce(seen_in = here.name
+                    and pg_snapshot_xmax(seen) <= pg_snapshot_xmax(pg_current_snapshot()), false),
+           here.name,
+           coalesce(looked_at not between now() - interval '{LOOK_AT_ALL_EVERY}'
+                                      and now() + interval '{LOOK_AT_ALL_EVERY}', true),
+           pg_is_in_recovery()
+      from datatransfer.head, (
+           select concat_ws(' ', oid, pg_postmaster_start_time(), to_regclass(%s)::oid) as name
+             from pg_database where datname = current_database()) as here
+     where kind = %s
+"""
+# The first changeset of a range that is not in the log, and the snapshot of this very statement.
+# Walks the index on (xid, started, row) up to there; looks each changeset up by the log's unique
+# key.
+LOOK = """
+    select {place}, pg_current_snapshot()::text, found.xid::text, found.started::text
+      from (select 1) as one left join (
+           select staged.xid, staged.started
+             from (select xid, started from {table} where {range}
+                    group by xid, started order by xid, started) as staged
+            where not exists (select from datatransfer.log
+                               where kind = {kind} and log.xid = staged.xid
+                                 and log.started = staged.started)
+            limit 1) as found on true
+"""
+# One append: adds the lines of the next changesets of a range, from `first` on. Returns how many,
+# the last of them in the order of the index, and whether the log has them all now, with these
+# numbers. All by that index and the primary keys: look-ups with a limit are made for each line, and
+# never read all loads or dependent rows of the kind. Rows that set an amount or take one back are
+# differences, which no sum counts: a changeset of ours has only such rows, or none.
+APPEND = f"""
+    with staged as (
+        select xid, started, min(staged_by) as staged_by, count(*) as rows,
+               coalesce(sum({{amount}}), 0) as amount
+          from {{rows}}
+         where {{range}} and (xid, started) >= ({{first_xid}}::xid8, {{first_started}}::timestamptz)
+         group by xid, started order by xid, started
+    ), fresh as materialized (
+        select * from staged
+         where not exists (select from datatransfer.log
+                            where kind = {{kind}} and log.xid = staged.xid
+                              and log.started = staged.started)
+         limit {{most}}
+    ), named as materialized (
+        select fresh.*, coalesce(load.changeset, {packed("fresh")}) as changeset
+          from fresh
+          left join lateral (
+               select changeset from datatransfer.load
+                where load.kind = {{kind}} and load.xid = fresh.xid
+                  and load.started = fresh.started
+                limit 1) as load on true
+    ), counted as materialized (
+        select named.*, coalesce((select true from datatransfer.dependent
+                                   where dependent.kind = {{kind}}
+                                     and dependent.changeset = named.changeset
+                                   limit 1), false) as depends
+          from named
+    ), lines as materialized (
+        select xid, started, staged_by, changeset, rows, depends,
+               case when depends and coalesce((
+                        select true from datatransfer.dependent
+                         where dependent.kind = {{kind}}
+                           and dependent.changeset = counted.changeset and effect <> 'replaces'
+                         limit 1), false)
+                    then 0
+               else amount end as amount
+          from counted
+    ), end_before as (
+        select head.number, coalesce(rows_to, 0) as rows_to, coalesce(amount_to, 0) as amount_to
+          from datatransfer.head left join datatransfer.log using (kind, number)
+         where head.kind = {{kind}}
+    ), added as (
+        insert into datatransfer.log (kind, number, mark, changeset, xid, started, staged_by, rows,
+                                      amount, rows_to, amount_to, depends)
+        select {{kind}}, number + row_number() over in_order, {{mark}}, changeset, xid, started,
+               staged_by, rows, amount, rows_to + sum(rows) over in_order,
+               amount_to + sum(amount) over in_order, depends
+          from lines, end_before window in_order as (order by started, xid)
+        returning number, xid, started
+    ), moved as (
+        update datatransfer.head set number = number + (select count(*) from added)
+         where kind = {{kind}}
+    )
+    select count(*), (array_agg(xid::text order by xid desc, started desc))[1],
+           (array_agg(started::text order by xid desc, started desc))[1],
+           count(*) = (select count(*) from fresh)
+           and coalesce(min(number) = (select number from end_before) + 1
+                        and max(number) = (select number from end_before) + count(*), true)
+      from added
+"""
+# The changesets of a range that the log lacks, as an append would add them. By the same indexes.
+NOT_APPENDED = f"""
+    select fresh.xid::text, fresh.started::text, fresh.rows,
+           coalesce(load.changeset, {packed("fresh")})::text
+      from (select xid, started, count(*) as rows from {{table}} where {{range}}
+             group by xid, started order by xid, started) as fresh
+      left join datatransfer.load
+        on load.kind = {{kind}} and load.xid = fresh.xid and load.started = fresh.started
+     where not exists (select from datatransfer.log
+                        where log.kind = {{kind}} and log.xid = fresh.xid
+                          and log.started = fresh.started)
+"""
+# Notes that every row which a snapshot sees is in the log.
+NOTE_SEEN = """
+    update datatransfer.head
+       set seen = %s::pg_snapshot, seen_in = %s,
+           looked_at = case when %s then now() else looked_at end
+     where kind = %s
+"""
+# The last line whose lifetime has ended. By the primary key.
+REMOVED = "select removed from datatransfer.head where kind = %s"
+# The first line from this one on. By the primary key.
+FROM = """
+    select number, mark::text from datatransfer.log where kind = %s and number >= %s
+     order by number limit 1
+"""
+# Adds a line without rows. By the primary keys.
+ADD_EMPTY = """
+    with head as (
+        update datatransfer.head set number = number + 1 where kind = %(kind)s
+        returning kind, number
+    )
+    insert into datatransfer.log (kind, number, mark, changeset, rows, amount, rows_to, amount_to,
+                                  confirmed_by)
+    select head.kind, head.number, %(mark)s, gen_random_uuid(), 0, 0, coalesce(before.rows_to, 0),
+           coalesce(before.amount_to, 0), %(by)s
+      from head left join datatransfer.log as before
+        on before.kind = head.kind and before.number = head.number - 1
+    returning number
+"""
+# Whether the log has this mark at this number. By the primary key.
+HAS_PLACE = "select true from datatransfer.log where kind = %s and number = %s and mark = %s::uuid"
+# Of which kinds the log lacks this place. By the primary key.
+LACKS_PLACES = """
+    select kind from unnest(%s::text[], %s::bigint[], %s::uuid[]) as asked (kind, number, mark)
+     where not exists (select from datatransfer.log
+                        where log.kind = asked.kind and log.number = asked.number
+                          and log.mark = asked.mark)
+"""
+# The last line. By the primary key.
+END = """
+    select number, mark::text from datatransfer.log where kind = %s order by number desc limit 1
+"""
+# The last line of each of these kinds. By the primary key.
+ENDS = """
+    select kind, number, mark::text
+      from unnest(%s::text[]) as asked (kind) cross join lateral (
+           select number, mark from datatransfer.log where log.kind = asked.kind
+            order by number desc limit 1) as line
+"""
+# The next lines. By the primary key.
+LINES = """
+    select number, mark::text, changeset::text, xid::text, started::text, rows, amount, gone,
+           gone_amount, purged, withdrawn, depends,
+           (select number from datatransfer.head where kind = %s) as last_number
+      from datatransfer.log where kind = %s and number > %s order by number limit %s
+"""
+# The next lines with purged rows. By the primary key.
+PURGED_LINES = """
+    select number, mark::text, changeset::text, xid::text, started::text, rows, amount, gone,
+           gone_amount, purged, withdrawn, depends
+      from datatransfer.log where kind = %s and number > %s and purged > 0 order by number limit %s
+"""
+# The lines of changesets. By the unique key.
+OF_CHANGESETS = """
+    select number, mark::text, changeset::text, xid::text, started::text, rows, amount, gone,
+           gone_amount, purged, withdrawn, depends
+      from datatransfer.log where kind = %s and changeset = any(%s::uuid[]) order by number
+"""
+# The last line by which this installation has confirmed the database. By the index `log_confirmed`.
+CONFIRMED = """
+    select coalesce(max(number), 0) from datatransfer.log
+     where kind = %s and confirmed_by = %s::uuid
+"""
+# Which of these changesets the log lacks. By the unique key.
+LACKS = """
+    select name::text from unnest(%s::uuid[]) as name
+     where not exists (select from datatransfer.log where kind = %s and changeset = name)
+"""
+# The last of these places that is in the log. By the primary key, from the last on.
+LAST_COMMON = """
+    select number, mark::text
+      from unnest(%s::bigint[], %s::uuid[]) as receipt (number, mark)
+     where exists (select from datatransfer.log
+                    where kind = %s and log.number = receipt.number and log.mark = receipt.mark)
+     order by number desc limit 1
+"""
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of the log: a changeset, or, without rows, an answer of an installation."""
+
+    number: int
+    mark: str
+    changeset: str
+    xid: str | None
+    started: str | None
+    rows: int
+    amount: Decimal
+    gone: int
+    gone_amount: Decimal
+    purged: int
+    withdrawn: bool
+    depends: bool
+
+    @property
+    def is_appended(self) -> bool:
+        """Whether it is in the log, and not only what a dry run expects there."""
+        return self.mark != NO_MARK
+
+    @property
+    def place(self) -> Place:
+        return Place(self.number, self.mark)
+
+    @property
+    def awaited(self) -> int:
+        """How many of its rows a server that has none of them is sent."""
+        return self.rows - self.gone
+
+
+def receipts_of(lines: Iterable[Line]) -> Iterator[Receipt]:
+    """Yield the receipts of a server that has passed these lines, which are in order.
+
+    A line without rows has no changeset there, so nobody is asked about it when a restore loses it.
+    """
+    for mark, group in groupby(lines, key=lambda line: line.mark):
+        same = [*group]
+        yield Receipt(
+            same[-1].number,
+            mark,
+            [line.changeset if line.rows else NO_CHANGESET for line in same],
+            [line.rows for line in same],
+            [line.amount for line in same],
+        )
+
+
+class Log:
+    """Reads the log of shop All, and adds to it."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+
+    # Reading, within a snapshot of the caller's
+
+    def has(self, kind: Kind, place: Place) -> bool:
+        """Return whether the log is the same as that of the place, up to there."""
+        return place.is_begin or bool(
+            self.database.rows(HAS_PLACE, [kind.name, place.number, place.mark])
+        )
+
+    def lacks_places(self, places: Mapping[str, Place]) -> list[str]:
+        """Return the kinds whose log is another one than that of their place. One query.
+
+        The names need not be those of kinds that are ours now.
+        """
+        some = {kind: place for kind, place in places.items() if not place.is_begin}
+        numbers = [place.number for place in some.values()]
+        marks = [place.mark for place in some.values()]
+        rows = self.database.rows(LACKS_PLACES, [[*some], numbers, marks]) if some else []
+        return [kind for (kind,) in rows]
+
+    def count_staged(self, kind: Kind) -> int:
+        """Return how many rows the staging table has. Reads its index."""
+        return int(
+            self.database.value(sql.SQL("select count(*) from {}").format(kind.staging_table))
+        )
+
+    def end(self, kind: Kind) -> Place:
+        """Return the place of the last line."""
+        for number, mark in self.database.rows(END, [kind.name]):
+            return Place(number, mark)
+        return Place()
+
+    def ends(self, kinds: Iterable[Kind]) -> dict[str, Place]:
+        """Return the name of each of these kinds → the place of its last line. One query."""
+        names = [kind.name for kind in kinds]
+        found = {
+            name: Place(number, mark) for name, number, mark in self.database.rows(ENDS, [names])
+        }
+        return {name: found.get(name, Place()) for name in names}
+
+    def lines(self, kind: Kind, after: int, most: int) -> list[Line]:
+        """Return the lines that follow the number `after`. Raises AnswerInvalid."""
+        rows = self.database.rows(LINES, [kind.name, kind.name, after, most])
+        for row in rows[-1:]:
+            if row[-1] is None or row[0] > row[-1]:  # later appends would add lines before it
+                raise self._invalid(f"datatransfer.log, {kind.name}, {row[0]}")
+        return [self._checked(kind, Line(*row[:-1])) for row in rows]
+
+    def purged_lines(self, kind: Kind, after: int, most: int) -> list[Line]:
+        """Return the lines with purged rows after the number `after`. Raises AnswerInvalid."""
+        rows = self.database.rows(PURGED_LINES, [kind.name, after, most])
+        return [self._checked(kind, Line(*row)) for row in rows]
+
+    def lines_of(self, kind: Kind, changesets: Sequence[str]) -> list[Line]:
+        """Return the lines of these changesets, in the order of their numbers."""
+        rows = self.database.rows(OF_CHANGESETS, [kind.name, array(changesets)])
+        return [self._checked(kind, Line(*row)) for row in rows]
+
+    def _checked(self, kind: Kind, line: Line) -> Line:
+        """Return the line. Raises AnswerInvalid where no append can have written it."""
+        is_possible = (
+            0 < line.number <= MOST_ROWS
+            and is_uuid(line.mark)
+            and is_uuid(line.changeset)
+            and 0 <= line.gone + line.purged <= line.rows <= MOST_ROWS
+            and min(line.gone, line.purged) >= 0
+            and (line.xid is None) == (line.started is None)
+            and (line.rows > 0) == (line.xid is not None)
+            and _is_time(line.started)
+            and line.amount.is_finite()
+            and line.gone_amount.is_finite()
+        )
+        if not is_possible:
+            raise self._invalid(f"datatransfer.log, {kind.name}, {line.number}")
+        return line
+
+    def _invalid(self, what: str) -> AnswerInvalid:
+        return AnswerInvalid(party=self.database.party, what=what)
+
+    def confirmed(self, kind: Kind, installation: str) -> int:
+        """Return the number of the last line by which the installation has said yes, or 0."""
+        return int(self.database.value(CONFIRMED, [kind.name, installation]))
+
+    def removed(self, kind: Kind) -> int:
+        """Return the number of the last line whose lifetime has ended, or 0: see `lifetime.py`."""
+        return int(self.database.value(REMOVED, [kind.name]))
+
+    def floor(self, kind: Kind) -> Place:
+        """Return the place up to which lines may have gone; the beginning where none has."""
+        removed = self.removed(kind)
+        if removed:
+            for number, mark in self.database.rows(FROM, [kind.name, removed]):
+                return Place(number, mark)
+        return Place()
+
+    def lacks(self, kind: Kind, changesets: Sequence[str]) -> list[str]:
+        """Return those of these changesets that are not in the log."""
+        return [name for (name,) in self.database.rows(LACKS, [array(changesets), kind.name])]
+
+    def last_common(self, kind: Kind, places: Sequence[Place]) -> Place | None:
+        """Return the last of these places that the log has, or None."""
+        if not places:
+            return None
+        numbers = [place.number for place in places]
+        marks = [place.mark for place in places]
+        for number, mark in self.database.rows(LAST_COMMON, [numbers, marks, kind.name]):
+            return Place(number, mark)
+        return Place() if any(place.is_begin for place in places) else None
+
+    def not_appended(self, kind: Kind) -> list[Line]:
+        """Return the lines that an append would add now, in the order of their numbers.
+
+        For a dry run, which adds nothing. Their mark is NO_MARK.
+        """
+        seen, is_here, _here, _is_old = self._hint(kind)
+        self.database.execute(BY_INDEX)
+        queries = [
+            sql.SQL("({})").format(
+                sql.SQL(NOT_APPENDED).format(
+                    table=kind.staging_table, kind=sql.Literal(kind.name), range=range_
+                )
+            )
+            for range_ in _ranges(seen if is_here else None)
+        ]
+        found = self.database.rows(sql.SQL(" union all ").join(queries))
+        if not found:
+            return []
+        found.sort(key=lambda row: (row[1], int(row[0])))
+        after = self.end(kind).number
+        return [
+            Line(
+                *(after + place, NO_MARK, name, xid, started, rows),
+                *(Decimal(0), 0, Decimal(0), 0, False, False),
+            )
+            for place, (xid, started, rows, name) in enumerate(found, 1)
+        ]
+
+    # Appending
+
+    def append(self, kind: Kind) -> bool:
+        """Add a line for each changeset that is visible and not in the log yet.
+
+        Each append is a transaction of its own. Returns whether the log is up to date: False where
+        another process holds `head` for seconds, and the lines that are there have to do.
+
+        1. Looks, without a lock, for a changeset that the log lacks: see `look`.
+        2. If there is one: locks `head`, and adds the lines in pieces, in the order of the index.
+        3. Notes what the look has seen, once all pieces are done. What a process that dies in
+           between has not noted is looked at again.
+        """
+        return self.add(kind, self.look(kind))
+
+    def look(self, kind: Kind) -> "Look":
+        """Look, without a lock, for changesets that the log lacks.
+
+        Among the rows that `seen` does not see; once a day, and where `seen` says nothing of this
+        database, among all rows. What was committed later is not found.
+        """
+        with self.database.transaction(commit=False):
+            seen, is_here, here, is_old = self._hint(kind)
+            is_whole = is_old or not is_here
+            ranges = _ranges(None if is_whole else seen)
+            lock = sql.SQL(LOCK_TABLE).format(table=kind.staging_table)
+            self.database.execute(sql.SQL("; ").join([lock, sql.SQL(BY_INDEX)]))
+            queries = [
+                sql.SQL("({})").format(
+                    sql.SQL(LOOK).format(
+                        place=sql.Literal(place),
+                        table=kind.staging_table,
+                        kind=sql.Literal(kind.name),
+                        range=range_,
+                    )
+                )
+                for place, range_ in enumerate(ranges)
+            ]
+            rows = self.database.rows(sql.SQL(" union all ").join(queries))
+        found = [
+            (ranges[place], (xid, started))
+            for place, _snapshot, xid, started in sorted(rows)
+            if xid is not None
+        ]
+        return Look(here, rows[0][1], found, is_whole)
+
+    def add(self, kind: Kind, look: "Look") -> bool:
+        """Add the lines of what a look has found: see `append`."""
+        if not look.found and not look.is_whole:
+            return True
+        try:
+            for range_, first in look.found:
+                self._append_pieces(kind, range_, first)
+            with self.database.transaction():
+                self._lock(kind)
+                values = [look.snapshot, look.here, look.is_whole, kind.name]
+                self.database.execute(NOTE_SEEN, values)
+        except _HeadLocked:
+            return False
+        return True
+
+    def append_all(self, kind: Kind) -> None:
+        """Append until everything is in the log that was committed when this began.
+
+        Raises LogBusy where another process holds `head` for too long.
+        """
+        for _attempt in range(ATTEMPTS):
+            if self.append(kind):
+                return
+        raise LogBusy
+
+    def _hint(self, kind: Kind) -> tuple[str | None, bool, str, bool]:
+        """Return where to look. Raises IsReplica: a replica takes no lines."""
+        seen, is_here, here, is_old, is_replica = self.database.one(
+            HINT, [kind.staging_table, kind.name]
+        )
+        if is_replica:
+            raise IsReplica(party=self.database.party)
+        return seen, is_here, here, is_old
+
+    def _append_pieces(self, kind: Kind, range_: sql.Composable, first: tuple[str, str]) -> None:
+        """Add the lines of a range, from its first changeset that the log lacks on."""
+        added = LINES_OF_AN_APPEND
+        while added == LINES_OF_AN_APPEND:
+            with self.database.transaction():
+                self._lock(kind)
+                added, *last = self._append(kind, range_, first)
+                first = (last[0], last[1])
+
+    def _append(
+        self, kind: Kind, range_: sql.Composable, first: tuple[str, str]
+    ) -> tuple[int, str, str]:
+        self._check_head(kind)
+        self.database.execute(BY_INDEX)
+        statement = sql.SQL(APPEND).format(
+            kind=sql.Literal(kind.name),
+            rows=kind.sums,
+            amount=sql.SQL(kind.amount),
+            range=range_,
+            first_xid=sql.Literal(first[0]),
+            first_started=sql.Literal(first[1]),
+            most=sql.Literal(LINES_OF_AN_APPEND),
+            mark=sql.SQL("{}::uuid").format(sql.Literal(str(uuid4()))),
+        )
+        added, xid, started, is_as_meant = self.database.one(statement)
+        if not is_as_meant:
+            raise self._invalid("datatransfer.log: number")
+        return int(added), xid, started
+
+    def _check_head(self, kind: Kind) -> None:
+        """Raise AnswerInvalid unless the log ends where `head` says, which the caller holds."""
+        if not self.database.value(ENDS_AT_HEAD, [kind.name]):
+            raise self._invalid("datatransfer.head: number")
+
+    def _lock(self, kind: Kind) -> None:
+        """Lock `head` until the transaction ends. Raises _HeadLocked after LOCK_SECONDS.
+
+        Raises StagingTableChanged.
+        """
+        self.database.execute(sql.SQL(LOCK_TABLE).format(table=kind.staging_table))
+        self.database.execute(LIMIT_LOCKS)
+        with self.database.explained(), self.database.connection.cursor() as cursor:
+            try:
+                cursor.execute(LOCK_HEAD, [kind.name])
+            except errors.LockNotAvailable:
+                raise _HeadLocked from None
+        self._locked(kind)
+
+    @contextmanager
+    def held(self, kind: Kind) -> Iterator[None]:
+        """Hold `head` from here to the end of the block, which is one transaction, committed.
+
+        For what stages rows that depend on others: nothing is added to the log meanwhile, so what
+        the block reads of it stays true. The block ends with `append_own`.
+        """
+        self.append_all(kind)
+        with self.database.transaction():
+            self.lock(kind)
+            yield
+
+    def lock(self, kind: Kind) -> None:
+        """Wait for `head`, and hold it until the transaction under way ends.
+
+        Raises StagingTableChanged.
+        """
+        self.database.execute(LOCK_HEAD, [kind.name])
+        self._locked(kind)
+
+    def _locked(self, kind: Kind) -> None:
+        check_staging(self.database, kind)
+        self.database.execute(FLUSHED)
+
+    def append_own(self, kind: Kind) -> None:
+        """Add the line of the rows that the transaction under way has staged.
+
+        The caller holds `head`. `seen` stays: it may call this transaction ended.
+        """
+        self.database.execute(BY_INDEX)
+        own = sql.SQL("xid = pg_current_xact_id()")
+        xid, started = self.database.one("select pg_current_xact_id()::text, now()::text")
+        self._append(kind, own, (xid, started))
+
+    def confirm(self, kind: Kind, installation: str) -> Place:
+        """Add a line without rows by which an installation says that this is the right database.
+
+        Returns its place. The caller commits.
+        """
+        return self._add_empty(kind, installation)
+
+    def add_empty(self, kind: Kind) -> Place:
+        """Add a line without rows, so that a restore which loses it is noticed; return its place.
+
+        For a change of the log that stages no rows. The caller commits.
+        """
+        return self._add_empty(kind, None)
+
+    def _add_empty(self, kind: Kind, confirmed_by: str | None) -> Place:
+        self.lock(kind)
+        self._check_head(kind)
+        mark = str(uuid4())
+        values = {"kind": kind.name, "mark": mark, "by": confirmed_by}
+        return Place(int(self.database.value(ADD_EMPTY, values)), mark)
+
+
+class _HeadLocked(Exception):
+    """Another process holds the lock of `head`."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the log lacks, as one statement has seen it.
+
+    `here` and `snapshot` are what `head` notes of that statement. `found`: ranges of rows, each
+    with its first changeset that the log lacks. `is_whole`: all rows were looked at.
+    """
+
+    here: str
+    snapshot: str
+    found: list[tuple[sql.Composable, tuple[str, str]]]
+    is_whole: bool
+
+
+def _is_time(text: str | None) -> bool:
+    try:
+        return text is None or datetime.fromisoformat(text).tzinfo is not None
+    except (ValueError, TypeError):
+        return False
+
+
+def _ranges(seen: str | None) -> list[sql.Composable]:
+    """Return conditions for the rows that a snapshot does not see, each a range of the index.
+
+    The text form of a snapshot is xmin:xmax:xip_list (PostgreSQL, "Snapshot Components").
+    """
+    if seen is None:
+        return [sql.SQL("true")]
+    _, end, running = seen.split(":")
+    ranges: list[sql.Composable] = [sql.SQL("xid >= {}::xid8").format(sql.Literal(end))]
+    if running:
+        held_back = sql.Literal("{" + running + "}")
+        ranges.append(sql.SQL("xid = any({}::xid8[])").format(held_back))
+    return ranges

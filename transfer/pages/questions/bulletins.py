@@ -1,0 +1,110 @@
+"""What people are told, and not asked: a page for each, printable, until somebody dismisses it."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from transfer.access import role
+from transfer.models import Actor, Bulletin, Upload
+from transfer.models.tasks import KindChoices
+from transfer.pages.back import done
+from transfer.pages.questions.restored import counted, line_of
+from transfer.text import bulletins as words, formats
+
+
+@require_safe
+def bulletin(request: HttpRequest, pk: int) -> HttpResponse:
+    """Show what has happened, and the list that it is about."""
+    one = get_object_or_404(Bulletin.objects.select_related("server"), pk=pk)
+    lists = SERVER if one.code == Bulletin.Code.SERVER_RESTORED else SHOP_ALL
+    context = {
+        "bulletin": one,
+        "sentence": words.sentence(one.code, one.params),
+        "points": words.points(one.code, one.params),
+        **lists(one),
+    }
+    return render(request, "questions/bulletin.html", context)
+
+
+def _of_shop_all(bulletin: Bulletin) -> dict[str, Any]:
+    lost = [line for line in bulletin.lines if "changeset" in line]
+    loads = [line for line in bulletin.lines if "load" in line]
+    held = set(
+        Upload.objects.filter(pk__in=[one["load"] for one in loads]).values_list("pk", flat=True)
+    )
+    return {
+        "kinds": [
+            {
+                "title": KindChoices(kind).label,
+                "lost": {**about, "first": _moment(about["first"]), "last": _moment(about["last"])},
+                "amount": _amount(about["amount"]) if kind == "balances" else formats.NOTHING,
+                "servers": counted(about["servers"]),
+            }
+            for kind, about in bulletin.params["kinds"].items()
+        ],
+        "lines": [
+            line_of(
+                one["kind"],
+                one["rows"],
+                _decimal(one["amount"]),
+                _moment(one["at"]),
+                one["servers"],
+            )
+            for one in lost
+        ],
+        "has_more": bulletin.params["changesets"] > len(lost),
+        "loads": [
+            {
+                "url": reverse("upload", args=[one["load"]]) if one["load"] in held else "",
+                "kind": KindChoices(one["kind"]).label,
+                "name": one["name"],
+                "rows": one["rows"],
+            }
+            for one in loads
+        ],
+    }
+
+
+def _of_server(bulletin: Bulletin) -> dict[str, Any]:
+    return {
+        "restored": [
+            {
+                "title": KindChoices(kind).label,
+                "first": _moment(about["from"]),
+                "last": _moment(about["to"]),
+                "rows": about["rows"],
+            }
+            for kind, about in bulletin.params["kinds"].items()
+        ]
+    }
+
+
+SHOP_ALL, SERVER = _of_shop_all, _of_server
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _decimal(text: str | None) -> Any:
+    return None if text is None else Decimal(text)
+
+
+def _amount(text: str) -> str:
+    return formats.amount(Decimal(text))
+
+
+@role("operator")
+@require_POST
+def dismiss(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take it off the overview; its page and the audit stay."""
+    one = get_object_or_404(Bulletin, pk=pk)
+    if one.dismiss(Actor.of(request)):
+        return done(request, _("Dismissed. It stays in the audit."), "overview")
+    return redirect("overview")

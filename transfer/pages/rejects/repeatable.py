@@ -1,0 +1,50 @@
+"""Which staging tables take no second row with the same values.
+
+Rejected rows can't be corrected there, and changed rows not sent again. Pages say so instead of
+offering it. If one tries all the same, the engine refuses.
+"""
+
+from collections.abc import Collection
+
+from django.conf import settings
+from django.core.cache import cache
+
+from transfer.engine.errors.ledger import RowsNotRepeatable
+from transfer.errors import TransferError
+from transfer.servers.ask import shop_all
+from transfer.text.explain import Explanation, explain
+
+KEY = "unrepeatable"
+KEPT = 60  # seconds: such an index is made or dropped once in years
+SECONDS = 2.0  # that shop All has to answer a page
+
+
+def unrepeatable(kinds: Collection[str]) -> dict[str, Explanation]:
+    """Return those of these kinds whose rows can't be staged again, each with the reason.
+
+    Empty where shop All does not answer: the page is shown all the same.
+    """
+    if not kinds:
+        return {}
+    indexes: dict[str, str] | None = cache.get(KEY)
+    if indexes is None:
+        try:
+            indexes = _ask()
+        except TransferError:
+            return {}
+        cache.set(KEY, indexes, KEPT)
+    return {kind: _reason(kind, index) for kind, index in indexes.items() if kind in kinds}
+
+
+def _ask() -> dict[str, str]:
+    """Return kind → index that forbids a second row. Raises TransferError."""
+    with shop_all(SECONDS) as source, source.database.transaction(commit=False):
+        found = {
+            name: source.identity.unique_over_values(kind) for name, kind in settings.KINDS.items()
+        }
+    return {name: index for name, index in found.items() if index is not None}
+
+
+def _reason(kind: str, index: str) -> Explanation:
+    table = settings.KINDS[kind].quoted_staging
+    return explain(RowsNotRepeatable(table=table, index=index))

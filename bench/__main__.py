@@ -17,6 +17,7 @@ from bench.sizes import QUICK, Sizes
 # The module of a part, which has `measure(ground, sizes)` → its section in RESULTS.md.
 PARTS = {
     "transfer": "The transfer beside psql",
+    "before": "This version beside the one before",
     "chunks": "Chunks that are hard to judge, with good and with stale statistics",
     "look": "A transfer with nothing to move",
     "tick": "The tick",
@@ -28,6 +29,7 @@ PARTS = {
     "trace": "Search",
     "pages": "Pages",
 }
+PARTS_OF_ONE_VERSION = [name for name in PARTS if name != "before"]
 
 
 def main() -> None:
@@ -36,15 +38,19 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="tiny data, once: does it still run?")
     parser.add_argument("--size", type=float, default=1.0, help="1 is the whole thing")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--before", metavar="COMMIT", default="", help="for the part `before`")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
-    sizes = QUICK if options.quick else Sizes(options.size, options.rounds)
+    if "before" in options.parts and not options.before:
+        parser.error("say which commit: --before COMMIT")
+    sizes = QUICK if options.quick else Sizes(options.size, options.rounds, options.before)
+    parts = options.parts or (["before"] if options.before else [*PARTS_OF_ONE_VERSION])
     with server() as dsn:
         ground = Ground(dsn)
         try:
             ground.prepare()
-            failed = run(options.parts or list(PARTS), ground, sizes)
+            failed = run(parts, ground, sizes)
         finally:
             ground.drop_templates()
     if failed:

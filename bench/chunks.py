@@ -17,7 +17,7 @@ from bench.report import Table
 from bench.sizes import Sizes
 from bench.timing import interleaved, timed
 from tests.databases import query
-from transfer.engine.position import Totals
+from transfer.engine.received import Totals
 from transfer.errors import TransferError
 
 KNOWN_CARDS = "'c' || n, 'a' || n, n % 4"
@@ -103,7 +103,7 @@ def moved(at: Installation, shape: Shape, state: str, rows: int) -> tuple[float,
     """Seconds, and the outcome of the rows. Raises TransferError."""
     bonus = at.ground.create("chunks")
     prepare(bonus, shape, state, rows)
-    engine.forget_readers(at.shop_all)
+    engine.forget_log(at.shop_all)
     totals: list[Totals] = []
     seconds = timed(lambda: totals.append(engine.move(at.shop_all, bonus, shape.kind)))
     return seconds, totals[0]

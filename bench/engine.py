@@ -5,18 +5,21 @@ from contextlib import contextmanager
 from typing import Any
 
 from tests.databases import query
+from tests.flow import US
+from transfer.engine.begin import Answer, begin as begin_position
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors import BeginningUndecided
+from transfer.engine.errors.ledger import BeginningUndecided
 from transfer.engine.kinds import KINDS
+from transfer.engine.knowledge import Knowledge
 from transfer.engine.move import transfer as engine
 from transfer.engine.move.prepare import prepare
-from transfer.engine.position import Totals
-from transfer.engine.restore.set_position import Request, set_position
-from transfer.engine.shop_all.batches import Readers
-from transfer.engine.shop_all.indexes import Indexes
+from transfer.engine.received import Totals
+from transfer.engine.shop_all.schema.indexes import Indexes
 from transfer.engine.shop_all.source import ShopAll
 
 Opened = tuple[ShopAll, BonusDatabase]
+SERVER = "22222222-2222-4222-8222-222222222222"
+NOTHING_KNOWN = Knowledge(US.id, {}, {})
 
 
 @contextmanager
@@ -38,16 +41,18 @@ def begin(shop_all: str, bonus: str, kind: str) -> None:
 def _begun(opened: Opened, kind: str) -> str:
     """The origin of a position that begins at the start where there is none."""
     try:
-        return prepare(KINDS[kind], *opened).origin
+        return prepare(KINDS[kind], *opened, NOTHING_KNOWN, dry_run=False).origin
     except BeginningUndecided:
-        request = Request(start=True, accept_purged=True)
-        return set_position(KINDS[kind], *opened, request, Readers()).position.origin
+        opened[1].database.roll_back()
+        begun = begin_position(KINDS[kind], *opened, Answer.NOTHING, "bench", SERVER, US)
+        opened[1].database.commit()
+        return begun.position.origin
 
 
 def move_through(opened: Opened, kind: str) -> Totals:
     """A whole transfer of what waits."""
     origin = _begun(opened, kind)
-    chunks = engine.transfer(KINDS[kind], *opened, origin)
+    chunks = engine.transfer(KINDS[kind], *opened, origin, NOTHING_KNOWN)
     return sum((chunk.totals for chunk in chunks), Totals())
 
 
@@ -57,11 +62,13 @@ def move(shop_all: str, bonus: str, kind: str) -> Totals:
         return move_through(opened, kind)
 
 
-def forget_readers(shop_all: str) -> None:
-    """Shop All forgets who has read: the next bonus server's database may be a new one."""
-    for table in ("datatransfer.batch", "datatransfer.purge_note"):
-        if query(shop_all, "select to_regclass(%s)", [table]) != [(None,)]:
-            query(shop_all, f"delete from {table}")
+def forget_log(shop_all: str) -> None:
+    """Shop All has everything still to append, as if nobody had read it yet."""
+    query(
+        shop_all,
+        "delete from datatransfer.log; delete from datatransfer.installation; "
+        "update datatransfer.head set number = 0, seen = null, seen_in = null, looked_at = null",
+    )
 
 
 def vacuum(shop_all: str, kind: str) -> None:

@@ -137,12 +137,12 @@ class Installation:
         self.set_up_django()
         from transfer.management.docking import database_fields
         from transfer.models import Actor, BonusServer
-        from transfer.runs.positions import RECEIVED, begin
+        from transfer.runs.beginning import Answer, Decision, decide
 
         server = BonusServer(name=name, host="localhost", **database_fields(as_url(dsn)))
         server.dock()
         for task in server.tasks.select_related("server"):
-            begin(task, Actor.at_command_line(), RECEIVED["nothing"])
+            decide(task, Decision(Answer.NOTHING), Actor.at_command_line(), dry_run=False)
         return server
 
     def checkpoint(self) -> None:

@@ -9,6 +9,7 @@ class Sizes:
 
     factor: float = 1.0
     rounds: int = 3
+    before: str = ""  # the commit that the part `before` compares with
 
     @property
     def is_quick(self) -> bool:

@@ -105,8 +105,8 @@ class Compared:
     def _run(self, number: int, way: str) -> None:
         name = f"round_{self.setting.kind}_{self.setting.state}_{number}"
         bonus = self.at.ground.create(name, self.template)
-        engine.forget_readers(self.at.shop_all)
-        query(self.at.own, "delete from transfer_latestbatch")  # what our history knows of them
+        engine.forget_log(self.at.shop_all)
+        query(self.at.own, "delete from transfer_logplace")  # what our history knows of the log
         self.at.checkpoint()
         seconds, peak = self.ways[way](self.at, name, bonus, self.setting.kind)
         self._check(way, bonus)

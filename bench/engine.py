@@ -63,7 +63,7 @@ def move(shop_all: str, bonus: str, kind: str) -> Totals:
 
 
 def forget_log(shop_all: str) -> None:
-    """Shop All has everything still to append, as if nobody had read it yet."""
+    """Empty the log of shop All, so that the next append adds all staged rows."""
     query(
         shop_all,
         "delete from datatransfer.log; delete from datatransfer.installation; "

@@ -1,44 +1,13 @@
-"""Databases and clusters for tests of the engine."""
+"""Accounts and clusters for tests of the engine."""
 
 import shutil
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from tests.databases import WORKER, Server, close_kept, query
-from transfer.engine.kinds import KINDS
-from transfer.engine.postgres.database import Database
-from transfer.engine.shop_all.identity import Identity
-from transfer.engine.shop_all.schema.initialise import Staging
-from transfer.parties import SHOP_ALL
-
-
-def initialise_shop(dsn: str, existing_moved: bool | None = None) -> None:
-    with Database(dsn, SHOP_ALL, "tests") as database:
-        Staging(database, KINDS.values(), Identity(database), existing_moved).initialise()
-
-
-@pytest.fixture(scope="session")
-def shop_template(postgres: Server) -> Iterator[str]:
-    with postgres.template("test_shop_template", initialise_shop) as name:
-        yield name
-
-
-@pytest.fixture
-def shop(postgres: Server, shop_template: str) -> Iterator[str]:
-    """The DSN of an initialised, empty staging database."""
-    with postgres.copy(f"test_shop_{WORKER}", shop_template) as dsn:
-        yield dsn
-
-
-@pytest.fixture
-def other_bonus(postgres: Server, bonus_template: str) -> Iterator[str]:
-    """The DSN of a second bonus server's empty database."""
-    with postgres.copy(f"test_other_bonus_{WORKER}", bonus_template) as dsn:
-        yield dsn
+from tests.databases import close_kept, query
 
 
 @pytest.fixture

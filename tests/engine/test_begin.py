@@ -19,14 +19,14 @@ NAME = "44444444-4444-4444-8444-444444444444"
 
 
 @pytest.fixture
-def flow(shop, bonus):
-    return Flow("balances", shop, bonus)
+def flow(shop_all, bonus):
+    return Flow("balances", shop_all, bonus)
 
 
 @pytest.fixture
-def other(shop, other_bonus):
+def other(shop_all, second_bonus):
     """A second bonus server."""
-    return Flow("balances", shop, other_bonus)
+    return Flow("balances", shop_all, second_bonus)
 
 
 def copy_vendors_table(flow, other):
@@ -211,8 +211,8 @@ def test_a_copied_database_moves_nothing_until_it_has_a_name_of_its_own(
         assert accounts(one) == ["a", "b"]
 
 
-def test_a_copied_database_gets_a_name_for_all_kinds(shop, bonus):
-    flows = [Flow(kind, shop, bonus) for kind in ("balances", "cards")]
+def test_a_copied_database_gets_a_name_for_all_kinds(shop_all, bonus):
+    flows = [Flow(kind, shop_all, bonus) for kind in ("balances", "cards")]
     for flow in flows:
         flow.prepare_alone()
     with flows[0].open() as (source, target):

@@ -25,14 +25,14 @@ THEM = "22222222-2222-4222-8222-222222222222"
 
 
 @pytest.fixture
-def flow(shop, bonus):
-    return Flow("balances", shop, bonus)
+def flow(shop_all, bonus):
+    return Flow("balances", shop_all, bonus)
 
 
 @pytest.fixture
-def other(shop, other_bonus):
+def other(shop_all, second_bonus):
     """A second bonus server."""
-    return Flow("balances", shop, other_bonus)
+    return Flow("balances", shop_all, second_bonus)
 
 
 def origin_of(flow):

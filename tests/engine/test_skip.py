@@ -12,8 +12,8 @@ from transfer.engine.skip import lacking, skip
 
 
 @pytest.fixture
-def flow(shop, bonus):
-    return Flow("balances", shop, bonus)
+def flow(shop_all, bonus):
+    return Flow("balances", shop_all, bonus)
 
 
 def listed(flow):

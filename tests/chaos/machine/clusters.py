@@ -11,8 +11,7 @@ from pathlib import Path
 from psycopg2.extensions import make_dsn
 
 from tests.chaos.instance import Instance, as_postgres
-from tests.databases import close_kept, keep, migrate_bonus_server, query
-from tests.engine.conftest import initialise_shop
+from tests.databases import close_kept, initialise_shop_all, keep, migrate_bonus_server, query
 
 SHOP = "shop_all"
 BLANK = "blank"  # a bonus server's database as its vendor delivers it
@@ -62,7 +61,7 @@ class Clusters:
         self.shop_cluster.stop()
         self.shop_cluster.copy_to(home / "blank")  # a fresh cluster, for dumps
         self.shop_cluster.start()
-        initialise_shop(self.shop)
+        initialise_shop_all(self.shop)
         query(self.shop, "checkpoint")
         self.shop_cluster.stop()
         self.shop_cluster.copy_to(home / "new")

@@ -35,17 +35,17 @@ def refusal(dsn: str) -> TransferError:
     return refused.value
 
 
-def test_the_sql_of_the_refusal_is_all_that_a_transfer_needs(shop, bonus, mover):
+def test_the_sql_of_the_refusal_is_all_that_a_transfer_needs(shop_all, bonus, mover):
     error = refusal(mover)
     assert isinstance(error, NoRightForSchema)
     query(bonus, error.params["statements"])
-    flow = Flow("balances", shop, mover)
+    flow = Flow("balances", shop_all, mover)
     flow.stage(("4100", 5), ("4200", 0))
     moved = flow.move()
     assert (moved.totals.applied, moved.codes) == (1, ["amount_zero"])
 
 
-def test_rights_that_lack_on_our_tables_are_named_with_the_sql(shop, bonus, mover):
+def test_rights_that_lack_on_our_tables_are_named_with_the_sql(shop_all, bonus, mover):
     with BonusDatabase(bonus, "bonus server", "tests") as target:
         target.ensure_schema()
         target.database.commit()
@@ -54,7 +54,7 @@ def test_rights_that_lack_on_our_tables_are_named_with_the_sql(shop, bonus, move
     assert "USAGE on datatransfer" in error.params["missing"]
     assert "DELETE on datatransfer.receipt" in error.params["missing"]
     query(bonus, error.params["statements"])
-    flow = Flow("balances", shop, mover)
+    flow = Flow("balances", shop_all, mover)
     flow.stage(("4100", 5))
     assert flow.move().totals.applied == 1
     query(bonus, "revoke update on datatransfer.seen from mover")

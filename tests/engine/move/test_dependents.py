@@ -26,9 +26,9 @@ from transfer.engine.move.transfer import transfer
 class Servers:
     """Two servers of one shop All. `one` and `two` are their flows."""
 
-    def __init__(self, kind, shop, first, second):
-        self.one, self.two = Flow(kind, shop, first), Flow(kind, shop, second)
-        self.shop = shop
+    def __init__(self, kind, shop_all, first, second):
+        self.one, self.two = Flow(kind, shop_all, first), Flow(kind, shop_all, second)
+        self.shop = shop_all
 
     def move(self, chunk_rows=50_000):
         for flow in (self.one, self.two):
@@ -64,8 +64,8 @@ def move(flow, chunk_rows=50_000):
 
 
 @pytest.fixture
-def servers(shop, bonus, second_bonus):
-    return Servers("balances", shop, bonus, second_bonus)
+def servers(shop_all, bonus, second_bonus):
+    return Servers("balances", shop_all, bonus, second_bonus)
 
 
 # Corrections
@@ -488,8 +488,8 @@ def test_an_undo_of_a_load_that_was_read_in_part_takes_back_that_part(servers):
     assert servers.sums() == ({}, {})
 
 
-def test_pin_codes_and_cards_close_the_reject_where_it_is_open(shop, bonus, second_bonus):
-    servers = Servers("cards", shop, bonus, second_bonus)
+def test_pin_codes_and_cards_close_the_reject_where_it_is_open(shop_all, bonus, second_bonus):
+    servers = Servers("cards", shop_all, bonus, second_bonus)
     servers.one.stage(("c 1", "a", 1))
     servers.move()
     correct(servers.one, (named_card(servers.one, "c 1"), {"card": "c1"}))

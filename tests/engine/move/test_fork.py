@@ -17,14 +17,14 @@ def confirm(flow):
         source.log.confirm(BALANCES, INSTALLATION)
 
 
-def test_rows_written_after_a_restore_arrive_and_none_twice(shop, bonus, copies):
-    flow = Flow("balances", shop, bonus)
+def test_rows_written_after_a_restore_arrive_and_none_twice(shop_all, bonus, copies):
+    flow = Flow("balances", shop_all, bonus)
     flow.stage(("before", 1))
     flow.move()
-    copies.make(shop, "shop")
+    copies.make(shop_all, "shop")
     flow.stage(("lost", 1))
     flow.move()
-    copies.restore(shop, "shop")
+    copies.restore(shop_all, "shop")
     flow.stage(("after", 1))
     flow.stage(("later", 1))
     with pytest.raises(ShopAllWentBack) as asked:
@@ -37,19 +37,19 @@ def test_rows_written_after_a_restore_arrive_and_none_twice(shop, bonus, copies)
     assert flow.move() == []
 
 
-def test_a_restore_that_loses_nothing_is_not_asked_about(shop, bonus, copies):
-    flow = Flow("balances", shop, bonus)
+def test_a_restore_that_loses_nothing_is_not_asked_about(shop_all, bonus, copies):
+    flow = Flow("balances", shop_all, bonus)
     flow.stage(("a", 1))
-    copies.make(shop, "shop")
+    copies.make(shop_all, "shop")
     flow.move()
-    copies.restore(shop, "shop")
+    copies.restore(shop_all, "shop")
     flow.stage(("b", 1))
     flow.move()
     assert accounts(flow) == ["a", "b"]
 
 
-def test_a_server_that_goes_back_gets_its_rows_again(shop, bonus, copies):
-    flow = Flow("balances", shop, bonus)
+def test_a_server_that_goes_back_gets_its_rows_again(shop_all, bonus, copies):
+    flow = Flow("balances", shop_all, bonus)
     flow.stage(("a", 1))
     flow.move()
     copies.make(bonus, "bonus")
@@ -61,12 +61,12 @@ def test_a_server_that_goes_back_gets_its_rows_again(shop, bonus, copies):
     assert accounts(flow) == ["a", "b", "c", "d"]
 
 
-def test_a_changeset_read_in_part_is_read_to_its_end_after_a_restore(shop, bonus, copies):
-    flow = Flow("balances", shop, bonus)
+def test_a_changeset_read_in_part_is_read_to_its_end_after_a_restore(shop_all, bonus, copies):
+    flow = Flow("balances", shop_all, bonus)
     flow.stage(("z", 1))
     flow.move()
     flow.stage(*((f"a{n}", 1) for n in range(5)))
-    copies.make(shop, "shop")  # the rows are there, their line is not
+    copies.make(shop_all, "shop")  # the rows are there, their line is not
     with flow.open() as (source, target):
         from transfer.engine.move.transfer import transfer
 
@@ -83,23 +83,23 @@ def test_a_changeset_read_in_part_is_read_to_its_end_after_a_restore(shop, bonus
             )
         )
     assert len(accounts(flow)) == 3
-    copies.restore(shop, "shop")
+    copies.restore(shop_all, "shop")
     flow.stage(("new", 1))
     flow.move(chunk_rows=2)
     assert accounts(flow) == ["a0", "a1", "a2", "a3", "a4", "new", "z"]
 
 
-def test_our_own_history_asks_before_anything_is_moved(shop, bonus, copies):
-    flow = Flow("balances", shop, bonus)
+def test_our_own_history_asks_before_anything_is_moved(shop_all, bonus, copies):
+    flow = Flow("balances", shop_all, bonus)
     flow.stage(("a", 1))
     flow.move()
-    copies.make(shop, "shop")
+    copies.make(shop_all, "shop")
     flow.stage(("lost", 1))
     with flow.open() as (source, _target):  # nothing has read it, but our history has seen it
         source.log.append(BALANCES)
         with source.snapshot():
             seen = {(source.identity.origin(), "balances"): source.log.end(BALANCES)}
-    copies.restore(shop, "shop")
+    copies.restore(shop_all, "shop")
     flow.knowledge = type(flow.knowledge)(INSTALLATION, seen, {})
     flow.stage(("b", 1))
     with pytest.raises(ShopAllWentBack):
@@ -107,19 +107,19 @@ def test_our_own_history_asks_before_anything_is_moved(shop, bonus, copies):
     assert accounts(flow) == ["a"]
 
 
-def test_to_and_fro_between_two_copies_moves_each_row_once(shop, bonus, copies):
-    flow = Flow("balances", shop, bonus)
+def test_to_and_fro_between_two_copies_moves_each_row_once(shop_all, bonus, copies):
+    flow = Flow("balances", shop_all, bonus)
     flow.stage(("a", 1))
     flow.move()
-    copies.make(shop, "one")
+    copies.make(shop_all, "one")
     flow.stage(("b", 1))
     flow.move()
-    copies.make(shop, "two")
-    copies.restore(shop, "one")
+    copies.make(shop_all, "two")
+    copies.restore(shop_all, "one")
     flow.stage(("c", 1))
     confirm(flow)
     flow.move()
-    copies.restore(shop, "two")
+    copies.restore(shop_all, "two")
     flow.stage(("d", 1))
     with pytest.raises(ShopAllWentBack):
         flow.move()

@@ -48,12 +48,12 @@ class MappedFlow(Flow):
 @pytest.fixture
 def flow(postgres):
     names = [f"test_mapped_{one}_{WORKER}" for one in ("shop", "bonus")]
-    shop, bonus = map(postgres.create, names)
-    query(shop, SHOP_ALL_TABLES)
+    shop_all, bonus = map(postgres.create, names)
+    query(shop_all, SHOP_ALL_TABLES)
     query(bonus, BONUS)
-    with Database(shop, SHOP_ALL, "tests") as database:
+    with Database(shop_all, SHOP_ALL, "tests") as database:
         Staging(database, [MAPPED], Identity(database), existing_moved=False).initialise()
-    yield MappedFlow("balances", shop, bonus)
+    yield MappedFlow("balances", shop_all, bonus)
     for name in names:
         postgres.drop(name)
 

@@ -13,8 +13,8 @@ def rows_of(flow):
     return [row[:2] for row in flow.target_rows()]
 
 
-def test_rows_move_once_in_chunks(shop, bonus):
-    flow = Flow("balances", shop, bonus)
+def test_rows_move_once_in_chunks(shop_all, bonus):
+    flow = Flow("balances", shop_all, bonus)
     flow.stage(*((f"a{n}", n + 1) for n in range(25)))
     flow.stage(("b1", 5), ("b2", 6))
     chunks = flow.move(chunk_rows=10)
@@ -26,8 +26,8 @@ def test_rows_move_once_in_chunks(shop, bonus):
     assert rows_of(flow).count(("c", 7)) == 1
 
 
-def test_pin_codes_and_cards_move(shop, bonus):
-    pins, cards = Flow("pincodes", shop, bonus), Flow("cards", shop, bonus)
+def test_pin_codes_and_cards_move(shop_all, bonus):
+    pins, cards = Flow("pincodes", shop_all, bonus), Flow("cards", shop_all, bonus)
     pins.stage(("a", "1111"), ("b", "2222"))
     pins.stage(("a", "3333"))
     cards.stage(("c1", "a", 1), ("c2", "b", None))
@@ -36,8 +36,8 @@ def test_pin_codes_and_cards_move(shop, bonus):
     assert cards.target_rows() == [("c1", "a", 1), ("c2", "b", 0)]
 
 
-def test_a_bad_row_becomes_a_reject_and_the_others_arrive(shop, bonus):
-    flow = Flow("balances", shop, bonus)
+def test_a_bad_row_becomes_a_reject_and_the_others_arrive(shop_all, bonus):
+    flow = Flow("balances", shop_all, bonus)
     flow.stage(("a", 1), ("", 2), ("b", 3))
     flow.move()
     assert rows_of(flow) == [("a", 1), ("b", 3)]
@@ -45,32 +45,33 @@ def test_a_bad_row_becomes_a_reject_and_the_others_arrive(shop, bonus):
     assert flow.position().totals.rejected == 1
 
 
-def test_the_position_says_what_the_log_says(shop, bonus):
-    flow = Flow("balances", shop, bonus)
+def test_the_position_says_what_the_log_says(shop_all, bonus):
+    flow = Flow("balances", shop_all, bonus)
     flow.stage(("a", 1), ("b", 2))
     flow.stage(("c", 4))
     flow.move()
     ((number, rows, amount),) = query(
-        shop, "select number, rows_to, amount_to from datatransfer.log order by number desc limit 1"
+        shop_all,
+        "select number, rows_to, amount_to from datatransfer.log order by number desc limit 1",
     )
     position = flow.position()
     assert (position.place.number, position.totals.read) == (number, rows)
     assert position.totals == Totals(applied=3, amount_applied=amount)
 
 
-def test_a_dry_run_moves_nothing_and_counts_all(shop, bonus):
-    flow = Flow("balances", shop, bonus)
+def test_a_dry_run_moves_nothing_and_counts_all(shop_all, bonus):
+    flow = Flow("balances", shop_all, bonus)
     flow.stage(("a", 1))
     flow.move()
     flow.stage(("b", 1), ("", 1))
     chunks = flow.move(dry_run=True)
     assert [(chunk.totals.applied, chunk.totals.rejected) for chunk in chunks] == [(1, 1)]
     assert [row[0] for row in rows_of(flow)] == ["a"]
-    assert query(shop, "select count(*) from datatransfer.log") == [(1,)]
+    assert query(shop_all, "select count(*) from datatransfer.log") == [(1,)]
 
 
-def test_a_position_that_begins_by_itself_has_the_name_of_its_server(shop, bonus):
-    flow = Flow("balances", shop, bonus)
+def test_a_position_that_begins_by_itself_has_the_name_of_its_server(shop_all, bonus):
+    flow = Flow("balances", shop_all, bonus)
     flow.knowledge = Knowledge(INSTALLATION, {}, {}, server=SERVER)
     flow.prepare_alone()
     assert flow.position().server == SERVER

@@ -21,8 +21,8 @@ from transfer.engine.shop_all.changes import Changes
 
 
 @pytest.fixture
-def flow(shop, bonus):
-    return Flow("balances", shop, bonus)
+def flow(shop_all, bonus):
+    return Flow("balances", shop_all, bonus)
 
 
 def test_a_changed_amount_is_listed_until_it_is_sent_or_left(flow):
@@ -139,16 +139,16 @@ def test_where_values_are_unique_no_change_is_sent(flow):
         send_changes(flow)
 
 
-def test_pin_codes_are_staged_again_as_they_are_now(shop, bonus, second_bonus):
-    flow, other = Flow("pincodes", shop, bonus), Flow("pincodes", shop, second_bonus)
+def test_pin_codes_are_staged_again_as_they_are_now(shop_all, bonus, second_bonus):
+    flow, other = Flow("pincodes", shop_all, bonus), Flow("pincodes", shop_all, second_bonus)
     flow.stage(("a", "1111"), ("b", "2222"))
     flow.move()
-    query(shop, "update \"accountpincodeTemp\" set pincode = '3333' where account = 'a'")
+    query(shop_all, "update \"accountpincodeTemp\" set pincode = '3333' where account = 'a'")
     (row,) = changed(flow)
     assert (row.payload["pincode"], row.before, row.reason) == ("••••", None, "")
     assert send_changes(flow) == 1
     assert changed(flow) == []
     flow.move(), other.move()
     assert flow.target_rows() == other.target_rows() == [("a", "3333"), ("b", "2222")]
-    query(shop, "update \"accountpincodeTemp\" set pincode = '4444' where account = 'a'")
+    query(shop_all, "update \"accountpincodeTemp\" set pincode = '4444' where account = 'a'")
     assert leave_changes(flow, changed(flow)[:1]) == 1

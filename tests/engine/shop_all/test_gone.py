@@ -13,14 +13,14 @@ from transfer.engine.shop_all.source import ShopAll
 
 
 @pytest.fixture
-def flow(shop, bonus):
-    return Flow("balances", shop, bonus)
+def flow(shop_all, bonus):
+    return Flow("balances", shop_all, bonus)
 
 
 @pytest.fixture
-def other(shop, other_bonus):
+def other(shop_all, second_bonus):
     """A second bonus server."""
-    return Flow("balances", shop, other_bonus)
+    return Flow("balances", shop_all, second_bonus)
 
 
 def append(flow):

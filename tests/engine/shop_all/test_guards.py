@@ -5,8 +5,7 @@ from psycopg2.extensions import make_dsn
 
 from tests.administrator import psql, remove_role
 from tests.conftest import WORKER
-from tests.databases import query
-from tests.engine.conftest import initialise_shop
+from tests.databases import initialise_shop_all, query
 from transfer.engine.errors import GuardsOfAnother, GuardsOutdated
 from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import Database
@@ -25,15 +24,15 @@ OWNERS = """
 
 
 @pytest.fixture
-def roles(shop):
+def roles(shop_all):
     """The account of Data Transfer, the vendor that owns the tables, and one who reads."""
     for role in (CLERK, VENDOR, READER):
-        remove_role(shop, role)
-        query(shop, f"create role {role} login")
+        remove_role(shop_all, role)
+        query(shop_all, f"create role {role} login")
     yield
-    query(shop, f"reassign owned by {VENDOR}, {CLERK} to current_user")
+    query(shop_all, f"reassign owned by {VENDOR}, {CLERK} to current_user")
     for role in (CLERK, VENDOR, READER):
-        remove_role(shop, role)
+        remove_role(shop_all, role)
 
 
 def differences(dsn):
@@ -96,65 +95,65 @@ HARMS = {
 
 
 @pytest.mark.parametrize(("harm", "name"), HARMS.items())
-def test_each_difference_is_named_and_repaired_by_init_shop_all(shop, roles, harm, name):
-    assert differences(shop) == []
-    query(shop, harm.replace("a_third_role", READER))
-    assert differences(shop) == [name]
+def test_each_difference_is_named_and_repaired_by_init_shop_all(shop_all, roles, harm, name):
+    assert differences(shop_all) == []
+    query(shop_all, harm.replace("a_third_role", READER))
+    assert differences(shop_all) == [name]
     with pytest.raises(GuardsOutdated, match="Urgent"):
-        check(shop)
-    query(shop, "alter function datatransfer.refuse_names() owner to current_user")
-    initialise_shop(shop)
-    assert differences(shop) == []
+        check(shop_all)
+    query(shop_all, "alter function datatransfer.refuse_names() owner to current_user")
+    initialise_shop_all(shop_all)
+    assert differences(shop_all) == []
 
 
 @pytest.mark.parametrize(("harm", "name"), HARMS.items())
-def test_each_difference_is_repaired_by_the_sql_for_the_owner(shop, roles, harm, name):
+def test_each_difference_is_repaired_by_the_sql_for_the_owner(shop_all, roles, harm, name):
     """Our role does not own the tables: a superuser runs the SQL, and the vendor then owns it."""
-    clerk = owned_by_the_vendor(shop)
+    clerk = owned_by_the_vendor(shop_all)
     assert differences(clerk) == []
-    query(shop, harm.replace("a_third_role", READER))
+    query(shop_all, harm.replace("a_third_role", READER))
     with pytest.raises(GuardsOfAnother) as caught:
         check(clerk)
     assert caught.value.params["names"] == name
-    psql(shop, caught.value.params["script"])
+    psql(shop_all, caught.value.params["script"])
     assert differences(clerk) == []
-    assert query(shop, OWNERS) == [(VENDOR,)]
+    assert query(shop_all, OWNERS) == [(VENDOR,)]
 
 
-def test_the_owner_who_is_no_superuser_can_run_the_sql(shop, roles):
-    clerk = owned_by_the_vendor(shop)
-    query(shop, f"grant select on datatransfer.origin to {READER}")
+def test_the_owner_who_is_no_superuser_can_run_the_sql(shop_all, roles):
+    clerk = owned_by_the_vendor(shop_all)
+    query(shop_all, f"grant select on datatransfer.origin to {READER}")
     with pytest.raises(GuardsOfAnother) as caught:
         check(clerk)
-    psql(make_dsn(shop, user=VENDOR), caught.value.params["script"])
+    psql(make_dsn(shop_all, user=VENDOR), caught.value.params["script"])
     assert differences(clerk) == []
 
 
-def test_accounts_of_several_installations_may_read_the_key_of_names(shop, roles):
-    clerk = owned_by_the_vendor(shop)
+def test_accounts_of_several_installations_may_read_the_key_of_names(shop_all, roles):
+    clerk = owned_by_the_vendor(shop_all)
     for role in (READER, CLERK):
         query(
-            shop,
+            shop_all,
             f"grant usage on schema datatransfer to {role}; "
             f"grant select, insert, update, delete on all tables in schema datatransfer to {role}",
         )
     assert differences(clerk) == []
-    assert differences(make_dsn(shop, user=READER)) == []
-    query(shop, f"revoke insert on datatransfer.log from {READER}")
+    assert differences(make_dsn(shop_all, user=READER)) == []
+    query(shop_all, f"revoke insert on datatransfer.log from {READER}")
     assert differences(clerk) == ["datatransfer.origin"]
 
 
-def owned_by_the_vendor(shop):
+def owned_by_the_vendor(shop_all):
     """Gives all to the vendor; returns the DSN of our role, which may move rows."""
     tables = ", ".join(f'"{kind.staging}"' for kind in KINDS.values())
     owned = "; ".join(f'alter table "{kind.staging}" owner to {VENDOR}' for kind in KINDS.values())
-    with Database(shop, SHOP_ALL, "tests") as database, database.transaction():
-        query(shop, owned)
+    with Database(shop_all, SHOP_ALL, "tests") as database, database.transaction():
+        query(shop_all, owned)
         database.execute(Guards(database, KINDS.values()).hand_over())
     query(
-        shop,
+        shop_all,
         f"grant usage on schema datatransfer to {CLERK}; "
         f"grant select, insert, update, delete on all tables in schema datatransfer to {CLERK}; "
         f"grant select, insert, update, delete on {tables} to {CLERK}",
     )
-    return make_dsn(shop, user=CLERK)
+    return make_dsn(shop_all, user=CLERK)

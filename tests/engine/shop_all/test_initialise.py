@@ -91,19 +91,21 @@ def log(dsn):
 # --- What it makes --------------------------------------------------------------------------------
 
 
-def test_an_empty_database_gets_our_tables_and_a_head_for_each_kind(shop):
+def test_an_empty_database_gets_our_tables_and_a_head_for_each_kind(shop_all):
     ours = "select tablename from pg_tables where schemaname = 'datatransfer' order by 1"
-    assert [name for (name,) in query(shop, ours)] == TABLES
-    heads = query(shop, "select kind, number, seen::text from datatransfer.head order by 1")
+    assert [name for (name,) in query(shop_all, ours)] == TABLES
+    heads = query(shop_all, "select kind, number, seen::text from datatransfer.head order by 1")
     assert heads == [("balances", 0, None), ("cards", 0, None), ("pincodes", 0, None)]
     for kind in KINDS.values():
-        check_columns(shop, kind)
+        check_columns(shop_all, kind)
 
 
-def test_a_second_time_nothing_is_missing(shop):
-    before = query(shop, STATE)
-    assert initialise(shop) == [f"{kind.staging}: nothing was missing" for kind in KINDS.values()]
-    assert query(shop, STATE) == before
+def test_a_second_time_nothing_is_missing(shop_all):
+    before = query(shop_all, STATE)
+    assert initialise(shop_all) == [
+        f"{kind.staging}: nothing was missing" for kind in KINDS.values()
+    ]
+    assert query(shop_all, STATE) == before
 
 
 def test_a_table_without_rows_needs_no_word_about_them(empty_database):
@@ -135,11 +137,11 @@ def test_rows_that_were_moved_are_the_first_line_of_the_log_all_of_them_gone(emp
     ) == [(1, 1, 3)]
 
 
-def test_changesets_of_two_transactions_differ_by_each_of_both_numbers(shop):
+def test_changesets_of_two_transactions_differ_by_each_of_both_numbers(shop_all):
     from transfer.engine.shop_all.schema.tables import PACKED
 
     packed = query(
-        shop,
+        shop_all,
         f"select {PACKED.format(of='one')}::text"
         " from (values ('7'::xid8, '2026-01-01Z'::timestamptz),"
         "('8', '2026-01-01Z'), ('7', '2026-01-01 00:00:00.000001Z'),"
@@ -168,13 +170,13 @@ def test_a_vendors_table_with_an_integer_id_is_taken_as_it_is(empty_database):
     assert initialise(empty_database, [kind]) == ["balanceChanges: nothing was missing"]
 
 
-def test_an_index_that_was_never_finished_is_made_again(shop):
+def test_an_index_that_was_never_finished_is_made_again(shop_all):
     query(
-        shop,
+        shop_all,
         "update pg_index set indisvalid = false "
         "where indexrelid = 'datatransfer_balances_account_brin'::regclass",
     )
-    steps = initialise(shop)
+    steps = initialise(shop_all)
     assert [step for step in steps if "datatransfer_balances_account_brin" in step] == [
         "changeAccountBalanceTemp: index datatransfer_balances_account_brin removed, it was never "
         "finished",
@@ -182,15 +184,17 @@ def test_an_index_that_was_never_finished_is_made_again(shop):
     ]
 
 
-def test_the_vacuum_after_a_purge_forgets_what_the_pages_held(shop):
-    query(shop, f"insert into {TABLE} (account) select n::text from generate_series(1, 5000) as n")
-    query(shop, f"delete from {TABLE} where id < 4999")
-    query(shop, "select brin_summarize_new_values('datatransfer_balances_account_brin')")
+def test_the_vacuum_after_a_purge_forgets_what_the_pages_held(shop_all):
+    query(
+        shop_all, f"insert into {TABLE} (account) select n::text from generate_series(1, 5000) as n"
+    )
+    query(shop_all, f"delete from {TABLE} where id < 4999")
+    query(shop_all, "select brin_summarize_new_values('datatransfer_balances_account_brin')")
     ranges = "select brin_summarize_new_values('datatransfer_balances_account_brin')"
-    assert query(shop, ranges) == [(0,)]
-    with Database(shop, SHOP_ALL, "tests") as database:
+    assert query(shop_all, ranges) == [(0,)]
+    with Database(shop_all, SHOP_ALL, "tests") as database:
         Indexes(database).vacuum(BALANCES)
-    ((forgotten,),) = query(shop, ranges)
+    ((forgotten,),) = query(shop_all, ranges)
     assert forgotten > 0
 
 
@@ -283,14 +287,14 @@ def test_ids_that_rows_share_are_listed_the_first_20_of_them(empty_database):
         assert caught.params["ids"] == ", ".join(map(str, range(20)))
 
 
-def test_rows_that_have_our_columns_need_ids_of_their_own_within_a_transaction(shop):
-    query(shop, "drop index datatransfer_balances_id_unique_in_transaction")
-    query(shop, f"insert into {TABLE} (id) overriding system value values (5)")
-    query(shop, f"insert into {TABLE} (id) overriding system value values (5)")
-    initialise(shop)
-    query(shop, "drop index datatransfer_balances_id_unique_in_transaction")
-    query(shop, f"insert into {TABLE} (id) overriding system value values (6), (6)")
-    caught = refused(shop, IdsRepeated)
+def test_rows_that_have_our_columns_need_ids_of_their_own_within_a_transaction(shop_all):
+    query(shop_all, "drop index datatransfer_balances_id_unique_in_transaction")
+    query(shop_all, f"insert into {TABLE} (id) overriding system value values (5)")
+    query(shop_all, f"insert into {TABLE} (id) overriding system value values (5)")
+    initialise(shop_all)
+    query(shop_all, "drop index datatransfer_balances_id_unique_in_transaction")
+    query(shop_all, f"insert into {TABLE} (id) overriding system value values (6), (6)")
+    caught = refused(shop_all, IdsRepeated)
     assert caught.params["ids"] == "6"
 
 
@@ -378,29 +382,31 @@ def test_a_row_that_commits_meanwhile_is_not_taken_for_one_that_was_moved(empty_
         (f"drop table {TABLE}", NotInitialised, "changeAccountBalanceTemp"),
     ],
 )
-def test_a_transfer_refuses_a_table_in_which_rows_may_have_wrong_names(shop, harm, error, named):
-    check_columns(shop)
-    query(shop, harm)
+def test_a_transfer_refuses_a_table_in_which_rows_may_have_wrong_names(
+    shop_all, harm, error, named
+):
+    check_columns(shop_all)
+    query(shop_all, harm)
     with pytest.raises(error, match=named):
-        check_columns(shop)
+        check_columns(shop_all)
 
 
-def test_the_identity_of_shop_all_is_drawn_once(shop, empty_database):
+def test_the_identity_of_shop_all_is_drawn_once(shop_all, empty_database):
     def origin(dsn):
         with Database(dsn, SHOP_ALL, "tests") as database, database.transaction(commit=False):
             return Identity(database).origin()
 
     with pytest.raises(NotInitialised, match=r"datatransfer\.origin"):
         origin(empty_database)
-    first = origin(shop)
-    initialise(shop)
-    assert origin(shop) == first
-    query(shop, "alter table datatransfer.origin alter origin type text using 'x'")
+    first = origin(shop_all)
+    initialise(shop_all)
+    assert origin(shop_all) == first
+    query(shop_all, "alter table datatransfer.origin alter origin type text using 'x'")
     with pytest.raises(AnswerInvalid):
-        origin(shop)
-    query(shop, "delete from datatransfer.origin")
+        origin(shop_all)
+    query(shop_all, "delete from datatransfer.origin")
     with pytest.raises(NotInitialised, match=r"datatransfer\.origin"):
-        origin(shop)
+        origin(shop_all)
 
 
 @pytest.mark.parametrize(
@@ -415,9 +421,9 @@ def test_the_identity_of_shop_all_is_drawn_once(shop, empty_database):
         (f"index vendors on {TABLE} (account)", False),
     ],
 )
-def test_a_unique_key_over_values_is_found(shop, definition, is_over_values):
-    query(shop, f"alter table {TABLE} add booked uuid default gen_random_uuid()")
-    query(shop, f"create {definition}")
-    with Database(shop, SHOP_ALL, "tests") as database, database.transaction(commit=False):
+def test_a_unique_key_over_values_is_found(shop_all, definition, is_over_values):
+    query(shop_all, f"alter table {TABLE} add booked uuid default gen_random_uuid()")
+    query(shop_all, f"create {definition}")
+    with Database(shop_all, SHOP_ALL, "tests") as database, database.transaction(commit=False):
         found = Identity(database).unique_over_values(BALANCES)
     assert (found == "public.vendors" or found == "vendors") is is_over_values

@@ -16,14 +16,14 @@ THEM = Installation("22222222-2222-4222-8222-222222222222", "them")
 
 
 @pytest.fixture
-def flow(shop, bonus):
-    return Flow("balances", shop, bonus)
+def flow(shop_all, bonus):
+    return Flow("balances", shop_all, bonus)
 
 
 @pytest.fixture
-def other(shop, other_bonus):
+def other(shop_all, second_bonus):
     """A second bonus server."""
-    return Flow("balances", shop, other_bonus)
+    return Flow("balances", shop_all, second_bonus)
 
 
 def test_rows_that_all_servers_have_are_removed_and_stay_counted(flow):
@@ -58,8 +58,8 @@ def test_young_rows_stay(flow):
     assert staged(flow) == ["a"]
 
 
-def test_changesets_with_an_open_masked_reject_are_spared_and_no_others(shop, bonus):
-    flow = Flow("pincodes", shop, bonus)
+def test_changesets_with_an_open_masked_reject_are_spared_and_no_others(shop_all, bonus):
+    flow = Flow("pincodes", shop_all, bonus)
     flow.stage(("", "2222"))
     flow.stage(("b", "1111"))
     flow.move()

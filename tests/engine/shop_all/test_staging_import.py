@@ -13,8 +13,8 @@ from transfer.engine.shop_all.staging_import import StagingImport
 
 
 @pytest.fixture
-def flow(shop, bonus):
-    return Flow("balances", shop, bonus)
+def flow(shop_all, bonus):
+    return Flow("balances", shop_all, bonus)
 
 
 def test_the_same_rows_have_the_same_digest_in_each_form(flow):
@@ -185,8 +185,10 @@ def test_where_values_are_unique_no_reject_is_corrected(flow):
         correct(flow, (original, {"account": "ab"}))
 
 
-def test_a_pin_code_is_kept_without_being_shown_and_reaches_all_servers(shop, bonus, second_bonus):
-    first, second = Flow("pincodes", shop, bonus), Flow("pincodes", shop, second_bonus)
+def test_a_pin_code_is_kept_without_being_shown_and_reaches_all_servers(
+    shop_all, bonus, second_bonus
+):
+    first, second = Flow("pincodes", shop_all, bonus), Flow("pincodes", shop_all, second_bonus)
     first.stage(("a b", "1234"))
     first.move(), second.move()
     original = named(first, "a b")

@@ -18,8 +18,8 @@ TABLE = '"changeAccountBalanceTemp"'
 
 
 @pytest.fixture
-def flow(shop, bonus):
-    return Flow("balances", shop, bonus)
+def flow(shop_all, bonus):
+    return Flow("balances", shop_all, bonus)
 
 
 def staged(flow):
@@ -91,8 +91,8 @@ def load_of_corrections(flow, original):
     return staged.changeset
 
 
-def test_pin_codes_are_withdrawn_only_with_what_corrects_nothing_else(shop, bonus):
-    flow = Flow("pincodes", shop, bonus)
+def test_pin_codes_are_withdrawn_only_with_what_corrects_nothing_else(shop_all, bonus):
+    flow = Flow("pincodes", shop_all, bonus)
     first, second = load(flow, ("a", "1"), ("b", "2")), load(flow, ("c", "3"))
     flow.move()
     of_first = correct(flow, ((first, 1), {"pincode": "4"}))
@@ -100,7 +100,7 @@ def test_pin_codes_are_withdrawn_only_with_what_corrects_nothing_else(shop, bonu
     done = undo(flow, first)
     assert (done.rows, undo(flow, first).is_new) == (0, False)
     assert withdrawn(flow) == [first, of_first.changeset]
-    assert query(shop, 'select count(*) from "accountpincodeTemp"') == [(6,)]
+    assert query(shop_all, 'select count(*) from "accountpincodeTemp"') == [(6,)]
 
 
 def test_undos_that_shop_all_lost_are_staged_again(flow, copies):

@@ -35,23 +35,23 @@ NOT_FOR_WRITERS = (
 
 
 @pytest.fixture
-def writer(shop):
+def writer(shop_all):
     """Opens sessions of a role that may insert, read and update, and has a schema of its own."""
-    remove_role(shop, WRITER)
+    remove_role(shop_all, WRITER)
     query(
-        shop,
+        shop_all,
         f"create role {WRITER} login; grant select, insert, update, delete on {TABLE}, {PINCODES} "
         f"to {WRITER}; create schema lair authorization {WRITER}",
     )
 
     @contextmanager
     def session():
-        with connected(shop) as connection:
+        with connected(shop_all) as connection:
             run(connection, f"set session authorization {WRITER}")
             yield connection
 
     yield session
-    remove_role(shop, WRITER)
+    remove_role(shop_all, WRITER)
 
 
 def refusal(session, statement):
@@ -64,7 +64,7 @@ def refusal(session, statement):
 # --- Names are given ------------------------------------------------------------------------------
 
 
-def test_rows_of_a_transaction_get_its_number_its_start_and_the_writers_name(shop, writer):
+def test_rows_of_a_transaction_get_its_number_its_start_and_the_writers_name(shop_all, writer):
     with writer() as session:
         run(session, "begin")
         ((xid, started),) = run(session, "select pg_current_xact_id()::text, now()")
@@ -73,29 +73,29 @@ def test_rows_of_a_transaction_get_its_number_its_start_and_the_writers_name(sho
             cursor.copy_expert(f"copy {TABLE} (account, amount) from stdin", io.StringIO("1\t2\n"))
         run(session, "commit")
     rows = query(
-        shop,
+        shop_all,
         f"select xid::text, started, staged_by, line, changes, id from {TABLE} order by id",
     )
     assert [row[:5] for row in rows] == [(xid, started, WRITER, None, None)] * 3
     assert len({row[5] for row in rows}) == 3
 
 
-def test_another_role_within_the_session_does_not_hide_who_has_logged_in(shop, writer):
-    query(shop, f"create role clerk_{WORKER}; grant clerk_{WORKER} to {WRITER}")
-    query(shop, f"grant insert on {TABLE} to clerk_{WORKER}")
+def test_another_role_within_the_session_does_not_hide_who_has_logged_in(shop_all, writer):
+    query(shop_all, f"create role clerk_{WORKER}; grant clerk_{WORKER} to {WRITER}")
+    query(shop_all, f"grant insert on {TABLE} to clerk_{WORKER}")
     try:
         with writer() as session:
             run(session, f"set role clerk_{WORKER}; {INSERT}")
-        assert query(shop, f"select staged_by from {TABLE}") == [(WRITER,)]
+        assert query(shop_all, f"select staged_by from {TABLE}") == [(WRITER,)]
     finally:
-        remove_role(shop, f"clerk_{WORKER}")
+        remove_role(shop_all, f"clerk_{WORKER}")
 
 
 # --- Names are not chosen -------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("column", OTHER_NAMES)
-def test_a_writer_who_sets_a_name_gets_an_error_that_says_so(shop, writer, column):
+def test_a_writer_who_sets_a_name_gets_an_error_that_says_so(shop_all, writer, column):
     values = f"(account, amount, {column}) values ('4100', 5, {OTHER_NAMES[column]})"
     with writer() as session:
         for statement in (
@@ -106,11 +106,11 @@ def test_a_writer_who_sets_a_name_gets_an_error_that_says_so(shop, writer, colum
             told = refusal(session, statement)
             assert told.message_primary == NOT_FOR_WRITERS
             assert "Leave these columns out" in told.message_hint
-    assert query(shop, f"select from {TABLE}") == []
+    assert query(shop_all, f"select from {TABLE}") == []
 
 
 @pytest.mark.parametrize("column", OTHER_NAMES)
-def test_copy_sets_no_name_either(shop, writer, column):
+def test_copy_sets_no_name_either(shop_all, writer, column):
     value = OTHER_NAMES[column].strip("'")
     with (
         writer() as session,
@@ -120,10 +120,10 @@ def test_copy_sets_no_name_either(shop, writer, column):
         cursor.copy_expert(
             f"copy {TABLE} (account, amount, {column}) from stdin", io.StringIO(f"1\t2\t{value}\n")
         )
-    assert query(shop, f"select from {TABLE}") == []
+    assert query(shop_all, f"select from {TABLE}") == []
 
 
-def test_a_name_that_is_the_right_one_is_no_error(shop, writer):
+def test_a_name_that_is_the_right_one_is_no_error(shop_all, writer):
     """A program that copies all columns of its own row, or names them."""
     with writer() as session:
         run(
@@ -131,7 +131,7 @@ def test_a_name_that_is_the_right_one_is_no_error(shop, writer):
             f"insert into {TABLE} (account, xid, started, staged_by, line, changes) "
             "values ('1', pg_current_xact_id(), now(), session_user, null, null)",
         )
-    assert query(shop, f"select staged_by from {TABLE}") == [(WRITER,)]
+    assert query(shop_all, f"select staged_by from {TABLE}") == [(WRITER,)]
 
 
 def test_merge_sets_no_name_either(writer):
@@ -146,25 +146,25 @@ def test_merge_sets_no_name_either(writer):
 
 
 @pytest.mark.parametrize("column", OTHER_NAMES)
-def test_a_name_is_not_changed(shop, writer, column):
+def test_a_name_is_not_changed(shop_all, writer, column):
     with writer() as session:
         run(session, INSERT)
-        before = query(shop, f"select * from {TABLE}")
+        before = query(shop_all, f"select * from {TABLE}")
         told = refusal(session, f"update {TABLE} set {column} = {OTHER_NAMES[column]}")
         assert told.message_primary == NOT_FOR_WRITERS
         refusal(session, f"begin; {INSERT}; update {TABLE} set {column} = {OTHER_NAMES[column]}")
         run(session, "rollback")
-    assert query(shop, f"select * from {TABLE}") == before
+    assert query(shop_all, f"select * from {TABLE}") == before
 
 
-def test_an_id_is_not_changed(shop, writer):
-    query(shop, f"alter table {TABLE} alter id set generated by default")
+def test_an_id_is_not_changed(shop_all, writer):
+    query(shop_all, f"alter table {TABLE} alter id set generated by default")
     with writer() as session:
         run(session, INSERT)
         refusal(session, f"update {TABLE} set id = 7")
 
 
-def test_the_same_id_twice_in_a_transaction_is_an_error_that_says_so(shop, writer):
+def test_the_same_id_twice_in_a_transaction_is_an_error_that_says_so(shop_all, writer):
     twice = f"insert into {TABLE} (account, id) overriding system value values ('1', 7)"
     with writer() as session:
         run(session, f"begin; {twice}")
@@ -173,11 +173,11 @@ def test_the_same_id_twice_in_a_transaction_is_an_error_that_says_so(shop, write
         run(session, "rollback")
         run(session, twice)
         run(session, twice)  # in another transaction it is another row
-    assert query(shop, f"select count(*), count(distinct xid) from {TABLE}") == [(2, 2)]
+    assert query(shop_all, f"select count(*), count(distinct xid) from {TABLE}") == [(2, 2)]
 
 
 def test_a_writer_who_says_that_it_stages_lines_names_rows_of_its_own_transaction_only(
-    shop, writer
+    shop_all, writer
 ):
     """Our role says so before it stages a file: see `triggers.MAY_SET_LINE`."""
     line = f"insert into {TABLE} (account, line) values ('1', 7)"
@@ -189,7 +189,7 @@ def test_a_writer_who_says_that_it_stages_lines_names_rows_of_its_own_transactio
         refusal(session, line)
         run(session, f"begin; set local datatransfer.stages_lines = 'yes'; {line}; commit")
         refusal(session, line)
-    assert query(shop, f"select line, staged_by from {TABLE}") == [(7, WRITER)]
+    assert query(shop_all, f"select line, staged_by from {TABLE}") == [(7, WRITER)]
 
 
 # --- What guards names ----------------------------------------------------------------------------
@@ -223,20 +223,20 @@ def test_a_writer_cannot_switch_off_what_guards_names(writer, statement):
             run(session, statement)
 
 
-def test_a_session_that_replicates_sets_no_name_either(shop):
+def test_a_session_that_replicates_sets_no_name_either(shop_all):
     """As a superuser's, in which ordinary triggers do not fire."""
-    with connected(shop) as session:
+    with connected(shop_all) as session:
         run(session, f"set session_replication_role = replica; {INSERT}")
         refusal(session, f"insert into {TABLE} (account, xid) values ('1', '7')")
         refusal(session, f"update {TABLE} set xid = '7'")
         run(session, f"update {TABLE} set amount = 6")
-    assert query(shop, f"select changes -> 'first' from {TABLE}") == [({"amount": 5},)]
+    assert query(shop_all, f"select changes -> 'first' from {TABLE}") == [({"amount": 5},)]
 
 
-def test_a_trigger_of_the_vendor_that_sets_a_name_is_an_error(shop, writer):
+def test_a_trigger_of_the_vendor_that_sets_a_name_is_an_error(shop_all, writer):
     """Ours fire last: their names come after."""
     query(
-        shop,
+        shop_all,
         "create function mine() returns trigger language plpgsql as "
         "$$ begin new.xid := '7'; return new; end $$; "
         f"create trigger mine before insert on {TABLE} for each row execute function mine()",
@@ -245,9 +245,9 @@ def test_a_trigger_of_the_vendor_that_sets_a_name_is_an_error(shop, writer):
         assert refusal(session, INSERT).message_primary == NOT_FOR_WRITERS
 
 
-def test_a_writer_reads_and_changes_no_table_of_ours(shop, writer):
+def test_a_writer_reads_and_changes_no_table_of_ours(shop_all, writer):
     tables = query(
-        shop,
+        shop_all,
         "select oid::regclass::text from pg_class "
         "where relnamespace = 'datatransfer'::regnamespace and relkind = 'r'",
     )
@@ -289,7 +289,7 @@ CHANGED = f"update {TABLE} set amount = amount + 1"
 @pytest.mark.parametrize(
     "type_", ["text", "xid8", "name", "uuid", "bool", "timestamptz", "jsonb", "int8"]
 )
-def test_a_temporary_type_with_the_name_of_one_of_postgresql_is_not_used(shop, writer, type_):
+def test_a_temporary_type_with_the_name_of_one_of_postgresql_is_not_used(shop_all, writer, type_):
     with writer() as session:
         run(session, SPY)
         run(session, f"create domain pg_temp.{type_} as pg_catalog.{type_} check (lair.spy())")
@@ -297,11 +297,11 @@ def test_a_temporary_type_with_the_name_of_one_of_postgresql_is_not_used(shop, w
         run(session, "set search_path = pg_temp, lair, pg_catalog")
         refusal(session, FORGED)
         run(session, CHANGED)
-    assert query(shop, "select role from lair.loot") == []
-    assert query(shop, f"select changes -> 'first' from {TABLE}") == [({"amount": 5},)]
+    assert query(shop_all, "select role from lair.loot") == []
+    assert query(shop_all, f"select changes -> 'first' from {TABLE}") == [({"amount": 5},)]
 
 
-def test_functions_and_operators_before_those_of_postgresql_are_not_used(shop, writer):
+def test_functions_and_operators_before_those_of_postgresql_are_not_used(shop_all, writer):
     with writer() as session:
         run(session, SPY)
         for left, right in (("text", "text"), ("xid8", "xid8"), ("jsonb", "jsonb")):
@@ -333,14 +333,14 @@ def test_functions_and_operators_before_those_of_postgresql_are_not_used(shop, w
         refusal(session, f"update {TABLE} set xid = '7'")
         refusal(session, f"insert into {TABLE} (account, line) values ('1', 7)")
         run(session, CHANGED)
-    assert query(shop, "select role from lair.loot") == []
-    assert query(shop, f"select changes -> 'first' from {TABLE}") == [({"amount": 5},)]
+    assert query(shop_all, "select role from lair.loot") == []
+    assert query(shop_all, f"select changes -> 'first' from {TABLE}") == [({"amount": 5},)]
 
 
-def test_no_function_of_ours_has_other_rights_than_its_caller(shop):
+def test_no_function_of_ours_has_other_rights_than_its_caller(shop_all):
     ours = "select proname from pg_proc where pronamespace = 'datatransfer'::regnamespace and {}"
-    assert len(query(shop, ours.format("true"))) == 2
-    assert query(shop, ours.format("prosecdef")) == []
+    assert len(query(shop_all, ours.format("true"))) == 2
+    assert query(shop_all, ours.format("prosecdef")) == []
 
 
 # --- Changed rows ---------------------------------------------------------------------------------
@@ -352,68 +352,68 @@ def changes(dsn, table=TABLE):
     return kept and kept["first"]
 
 
-def test_the_values_as_they_were_staged_are_kept_once_they_are_changed(shop, writer):
+def test_the_values_as_they_were_staged_are_kept_once_they_are_changed(shop_all, writer):
     with writer() as session:
         run(session, INSERT)
-        assert changes(shop) is None
+        assert changes(shop_all) is None
         run(session, f"update {TABLE} set amount = 7")
-        assert changes(shop) == {"amount": 5}
+        assert changes(shop_all) == {"amount": 5}
         run(session, f"update {TABLE} set amount = 9, comment = 'x'")
-        assert changes(shop) == {"amount": 5, "comment": None}
+        assert changes(shop_all) == {"amount": 5, "comment": None}
         run(session, f"update {TABLE} set amount = 5")
-        assert changes(shop) == {"amount": 5, "comment": None}
+        assert changes(shop_all) == {"amount": 5, "comment": None}
     ((is_now,),) = query(
-        shop,
+        shop_all,
         f"select now() - (changes ->> 'at')::timestamptz < interval '1 minute' from {TABLE}",
     )
     assert is_now
 
 
-def test_a_number_is_kept_digit_for_digit(shop, writer):
+def test_a_number_is_kept_digit_for_digit(shop_all, writer):
     exact = "123456789012345678901234567890.123456789012345678901234567890"
     with writer() as session:
         run(session, f"insert into {TABLE} (account, amount) values ('1', {exact})")
         run(session, f"update {TABLE} set amount = 'NaN'")
-    kept = query(shop, f"select changes #>> '{{first,amount}}' from {TABLE}")
+    kept = query(shop_all, f"select changes #>> '{{first,amount}}' from {TABLE}")
     assert kept == [(exact,)]
 
 
-def test_an_amount_written_in_another_way_is_no_change(shop, writer):
+def test_an_amount_written_in_another_way_is_no_change(shop_all, writer):
     with writer() as session:
         run(session, f"insert into {TABLE} (account, amount) values ('1', 5.0)")
         run(session, f"update {TABLE} set amount = 5.00")
-        assert changes(shop) is None
+        assert changes(shop_all) is None
         run(session, f"update {TABLE} set account = '1', amount = amount")
-        assert changes(shop) is None
+        assert changes(shop_all) is None
 
 
-def test_the_transaction_that_stages_a_row_may_change_it_without_a_note(shop, writer):
+def test_the_transaction_that_stages_a_row_may_change_it_without_a_note(shop_all, writer):
     with writer() as session:
         run(session, f"begin; {INSERT}; update {TABLE} set amount = 7; commit")
-        assert changes(shop) is None
-        assert query(shop, f"select amount from {TABLE}") == [(7,)]
+        assert changes(shop_all) is None
+        assert query(shop_all, f"select amount from {TABLE}") == [(7,)]
 
 
-def test_a_change_of_what_no_transfer_reads_is_not_kept(shop, writer):
-    query(shop, f"alter table {TABLE} add remark text")
+def test_a_change_of_what_no_transfer_reads_is_not_kept(shop_all, writer):
+    query(shop_all, f"alter table {TABLE} add remark text")
     with writer() as session:
         run(session, INSERT)
         run(session, f"update {TABLE} set remark = 'x'")
-    assert changes(shop) is None
+    assert changes(shop_all) is None
 
 
-def test_a_secret_is_never_kept_and_may_be_emptied(shop, writer):
+def test_a_secret_is_never_kept_and_may_be_emptied(shop_all, writer):
     with writer() as session:
         run(session, f"insert into {PINCODES} (account, pincode) values ('1', '4711')")
         run(session, f"update {PINCODES} set pincode = ''")
-        assert changes(shop, PINCODES) is None
+        assert changes(shop_all, PINCODES) is None
         run(session, f"update {PINCODES} set pincode = '4712'")
-        assert changes(shop, PINCODES) == {}
+        assert changes(shop_all, PINCODES) == {}
         run(session, f"update {PINCODES} set pincode = null")
-        assert changes(shop, PINCODES) == {}
+        assert changes(shop_all, PINCODES) == {}
         run(session, f"update {PINCODES} set pincode = '4713', account = '2'")
-        assert changes(shop, PINCODES) == {"account": "1"}
-    ((row,),) = query(shop, f"select changes::text from {PINCODES}")
+        assert changes(shop_all, PINCODES) == {"account": "1"}
+    ((row,),) = query(shop_all, f"select changes::text from {PINCODES}")
     assert not {"4711", "4712", "4713"} & {*json.loads(row)["first"].values()}
     assert "471" not in row.partition('"at"')[0]
 
@@ -426,7 +426,7 @@ def test_a_writer_changes_no_note_and_forges_none(writer):
         refusal(session, f"update {TABLE} set amount = 8, changes = '{{}}'")
 
 
-def test_each_kind_has_all_of_the_triggers(shop):
+def test_each_kind_has_all_of_the_triggers(shop_all):
     triggers = "select count(*) from pg_trigger where tgrelid = %s::regclass and tgenabled = 'A'"
     for kind in KINDS.values():
-        assert query(shop, triggers, [f'"{kind.staging}"']) == [(3,)]
+        assert query(shop_all, triggers, [f'"{kind.staging}"']) == [(3,)]

@@ -13,7 +13,6 @@ from transfer.engine.question import (
     LostOfKind,
     confirm,
     lost_changesets,
-    lost_loads,
     lost_places,
     lost_undos,
     stage_undos_again,
@@ -237,7 +236,7 @@ def amount(flow):
 def test_lost_undos_are_staged_again_with_the_answer(flow, copies):
     name, taken_back, believed = lose_an_undo(flow, copies)
     with ShopAll(flow.shop_all, "tests") as source, source.snapshot():
-        assert lost_loads(source, believed) == {taken_back}
+        assert {*believed} - source.loads.named(believed).keys() == {taken_back}
         assert lost_undos(source, [name]) == [name]
     flow.move()
     assert amount(flow) == 3
@@ -248,7 +247,7 @@ def test_lost_undos_are_staged_again_with_the_answer(flow, copies):
     flow.move()
     assert amount(flow) == 0
     with ShopAll(flow.shop_all, "tests") as source, source.snapshot():
-        assert lost_loads(source, believed) == set()
+        assert source.loads.named(believed).keys() == {*believed}
 
 
 def test_an_answer_that_dies_before_the_undos_is_repaired_by_the_next_run(flow, copies):
@@ -281,5 +280,5 @@ def test_a_load_that_is_lost_with_its_undo_is_not_taken_back_again(flow, copies)
     flow.move()
     copies.restore(flow.shop_all, "shop")
     with ShopAll(flow.shop_all, "tests") as source, source.snapshot():
-        assert lost_loads(source, [name]) == {name}
+        assert source.loads.named([name]) == {}
         assert lost_undos(source, [name]) == []

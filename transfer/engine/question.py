@@ -133,14 +133,6 @@ def _in_parts(items: Iterator[Lost]) -> Iterator[list[Lost]]:
         yield some
 
 
-def lost_loads(source: ShopAll, believed: Collection[str]) -> set[str]:
-    """Return those of these loads, corrections and undos of ours that shop All does not have.
-
-    `believed` are names of changesets that our own history has recorded as loaded.
-    """
-    return {*believed} - source.loads.named(believed).keys()
-
-
 def lost_undos(source: ShopAll, taken_back: Collection[str]) -> list[str]:
     """Return those of these loads that shop All has, and whose undo it lacks.
 

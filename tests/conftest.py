@@ -102,6 +102,7 @@ def django_db_setup(
     PostgreSQL notices only at its next word to them that they are gone.
     """
     yield
+    connection.close()  # a test may have ended its session, and Django notices only by an error
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute(
             "select pg_terminate_backend(pid) from pg_stat_activity "

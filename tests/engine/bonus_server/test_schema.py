@@ -1,9 +1,12 @@
 """Our schema on a bonus server, where an administrator of the vendor has to make it."""
 
+import threading
+
 import pytest
 
-from tests.databases import query
+from tests.databases import connected, query, run
 from tests.flow import Flow
+from tests.waiting import wait_until
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors import NoRightForSchema, RightsMissing
 from transfer.errors import TransferError
@@ -14,6 +17,11 @@ OF_VENDOR = """
     grant select, insert, update, delete on all tables in schema public to mover;
     grant usage on all sequences in schema public to mover;
     grant temporary on database {database} to mover;
+"""
+
+WAITING_FOR_THE_OTHER = """
+    select pid from pg_locks join pg_stat_activity using (pid)
+     where locktype = 'transactionid' and not granted and datname = current_database()
 """
 
 
@@ -59,3 +67,27 @@ def test_rights_that_lack_on_our_tables_are_named_with_the_sql(shop_all, bonus, 
     assert flow.move().totals.applied == 1
     query(bonus, "revoke update on datatransfer.seen from mover")
     assert refusal(mover).params["missing"] == "UPDATE on datatransfer.seen"
+
+
+def test_of_two_first_runs_at_once_the_second_finds_the_tables_of_the_first(bonus):
+    """A role that may only connect can hold any advisory lock: so neither of them takes one."""
+    refused = []
+
+    def second_run():
+        try:
+            with BonusDatabase(bonus, "bonus server", "tests") as target:
+                target.ensure_schema()
+                target.database.commit()
+        except TransferError as error:
+            refused.append(error)
+
+    with BonusDatabase(bonus, "bonus server", "tests") as first, connected(bonus) as watching:
+        first.ensure_schema()
+        second = threading.Thread(target=second_run)
+        second.start()
+        wait_until(lambda: run(watching, WAITING_FOR_THE_OTHER))
+        assert not run(watching, "select 1 from pg_locks where locktype = 'advisory'")
+        first.database.commit()
+        second.join()
+        assert not refused
+        assert first.has_schema()

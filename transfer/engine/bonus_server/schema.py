@@ -123,9 +123,6 @@ LACKED = """
      order by 1
 """
 RIGHTS = ["SELECT", "INSERT", "UPDATE", "DELETE"]
-# Makes the second of two simultaneous first runs wait: both would create the schema. By the
-# vendor's own log-in there is no row of ours to lock yet.
-LOCK = "select pg_advisory_xact_lock(hashtext('datatransfer'))"
 # Our role, quoted.
 ROLE = "select quote_ident(current_user)"
 # The rights that it needs in our schema.
@@ -156,6 +153,9 @@ def check_rights(database: Database) -> None:
 def ensure(database: Database) -> None:
     """Create our schema where it is missing; the caller commits.
 
+    Of two first runs at once the second one waits at the catalogue's unique index until the first
+    has committed, is refused there, and finds the tables that the first one has made.
+
     Raises NoRightForSchema or RightsMissing with the SQL to run; PositionInvalid.
     """
     if is_complete(database):
@@ -163,7 +163,6 @@ def ensure(database: Database) -> None:
         return
     with database.explained(), database.connection.cursor() as cursor:
         try:
-            cursor.execute(LOCK)
             cursor.execute(SCHEMA)
         except errors.InsufficientPrivilege:
             database.connection.rollback()
@@ -171,3 +170,8 @@ def ensure(database: Database) -> None:
                 database=database.name,
                 statements=SCHEMA + GRANTS.format(role=database.value(ROLE)),
             ) from None
+        except errors.UniqueViolation:
+            database.connection.rollback()
+            if not is_complete(database):
+                raise
+            check_rights(database)

@@ -15,6 +15,18 @@ SHOW = (
 )
 
 
+def command(arguments, environment):
+    """Calls `manage.py` with these arguments, with nothing else in its environment."""
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        env={"PATH": os.environ["PATH"], **environment},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 def start(environment):
     """Loads the settings in a process of its own, with nothing else in its environment."""
     return subprocess.run(
@@ -116,21 +128,29 @@ def test_a_file_of_a_secret_that_can_not_be_used_is_named_without_the_secret(
 def test_an_error_in_the_file_of_tables_stops_each_command_with_a_sentence_alone(tmp_path):
     file = tmp_path / "tables.toml"
     file.write_text("[cards.shop_all]\ntabel = 'x'\n")
-    for command in (["transfer", "all"], ["migrate"], ["run_due_tasks"]):
-        ended = subprocess.run(
-            [sys.executable, "manage.py", *command],
-            env={"PATH": os.environ["PATH"], **COMPLETE, "DTADMIN_TABLES": str(file)},
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    for arguments in (["transfer", "all"], ["migrate"], ["run_due_tasks"]):
+        ended = command(arguments, {**COMPLETE, "DTADMIN_TABLES": str(file)})
         assert (ended.returncode, ended.stdout) == (1, "")
         (line,) = ended.stderr.splitlines()
         assert line.startswith(
             f"{file}, строка 2, раздел [cards.shop_all]: tabel здесь ничего не значит; "
             "может стоять: table"
         )
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "не читается"), (b"\xff", "не читается"), (b"[cards", "не TOML")],
+)
+def test_a_file_of_tables_that_can_not_be_read_is_named_in_one_sentence(tmp_path, content, words):
+    file = tmp_path / "tables.toml"
+    if content is not None:
+        file.write_bytes(content)
+    ended = command(["transfer", "all"], {**COMPLETE, "DTADMIN_TABLES": str(file)})
+    assert (ended.returncode, ended.stdout) == (1, "")
+    (line,) = ended.stderr.splitlines()
+    assert str(file) in line
+    assert words in line
 
 
 def test_without_django_crontab_everything_else_starts(environment):
@@ -151,11 +171,7 @@ def test_without_django_crontab_everything_else_starts(environment):
 
 def test_a_command_of_djangos_own_says_in_a_sentence_that_our_database_is_away():
     away = {**COMPLETE, "DATABASE_URL": "postgresql://dtadmin@127.0.0.1:1/dtadmin"}
-    done = subprocess.run(
-        [sys.executable, "manage.py", "showmigrations"],
-        env={**away, "PATH": os.environ["PATH"], "DTADMIN_LANGUAGE": "en"},
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = command(["showmigrations"], {**away, "DTADMIN_LANGUAGE": "en"})
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert line.startswith("Data Transfer's own database failed: ")

@@ -71,7 +71,11 @@ class TablesRefused(Exception):
         super().__init__(self.translated(str))
 
     def translated(self, translate: Callable[[str], str]) -> str:
-        where = translate(self.where) % self.params
+        """Return the sentence in another language; `translate` is given message ids only.
+
+        An empty one is none: its translation is the catalogue's own header.
+        """
+        where = translate(self.where) % self.params if self.where else ""
         return f"{where}{translate(self.sentence) % self.params}"
 
 

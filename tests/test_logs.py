@@ -60,7 +60,7 @@ def test_an_error_leaves_its_place_in_the_log_and_its_text_only_where_no_row_is_
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_end_of_a_run_is_a_line_with_run_task_and_server(
+def test_each_step_of_a_run_is_a_line_with_run_task_and_server(
     manage, environment, receiver, shop_all
 ):
     stage(shop_all, "balances", [("1", 1), ("2", 1)])
@@ -72,6 +72,17 @@ def test_the_end_of_a_run_is_a_line_with_run_task_and_server(
     ended = next(line for line in lines if line["message"].startswith("run ended"))
     assert (ended["run"], ended["task"], ended["server"]) == (run.key, "balances", receiver.name)
     assert ended["state"] == "succeeded"
+    steps = [line for line in lines if line.get("run") == run.key]
+    assert {line["server"] for line in steps} == {receiver.name}
+    assert [line.get("event", line["message"]) for line in steps] == [
+        "run begins",
+        "append begins",
+        "append ends",
+        "chunk begins",
+        "chunk ends",
+        "run ended: succeeded",
+    ]
+    assert steps[4]["applied"] == 2
 
 
 @pytest.mark.django_db(transaction=True)

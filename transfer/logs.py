@@ -19,6 +19,8 @@ from transfer.errors import TransferError
 
 # These quote no row: one has our own sentences, the other is about connections.
 QUOTABLE = (TransferError, OperationalError)
+OF_WORK = ("transfer.models.run_base", "transfer.engine.events")
+"""The loggers that say what runs do: as text they are silent, but in services."""
 
 _about: ContextVar[dict[str, Any]] = ContextVar("about", default={})  # noqa: B039 - never changed
 
@@ -31,6 +33,15 @@ def about(**names: Any) -> Iterator[None]:
         yield
     finally:
         _about.reset(token)
+
+
+def tell_of_work() -> None:
+    """Let this process, a service, say what its runs do, as text too.
+
+    A command that cron calls does not: cron mails what it writes.
+    """
+    for name in OF_WORK:
+        logging.getLogger(name).setLevel(logging.INFO)
 
 
 class About(logging.Filter):

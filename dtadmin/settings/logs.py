@@ -22,7 +22,11 @@ LOGGING = {
         "transfer": {"handlers": ["stderr"], "level": "INFO"},
         **{
             name: {"level": "INFO" if LOG_FORMAT == "json" else "ERROR"}
-            for name in ("transfer.models.run_base", "transfer.models.audit")
+            for name in (
+                "transfer.models.run_base",
+                "transfer.models.audit",
+                "transfer.engine.events",
+            )
         },
         # A page that failed; pages that were not found are not logged.
         "django.request": {"handlers": ["stderr"], "level": "ERROR", "propagate": False},

@@ -53,7 +53,9 @@ def test_the_scheduler_in_the_foreground_ends_after_the_chunk_under_way(
         assert scheduler.poll() is None
         holder.rollback()
     out, err = scheduler.communicate(timeout=30)
-    assert (scheduler.returncode, err) == (0, "")
+    assert scheduler.returncode == 0
+    (unusual,) = [line for line in err.splitlines() if " INFO " not in line]
+    assert "run ended: interrupted" in unusual
     assert "has ended" in out
     assert query(bonus, "select count(*) from asset") == [(CHUNK_ROWS,)]
     # Where its next time came meanwhile, that run was skipped.
@@ -151,3 +153,28 @@ def test_a_resident_worker_makes_run_now_immediate(task, shop_all, bonus, manage
     finally:
         worker.terminate()
         worker.communicate(timeout=30)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_log_of_a_worker_says_what_its_run_does_and_the_mail_of_cron_does_not(
+    task, shop_all, manage
+):
+    stage(shop_all, "balances", [("4100", 5)])
+    call_command("task", "run", "balances")
+    worker = manage("db_worker", "--no-startup-delay", "--no-reload", "--interval=0.1")
+    wait_until(lambda: TransferRun.objects.good().exists(), worker)
+    worker.terminate()
+    _out, errors = worker.communicate(timeout=30)
+    number = TransferRun.objects.get().pk
+    told = [line for line in errors.splitlines() if f" run={number} " in line]
+    assert [line.split(": ")[1].split(" run=")[0] for line in told] == [
+        "run begins",
+        "append begins",
+        "append ends",
+        "chunk begins",
+        "chunk ends",
+        "run ended",
+    ]
+    stage(shop_all, "balances", [("4100", 6)])
+    _out, errors = manage("transfer", "balances").communicate()
+    assert errors == ""

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from transfer.errors import AlreadyRunning, TransferError
+from transfer.logs import about
 from transfer.models.addresses import numbered
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failing import Failing, failure
@@ -169,6 +170,7 @@ class Run(Job, Failing):
         self.state, self.started_at = State.RUNNING, timezone.now()
         with transaction.atomic():
             self.save()
+        self._tell_begin()
 
     def claim(self) -> bool:
         """Starts a queued run, unless it was started or cancelled meanwhile."""
@@ -176,7 +178,12 @@ class Run(Job, Failing):
         if not self.saved.queued().update(state=State.RUNNING, started_at=started):
             return False
         self.state, self.started_at = State.RUNNING, started
+        self._tell_begin()
         return True
+
+    def _tell_begin(self) -> None:
+        with about(**self.log_names()):
+            logger.info("run begins")
 
     def go_on(self) -> bool:
         """Opens a run again that ended well, unless its task has another by now.
@@ -188,6 +195,7 @@ class Run(Job, Failing):
         if not last.update(state=State.RUNNING, finished_at=None):
             return False
         self.state, self.finished_at = State.RUNNING, None
+        self._tell_begin()
         return True
 
     def cancel(self, actor: Actor) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from psycopg2 import sql
 
+from transfer.engine import events
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors.ledger import PositionMoved, RowsDiffer
 from transfer.engine.kind import Kind
@@ -150,6 +151,14 @@ def move_chunk(
 
     Raises PlanOutdated, RowsDiffer, PositionMoved, RowsSwallowed, TooManyRefused, AnswerInvalid.
     """
+    database, watch = target.database.party.saved, events.Stopwatch()
+    events.tell(
+        events.CHUNK_BEGINS,
+        kind=plan.kind.name,
+        database=database,
+        after_line=plan.before.position.place.number,
+        to_line=plan.after(0, None).position.place.number,
+    )
     received = receive(plan, plan.reading, ahead, target) if plan.reading else Received()
     if not dry_run:
         ahead.begin_next(plan.after(received.rows, received.last), plan.rows)
@@ -163,7 +172,18 @@ def move_chunk(
         commit(plan.kind, target, after.origin, after.version)
     lines = plan.reading.lines if plan.reading else ()
     oldest = min((line.started for line in lines if line.started), default=None)
-    return Chunk(plan.before.position, after, incomplete, oldest, reasons)
+    chunk = Chunk(plan.before.position, after, incomplete, oldest, reasons)
+    events.tell(
+        events.CHUNK_ENDS,
+        kind=plan.kind.name,
+        database=database,
+        to_line=after.place.number,
+        applied=chunk.totals.applied,
+        unchanged=chunk.totals.unchanged,
+        rejected=chunk.totals.rejected,
+        seconds=watch.seconds,
+    )
+    return chunk
 
 
 def receive(plan: ChunkPlan, reading: Reading, ahead: ReadAhead, target: BonusDatabase) -> Received:

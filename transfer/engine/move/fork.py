@@ -8,6 +8,7 @@ twice, and whatever the log has there now is sent if the server lacks it.
 from dataclasses import replace
 from uuid import uuid4
 
+from transfer.engine import events
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors.ledger import PositionMoved, ShopAllWentBack
 from transfer.engine.kind import Kind
@@ -47,6 +48,13 @@ def go_back(
                 raise error
     if not target.positions.go_back(position, fork, str(uuid4())):
         raise PositionMoved
+    events.tell(
+        events.FORK,
+        kind=kind.name,
+        database=target.database.party.saved,
+        from_line=position.place.number,
+        to_line=fork.number,
+    )
 
 
 def _lost(

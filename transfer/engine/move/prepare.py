@@ -4,6 +4,7 @@ from uuid import uuid4
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors.ledger import BeginningUndecided
+from transfer.engine.events import refusals_told
 from transfer.engine.kind import Kind
 from transfer.engine.knowledge import Knowledge
 from transfer.engine.received import BEFORE_THE_FIRST_LINE, Beginning, Place, Position
@@ -23,6 +24,13 @@ def prepare(
 
     Raises ShopAllWentBack, BeginningUndecided, CopyOfServer, and what the checks raise.
     """
+    with refusals_told(kind.name, target.database.party):
+        return _prepare(kind, source, target, knowledge, dry_run=dry_run)
+
+
+def _prepare(
+    kind: Kind, source: ShopAll, target: BonusDatabase, knowledge: Knowledge, *, dry_run: bool
+) -> Position:
     target.ensure_schema()
     target.tables.check_columns(kind)
     target.tables.check_rights(kind)

@@ -9,6 +9,7 @@ from time import monotonic
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.errors.ledger import PositionInvalid, PositionMoved
+from transfer.engine.events import refusals_told
 from transfer.engine.kind import Kind
 from transfer.engine.knowledge import Knowledge
 from transfer.engine.move.chunk import Chunk, PlanOutdated, move_chunk
@@ -67,10 +68,11 @@ def transfer(
         while True:
             started = monotonic()
             try:
-                chunk = _next_chunk(
-                    *(kind, ahead, source, target, origin, knowledge, rows, expected, progress),
-                    dry_run=dry_run,
-                )
+                with refusals_told(kind.name, target.database.party):
+                    chunk = _next_chunk(
+                        *(kind, ahead, source, target, origin, knowledge, rows, expected, progress),
+                        dry_run=dry_run,
+                    )
             except PlanOutdated:
                 progress.is_outdated(source)
                 continue

@@ -8,12 +8,20 @@ from typing import Any, ClassVar, Self
 
 import psycopg2
 
+from transfer.engine import events
 from transfer.engine.postgres.answer_size import MOST_ROWS, limited
 from transfer.engine.postgres.connect import connect
 from transfer.engine.postgres.connection import SAFE_PATH, Connection
 from transfer.engine.postgres.deadline import Limits
 from transfer.engine.postgres.refusals import in_our_words
-from transfer.errors import AnswerInvalid, ConnectionLost, TooManyRows, TooSlow, TransferError
+from transfer.errors import (
+    AnswerInvalid,
+    AnswerOverdue,
+    ConnectionLost,
+    TooManyRows,
+    TooSlow,
+    TransferError,
+)
 from transfer.parties import Party
 
 # Settings of a session, or of a transaction (`local`).
@@ -236,12 +244,23 @@ class Database:
         try:
             yield
         except psycopg2.Error as error:
-            raise (
-                self._explain(error) or in_our_words(error, self.party, secret=self.secret)
-            ) from None
+            ours = self._explain(error) or in_our_words(error, self.party, secret=self.secret)
+            if isinstance(ours, ConnectionLost | AnswerOverdue):
+                self._tell_lost(ours)
+            raise ours from None
         except (SystemError, BrokenPipeError) as error:
             # What psycopg2 raises when the socket goes away under a COPY.
-            raise ConnectionLost(type(error).__name__, party=self.party) from error
+            lost = ConnectionLost(type(error).__name__, party=self.party)
+            self._tell_lost(lost)
+            raise lost from error
+
+    def _tell_lost(self, error: TransferError) -> None:
+        events.tell(
+            events.CONNECTION_LOST,
+            database=self.party.saved,
+            purpose=self.purpose,
+            code=error.code,
+        )
 
     def execute(self, statement: Any, parameters: Any = None) -> int:
         """Runs a statement and returns its row count."""

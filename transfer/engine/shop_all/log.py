@@ -20,6 +20,7 @@ from uuid import uuid4
 
 from psycopg2 import errors, sql
 
+from transfer.engine import events
 from transfer.engine.errors.ledger import LogBusy
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.array import array
@@ -495,15 +496,20 @@ class Log:
         """Add the lines of what a look has found: see `append`."""
         if not look.found and not look.is_whole:
             return True
+        watch, lines = events.Stopwatch(), 0
+        if look.found:
+            events.tell(events.APPEND_BEGINS, kind=kind.name)
         try:
             for range_, first in look.found:
-                self._append_pieces(kind, range_, first)
+                lines += self._append_pieces(kind, range_, first)
             with self.database.transaction():
                 self._lock(kind)
                 values = [look.snapshot, look.here, look.is_whole, kind.name]
                 self.database.execute(NOTE_SEEN, values)
         except _HeadLocked:
             return False
+        if look.found:
+            events.tell(events.APPEND_ENDS, kind=kind.name, lines=lines, seconds=watch.seconds)
         return True
 
     def append_all(self, kind: Kind) -> None:
@@ -525,14 +531,19 @@ class Log:
             raise IsReplica(party=self.database.party)
         return seen, is_here, here, is_old
 
-    def _append_pieces(self, kind: Kind, range_: sql.Composable, first: tuple[str, str]) -> None:
-        """Add the lines of a range, from its first changeset that the log lacks on."""
-        added = LINES_OF_AN_APPEND
+    def _append_pieces(self, kind: Kind, range_: sql.Composable, first: tuple[str, str]) -> int:
+        """Add the lines of a range, from its first changeset that the log lacks on.
+
+        Returns how many they are.
+        """
+        lines, added = 0, LINES_OF_AN_APPEND
         while added == LINES_OF_AN_APPEND:
             with self.database.transaction():
                 self._lock(kind)
                 added, *last = self._append(kind, range_, first)
                 first = (last[0], last[1])
+            lines += added
+        return lines
 
     def _append(
         self, kind: Kind, range_: sql.Composable, first: tuple[str, str]

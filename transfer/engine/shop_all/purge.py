@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from psycopg2 import sql
 
+from transfer.engine import events
 from transfer.engine.errors.ledger import PurgeWaits
 from transfer.engine.kind import Kind
 from transfer.engine.received import WHOLE, Place
@@ -207,6 +208,8 @@ def purge(
             need = least_needed(kind, source, needs_from(kind, source, servers), installation)
             lines = _choose(kind, source, need, 0, days, spared, most=None)
             return Purged(sum(line.left_over for line in lines), len(lines), need)
+    watch = events.Stopwatch()
+    events.tell(events.PURGE_BEGINS, kind=kind.name)
     with source.database.transaction():
         own = needs_from(kind, source, servers)
         source.installations.replace(kind, installation, own.before, known)
@@ -224,6 +227,13 @@ def purge(
         rows, changesets, after = rows + done.rows, changesets + done.changesets, done.after
     if rows:
         Indexes(source.database).vacuum(kind)
+    events.tell(
+        events.PURGE_ENDS,
+        kind=kind.name,
+        rows=rows,
+        changesets=changesets,
+        seconds=watch.seconds,
+    )
     return Purged(rows, changesets, need)
 
 

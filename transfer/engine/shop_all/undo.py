@@ -15,6 +15,7 @@ from decimal import Decimal
 
 from psycopg2 import sql
 
+from transfer.engine import events
 from transfer.engine.errors.ledger import LoadCorrects, LoadIsUndo, LoadLost, LoadRowsMissing
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.correction import check_repeatable
@@ -91,6 +92,16 @@ def undo(shop_all: ShopAll, kind: Kind, load: str, comment: str, by: str) -> Tak
     Raises LoadLost where shop All lacks the load; LoadIsUndo; LoadCorrects where rows of it correct
     others; LoadRowsMissing where rows were purged or deleted; RowsNotRepeatable.
     """
+    watch = events.Stopwatch()
+    events.tell(events.UNDO_BEGINS, kind=kind.name, load=load)
+    taken_back = _undo(shop_all, kind, load, comment, by)
+    events.tell(
+        events.UNDO_ENDS, kind=kind.name, load=load, rows=taken_back.rows, seconds=watch.seconds
+    )
+    return taken_back
+
+
+def _undo(shop_all: ShopAll, kind: Kind, load: str, comment: str, by: str) -> TakenBack:
     name = shop_all.names.of_undo(load)
     with shop_all.log.held(kind):
         shop_all.database.limit_statements(LOAD_SECONDS)

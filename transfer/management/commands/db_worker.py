@@ -4,6 +4,7 @@ from typing import Any
 from django.utils.translation import gettext_noop
 from django_tasks_db.management.commands.db_worker import Command as LibraryCommand
 
+from transfer.logs import tell_of_work
 from transfer.management.command import Command as BaseCommand
 from transfer.queue.worker import stop_of_worker
 from transfer.runs.arrivals import looking
@@ -25,6 +26,7 @@ class Command(BaseCommand, LibraryCommand):
         if batch:
             super().handle(batch=batch, **options)
         else:
+            tell_of_work()
             announce("db_worker", 1)
             with looking(lambda: stop_of_worker()()):
                 keep_working(partial(super().handle, batch=batch, **options))

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_noop
 from django_tasks_db.models import DBTaskResult
 
+from transfer.logs import tell_of_work
 from transfer.management.command import Command as BaseCommand, whole_number
 from transfer.queue.worker import soft_stop
 from transfer.runs.arrivals import looking
@@ -41,6 +42,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, workers: int, **options: Any) -> None:
+        tell_of_work()
         if workers:
             announce("run_scheduler", workers)
         self.say(_("The scheduler is running. Ctrl-C stops it."))

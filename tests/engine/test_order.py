@@ -10,6 +10,7 @@ from psycopg2 import sql
 from tests.chaos.reference import REFERENCES
 from tests.databases import connected, insert, query, run
 from transfer.engine.kinds import KINDS
+from transfer.engine.shop_all import log
 from transfer.engine.shop_all.log import _ranges
 
 WRITERS = 12
@@ -159,6 +160,64 @@ def test_an_idle_writer_holds_back_its_own_rows_only(flow, postgres, table):
     own = 1 if table == "the staging table" else 0
     assert flow.move().totals.applied == own
     assert [row[0] for row in flow.target_rows()] == ["a", "b", "c", *["idle"] * own]
+
+
+def test_what_one_writer_commits_later_comes_later_though_its_first_transaction_was_awaited(flow):
+    """An append looked while the first one was open: it is in another range than the second."""
+    flow = flow("pincodes")
+    with connected(flow.shop_all) as writer:
+        writer.autocommit = False
+        insert(writer, "pincodes", [("4100", "first")])
+        flow.stage(("4200", "meanwhile"))
+        flow.move()
+        writer.commit()
+        insert(writer, "pincodes", [("4100", "second")])
+        writer.commit()
+    flow.move()
+    assert Counter(flow.target_rows()) == Counter([("4100", "second"), ("4200", "meanwhile")])
+    assert accounts_of_the_log(flow) == ["4200", "4100 first", "4100 second"]
+
+
+def test_what_one_writer_commits_between_two_pieces_of_an_append_comes_in_its_order(
+    flow, monkeypatch
+):
+    flow = flow("pincodes")
+    flow.prepare_alone()
+    monkeypatch.setattr(log, "LINES_OF_AN_APPEND", 1)
+    with connected(flow.shop_all) as writer:
+        writer.autocommit = False
+        insert(writer, "pincodes", [("4100", "first")])
+        flow.stage(("4200", "before"))
+        flow.stage(("4200", "before too"))
+        pieces = []
+
+        def append_piece(self, *args):
+            pieces.append(piece(self, *args))
+            if len(pieces) == 1:
+                writer.commit()
+                insert(writer, "pincodes", [("4100", "second")])
+                writer.commit()
+            return pieces[-1]
+
+        piece = log.Log._append
+        monkeypatch.setattr(log.Log, "_append", append_piece)
+        flow.prepare_alone()
+    assert len(pieces) > 2
+    named = accounts_of_the_log(flow)
+    assert [one for one in named if one.startswith("4100")] == ["4100 first", "4100 second"]
+    flow.move()
+    assert Counter(flow.target_rows()) == Counter([("4100", "second"), ("4200", "before too")])
+
+
+def accounts_of_the_log(flow):
+    """The rows of the lines, in the order of the log: account, and PIN code of account 4100."""
+    rows = query(
+        flow.shop_all,
+        "select account, pincode from datatransfer.log "
+        'join "accountpincodeTemp" using (xid, started) where kind = %s order by number',
+        ["pincodes"],
+    )
+    return [f"{account} {pin}" if account == "4100" else account for account, pin in rows]
 
 
 def test_an_idle_writer_costs_no_walk_through_what_was_moved_since(flow):

@@ -73,21 +73,26 @@ LAST = 'select max("row") from pg_temp.incoming'
 # How many rows of each line have come.
 COUNT_BY_LINE = "select number, count(*) from pg_temp.incoming group by number"
 
-# What became of the rows: applied or already there, without effect here, rejected; and the sums of
-# the amounts as they were staged, of those that count and those that do not.
+# What became of the rows: applied or already there, without effect here, rejected; how many of the
+# first were changed before they were read; and the sums of the amounts as they were staged, of
+# those that count and those that do not.
 COUNT = f"""
     select count(*) filter (where {IS_GOOD}),
            count(*) filter (where fault in ('{NOTHING_TO_DO}', '{NOT_HERE}', '{KNOWN}')),
            count(*) filter (where fault not in ('{NOTHING_TO_DO}', '{NOT_HERE}', '{KNOWN}')),
+           count({{changed}}) filter (where {IS_GOOD}),
            coalesce(sum({{amount}}) filter (where fault is null or fault = '{NOTHING_TO_DO}'), 0),
            coalesce(sum({{amount}}) filter (where fault <> '{NOTHING_TO_DO}'), 0)
       from {{rows}}
 """
-AMOUNTS = "(select fault, coalesce(first, amount) as amount from pg_temp.incoming) as counted"
+AMOUNTS = """
+    (select fault, first, coalesce(first, amount) as amount from pg_temp.incoming) as counted
+"""
 # The same where some rows set an amount or take one back: these are differences.
 AMOUNTS_WITHOUT_DIFFERENCES = """
-    (select fault, case when effect is null or effect = 'replaces'
-                        then coalesce(incoming.first, amount) end as amount
+    (select fault, incoming.first,
+            case when effect is null or effect = 'replaces'
+                 then coalesce(incoming.first, amount) end as amount
        from pg_temp.incoming left join pg_temp.dependent using (number, "row")) as counted
 """
 # How many rows each check rejects.
@@ -165,8 +170,8 @@ def move_chunk(
         _check_not_withdrawn(plan, source)
     totals, reasons = Totals(), {}
     if received.rows:
-        totals = apply(plan, target)
-        reasons = record(plan, totals, source, target)
+        totals, changed = apply(plan, target)
+        reasons = record(plan, totals, source, target, has_changed=changed > 0)
     after, incomplete = _note_received(plan, received, totals, target)
     if not dry_run:
         commit(plan.kind, target, after.origin, after.version)
@@ -295,8 +300,10 @@ def answer_invalid(source: ShopAll, what: str) -> AnswerInvalid:
     return AnswerInvalid(party=source.database.party, what=what)
 
 
-def apply(plan: ChunkPlan, target: BonusDatabase) -> Totals:
-    """Apply the good rows of `incoming`; return what became of all of them.
+def apply(plan: ChunkPlan, target: BonusDatabase) -> tuple[Totals, int]:
+    """Apply the good rows of `incoming`.
+
+    Returns what became of all rows, and how many good ones were changed before they were read.
 
     Rows of which the server has a reject already are left out. Dependent rows are decided first,
     from what the server has received before the chunk. Rows that the vendor's table refuses are
@@ -323,18 +330,22 @@ def apply(plan: ChunkPlan, target: BonusDatabase) -> Totals:
         dependents.settle()
     amounts = AMOUNTS_WITHOUT_DIFFERENCES if depends else AMOUNTS
     rows = amounts if kind.appends else "pg_temp.incoming"
-    count = COUNT.format(amount=kind.amount, rows=rows)
-    good, without_effect, rejected, *sums = target.database.one(count)
+    count = COUNT.format(
+        amount=kind.amount, rows=rows, changed="first" if kind.appends else "null::numeric"
+    )
+    good, without_effect, rejected, changed, *sums = target.database.one(count)
     if applied.swallowed or (kind.appends and applied.changed != good):
         raise target.tables.swallowed(kind)
-    return Totals(applied.changed, good - applied.changed + without_effect, rejected, *sums)
+    unchanged = good - applied.changed + without_effect
+    return Totals(applied.changed, unchanged, rejected, *sums), changed
 
 
 def record(
-    plan: ChunkPlan, totals: Totals, source: ShopAll, target: BonusDatabase
+    plan: ChunkPlan, totals: Totals, source: ShopAll, target: BonusDatabase, *, has_changed: bool
 ) -> dict[str, int]:
     """Write the rejects of the chunk, and what became of dependent and changed rows.
 
+    `has_changed`: good rows of it were changed before they were read.
     Returns check code → rows rejected. Raises AnswerInvalid.
     """
     kind, position = plan.kind, plan.before.position
@@ -343,7 +354,7 @@ def record(
         raise answer_invalid(source, "fault")
     depends = plan.reading is not None and plan.reading.depends
     dependents = Dependents(kind, position, plan.version, target)
-    if kind.appends:
+    if has_changed:
         record_changed(kind, position, target, has_dependents=depends)
     if depends and kind.appends:
         dependents.record()

@@ -281,8 +281,6 @@ AND_NOT_DEPENDENT = """
        and not exists (select from pg_temp.dependent as other
                         where other.number = row.number and other."row" = row."row")
 """
-# Whether a row of the chunk was changed before it was read. Reads `incoming`.
-HAS_CHANGED = "select exists (select from pg_temp.incoming where first is not null)"
 # A refused row says the amount that it sets, and not the difference.
 RESTORE_WHOLE = """
     update pg_temp.incoming as row set amount = whole from pg_temp.outcome
@@ -389,8 +387,6 @@ def record_changed(
     kind: Kind, position: Position, target: BonusDatabase, *, has_dependents: bool
 ) -> None:
     """Record the amounts of ordinary rows of the chunk that were changed before they were read."""
-    if not target.database.value(HAS_CHANGED):
-        return
     text = RECORD_CHANGED.format(
         others=others_as_json(kind),
         and_not_dependent=AND_NOT_DEPENDENT if has_dependents else "",

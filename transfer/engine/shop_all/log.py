@@ -92,18 +92,21 @@ LOOK = """
                                  and log.started = staged.started)
             limit 1) as found on true
 """
-# One append: adds the lines of the next changesets of a range, from `first` on. Returns how many,
-# the last of them in the order of the index, and whether the log has them all now, with these
-# numbers. All by that index and the primary keys: look-ups with a limit are made for each line, and
-# never read all loads or dependent rows of the kind. Rows that set an amount or take one back are
-# differences, which no sum counts: a changeset of ours has only such rows, or none.
+# The changesets of a range of the index, in its order.
+STAGED = """
+    (select xid, started, min(staged_by) as staged_by, count(*) as rows,
+            coalesce(sum({amount}), 0) as amount
+       from {rows} where {range} group by xid, started order by xid, started)
+"""
+# One append: adds the lines of the next changesets of some ranges, one range after the other.
+# Returns how many, whether the log has them all now, with these numbers, the snapshot that it has
+# seen, and the last of them in the order of the index. All by that index and the primary keys:
+# look-ups with a limit are made for each line, and never read all loads or dependent rows of the
+# kind. Rows that set an amount or take one back are differences, which no sum counts: a changeset
+# of ours has only such rows, or none.
 APPEND = f"""
     with staged as (
-        select xid, started, min(staged_by) as staged_by, count(*) as rows,
-               coalesce(sum({{amount}}), 0) as amount
-          from {{rows}}
-         where {{range}} and (xid, started) >= ({{first_xid}}::xid8, {{first_started}}::timestamptz)
-         group by xid, started order by xid, started
+        {{ranges}}
     ), fresh as materialized (
         select * from staged
          where not exists (select from datatransfer.log
@@ -150,11 +153,13 @@ APPEND = f"""
         update datatransfer.head set number = number + (select count(*) from added)
          where kind = {{kind}}
     )
-    select count(*), (array_agg(xid::text order by xid desc, started desc))[1],
-           (array_agg(started::text order by xid desc, started desc))[1],
+    select count(*),
            count(*) = (select count(*) from fresh)
            and coalesce(min(number) = (select number from end_before) + 1
-                        and max(number) = (select number from end_before) + count(*), true)
+                        and max(number) = (select number from end_before) + count(*), true),
+           pg_current_snapshot()::text,
+           (array_agg(xid::text order by xid desc, started desc))[1],
+           (array_agg(started::text order by xid desc, started desc))[1]
       from added
 """
 # The changesets of a range that the log lacks, as an append would add them. By the same indexes.
@@ -455,7 +460,8 @@ class Log:
         another process holds `head` for seconds, and the lines that are there have to do.
 
         1. Looks, without a lock, for a changeset that the log lacks: see `look`.
-        2. If there is one: locks `head`, and adds the lines in pieces, in the order of the index.
+        2. If there is one: locks `head`, and adds the lines in pieces. Of two transactions of which
+           the second began after the first had committed, the first comes first: see `_Part`.
         3. Notes what the look has seen, once all pieces are done. What a process that dies in
            between has not noted is looked at again.
         """
@@ -485,31 +491,26 @@ class Log:
                 for place, range_ in enumerate(ranges)
             ]
             rows = self.database.rows(sql.SQL(" union all ").join(queries))
-        found = [
-            (ranges[place], (xid, started))
-            for place, _snapshot, xid, started in sorted(rows)
-            if xid is not None
-        ]
-        return Look(here, rows[0][1], found, is_whole)
+        snapshot = rows[0][1]
+        found = {place: (xid, started) for place, _, xid, started in rows if xid is not None}
+        if not found:
+            return Look(here, snapshot, None, is_whole)
+        awaited = frozenset(_running(snapshot) if is_whole else _running(snapshot, seen))
+        return Look(here, snapshot, _Part(found.get(0, (_end(snapshot), FIRST)), awaited), is_whole)
 
     def add(self, kind: Kind, look: "Look") -> bool:
         """Add the lines of what a look has found: see `append`."""
-        if not look.found and not look.is_whole:
+        if look.lacking is None and not look.is_whole:
             return True
-        watch, lines = events.Stopwatch(), 0
-        if look.found:
-            events.tell(events.APPEND_BEGINS, kind=kind.name)
         try:
-            for range_, first in look.found:
-                lines += self._append_pieces(kind, range_, first)
+            if look.lacking is not None:
+                self._append_pieces(kind, look.lacking)
             with self.database.transaction():
                 self._lock(kind)
                 values = [look.snapshot, look.here, look.is_whole, kind.name]
                 self.database.execute(NOTE_SEEN, values)
         except _HeadLocked:
             return False
-        if look.found:
-            events.tell(events.APPEND_ENDS, kind=kind.name, lines=lines, seconds=watch.seconds)
         return True
 
     def append_all(self, kind: Kind) -> None:
@@ -531,39 +532,41 @@ class Log:
             raise IsReplica(party=self.database.party)
         return seen, is_here, here, is_old
 
-    def _append_pieces(self, kind: Kind, range_: sql.Composable, first: tuple[str, str]) -> int:
-        """Add the lines of a range, from its first changeset that the log lacks on.
-
-        Returns how many they are.
-        """
-        lines, added = 0, LINES_OF_AN_APPEND
+    def _append_pieces(self, kind: Kind, part: "_Part") -> None:
+        """Add the lines of what the log lacks, from this part of the rows on."""
+        events.tell(events.APPEND_BEGINS, kind=kind.name)
+        watch, lines, added = events.Stopwatch(), 0, LINES_OF_AN_APPEND
         while added == LINES_OF_AN_APPEND:
             with self.database.transaction():
                 self._lock(kind)
-                added, *last = self._append(kind, range_, first)
-                first = (last[0], last[1])
+                added, snapshot, last = self._append(kind, part.ranges)
             lines += added
-        return lines
+            if last is not None:
+                part = _Part(last, frozenset(_running(snapshot)))
+        events.tell(events.APPEND_ENDS, kind=kind.name, lines=lines, seconds=watch.seconds)
 
     def _append(
-        self, kind: Kind, range_: sql.Composable, first: tuple[str, str]
-    ) -> tuple[int, str, str]:
+        self, kind: Kind, ranges: Sequence[sql.Composable]
+    ) -> "tuple[int, str, Changeset | None]":
+        """Add the lines of the next changesets of these ranges, in the caller's transaction.
+
+        Returns how many, the snapshot that was seen, and the last changeset in the index's order.
+        """
         self._check_head(kind)
         self.database.execute(BY_INDEX)
+        parts = {"rows": kind.sums, "amount": sql.SQL(kind.amount)}
         statement = sql.SQL(APPEND).format(
             kind=sql.Literal(kind.name),
-            rows=kind.sums,
-            amount=sql.SQL(kind.amount),
-            range=range_,
-            first_xid=sql.Literal(first[0]),
-            first_started=sql.Literal(first[1]),
+            ranges=sql.SQL(" union all ").join(
+                sql.SQL(STAGED).format(range=range_, **parts) for range_ in ranges
+            ),
             most=sql.Literal(LINES_OF_AN_APPEND),
             mark=sql.SQL("{}::uuid").format(sql.Literal(str(uuid4()))),
         )
-        added, xid, started, is_as_meant = self.database.one(statement)
+        added, is_as_meant, snapshot, xid, started = self.database.one(statement)
         if not is_as_meant:
             raise self._invalid("datatransfer.log: number")
-        return int(added), xid, started
+        return int(added), snapshot, None if xid is None else (xid, started)
 
     def _check_head(self, kind: Kind) -> None:
         """Raise AnswerInvalid unless the log ends where `head` says, which the caller holds."""
@@ -614,9 +617,7 @@ class Log:
         The caller holds `head`. `seen` stays: it may call this transaction ended.
         """
         self.database.execute(BY_INDEX)
-        own = sql.SQL("xid = pg_current_xact_id()")
-        xid, started = self.database.one("select pg_current_xact_id()::text, now()::text")
-        self._append(kind, own, (xid, started))
+        self._append(kind, [sql.SQL("xid = pg_current_xact_id()")])
 
     def confirm(self, kind: Kind, installation: str) -> Place:
         """Add a line without rows by which an installation says that this is the right database.
@@ -648,14 +649,63 @@ class _HeadLocked(Exception):
 class Look:
     """What the log lacks, as one statement has seen it.
 
-    `here` and `snapshot` are what `head` notes of that statement. `found`: ranges of rows, each
-    with its first changeset that the log lacks. `is_whole`: all rows were looked at.
+    `here` and `snapshot` are what `head` notes of that statement. `lacking`: where the changesets
+    are that the log lacks, or None. `is_whole`: all rows were looked at.
     """
 
     here: str
     snapshot: str
-    found: list[tuple[sql.Composable, tuple[str, str]]]
+    lacking: "_Part | None"
     is_whole: bool
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of the staging table that has all that the log lacks.
+
+    These are changesets from `first` on in the order of the index, and those before it whose
+    transactions were running when it was last looked at: `awaited`, their ids.
+
+    A piece of an append sees everything that was committed before what it adds, and adds the
+    awaited ones first. So of two transactions of which the second began after the first had
+    committed, the first has the lower number, and where the last row wins (PIN codes, cards), it is
+    the one that was written last.
+    """
+
+    first: "Changeset"
+    awaited: frozenset[str]
+
+    @property
+    def ranges(self) -> list[sql.Composable]:
+        """The conditions for its rows: two ranges of the index without a row in common."""
+        xid, started = map(sql.Literal, self.first)
+        first = sql.SQL("({}::xid8, {}::timestamptz)").format(xid, started)
+        from_first = sql.SQL("(xid, started) >= {}").format(first)
+        if not self.awaited:
+            return [from_first]
+        awaited = sql.SQL("xid = any({}::xid8[]) and (xid, started) < {}").format(
+            sql.Literal("{" + ",".join(sorted(self.awaited)) + "}"), first
+        )
+        return [awaited, from_first]
+
+
+Changeset = tuple[str, str]
+"""The transaction that has staged it: its xid and start, as texts."""
+FIRST = "-infinity"  # before the start of any transaction
+
+
+def _end(snapshot: str) -> str:
+    """Return the first transaction id that none had yet when the snapshot was taken.
+
+    The text form of a snapshot is xmin:xmax:xip_list (PostgreSQL, "Snapshot Components").
+    """
+    return snapshot.split(":")[1]
+
+
+def _running(*snapshots: str | None) -> list[str]:
+    """Return the ids of the transactions that ran when these snapshots were taken."""
+    lists = [snapshot.split(":")[2] for snapshot in snapshots if snapshot is not None]
+    return [xid for running in lists if running for xid in running.split(",")]
 
 
 def _is_time(text: str | None) -> bool:
@@ -666,15 +716,11 @@ def _is_time(text: str | None) -> bool:
 
 
 def _ranges(seen: str | None) -> list[sql.Composable]:
-    """Return conditions for the rows that a snapshot does not see, each a range of the index.
-
-    The text form of a snapshot is xmin:xmax:xip_list (PostgreSQL, "Snapshot Components").
-    """
+    """Return conditions for the rows that a snapshot does not see, each a range of the index."""
     if seen is None:
         return [sql.SQL("true")]
-    _, end, running = seen.split(":")
-    ranges: list[sql.Composable] = [sql.SQL("xid >= {}::xid8").format(sql.Literal(end))]
-    if running:
-        held_back = sql.Literal("{" + running + "}")
+    ranges: list[sql.Composable] = [sql.SQL("xid >= {}::xid8").format(sql.Literal(_end(seen)))]
+    if running := _running(seen):
+        held_back = sql.Literal("{" + ",".join(running) + "}")
         ranges.append(sql.SQL("xid = any({}::xid8[])").format(held_back))
     return ranges

@@ -202,12 +202,23 @@ class People:
         facts, sent = self.world.facts[kind], {}
         for one in rows:
             fact = facts.rows[one.changeset, one.row]
-            value = fact.values[-1]
+            value = self._value_now(kind, one)
             row = {"account": fact.account, "amount": value, "comment": fact.payload}
             if kind != BALANCES:
                 row = {"account": fact.account, "pincode": value}
             sent[fact.key] = row
         return self._note_dependents(kind, sent)
+
+    def _value_now(self, kind: str, changed: Changed) -> Any:
+        """Return the amount or PIN code of a row in shop All, which may have gone back since."""
+        column = "amount" if kind == BALANCES else "pincode"
+        ((value,),) = self.world.ask(
+            f'select staged.{column} from datatransfer.log join "{KINDS[kind].staging}" as staged'
+            " using (xid, started)"
+            " where kind = %s and changeset = %s and coalesce(line, id) = %s",
+            [kind, changed.changeset, changed.row],
+        )
+        return value
 
     # Purges
 

@@ -234,6 +234,13 @@ class Received:
             for fact in members
             if fact.effect == "sets" and fact.key[0] in self.lines
         )
+        corrected_later = sets and any(
+            fact.effect == "replaces" and self.lines[fact.key[0]].number > sets[-1][0]
+            for fact in members
+            if fact.key[0] in self.lines
+        )
+        if corrected_later:
+            return  # by a person who has typed another amount
         all_here = all(fact.key[0] in self.lines for fact in members)
         if sets and all_here and self.landed[root.family] and not open_:
             last = self.facts.rows[sets[-1][1]]

@@ -269,13 +269,19 @@ class People:
     # Rows deleted by hand
 
     def delete(self, kind: str, fact: Fact) -> None:
+        """Somebody deletes a row, and each that sets its amount: they look the same."""
         table = f'"{KINDS[kind].staging}"'
         column = "comment" if kind == BALANCES else "pincode"
         self.world.ask(
             f"delete from {table} where {column} = %s and account = %s",
             [fact.payload if kind == BALANCES else fact.values[-1], fact.account],
         )
-        self.world.facts[kind].deleted.add(fact.key)
+        facts = self.world.facts[kind]
+        facts.deleted |= {
+            other.key
+            for other in facts.rows.values()
+            if (other.account, other.payload) == (fact.account, fact.payload)
+        }
 
     def accept_gone(self, kind: str) -> int:
         """Say that nobody waits for what is missing and needed; return of how many changesets."""

@@ -10,11 +10,11 @@ CHROMIUM := chromium-headless-shell,chromium
 SUITE = $(BIN)/python -m pytest -rs -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder
 FONTS := /usr/share/fonts/truetype/dejavu=fonts-dejavu-core
 
-.PHONY: help install lock demo forget test test-long test-packages lint chaos bench deb deb-trial clone-trial repository \
+.PHONY: help install lock demo demo-outage demo-restore forget test test-long test-packages lint chaos bench deb deb-trial clone-trial repository \
 	image image-trial matrix messages openapi screenshots
 
 help:
-	@echo "make demo | forget | test | test-long | lint | install | lock [UPGRADE=1] | chaos [SECONDS=600] | bench [QUICK=1] [BEFORE=commit] | deb [FOR=trixie] | deb-trial [FOR=trixie] | clone-trial | repository KEY=… | image | image-trial | matrix | messages | openapi | screenshots [INTO=folder]"
+	@echo "make demo | demo-outage | demo-restore | forget | test | test-long | lint | install | lock [UPGRADE=1] | chaos [SECONDS=600] | bench [QUICK=1] [BEFORE=commit] | deb [FOR=trixie] | deb-trial [FOR=trixie] | clone-trial | repository KEY=… | image | image-trial | matrix | messages | openapi | screenshots [INTO=folder]"
 
 install: $(STAMP)
 
@@ -35,6 +35,14 @@ lock: $(STAMP)
 
 demo: $(STAMP)
 	@exec $(BIN)/python -m dtadmin.demo
+
+# A bonus server of the running demo does not answer for five minutes.
+demo-outage: $(STAMP)
+	@$(BIN)/python -m dtadmin.demo outage
+
+# Shop All of the running demo goes back to a copy of some minutes ago.
+demo-restore: $(STAMP)
+	@$(BIN)/python -m dtadmin.demo restore
 
 # Removes the databases of the demo and all that the embedded PostgreSQL left on this machine.
 forget:

@@ -1,15 +1,22 @@
 """Starts everything on one machine, fills in believable data, and stops it all on Ctrl-C.
 
-Databases, secrets and the password of the log-in are kept; `make forget` removes them.
+Databases, secrets and the password of the log-in are kept; `make forget` removes them. With
+`outage` or `restore` it does that to the demo that runs (`disasters.py`).
 """
 
 import os
 import secrets
 import signal
+import subprocess
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import django
+import psutil
+import psycopg2
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtadmin.settings")
 django.setup()
@@ -20,8 +27,9 @@ from django.utils.translation import gettext as _  # noqa: E402
 
 from dtadmin import embedded  # noqa: E402
 from dtadmin.demo.data import HeadOffice  # noqa: E402
+from dtadmin.demo.disasters import OUTAGE_SECONDS, Copies, Outage  # noqa: E402
 from dtadmin.demo.processes import Processes, free_port  # noqa: E402
-from dtadmin.demo.registers import open_shops, start_registers, start_servers  # noqa: E402
+from dtadmin.demo.registers import log_of, open_shops, start_registers, start_servers  # noqa: E402
 from transfer.models import Actor, BonusServer, Settings  # noqa: E402
 from transfer.runs.beginning import Answer, Decision, decide  # noqa: E402
 
@@ -31,10 +39,64 @@ LOGINS = {"admin": "administrator", "operator": "operator", "viewer": "viewer"}
 SECONDS_BETWEEN_ROWS = 20
 
 
-def main() -> int:
+def say(sentence: str) -> None:
+    print(sentence, flush=True)  # noqa: T201
+
+
+def main(arguments: list[str]) -> int:
     if not settings.EMBEDDED:
-        print(_("make demo brings its own PostgreSQL: unset DATABASE_URL."))  # noqa: T201
+        say(_("make demo brings its own PostgreSQL: unset DATABASE_URL."))
         return 2
+    if arguments:
+        return disaster(arguments[0])
+    with running():
+        return demo()
+
+
+def disaster(name: str) -> int:
+    """Do to the running demo what can be tried in it: `outage` or `restore`."""
+    if not is_running():
+        say(_("The demo is not running. Start it in another terminal: make demo"))
+        return 2
+    if name == "outage":
+        outage().ask_for()
+        said = _("%(server)s does not answer for %(minutes)s minutes.")
+        say(said % {"server": SERVERS[0][0], "minutes": OUTAGE_SECONDS // 60})
+        return 0
+    seconds = copies().restore_oldest()
+    if seconds is None:
+        say(_("The demo has made no copy of shop All yet. Try again in a minute."))
+        return 1
+    said = _("Shop All is as it was %(minutes)s min ago. Look at the overview after the next run.")
+    say(said % {"minutes": max(1, round(seconds / 60))})
+    return 0
+
+
+def outage() -> Outage:
+    return Outage(settings.VAR, socket_folder(), SERVERS[0][0], "bonus_1")
+
+
+def copies() -> Copies:
+    return Copies(settings.VAR, socket_folder(), "shop_all")
+
+
+@contextmanager
+def running() -> Iterator[None]:
+    """Note, for `disaster`, that this demo runs."""
+    note = settings.VAR / "demo_pid"
+    note.write_text(str(os.getpid()))
+    try:
+        yield
+    finally:
+        note.unlink(missing_ok=True)
+
+
+def is_running() -> bool:
+    note: Path = settings.VAR / "demo_pid"
+    return note.exists() and psutil.pid_exists(int(note.read_text() or 0))
+
+
+def demo() -> int:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -42,7 +104,7 @@ def main() -> int:
         prepare(processes, stop)
         if not stop.is_set():
             serve(processes, stop)
-    print(_("The demo has stopped."), flush=True)  # noqa: T201
+    say(_("The demo has stopped."))
     return 0
 
 
@@ -61,6 +123,7 @@ def prepare(processes: Processes, stop: threading.Event) -> None:
     run(processes, stop, "manage.py", "migrate", "--verbosity=0")
     run(processes, stop, "manage.py", "init_shop_all")
     databases = [bonus_database(number) for number in range(1, len(SERVERS) + 1)]
+    outage().forget()
     for url in databases:
         migrate = ("-m", "bonusserver", "migrate", "--verbosity=0")
         run(processes, stop, *migrate, BONUSSERVER_DATABASE_URL=url)
@@ -69,7 +132,9 @@ def prepare(processes: Processes, stop: threading.Event) -> None:
         head_office = HeadOffice(settings.SHOP_ALL_DATABASE_URL, seed=8)
         if head_office.is_new():
             head_office.open_accounts()
-    run(processes, stop, "manage.py", "transfer", "all")
+    if not stop.is_set():
+        # Where it refuses, as after a restore, the pages ask what it says here.
+        processes.run("manage.py", "transfer", "all")
     if not stop.is_set():
         start_servers(processes, databases)
 
@@ -122,24 +187,49 @@ def log_ins() -> str:
 
 def serve(processes: Processes, stop: threading.Event) -> None:
     port = free_port(int(os.environ.get("DEMO_PORT", "8000")))
-    processes.start("web", "-m", "gunicorn", f"--bind=127.0.0.1:{port}")
-    processes.start("scheduler", "manage.py", "run_scheduler", "--workers=0")
-    processes.start("worker", "manage.py", "db_worker", "--verbosity=0")
+    services = {
+        "web": ("-m", "gunicorn", f"--bind=127.0.0.1:{port}"),
+        "scheduler": ("manage.py", "run_scheduler", "--workers=0"),
+        "worker": ("manage.py", "db_worker", "--verbosity=0"),
+    }
+    for name, arguments in services.items():
+        processes.start(name, *arguments, log=log_of(name))
     open_shops()
     start_registers(processes)
     password = log_ins()
-    print(  # noqa: T201
+    say(
         f"\n  http://localhost:{port}/\n  admin / {password}   (operator, viewer)\n\n  "
-        + _("Ctrl-C stops the demo."),
-        flush=True,
+        + _("To try, in another terminal:")
+        + "\n    make demo-outage    "
+        + _("a bonus server does not answer for five minutes")
+        + "\n    make demo-restore   "
+        + _("shop All goes back to a copy of some minutes ago")
+        + "\n\n  "
+        + _("What the services do: %(folder)s") % {"folder": log_of("worker").parent}
+        + "\n  "
+        + _("Ctrl-C stops the demo.")
     )
+    carry_on(processes, stop)
+
+
+def carry_on(processes: Processes, stop: threading.Event) -> None:
+    """Until it is stopped: write rows, copy shop All, and start again what has died."""
     head_office = HeadOffice(settings.SHOP_ALL_DATABASE_URL, seed=secrets.randbits(32))
-    while not stop.wait(SECONDS_BETWEEN_ROWS):
-        head_office.carry_on()
-        if ended := processes.ended():
-            print(_("Ended by itself: %(names)s") % {"names": ", ".join(ended)})  # noqa: T201
-            return
+    away, copied = outage(), copies()
+    seconds = 0
+    while not stop.wait(1):
+        seconds += 1
+        with suppress(psycopg2.Error, subprocess.CalledProcessError):  # it is being put back
+            copied.carry_on()
+            if seconds % SECONDS_BETWEEN_ROWS == 0:
+                head_office.carry_on()
+        away.carry_on(processes)
+        again, dead = processes.revive()
+        for name in again:
+            say(_("Ended by itself, and started again: %(name)s") % {"name": name})
+        for name in dead:
+            say(_("Died too often, and stays dead: %(name)s") % {"name": name})
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

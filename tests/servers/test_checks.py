@@ -57,7 +57,7 @@ def test_a_server_without_a_token_is_no_problem(docked):
         "Accounts of registers read: 0",
     ]
     docked.refresh_from_db()
-    assert (docked.state, docked.error_code, docked.failing_since) == ("unchecked", "", None)
+    assert (docked.state, docked.error_code, docked.failing_since) == ("unmanaged", "", None)
     assert not BonusServer.objects.failing().exists()
 
 

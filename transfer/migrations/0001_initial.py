@@ -76,7 +76,7 @@ class Migration(migrations.Migration):
                 ('db_sslmode', models.CharField(choices=[('disable', 'Disable'), ('prefer', 'Prefer'), ('require', 'Require'), ('verify-ca', 'Verify Ca'), ('verify-full', 'Verify Full')], default='prefer', max_length=11, verbose_name='database encryption')),
                 ('db_any_auth', models.BooleanField(default=False, verbose_name='weaker log-in to the database allowed')),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='docked at')),
-                ('state', models.CharField(choices=[('unchecked', 'Not checked yet'), ('available', 'Available'), ('failing', 'Not available')], default='unchecked', editable=False, max_length=10, verbose_name='state')),
+                ('state', models.CharField(choices=[('unchecked', 'Not checked yet'), ('available', 'Available'), ('unmanaged', 'Available, accounts not managed'), ('failing', 'Not available')], default='unchecked', editable=False, max_length=10, verbose_name='state')),
                 ('checked_at', models.DateTimeField(editable=False, null=True, verbose_name='checked at')),
                 ('accounts_at', models.DateTimeField(editable=False, null=True, verbose_name='accounts read at')),
                 ('failing_since', models.DateTimeField(editable=False, null=True, verbose_name='not available since')),

@@ -56,6 +56,8 @@ class BonusServer(WithSecrets, Failing):
     class State(models.TextChoices):
         UNCHECKED = "unchecked", gettext_lazy("Not checked yet")
         AVAILABLE = "available", gettext_lazy("Available")
+        # It has no API token, so its administration port is not asked.
+        UNMANAGED = "unmanaged", gettext_lazy("Available, accounts not managed")
         FAILING = "failing", gettext_lazy("Not available")
 
     # The name that its positions give it: a copy of its database has the same.
@@ -211,10 +213,10 @@ class BonusServer(WithSecrets, Failing):
         )
 
     def note_failure(self, at: datetime, error: TransferError) -> None:
-        """Notes why it did not answer. Without a token it is not asked, which is no failure."""
+        """Note why it did not answer. Without a token it is not asked, which is no failure."""
         fails = not isinstance(error, NoToken)
         self._note(
-            state=self.State.FAILING if fails else self.State.UNCHECKED,
+            state=self.State.FAILING if fails else self.State.UNMANAGED,
             checked_at=at,
             failing_since=(self.failing_since or at) if fails else None,
             latency=None,

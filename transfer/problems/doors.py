@@ -31,10 +31,13 @@ class Door:
     since: datetime | None = None  # it fails
     technical: str = ""
     note: str = ""  # what an answer brought, or what the failure means
+    is_asked: bool = True
 
     @property
     def state(self) -> str:
-        """One of unknown, failing, ok."""
+        """One of unasked, unknown, failing, ok."""
+        if not self.is_asked:
+            return "unasked"
         if self.checked_at is None:
             return "unknown"
         return "failing" if self.error else "ok"
@@ -54,15 +57,22 @@ def state(doors: Sequence[Door]) -> str:
     states = {door.state for door in doors}
     if "failing" in states:
         return BonusServer.State.FAILING
-    return BonusServer.State.AVAILABLE if "ok" in states else BonusServer.State.UNCHECKED
+    if "ok" not in states:
+        return BonusServer.State.UNCHECKED
+    is_managed = "unasked" not in states
+    return BonusServer.State.AVAILABLE if is_managed else BonusServer.State.UNMANAGED
 
 
 def _admin(server: BonusServer, outage: Problem | None) -> Door:
+    label = _("Administration port")
+    if server.state == BonusServer.State.UNMANAGED:
+        note = _("Without an API token accounts of registers are not managed here.")
+        return Door("admin", label, str(server.admin_port), None, note=note, is_asked=False)
     fails = server.state == BonusServer.State.FAILING
     note = _calm(outage) if fails else _answered(server)
     return Door(
         "admin",
-        _("Administration port"),
+        label,
         str(server.admin_port),
         server.checked_at,
         server.error if fails else None,

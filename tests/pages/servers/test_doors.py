@@ -5,15 +5,17 @@ from datetime import timedelta
 import pytest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from tests.records import a_run, server, user
 from transfer.errors import PortClosed
-from transfer.models import Actor
+from transfer.models import Actor, BonusServer
 from transfer.models.alerts import Incident, Topic
 from transfer.models.failing import failure
 from transfer.parties import database_of, server as server_named
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
+from transfer.servers.checks import check_connections
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english", "nothing_asked")]
 NAME = "БС 12"
@@ -142,3 +144,19 @@ def test_the_page_lists_what_was_wrong_with_this_server(client, bs12):
     (row,) = response.context["incidents"].rows
     assert row.record.server == bs12
     assert "412" in response.text
+
+
+def test_a_server_without_a_token_is_available_and_says_what_is_not_managed(client, docked):
+    client.force_login(user("viewer"))
+    client.cookies["django_language"] = "en"
+    BonusServer.objects.filter(pk=docked.pk).update(api_token="")
+    check_connections()
+    for url in ("/", "/servers/", f"/servers/{docked.pk}/"):
+        text = strip_tags(client.get(url).text)
+        assert "Available, accounts not managed" in text, url
+        assert "Not checked yet" not in text, url
+    page = client.get(reverse("server_live", args=[docked.pk])).text
+    door = page.partition('id="door-admin"')[2].partition("</li>")[0]
+    assert "Not asked" in door
+    assert "Without an API token accounts of registers are not managed here." in door
+    assert "checked" not in door

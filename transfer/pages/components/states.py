@@ -68,6 +68,7 @@ LOOKS: dict[str, dict[str, Look]] = {
     "server": _labelled({
         BonusServer.State.UNCHECKED: ("idle", "clock"),
         BonusServer.State.AVAILABLE: ("ok", "check"),
+        BonusServer.State.UNMANAGED: ("ok", "check"),
         BonusServer.State.FAILING: ("bad", "cross"),
     }) | {"left_behind": Look("warn", "skip", gettext_lazy("left behind"))},
     # One of a server's three doors.
@@ -75,6 +76,7 @@ LOOKS: dict[str, dict[str, Look]] = {
         "ok": Look("ok", "check", gettext_lazy("Answers")),
         "failing": Look("bad", "cross", gettext_lazy("Fails")),
         "unknown": Look("idle", "clock", gettext_lazy("Not checked in the last minutes")),
+        "unasked": Look("idle", "ban", gettext_lazy("Not asked")),
     },
     "account": _labelled({
         AccountState.ERROR: ("bad", "cross"),

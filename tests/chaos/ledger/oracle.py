@@ -198,12 +198,15 @@ class Oracle:
                 self.wrong(f"{lacking} of {line.changeset} are lost")
 
     def check_corrections(self) -> None:
-        """What was corrected in this log is not open any more."""
+        """What was corrected in this log is not open any more, unless it is taken back anyway."""
         place = {line.changeset: number for number, line in enumerate(self.shop.log, 1)}
+        withdrawn = {line.changeset for line in self.shop.log if line.withdrawn}
         passed = self.taken_back | self.server.skipped | self.server.trace.began_with
         for line in self.shop.log:
             for row in line.rows if line.changeset not in passed else ():
                 if row.effect != "replaces" or row.of not in self.open:
+                    continue
+                if row.of[0] in withdrawn:  # it came after its correction: people discard it
                     continue
                 if place.get(row.of[0], NO_LINE) < place[line.changeset]:
                     self.wrong(f"{line.changeset} did not correct {row.of}")

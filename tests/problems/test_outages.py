@@ -442,13 +442,6 @@ class TestThirtyServers:
             f"The ports of 5 bonus servers have not answered since {clock(now)}",
         ]
 
-    def test_whose_tasks_are_off_while_rows_wait_are_one_line(self, thirty, beating, now):
-        TransferTask.objects.update(enabled=False)
-        for one in thirty:
-            hear(one, now, rows=5)
-        (group,) = grouped(beating(now))
-        assert group.sentence == "90 transfers are switched off, and rows wait"
-
     @pytest.fixture
     def refusing(self, thirty, now):
         """Shop All is restored: no transfer of balance changes goes on."""

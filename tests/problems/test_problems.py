@@ -148,18 +148,8 @@ def slow(task):
         FlowHour.objects.add(task.pk, Totals(applied=rows), timezone.now(), seconds)
 
 
-def off(task):
-    task.switch(False, IVAN)
-    waits(task)
-
-
 def left_behind(task):
     LeftBehind.objects.create(task=task, at=timezone.now(), by="olga", reason="disk")
-
-
-def paused(task):
-    task.pause(timezone.now() + timedelta(hours=1), IVAN, reason="inventory")
-    waits(task)
 
 
 def writing(task):
@@ -264,8 +254,6 @@ WRONG = {
     no_backup: (Code.BACKUP, "made a backup of our own database"),
     waits: (Code.LATE, "Balance changes → БС 8"),
     slow: (Code.SLOW, "Balance changes → БС 8"),
-    off: (Code.OFF, "Balance changes → БС 8"),
-    paused: (Code.PAUSED, "Balance changes → БС 8"),
     left_behind: (Code.LEFT_BEHIND, "БС 8"),
     writing: (Code.WRITING, "Balance changes → БС 8"),
     changed: (Code.CHANGED, "Changed after the transfer"),

@@ -29,8 +29,6 @@ class Code(StrEnum):
     BACKUP = "backup"  # the nightly one is missing
     LATE = "late"
     SLOW = "slow"  # most rows of the last 24 hours arrived, but not within the limit
-    OFF = "off"
-    PAUSED = "paused"
     LEFT_BEHIND = "left_behind"  # purges do not wait for a bonus server
     WRITING = "writing"
     CHANGED = "changed"  # staged rows, after their transfer
@@ -63,8 +61,6 @@ TOPICS = {
     Code.BACKUP: Topic.SCHEDULER,
     Code.LATE: Topic.LATE,
     Code.SLOW: Topic.LATE,
-    Code.OFF: Topic.LATE,
-    Code.PAUSED: Topic.LATE,
     Code.LEFT_BEHIND: Topic.LATE,
     Code.WRITING: Topic.LATE,
     Code.CHANGED: Topic.REJECTS,

@@ -60,22 +60,6 @@ OTHERS: dict[Code, tuple[Any, str]] = {
         ),
         "?sort=-waits",
     ),
-    Code.OFF: (
-        ngettext_lazy(
-            "%(n)s transfer is switched off, and rows wait",
-            "%(n)s transfers are switched off, and rows wait",
-            "n",
-        ),
-        "?state=disabled",
-    ),
-    Code.PAUSED: (
-        ngettext_lazy(
-            "%(n)s transfer is paused, and rows wait",
-            "%(n)s transfers are paused, and rows wait",
-            "n",
-        ),
-        "?state=paused",
-    ),
 }
 
 

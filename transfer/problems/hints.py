@@ -38,10 +38,6 @@ def _why_it_failed(params: Params) -> str:
     return _together(why, _("Next attempt: %(at)s.") % {"at": moment(params, "next")})
 
 
-def _oldest(params: Params) -> str:
-    return _("The oldest row was staged %(at)s.") % {"at": moment(params, "oldest")}
-
-
 def _silent(params: Params) -> str:
     if params.get("by") == "service":
         text = _("Nothing runs by schedule until it runs again. Start it: manage.py run_scheduler")
@@ -83,8 +79,6 @@ HINTS: dict[Code, Callable[[Params], str]] = {
         "They have arrived. The settings allow that for 5 of 100 rows. Check whether runs "
         "failed, or whether the task runs too rarely."
     ),
-    Code.OFF: _oldest,
-    Code.PAUSED: lambda p: str(p["reason"]),
     Code.LEFT_BEHIND: lambda p: _(
         "When its database answers again, its next run says exactly how many rows it lacks."
     ),

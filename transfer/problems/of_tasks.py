@@ -147,16 +147,9 @@ def of_databases(tasks: list[TransferTask], heard: Mapping[int, Backlog]) -> Ite
 def of_backlog(
     task: TransferTask, asked: Backlog, settings: Settings, now: datetime
 ) -> Iterator[Problem]:
-    waits = {**_names(task), "n": asked.rows}
-    if asked.rows and not task.enabled:
-        params = {**waits, "oldest": asked.oldest and asked.oldest.isoformat()}
-        yield _warning(Code.OFF, task, params, since=task.changed_at, notify=False)
-    elif asked.rows and task.is_paused(now):
-        until = task.paused_until and task.paused_until.isoformat()
-        params = {**waits, "until": until, "reason": task.pause_reason}
-        yield _warning(Code.PAUSED, task, params, notify=False)
-    elif asked.rows and asked.oldest and is_late(task, asked.oldest, settings, now):
-        params = {**waits, "since": asked.oldest.isoformat()}
+    rests = not task.enabled or task.is_paused(now)  # somebody wants it: see `overview.rests`
+    if asked.rows and asked.oldest and not rests and is_late(task, asked.oldest, settings, now):
+        params = {**_names(task), "n": asked.rows, "since": asked.oldest.isoformat()}
         yield _warning(Code.LATE, task, params, since=asked.oldest)
     if asked.writing_since and now - asked.writing_since > OPEN_LONG:
         params = {**_names(task), "since": asked.writing_since.isoformat()}

@@ -103,16 +103,6 @@ def _slow(params: Params) -> str:
     )
 
 
-def _off(params: Params) -> str:
-    names = {"task": task_name(params), "waits": waits(params)}
-    return _("%(task)s is switched off, and %(waits)s") % names
-
-
-def _paused(params: Params) -> str:
-    names = {"task": task_name(params), "waits": waits(params), "until": clock(params, "until")}
-    return _("%(task)s is paused until %(until)s, and %(waits)s") % names
-
-
 def _writing(params: Params) -> str:
     names = {"task": task_name(params), "at": clock(params)}
     return _("%(task)s: a transaction has been writing rows since %(at)s") % names
@@ -189,8 +179,6 @@ SENTENCES: dict[Code, Callable[[Params], str]] = {
     Code.BACKUP: _backup,
     Code.LATE: _late,
     Code.SLOW: _slow,
-    Code.OFF: _off,
-    Code.PAUSED: _paused,
     Code.LEFT_BEHIND: _left_behind,
     Code.WRITING: _writing,
     Code.CHANGED: lambda p: cause(p).sentence,

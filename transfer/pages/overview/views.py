@@ -28,6 +28,7 @@ from transfer.pages.components.states import look, tone
 from transfer.pages.history.filters import TransferRunFilter
 from transfer.pages.history.summary import summary
 from transfer.pages.overview.flows import scheme
+from transfer.pages.overview.rests import rests
 from transfer.pages.overview.set_up import set_up
 from transfer.pages.registers.filters import MOTHBALLED
 from transfer.pages.scheduler import status
@@ -73,6 +74,7 @@ def context(seconds: float, user: Any) -> dict[str, Any]:
     running = [row for row in [*rows, *maintenance] if row.run]
     asked = all(row.asked_at for row in rows)
     wrong = grouped(problems_for(user, [*rows, *maintenance]))
+    works = [*PlannedWork.objects.coming().select_related("server")]
     nights = night(timezone.now(), hidden_from(user))
     return {
         "rows": rows,
@@ -87,7 +89,8 @@ def context(seconds: float, user: Any) -> dict[str, Any]:
         "night": nights[:LISTED],
         "more_nights": max(len(nights) - LISTED, 0),
         "steps": set_up(rows, user, seconds),
-        "works": PlannedWork.objects.coming().select_related("server"),
+        "works": works,
+        "rests": rests(rows, works),
         "asked": asked,
         "asked_at": min((row.asked_at for row in rows if row.asked_at), default=None),
         "running": running[:NEXT],

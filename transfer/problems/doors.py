@@ -66,7 +66,7 @@ def state(doors: Sequence[Door]) -> str:
 def _admin(server: BonusServer, outage: Problem | None) -> Door:
     label = _("Administration port")
     if server.state == BonusServer.State.UNMANAGED:
-        note = _("Without an API token accounts of registers are not managed here.")
+        note = _("since it has no API token; accounts of registers are not managed here")
         return Door("admin", label, str(server.admin_port), None, note=note, is_asked=False)
     fails = server.state == BonusServer.State.FAILING
     note = _calm(outage) if fails else _answered(server)
@@ -85,7 +85,7 @@ def _admin(server: BonusServer, outage: Problem | None) -> Door:
 def _answered(server: BonusServer) -> str:
     if server.latency is None:
         return ""
-    latency = _("answered in %(latency)s") % {"latency": formats.duration(server.latency)}
+    latency = _("in %(latency)s") % {"latency": formats.duration(server.latency)}
     version = _("version %(version)s") % {"version": server.version} if server.version else ""
     return " · ".join(filter(None, [latency, version]))
 

@@ -73,7 +73,9 @@ def rests(rows: Iterable[TaskStatus], works: Iterable[PlannedWork]) -> list[Rest
         if not task.enabled and (task.changed_at or row.backlog.rows):
             key = (None, task.changed_by, task.change_reason)
         elif task.enabled and row.is_paused:
-            key = (task.paused_until, task.paused_by, task.pause_reason)
+            # Tasks that are paused at once for half an hour are so to the minute.
+            until = task.paused_until.replace(second=0, microsecond=0)
+            key = (until, task.paused_by, task.pause_reason)
         else:
             continue
         grouped.setdefault(key, []).append(row)

@@ -35,7 +35,7 @@ REASONS = {
     "tls": gettext_noop("it does not speak HTTPS"),
     "time": gettext_noop("it did not answer in time"),
     "http": gettext_noop("what it answers is not HTTP"),
-    "refused": gettext_noop("it refuses the message"),
+    "refused": gettext_noop("it rejected the message"),
     "unknown": gettext_noop("Apprise does not know this kind of address"),
     "redirect": gettext_noop("it leads to another address, and redirects are not followed"),
     "login": gettext_noop("it refuses the log-in of this installation"),

@@ -11,7 +11,8 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone, translation
-from django.utils.translation import gettext as _
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _, pgettext
 from psycopg2 import sql
 
 from transfer.engine.errors.ledger import LoadIsUndo, LoadLost
@@ -21,6 +22,7 @@ from transfer.engine.shop_all.undo import undo, undo_again
 from transfer.errors import TransferError
 from transfer.loading.lost import note_lost, with_undos
 from transfer.models import Actor, LogPlace, Settings, Upload
+from transfer.text import formats
 
 State = Upload.State
 
@@ -141,8 +143,8 @@ def comment_of(upload: Upload) -> str:
     In the installation's language, not that of the page, and in characters that most encodings
     have.
     """
-    at = _moment(upload.confirmed_at)
     with translation.override(settings.LANGUAGE_CODE):
+        at = _moment(upload.confirmed_at)
         return _('Undo of "%(file)s" by %(who)s, %(when)s') % {
             "file": upload.undoes,
             "who": upload.confirmed_by,
@@ -151,7 +153,10 @@ def comment_of(upload: Upload) -> str:
 
 
 def _moment(at: datetime | None) -> str:
-    return f"{timezone.localtime(at or timezone.now(), Settings.load().zone):%Y-%m-%d %H:%M:%S %z}"
+    """Return the time as accountants read it: date, time of day, and the time zone's name."""
+    local = timezone.localtime(at or timezone.now(), Settings.load().zone)
+    day = date_format(local.date(), pgettext("a date in numbers", "Y-m-d"))
+    return f"{day} {local:%H:%M} {formats.zone_name(local)}"
 
 
 def rest(load: Upload, seconds: float) -> Iterator[dict[str, str | None]]:

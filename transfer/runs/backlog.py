@@ -165,7 +165,8 @@ def why(task: ScheduledTask) -> str:
     if task.upcoming_at is None:
         return _("The scheduler has not planned the task yet.")
     if is_overdue(task):
-        return formats.sentence(_("overdue since %(at)s") % {"at": at})
+        since = formats.clock_or_date(task.upcoming_at)
+        return formats.sentence(_("overdue since %(at)s") % {"at": since})
     if task.failures:
         return _("The last run failed. Next attempt: %(at)s.") % {"at": at}
     if task.as_rows_arrive:

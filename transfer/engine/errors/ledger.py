@@ -130,8 +130,8 @@ class PositionMoved(TransferError):
 class CopyOfServer(TransferError):
     code = "copy_of"
     sentence = gettext_noop(
-        "The position in %(database)s is that of %(other)s: its database is a copy of that "
-        "server's, or one database is docked twice."
+        "The database of %(database)s is a copy of that of %(other)s, or one database is docked "
+        "twice."
     )
     hint = gettext_noop(
         "Nothing was moved. If it is a copy, say so on the server's page, or with manage.py begin "

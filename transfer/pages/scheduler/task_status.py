@@ -201,7 +201,8 @@ class TaskStatus:
         if self.task.upcoming_at is None:
             return _("not planned yet")
         if self.is_overdue:
-            return _("overdue since %(at)s") % {"at": at}
+            since = formats.clock_or_date(self.task.upcoming_at)
+            return _("overdue since %(at)s") % {"at": since}
         if self.task.upcoming_at == self.task.retry_at:
             return _("tried again %(at)s") % {"at": at}
         if self.runs_as_rows_arrive:

@@ -43,7 +43,7 @@ def leave(request: HttpRequest, pk: int) -> HttpResponse:
         ),
         "points": left_behind.consequences(server),
         "form": form,
-        "action": _("Leave it behind"),
+        "action": _("Continue without it"),
         "back": server.get_absolute_url(),
         "back_name": server.name,
         "danger": True,

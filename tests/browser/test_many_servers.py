@@ -173,7 +173,7 @@ def test_the_list_of_registers_begins_on_the_first_screen(open_page: Callable, l
         row = page.locator("table.accounts tbody tr")
         expect(row).to_have_count(25)
         expect(row.first).to_be_in_viewport()
-        expect(row.first).to_contain_text("Запись не создана БС 1")
+        expect(row.first).to_contain_text("Нет записи БС 1")
         expect(page.locator("#servers-fold summary")).to_contain_text("БС 2")
         assert height(page) < most
         assert page.evaluate(TOO_WIDE) <= 0

@@ -99,7 +99,7 @@ def test_a_register_is_a_card_of_two_lines_with_its_state_on_each_server(
     use_language(page, "ru")
     page.goto("/registers/")
     states = page.locator("tbody tr").first.locator("td:has(.badge)")
-    assert [one.inner_text() for one in states.all()] == ["Запись не создана", "Запись не создана"]
+    assert [one.inner_text() for one in states.all()] == ["Нет записи", "Нет записи"]
     assert [one.get_attribute("data-label") for one in states.all()] == ["8", "9"]
     assert max(heights(page)) < 70
 

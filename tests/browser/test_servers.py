@@ -51,7 +51,7 @@ def test_from_docking_to_a_register_that_gets_its_new_balance_status_and_pin(
     for code_name_shop in SIX:
         row = rows.filter(has=page.get_by_role("link", name=code_name_shop[1], exact=True))
         expect(row.locator("td").nth(2)).to_have_text(code_name_shop[2])
-        expect(row).to_contain_text("Запись не создана")
+        expect(row).to_contain_text("Нет записи")
 
     page.locator("button[value=create_all]").click()
     page.wait_for_url("**/accounts/**")

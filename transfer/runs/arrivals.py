@@ -173,7 +173,7 @@ class Look:
                 check_shop_all(LogPlace.objects.seen(), source, origin)
                 ends = source.log.ends(kinds)
             looks = {kind: source.log.look(kind) for kind in kinds}
-            if any(look.found or look.is_whole for look in looks.values()):
+            if any(look.lacking or look.is_whole for look in looks.values()):
                 for kind, look in looks.items():
                     source.log.add(kind, look)
                 with source.snapshot():

@@ -52,19 +52,21 @@ def known_of(flow: "Flow", name: str = "server") -> KnownServer:
     with flow.open() as (source, target):
         position = target.positions.get(source.identity.origin(), flow.spec)
         if position is None:
-            return KnownServer(name, None)
+            return KnownServer.unknown(name)
         incomplete = target.positions.exceptions(position).incomplete
-        return KnownServer(name, position.place, incomplete)
+        return KnownServer.asked(name, position.place, incomplete)
 
 
 def purge(dsn: str, kind: str, positions: list[Position], days: int = 30) -> int:
     """What the product's purge does once it knows these positions; returns how many rows went."""
     spec = settings.KINDS[kind]
-    servers = [KnownServer(f"server {n}", one.place) for n, one in enumerate(positions, 1)]
+    servers = [
+        KnownServer.asked(f"server {n}", one.place, {}) for n, one in enumerate(positions, 1)
+    ]
     with ShopAll(dsn, "tests") as source:
         with source.database.transaction(commit=False):
             registered = source.installations.own(spec, US)
-        return purge_rows(spec, source, servers, US, registered, days, dry_run=False).rows
+        return purge_rows(spec, source, servers, US, registered, days, (), dry_run=False).rows
 
 
 @dataclass

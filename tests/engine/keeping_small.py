@@ -39,7 +39,7 @@ def purge(flow: Flow, *servers: KnownServer, **options: Any) -> Purged:
     with ShopAll(flow.shop_all, "tests") as source:
         with source.database.transaction(commit=False):
             registered = source.installations.own(flow.spec, US)
-        options = {"dry_run": False, **options}
+        options = {"spared": (), "dry_run": False, **options}
         return purge_rows(flow.spec, source, servers, US, registered, 10, **options)
 
 

@@ -124,7 +124,7 @@ def test_an_undo_and_a_purge_tell_their_begin_and_what_they_did(shop_all, bonus,
     with ShopAll(shop_all, "tests") as source:
         with source.database.transaction(commit=False):
             registered = source.installations.own(flow.spec, US)
-        purge(flow.spec, source, [server], US, registered, 0, dry_run=False)
+        purge(flow.spec, source, [server], US, registered, 0, (), dry_run=False)
     begins, ends = told()
     assert begins == (events.PURGE_BEGINS, {"kind": "balances"})
     assert (ends[0], ends[1]["rows"], ends[1]["changesets"]) == (events.PURGE_ENDS, 4, 2)

@@ -57,9 +57,9 @@ def _ask(task: TransferTask, seconds: float, origin: str) -> KnownServer:
     ):
         position = target.positions.get(origin, kind)
         if position is None:
-            return KnownServer(server.name, None)
+            return KnownServer.unknown(server.name)
         incomplete = target.positions.exceptions(position).incomplete
-        return KnownServer(server.name, position.place, incomplete)
+        return KnownServer.asked(server.name, position.place, incomplete)
 
 
 def last_known(task: TransferTask, origin: str) -> KnownServer:
@@ -71,6 +71,8 @@ def last_known(task: TransferTask, origin: str) -> KnownServer:
     run = task.runs.begun().that_may_have_moved().first()
     recorded = run.counted_to if run else None
     if run is None or recorded is None or recorded.origin != origin:
-        return KnownServer(task.server.name, None)
+        return KnownServer.unknown(task.server.name)
     has_ended_well = run.state in GOOD_STATES
-    return KnownServer(task.server.name, recorded.place, may_lack_last=not has_ended_well)
+    return KnownServer.remembered(
+        task.server.name, recorded.place, may_lack_last=not has_ended_well
+    )

@@ -230,7 +230,7 @@ class People:
                 if server.is_alive and not server.without_position:
                     known.append(self.world.read_known(server.name, kind))
                 else:
-                    known.append(server.known.get(kind, KnownServer(server.name, None)))
+                    known.append(server.known.get(kind, KnownServer.unknown(server.name)))
         return known
 
     def purge(self, kind: str, of: Ours | None = None) -> int:
@@ -247,6 +247,7 @@ class People:
                     of.installation,
                     registered,
                     0,
+                    (),
                     dry_run=False,
                 )
             except PurgeWaits as error:

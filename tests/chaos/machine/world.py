@@ -283,7 +283,9 @@ class World:
         """Our history knows what a server has received: for purges, when it is dead."""
         for kind in HISTORY:
             known = self.read_known(name, kind)
-            self.servers[name].known[kind] = KnownServer(name, known.place, may_lack_last=True)
+            self.servers[name].known[kind] = KnownServer.remembered(
+                name, known.place, may_lack_last=True
+            )
 
     def read_known(self, name: str, kind: str) -> KnownServer:
         with self.both(name) as (source, target):
@@ -292,9 +294,9 @@ class World:
             with target.database.transaction(commit=False):
                 position = target.positions.get(origin, KINDS[kind])
                 if position is None:
-                    return KnownServer(name, None)
+                    return KnownServer.unknown(name)
                 incomplete = target.positions.exceptions(position).incomplete
-                return KnownServer(name, position.place, incomplete)
+                return KnownServer.asked(name, position.place, incomplete)
 
 
 def fact_of(kind: str, key: Key, row: dict[str, Any]) -> Fact:

@@ -139,7 +139,7 @@ def test_what_a_lost_undo_makes_needed_again_is_kept(flow, copies):
     assert [*dead.incomplete.values()] == [NOTHING]
     copies.restore(flow.shop_all, "shop")
     age(flow)
-    dead = purging.KnownServer("dead", Place(), dead.incomplete)
+    dead = purging.KnownServer.asked("dead", Place(), dead.incomplete)
     assert purge(flow, dead).rows == 0
 
 
@@ -147,7 +147,7 @@ def test_a_server_without_a_position_keeps_all_back(flow):
     flow.stage(("a", 1))
     flow.move()
     age(flow)
-    done = purge(flow, known_of(flow), purging.KnownServer("new", None))
+    done = purge(flow, known_of(flow), purging.KnownServer.unknown("new"))
     assert (done.rows, done.need.by) == (0, "new")
 
 
@@ -191,7 +191,7 @@ def test_a_server_that_begins_while_the_purge_asks_loses_nothing(flow, other):
         servers = [known_of(flow)]
         other.prepare_alone()  # it has nothing
         with pytest.raises(PurgeOvertaken):
-            purging.purge(flow.spec, source, servers, US, registered, 1, dry_run=False)
+            purging.purge(flow.spec, source, servers, US, registered, 1, (), dry_run=False)
     other.move()
     assert [row[0] for row in other.target_rows()] == ["a"]
 

@@ -44,7 +44,7 @@ class Names:
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def of_file(self, kind: Kind, digest: bytes, taken_back: Collection[str] = ()) -> FileNames:
+    def of_file(self, kind: Kind, digest: bytes, taken_back: Collection[str]) -> FileNames:
         """Return the names of a file with these rows (see `StagingImport.digest`).
 
         The first time that these rows are loaded they have the first name, the second time the next

@@ -7,7 +7,8 @@ list.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Self
 
 from psycopg2 import sql
 
@@ -104,8 +105,23 @@ class KnownServer:
 
     name: str
     place: Place | None
-    incomplete: Mapping[str, int] = field(default_factory=dict)
-    may_lack_last: bool = False
+    incomplete: Mapping[str, int]
+    may_lack_last: bool
+
+    @classmethod
+    def unknown(cls, name: str) -> Self:
+        """Return a server of which nothing is known: it may need everything."""
+        return cls(name, None, {}, may_lack_last=False)
+
+    @classmethod
+    def asked(cls, name: str, place: Place, incomplete: Mapping[str, int]) -> Self:
+        """Return what a server has answered."""
+        return cls(name, place, incomplete, may_lack_last=False)
+
+    @classmethod
+    def remembered(cls, name: str, place: Place, *, may_lack_last: bool) -> Self:
+        """Return what our own history knows of a server that can't be reached."""
+        return cls(name, place, {}, may_lack_last=may_lack_last)
 
 
 @dataclass(frozen=True)
@@ -185,7 +201,7 @@ def purge(
     installation: Installation,
     known: Registered | None,
     days: int,
-    spared: Collection[str] = (),
+    spared: Collection[str],
     *,
     dry_run: bool,
 ) -> Purged:

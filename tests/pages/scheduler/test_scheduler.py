@@ -111,6 +111,19 @@ def test_tasks_are_found_by_their_state(client, olga, task, state, kinds):
     assert {row.record.task.kind for row in table.paginated_rows} == kinds
 
 
+@pytest.mark.parametrize("attempt", [State.QUEUED, State.RUNNING])
+def test_a_task_that_fails_has_failed_also_while_its_next_attempt_is_under_way(
+    client, olga, task, attempt
+):
+    task.switch(True, IVAN)
+    a_run(task.server, state=State.FAILED)
+    TransferTask.objects.filter(pk=task.pk).update(failures=1)
+    a_run(task.server, state=attempt)
+    rows = [row.record for row in client.get("/scheduler/").context["table"].paginated_rows]
+    (shown,) = [row for row in rows if row.task.pk == task.pk]
+    assert (shown.state, shown.look.tone) == ("failed", "bad")
+
+
 def test_a_task_that_no_tick_has_planned_yet_shows_no_time(client, olga, task):
     TransferTask.objects.filter(pk=task.pk).update(enabled=True, next_run_at=None)
     assert '<span class="muted">not planned yet</span>' in page(client, kind="balances")

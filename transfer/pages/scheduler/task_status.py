@@ -111,11 +111,15 @@ class TaskStatus:
 
     @property
     def state(self) -> str:
-        """What it does now, or what keeps it from running; see "task" in `components.states`."""
-        if self.run:
-            return "running" if self.is_running else "queued"
+        """What it does now, or what keeps it from running; see "task" in `components.states`.
+
+        A task that fails does so until a run ends well: its next attempt, which may fail as the
+        last one did, changes neither its word nor its place.
+        """
         if self.task.failures and self.task.enabled and self.last_run:
             return "failed"
+        if self.run:
+            return "running" if self.is_running else "queued"
         if self.backlog.error:
             return "silent"
         if not self.task.enabled:

@@ -348,6 +348,8 @@ class TestOnce:
             answer = load(program)
             assert (answer.status_code, answer.json()["code"]) == (409, "busy_with_the_same")
             assert answer.headers["Retry-After"]
+            # The session ends some time after its connection is closed.
+            run(other, "select pg_advisory_unlock(%s, %s)", numbers)
         assert load(program).json() == first.json()
 
     def test_a_load_of_an_installation_beside_this_one_is_not_repeated(

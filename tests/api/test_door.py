@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from tests.api.conftest import BASE, Program, a_key
 from tests.databases import ROOT
+from tests.records import server
 from transfer.models import Actor, ApiCall, ApiKey
 
 pytestmark = pytest.mark.django_db
@@ -223,3 +224,11 @@ def test_commands_and_the_tick_do_not_import_the_libraries_of_the_api_and_of_log
         check=True,
     )
     assert ended.stdout.strip() == "[]"
+
+
+def test_russian_letters_stand_in_an_answer_as_they_are(program: Program, settings: Any):
+    """People read what curl shows."""
+    settings.LANGUAGE_CODE = "ru"
+    eight = server("Бонусный сервер 8")
+    assert eight.name in program.ask("servers").content.decode()
+    assert "По этому адресу" in program.ask("nowhere").content.decode()

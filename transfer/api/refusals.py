@@ -45,7 +45,11 @@ class Refusal(Exception):
             self.body["errors"] = [*errors]
 
     def response(self) -> JsonResponse:
-        return JsonResponse(self.body, status=self.status, headers=self.headers)
+        """Return the answer, with letters as they are."""
+        as_they_are = {"ensure_ascii": False}
+        return JsonResponse(
+            self.body, status=self.status, headers=self.headers, json_dumps_params=as_they_are
+        )
 
 
 def not_found(message: str = "") -> Refusal:

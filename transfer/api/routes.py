@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, ValidationError
 from ninja.operation import Operation
+from ninja.renderers import JSONRenderer
 from pydantic import AwareDatetime, Field
 
 from transfer.api import loads, reconciliation, refusals, rejected, rows, state, tasks, traces
@@ -49,6 +50,12 @@ REFUSALS = {
 }
 
 
+class Readable(JSONRenderer):
+    """Writes JSON with letters as they are: people read it in a terminal."""
+
+    json_dumps_params = {"ensure_ascii": False}
+
+
 class Api(NinjaAPI):
     """Names each operation by its function."""
 
@@ -61,6 +68,7 @@ api = Api(
     version="1",
     description="What the pages of Data Transfer show and do, for programs.",
     auth=Key(Scope.READ),
+    renderer=Readable(),
     docs_url=None,
     openapi_url=None,
 )

@@ -6,7 +6,7 @@ import pytest
 
 from tests.api.conftest import Program
 from tests.records import NOON, a_run, server
-from transfer.models import CashRegister, Heartbeat, RegisterAccount, Shop
+from transfer.models import Actor, CashRegister, Heartbeat, RegisterAccount, Shop
 
 pytestmark = pytest.mark.django_db
 
@@ -28,6 +28,14 @@ def everything(program: Program, path: str, limit: int) -> list[Any]:
         if answer["next"] is None:
             return found
         after = {"after": answer["next"]}
+
+
+def test_a_schedule_has_all_its_cron_expressions(program: Program):
+    task = server().tasks.get(kind="cards")
+    task.reschedule("0 9 * * 1-5\n30 13 * * 1-5", Actor("ivan"))
+    assert program.ask(f"tasks/{task.pk}").json()["schedule"] == "0 9 * * 1-5; 30 13 * * 1-5"
+    task.reschedule("@rows", Actor("ivan"))
+    assert program.ask(f"tasks/{task.pk}").json()["schedule"] == "@rows"
 
 
 def test_the_tasks_of_every_server_with_their_last_run(program: Program):

@@ -122,6 +122,19 @@ def test_a_schedule_is_changed_and_said_in_words(task):
     )
 
 
+def test_a_schedule_may_have_several_expressions(task):
+    times = ["--cron", "0 9 * * 1-5", "--cron", "30 13 * * 1-5"]
+    code, output = say("task", "schedule", "balances", *times)
+    assert code == 0
+    assert "on weekdays at 09:00 and 13:30; the next times: " in output
+    kinds = {one["kind"]: one for one in say_json("task", "list") if one["server"]}
+    assert kinds["balances"]["schedule"] == "0 9 * * 1-5; 30 13 * * 1-5"
+    assert say("task", "schedule", "balances", *times, "--cron", "0 25 * * *") == (
+        2,
+        "“0 25 * * *”: Hour: “25” won’t do. Give 0–23, *, */2, 8-20 or 9,18.",
+    )
+
+
 def test_transfers_run_as_rows_arrive_and_the_list_says_so(task):
     code, output = say("task", "schedule", "balances", "--as-rows-arrive")
     assert (code, output.strip()) == (0, f"Balance changes → {SERVER}: as rows arrive")

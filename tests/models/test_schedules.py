@@ -161,6 +161,14 @@ def test_a_new_schedule_is_planned_anew_and_audited(switched_on, ivan):
     assert AuditEntry.objects.about(switched_on).first().new == {"schedule": "0 15 * * *"}
 
 
+def test_the_next_run_is_the_earliest_of_several_expressions(switched_on, ivan):
+    switched_on.reschedule("0 9 * * 1-5\n30 15 * * 1-5\n", ivan, now=NOON)
+    assert stored(switched_on).schedule == "0 9 * * 1-5; 30 15 * * 1-5"
+    assert stored(switched_on).next_run_at == NOON.replace(minute=30, second=0)  # in Moscow 15:30
+    switched_on.reschedule(";".join(f"{n} 23 * * 1,3,5" for n in range(24)), ivan, now=NOON)
+    assert stored(switched_on).next_run_at == NOON.replace(hour=20, minute=0, second=0)
+
+
 def test_a_wrong_schedule_changes_nothing(switched_on, ivan):
     with pytest.raises(ValidationError) as caught:
         switched_on.reschedule("61 * * * *", ivan, now=NOON)

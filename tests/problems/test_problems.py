@@ -1,6 +1,6 @@
 """One list of what is wrong, which every page, message and machine reads."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from html import unescape
 
 import pytest
@@ -48,6 +48,7 @@ from transfer.models.logins import OF_A_NAME, LoginKey
 from transfer.parties import Kind, Party, database_of
 from transfer.problems.codes import Code
 from transfer.problems.find import problems
+from transfer.problems.of_tasks import is_late
 from transfer.problems.sentences import STEPS as NAMED_STEPS
 from transfer.queue.jobs import work_off
 from transfer.runs import backlog
@@ -417,6 +418,15 @@ def test_a_daily_task_is_late_only_after_two_of_its_runs(task):
     assert problems() == []
     backlog.store({task.pk: Backlog(5, timezone.now() - timedelta(hours=49))})
     assert [one.code for one in problems()] == ["late"]
+
+
+def test_a_task_of_working_days_is_not_late_before_its_first_run_on_monday(task):
+    task.reschedule("0 9 * * 1-5; 30 13 * * 1-5", IVAN)
+    friday = datetime(2026, 7, 3, 11, 0, tzinfo=UTC)  # 14:00 in Moscow: after the last run
+    settings = Settings.load()
+    assert not is_late(task, friday, settings, friday + timedelta(days=2, hours=18, minutes=50))
+    assert not is_late(task, friday, settings, friday + timedelta(days=2, hours=23))  # 13:00
+    assert is_late(task, friday, settings, friday + timedelta(days=3))
 
 
 def test_an_incident_keeps_both_times_as_long_as_the_history(task):

@@ -1,7 +1,7 @@
 import pytest
 from django.utils import translation
 
-from transfer.text.schedule import HOUR_STEPS, STEPS, Preset, Rhythm, in_words
+from transfer.text.schedule import in_words
 
 CRONS = [
     "* * * * *",
@@ -20,6 +20,21 @@ CRONS = [
     "0 9 * * 0",
     "0 3 15 * *",
     "0 3 31 * *",
+    "1-59/5 * * * *",
+    "0 9 * * 1-5; 30 13 * * 1-5",
+    "0 9,13,18 * * *",
+    "*/15 8-19 * * *; 0 20 * * *",
+    "*/15 8-19 * * 1-5",
+    "*/30 22-23 * * *; */30 0-5 * * *; 0 6 * * *",
+    "0 8-20 * * 6,7",
+    "30 8-20/2 * * *",
+    "*/10 * * * MON,WED",
+    "*/7 * * * *",
+    "0 9 * * 1-5; 30 11 * * 6,7",
+    "0 9 L * *",
+    "0 9 1,15 * *",
+    "0 */6 1,15 * *",
+    "*/5 9-17 * * *; */30 18-23 * * *",
 ]
 
 
@@ -45,6 +60,21 @@ CRONS = [
                 "on Sundays at 09:00",
                 "on day 15 of every month at 03:00",
                 "on day 31 at 03:00, in months that have it",
+                "every 5 minutes, from 00:01 on",
+                "on weekdays at 09:00 and 13:30",
+                "every day at 09:00, 13:00 and 18:00",
+                "every 15 minutes from 08:00 to 20:00",
+                "every 15 minutes from 08:00 to 19:45, on weekdays",
+                "every 30 minutes from 22:00 to 06:00",
+                "every hour from 08:00 to 20:00, at weekends",
+                "every 2 hours from 08:30 to 20:30",
+                "every 10 minutes, on Mondays and Wednesdays",
+                "every hour at minutes 0, 7, 14, 21, 28, 35, 42, 49 and 56",
+                "on weekdays at 09:00; at weekends at 11:30",
+                "on the last day of every month at 09:00",
+                "on the days 1 and 15 of every month at 09:00",
+                "every 6 hours, from 00:00 on, on the days of every month: 1 and 15",
+                "every 5 minutes from 09:00 to 17:55; every 30 minutes from 18:00 to 23:30",
             ],
             strict=True,
         )
@@ -77,6 +107,21 @@ def test_usual_schedules_are_said_in_english(cron, words):
                 "по воскресеньям в 09:00",
                 "15-го числа каждого месяца в 03:00",
                 "31-го числа в 03:00, если оно есть в месяце",
+                "каждые 5 минут, начиная с 00:01",
+                "по будням в 09:00 и 13:30",
+                "каждый день в 09:00, 13:00 и 18:00",
+                "каждые 15 минут с 08:00 до 20:00",
+                "каждые 15 минут с 08:00 до 19:45, по будням",
+                "каждые 30 минут с 22:00 до 06:00",
+                "каждый час с 08:00 до 20:00, по выходным",
+                "каждые 2 часа с 08:30 до 20:30",
+                "каждые 10 минут, по понедельникам и средам",
+                "каждый час, на минутах 0, 7, 14, 21, 28, 35, 42, 49 и 56",
+                "по будням в 09:00; по выходным в 11:30",
+                "в последний день каждого месяца в 09:00",
+                "каждый месяц по числам 1 и 15 в 09:00",
+                "каждые 6 часов, начиная с 00:00, каждый месяц по числам 1 и 15",
+                "каждые 5 минут с 09:00 до 17:55; каждые 30 минут с 18:00 до 23:30",
             ],
             strict=True,
         )
@@ -90,44 +135,16 @@ def test_usual_schedules_are_said_in_russian(cron, words):
 @pytest.mark.parametrize(
     "cron",
     [
-        "*/7 * * * *",  # 56 → 0 are four minutes
-        "0 8-20 * * *",
-        "0,30 * * * *",
-        "0 9 1 * 1",
+        "*/7 9-18 * * *",  # 56 → 0 are four minutes
+        "0 9 1 * 1",  # on the first, and on Mondays
         "0 9 * 1 *",
-        "0 9 L * *",
         "0 9 * * MON#1",
         "0 9 * * 5-1",
-        "0 */5 * * *",  # 20 → 0 are four hours
         "* */6 * * *",
-        "0 */6 * * 1-5",
+        "0 9 * * *; 0 9 * * MON#1",
         "nonsense",
     ],
 )
 def test_any_other_schedule_is_shown_as_it_is(cron):
     with translation.override("en"):
-        assert Preset.of(cron) is None
         assert in_words(cron) == f"by the schedule cron {cron}"
-
-
-@pytest.mark.parametrize(
-    "preset",
-    [
-        *[Preset(Rhythm.MINUTES, step=step) for step in STEPS],
-        Preset(Rhythm.HOURLY, minute=59),
-        *[Preset(Rhythm.HOURS, hours=hours, minute=30) for hours in HOUR_STEPS],
-        Preset(Rhythm.DAILY, minute=5, hour=14),
-        Preset(Rhythm.WEEKLY, minute=5, hour=14, weekdays=(1, 4, 7)),
-        Preset(Rhythm.WEEKLY, minute=5, hour=14, weekdays=(6, 7)),
-        Preset(Rhythm.MONTHLY, minute=5, hour=14, day=31),
-    ],
-)
-def test_a_preset_becomes_cron_and_comes_back(preset):
-    assert Preset.of(preset.cron) == preset
-
-
-@pytest.mark.parametrize(
-    ("cron", "same"), [("0 9 * * 0-6", "0 9 * * *"), ("0 9 * * SAT,SUN", "0 9 * * 6,7")]
-)
-def test_different_spellings_are_the_same_preset(cron, same):
-    assert Preset.of(cron) == Preset.of(same) is not None

@@ -38,7 +38,10 @@ class Task(Schema):
     kind: KindChoices
     server: Named
     enabled: bool
-    schedule: str = Field(description="Five fields of cron, in the time zone of the settings.")
+    schedule: str = Field(
+        description="One to 24 cron expressions of five fields, separated by “;”, in the time zone "
+        "of the settings: the next run is the earliest of their times. “@rows”: as rows arrive."
+    )
     next_run_at: AwareDatetime | None
     paused_until: AwareDatetime | None
     failures: int = Field(description="In a row.")
@@ -62,10 +65,11 @@ def task_shape(task: Any, heard: dict[int, Backlog]) -> dict[str, Any]:
         "asked_at": known.asked_at,
         "error": problem_of(known.error),
     }
-    names = ("id", "kind", "enabled", "schedule", "next_run_at", "failures", "version", "last_run")
+    names = ("id", "kind", "enabled", "next_run_at", "failures", "version", "last_run")
     return {
         **{name: getattr(task, name) for name in names},
         "server": named(task.server),
+        "schedule": task.timing,
         "paused_until": task.paused_until if task.is_paused() else None,
         "waiting": waiting,
         "open_run": task.open_run and task.open_run.pk,

@@ -14,7 +14,7 @@ from transfer.models.audit import Actor, AuditEntry
 from transfer.models.schedule_queries import ScheduledTaskQuerySet
 from transfer.models.settings import Settings
 from transfer.queue.locks import Space, lock
-from transfer.schedule import EVERY_MINUTE, next_after, next_times, validate_schedule
+from transfer.schedule import EVERY_MINUTE, LONGEST_TEXT, Schedule, validate_schedule
 from transfer.text.schedule import AS_ROWS_ARRIVE
 
 LONGEST_PAUSE = timedelta(days=36_525)
@@ -55,9 +55,10 @@ class ScheduledTask(models.Model):
     READS_ROWS: ClassVar[bool] = False  # whether it may run as rows arrive
 
     enabled = models.BooleanField(gettext_lazy("enabled"), default=False)
+    # One to 24 cron expressions: see `Schedule.parse`.
     schedule = models.CharField(
         gettext_lazy("schedule"),
-        max_length=100,
+        max_length=LONGEST_TEXT,
         default="*/5 * * * *",
         validators=[validate_schedule],
     )
@@ -106,7 +107,7 @@ class ScheduledTask(models.Model):
 
     @property
     def timing(self) -> str:
-        """The schedule as text: five cron fields, or `AS_ROWS_ARRIVE`."""
+        """The schedule as text: cron expressions, or `AS_ROWS_ARRIVE`."""
         return AS_ROWS_ARRIVE if self.as_rows_arrive else self.schedule
 
     def is_watched(self, now: datetime) -> bool:
@@ -138,11 +139,13 @@ class ScheduledTask(models.Model):
 
     def next_time(self, now: datetime | None = None, *, zone: Any = None) -> datetime:
         """The first time by schedule after now and after the pause."""
-        return next_after(self.schedule, self._start(now), zone or Settings.load().zone)
+        schedule = Schedule.parse(self.schedule)
+        return schedule.next_after(self._start(now), zone or Settings.load().zone)
 
     def next_times(self, count: int, now: datetime | None = None) -> list[datetime]:
         """The next times by schedule, as the clock of the settings' zone shows them."""
-        return next_times(self.schedule, count, self._start(now), Settings.load().zone)
+        schedule = Schedule.parse(self.schedule)
+        return schedule.next_times(count, self._start(now), Settings.load().zone)
 
     def _start(self, now: datetime | None) -> datetime:
         """The moment from which times count: now, or the end of the pause."""
@@ -201,22 +204,22 @@ class ScheduledTask(models.Model):
             self.paused_until, self.paused_by, self.pause_reason = None, "", ""
 
     def reschedule(self, schedule: str, actor: Actor, **wish: Unpack[Wish]) -> None:
-        """`schedule`: five cron fields, or `AS_ROWS_ARRIVE`.
+        """Changes when it runs: by cron expressions (see `Schedule.parse`), or `AS_ROWS_ARRIVE`.
 
         Raises ValidationError at the field "schedule", and ChangedMeanwhile.
         """
-        schedule = " ".join(schedule.split())
-        as_rows_arrive = schedule == AS_ROWS_ARRIVE
+        as_rows_arrive = schedule.strip() == AS_ROWS_ARRIVE
+        by_cron = Schedule.parse(EVERY_MINUTE if as_rows_arrive else schedule)
         try:
             if not as_rows_arrive:
-                validate_schedule(schedule)
+                by_cron.validate()
             elif not self.READS_ROWS:
                 raise ValidationError(_("Only transfers can run as rows arrive."), code="rows")
         except ValidationError as error:
             raise ValidationError({"schedule": error}) from error
         with self._changing(actor, Action.SCHEDULE, "schedule", **wish):
             self.as_rows_arrive = as_rows_arrive
-            self.schedule = EVERY_MINUTE if as_rows_arrive else schedule
+            self.schedule = str(by_cron)
 
     @contextmanager
     def _changing(

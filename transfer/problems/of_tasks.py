@@ -170,12 +170,14 @@ def of_delays(tasks: list[TransferTask], limit: int, now: datetime) -> Iterator[
 
 
 def is_late(task: TransferTask, oldest: datetime, settings: Settings, now: datetime) -> bool:
-    """Whether a row has waited longer than the settings allow, and longer than for two runs."""
-    waited = now - oldest
-    if waited <= timedelta(minutes=settings.alert_minutes):
+    """Whether a row has waited longer than the settings allow, and longer than for two runs.
+
+    The runs are counted, since the times of a schedule may be hours apart by day and days apart
+    over the weekend. A run within a minute of the row may have begun before it was committed.
+    """
+    if now - oldest <= timedelta(minutes=settings.alert_minutes):
         return False
-    first, second = task.next_times(2, now)
-    return waited > 2 * (second - first)
+    return task.next_times(2, oldest + timedelta(minutes=1))[-1] < now
 
 
 def _warning(

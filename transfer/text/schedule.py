@@ -1,134 +1,81 @@
-"""Schedules in words, and the usual ones as a form offers them."""
+"""Schedules in words."""
 
-import re
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any, Self
+from collections.abc import Iterable
 
-from django.utils.translation import gettext as _, ngettext, pgettext
+from django.utils.translation import gettext as _, gettext_noop, ngettext, pgettext
+
+from transfer.schedule import Schedule
+from transfer.schedule.days import (
+    EVERY_DAY,
+    HOUR,
+    LAST_DAY,
+    MOST_TIMES,
+    WEEKEND,
+    WORKDAYS,
+    Days,
+    Interval,
+    TimesOnDays,
+    by_days,
+    times_on_days,
+)
 
 # The schedule "as rows arrive", where a schedule is written as text.
 AS_ROWS_ARRIVE = "@rows"
 
-# Others don't come evenly over the hour, or the day.
-STEPS = (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30)
-HOUR_STEPS = (2, 3, 4, 6, 8, 12)
-WORKDAYS, WEEKEND, EVERY_DAY = (1, 2, 3, 4, 5), (6, 7), (1, 2, 3, 4, 5, 6, 7)
-DAY_NAMES = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
-
-
-class Rhythm(StrEnum):
-    MINUTES = "minutes"
-    HOURLY = "hourly"
-    HOURS = "hours"
-    DAILY = "daily"
-    WEEKLY = "weekly"
-    MONTHLY = "monthly"
-
-
-FORMS = {
-    Rhythm.MINUTES: "*/{step} * * * *",
-    Rhythm.HOURLY: "{minute} * * * *",
-    Rhythm.HOURS: "{minute} */{hours} * * *",
-    Rhythm.DAILY: "{minute} {hour} * * *",
-    Rhythm.WEEKLY: "{minute} {hour} * * {weekdays}",
-    Rhythm.MONTHLY: "{minute} {hour} {day} * *",
-}
-ALLOWED = {
-    "step": STEPS,
-    "hours": HOUR_STEPS,
-    "minute": range(60),
-    "hour": range(24),
-    "day": range(1, 32),
-}
-PLACES = {name: rf"(?P<{name}>\d+)" for name in ALLOWED} | {"weekdays": r"(?P<weekdays>[\w,-]+)"}
-PATTERNS = {
-    rhythm: re.compile(form.replace("*", r"\*").format(**PLACES)) for rhythm, form in FORMS.items()
+# The zones whose time has a name of its own; none of them has summer time.
+NAMED_TIMES = {
+    "Europe/Kaliningrad": gettext_noop("Kaliningrad time"),
+    "Europe/Moscow": gettext_noop("Moscow time"),
+    "Europe/Samara": gettext_noop("Samara time"),
+    "Asia/Yekaterinburg": gettext_noop("Yekaterinburg time"),
+    "Asia/Omsk": gettext_noop("Omsk time"),
+    "Asia/Krasnoyarsk": gettext_noop("Krasnoyarsk time"),
+    "Asia/Irkutsk": gettext_noop("Irkutsk time"),
+    "Asia/Yakutsk": gettext_noop("Yakutsk time"),
+    "Asia/Vladivostok": gettext_noop("Vladivostok time"),
+    "Asia/Magadan": gettext_noop("Magadan time"),
+    "Asia/Kamchatka": gettext_noop("Kamchatka time"),
 }
 
-
-@dataclass(frozen=True)
-class Preset:
-    """A usual schedule. Of the fields, those count that the rhythm needs."""
-
-    rhythm: Rhythm
-    step: int = 5  # minutes
-    hours: int = 6  # from one run to the next
-    minute: int = 0
-    hour: int = 0
-    weekdays: tuple[int, ...] = WORKDAYS  # 1 Monday … 7 Sunday
-    day: int = 1
-
-    @property
-    def cron(self) -> str:
-        days = ",".join(map(str, sorted(self.weekdays)))
-        cron = FORMS[self.rhythm].format(**{**vars(self), "weekdays": days})
-        return cron.replace("*/1 ", "* ")
-
-    @classmethod
-    def of(cls, cron: str) -> Self | None:
-        """The preset that says the same as `cron`, if there is one."""
-        parts = re.sub(r"^\* ", "*/1 ", " ".join(cron.upper().split()))
-        for rhythm, pattern in PATTERNS.items():
-            if match := pattern.fullmatch(parts):
-                return cls._of_places(rhythm, match.groupdict())
-        return None
-
-    @classmethod
-    def _of_places(cls, rhythm: Rhythm, places: dict[str, str]) -> Self | None:
-        days = _weekdays(places.pop("weekdays", "*"))
-        numbers: dict[str, Any] = {name: int(digits) for name, digits in places.items()}
-        if not days or any(number not in ALLOWED[name] for name, number in numbers.items()):
-            return None
-        if rhythm != Rhythm.WEEKLY:
-            return cls(rhythm, **numbers)
-        if days == EVERY_DAY:
-            return cls(Rhythm.DAILY, **numbers)
-        return cls(rhythm, **numbers, weekdays=days)
-
-    @property
-    def words(self) -> str:
-        at = f"{self.hour:02}:{self.minute:02}"
-        params = {"time": at, "day": self.day}
-        match self.rhythm:
-            case Rhythm.MINUTES:
-                return every_minutes(self.step)
-            case Rhythm.HOURLY:
-                if self.minute == 0:
-                    return _("every hour on the hour")
-                return _("every hour at minute %(minute)s") % {"minute": self.minute}
-            case Rhythm.HOURS:
-                return every_hours(self.hours, at)
-            case Rhythm.DAILY:
-                return _("every day at %(time)s") % params
-            case Rhythm.WEEKLY:
-                return _weekly(self.weekdays) % params
-            case Rhythm.MONTHLY:
-                if self.day > 28:
-                    return _("on day %(day)s at %(time)s, in months that have it") % params
-                return _("on day %(day)s of every month at %(time)s") % params
+MOST_MINUTES = 12  # of an hour that are listed
+MOST_DAYS = 10  # of a month that are listed
 
 
-def in_words(cron: str) -> str:
-    """A usual schedule in words of the language in use; any other one as it is."""
-    if cron == AS_ROWS_ARRIVE:
+def in_words(text: str) -> str:
+    """Return a schedule in words of the language in use; one without words as its cron."""
+    if text == AS_ROWS_ARRIVE:
         return _("as rows arrive")
-    preset = Preset.of(cron)
-    if preset is None:
-        return _("by the schedule cron %(cron)s") % {"cron": cron}
-    return preset.words
+    schedule = Schedule.parse(text)
+    groups = by_days(schedule)
+    if groups is not None:
+        each = [times_on_days(expression) for expression in schedule.expressions]
+        # Times that have no words together may have them one by one.
+        for some in (groups, each):
+            words = [_of_group(group) if group else "" for group in some]
+            if all(words):
+                return "; ".join(words)
+    return _("by the schedule cron %(cron)s") % {"cron": text}
 
 
-def every_minutes(step: int) -> str:
-    if step == 1:
-        return _("every minute")
-    return ngettext("every %(step)s minute", "every %(step)s minutes", step) % {"step": step}
+def clock_in_words(zone: str) -> str:
+    """Return the sentence that says whose clock the schedules follow."""
+    if zone in NAMED_TIMES:
+        return _("The schedule follows %(time)s.") % {"time": _(NAMED_TIMES[zone])}
+    sentence = _(
+        "The schedule follows the clock of %(name)s, also when it changes to or from summer time."
+    )
+    return sentence % {"name": zone}
 
 
-def every_hours(hours: int, time: str) -> str:
-    return ngettext(
-        "every %(n)s hour, from %(time)s on", "every %(n)s hours, from %(time)s on", hours
-    ) % {"n": hours, "time": time}
+def time_of_day(minutes: int) -> str:
+    """Return 09:05 for 545 minutes since midnight."""
+    return f"{minutes // HOUR:02}:{minutes % HOUR:02}"
+
+
+def listed(items: Iterable[object]) -> str:
+    """Return "1, 2 and 3"."""
+    *most, last = map(str, items)
+    return f"{', '.join(most)} {_('and')} {last}" if most else last
 
 
 def weekday_names() -> list[tuple[int, str]]:
@@ -145,11 +92,93 @@ def weekday_names() -> list[tuple[int, str]]:
     return list(enumerate(names, start=1))
 
 
-def _weekly(days: tuple[int, ...]) -> str:
-    if days == WORKDAYS:
-        return _("on weekdays at %(time)s")
-    if days == WEEKEND:
-        return _("at weekends at %(time)s")
+def _of_group(group: TimesOnDays) -> str:
+    """Return the times and days in words; "" if there are none."""
+    if len(group.days.of_month) > MOST_DAYS:
+        return ""
+    if interval := group.interval:
+        return _often_on(group.days, _often(interval))
+    if len(group.times) <= MOST_TIMES:
+        return _at_on(group.days, listed(map(time_of_day, group.times)))
+    minutes = sorted({at % HOUR for at in group.times})
+    if len(minutes) <= MOST_MINUTES and len(group.times) == 24 * len(minutes):
+        words = _("every hour at minutes %(minutes)s") % {"minutes": listed(minutes)}
+        return _often_on(group.days, words)
+    return ""
+
+
+def _often(interval: Interval) -> str:
+    """ "every 15 minutes from 08:00 to 20:00"."""
+    minute, hours = interval.first % HOUR, interval.step // HOUR
+    if not interval.is_all_day:
+        often = ngettext("every %(n)s hour", "every %(n)s hours", hours) % {"n": hours}
+        if hours == 0:
+            often = _every_minutes(interval.step)
+        elif hours == 1:
+            often = _("every hour")
+        period = {"begin": time_of_day(interval.first), "end": time_of_day(interval.last)}
+        return _("%(often)s from %(begin)s to %(end)s") % {"often": often, **period}
+    if hours == 1 and minute == 0:
+        return _("every hour on the hour")
+    if hours == 1:
+        return _("every hour at minute %(minute)s") % {"minute": minute}
+    first = {"time": time_of_day(interval.first)}
+    if hours:
+        often = ngettext(
+            "every %(n)s hour, from %(time)s on", "every %(n)s hours, from %(time)s on", hours
+        )
+        return often % {"n": hours, **first}
+    often = _every_minutes(interval.step)
+    return _("%(often)s, from %(time)s on") % {"often": often, **first} if minute else often
+
+
+def _every_minutes(step: int) -> str:
+    if step == 1:
+        return _("every minute")
+    return ngettext("every %(step)s minute", "every %(step)s minutes", step) % {"step": step}
+
+
+def _at_on(days: Days, times: str) -> str:
+    """ "on weekdays at 09:00 and 13:30"."""
+    if days.of_month:
+        return _at_on_days_of_month(days.of_month, times)
+    words = {
+        EVERY_DAY: _("every day at %(time)s"),
+        WORKDAYS: _("on weekdays at %(time)s"),
+        WEEKEND: _("at weekends at %(time)s"),
+    }.get(days.weekdays, _("on %(days)s at %(time)s"))
+    return words % {"days": _names(days.weekdays), "time": times}
+
+
+def _at_on_days_of_month(days: tuple[int, ...], times: str) -> str:
+    params = {"day": days[0], "days": listed(days), "time": times}
+    if days == (LAST_DAY,):
+        return _("on the last day of every month at %(time)s") % params
+    if len(days) > 1:
+        return _("on the days %(days)s of every month at %(time)s") % params
+    if days[0] > 28:
+        return _("on day %(day)s at %(time)s, in months that have it") % params
+    return _("on day %(day)s of every month at %(time)s") % params
+
+
+def _often_on(days: Days, often: str) -> str:
+    """ "every 15 minutes, on weekdays"."""
+    if days.are_all:
+        return often
+    if days.of_month == (LAST_DAY,):
+        words = _("%(often)s, on the last day of every month")
+    elif days.of_month:
+        words = _("%(often)s, on the days of every month: %(days)s")
+    else:
+        words = {
+            WORKDAYS: _("%(often)s, on weekdays"),
+            WEEKEND: _("%(often)s, at weekends"),
+        }.get(days.weekdays, _("%(often)s, on %(days)s"))
+    named = listed(days.of_month) if days.of_month else _names(days.weekdays)
+    return words % {"often": often, "days": named}
+
+
+def _names(weekdays: tuple[int, ...]) -> str:
     # As they stand after “on”: in Russian, the dative after “по”.
     names = (
         pgettext("on …", "Mondays"),
@@ -160,26 +189,4 @@ def _weekly(days: tuple[int, ...]) -> str:
         pgettext("on …", "Saturdays"),
         pgettext("on …", "Sundays"),
     )
-    *most, last = [names[day - 1] for day in days]
-    listed = f"{', '.join(most)} {_('and')} {last}" if most else last
-    return _("on %(days)s at %(time)s").replace("%(days)s", listed)
-
-
-def _weekdays(text: str) -> tuple[int, ...]:
-    """The days that the field names, 1 Monday … 7 Sunday; none if it says more than that."""
-    if text == "*":
-        return EVERY_DAY
-    days: set[int] = set()
-    for term in text.split(","):
-        first, dash, last = term.partition("-")
-        begin, end = _weekday(first), _weekday(last if dash else first)
-        if begin is None or end is None or begin > end:
-            return ()
-        days |= {number or 7 for number in range(begin, end + 1)}
-    return tuple(sorted(days))
-
-
-def _weekday(text: str) -> int | None:
-    if text in DAY_NAMES:
-        return DAY_NAMES.index(text)
-    return int(text) if text.isdecimal() and int(text) <= 7 else None
+    return listed(names[day - 1] for day in weekdays)

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.urls import reverse
@@ -21,7 +22,14 @@ from transfer.queue.locks import Space, lock
 
 pytestmark = pytest.mark.django_db
 IVAN = Actor("ivan", address="10.0.0.7")
-FIELDS = {"step": 5, "minute": 0, "daily_at": "08:00", "weekly_at": "08:00", "monthly_at": "08:00"}
+FIELDS = {
+    "step": 5,
+    "minutes_weekdays": [1, 2, 3, 4, 5, 6, 7],
+    "minute": 0,
+    "daily_at": "08:00",
+    "weekly_at": "08:00",
+    "monthly_at": "08:00",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -159,6 +167,18 @@ class TestTheScheduleEditor:
         ("rhythm", "fields", "cron", "words"),
         [
             ("minutes", {"step": 15}, "*/15 * * * *", "every 15 minutes"),
+            (
+                "minutes",
+                {"step": 15, "begin": "08:00", "end": "20:00", "minutes_weekdays": [1, 2, 3, 4, 5]},
+                "*/15 8-19 * * 1-5; 0 20 * * 1-5",
+                "every 15 minutes from 08:00 to 20:00, on weekdays",
+            ),
+            (
+                "minutes",
+                {"step": 30, "begin": "22:00", "end": "05:59"},
+                "*/30 0-5,22,23 * * *",
+                "every 30 minutes from 22:00 to 05:30",
+            ),
             ("hourly", {"minute": 40}, "40 * * * *", "every hour at minute 40"),
             (
                 "hours",
@@ -173,8 +193,26 @@ class TestTheScheduleEditor:
                 "30 7 * * 1,3",
                 "on Mondays and Wednesdays at 07:30",
             ),
+            (
+                "weekly",
+                {"weekdays": [1, 2, 3, 4, 5], "weekly_at": "13.30; 9:00"},
+                "0 9 * * 1-5; 30 13 * * 1-5",
+                "on weekdays at 09:00 and 13:30",
+            ),
+            (
+                "daily",
+                {"daily_at": ", ".join(f"{hour}:00" for hour in range(24))},
+                "; ".join(f"0 {hour} * * *" for hour in range(24)),
+                "every day at 00:00, 01:00",
+            ),
             ("monthly", {"day": 15, "monthly_at": "04:00"}, "0 4 15 * *", "on day 15 of every"),
             ("cron", {"cron": "*/7  9-18 * * *"}, "*/7 9-18 * * *", "by the schedule cron"),
+            (
+                "cron",
+                {"cron": "0 9 * * 1-5\r\n30 11 * * 6,7\r\n"},
+                "0 9 * * 1-5; 30 11 * * 6,7",
+                "on weekdays at 09:00; at weekends at 11:30",
+            ),
         ],
     )
     def test_saves_each_rhythm_and_says_it_in_words(
@@ -182,7 +220,8 @@ class TestTheScheduleEditor:
     ):
         response = save(client, task, rhythm, **fields)
         assert stored(task).schedule == cron
-        assert words in client.get(response.url).content.decode()
+        page = unescape(client.get(response.url).content.decode())
+        assert f"The schedule of “{task}” is changed: {words}" in page
         entry = AuditEntry.objects.about(task).first()
         assert (entry.who, entry.old, entry.new) == (
             "olga",
@@ -237,7 +276,20 @@ class TestTheScheduleEditor:
         form = client.get(url(task, "task_schedule")).context["form"]
         assert form["rhythm"].value() == "weekly"
         assert form["weekdays"].value() == [1, 2, 3, 4, 5]
-        assert form["weekly_at"].value().strftime("%H:%M") == "07:30"
+        assert form["weekly_at"].value() == "07:30"
+
+    def test_opens_with_several_times_on_days_of_the_week(self, client, task):
+        task.reschedule("0 9 * * 1-5; 30 13 * * 1-5", IVAN)
+        form = client.get(url(task, "task_schedule")).context["form"]
+        assert (form["rhythm"].value(), form["weekly_at"].value()) == ("weekly", "09:00, 13:30")
+        assert form["cron"].value() == "0 9 * * 1-5\n30 13 * * 1-5"
+
+    def test_opens_with_a_period_of_the_day(self, client, task):
+        task.reschedule("*/15 8-19 * * 1-5; 0 20 * * 1-5", IVAN)
+        form = client.get(url(task, "task_schedule")).context["form"]
+        assert (form["rhythm"].value(), form["step"].value()) == ("minutes", 15)
+        assert [f"{form[name].value():%H:%M}" for name in ("begin", "end")] == ["08:00", "20:00"]
+        assert form["minutes_weekdays"].value() == [1, 2, 3, 4, 5]
 
     def test_opens_with_every_so_many_hours(self, client, task):
         task.reschedule("30 */8 * * *", IVAN)
@@ -256,12 +308,58 @@ class TestTheScheduleEditor:
             ("cron", {"cron": "61 * * * *"}, "cron", "Minute: “61” won’t do."),
             ("cron", {"cron": "* * *"}, "cron", "A schedule has five fields"),
             ("cron", {"cron": "0 0 30 2 *"}, "cron", "This schedule never comes"),
-            ("cron", {"cron": ""}, "cron", "This field is required."),
-            ("weekly", {}, "weekdays", "This field is required."),
+            ("cron", {"cron": ""}, "cron", "Enter a cron expression."),
+            (
+                "cron",
+                {"cron": "0 9 * * *\n0 25 * * *"},
+                "cron",
+                "“0 25 * * *”: Hour: “25” won’t do.",
+            ),
+            ("cron", {"cron": "0 9 * * *\n0 9 * * *"}, "cron", "“0 9 * * *” is given twice"),
+            (
+                "cron",
+                {"cron": "\n".join(f"{minute} 9 * * *" for minute in range(25))},
+                "cron",
+                "A schedule has up to 24 cron expressions. Here are 25.",
+            ),
+            ("weekly", {}, "weekdays", "Choose at least one day of the week."),
+            ("weekly", {"weekdays": [1], "weekly_at": " , "}, "weekly_at", "at least one time"),
+            ("weekly", {"weekdays": [8]}, "weekdays", "Select a valid choice"),
+            ("daily", {"daily_at": "9:00, 09:00"}, "daily_at", "09:00 is given twice. Remove one"),
+            ("daily", {"daily_at": "09:00 morning"}, "daily_at", "“morning” is not a time of day."),
+            (
+                "daily",
+                {"daily_at": " ".join(f"09:{minute:02}" for minute in range(25))},
+                "daily_at",
+                "Enter up to 24 times of day. Here are 25.",
+            ),
+            ("minutes", {"step": 7}, "step", "“7” does not divide an hour."),
+            ("minutes", {"step": ""}, "step", "Choose the minutes between two runs."),
+            ("minutes", {"minutes_weekdays": []}, "minutes_weekdays", "at least one day"),
+            ("minutes", {"begin": "08:00"}, "end", "Enter both “From” and “Until”, or neither."),
+            ("minutes", {"end": "08:00"}, "begin", "Enter both “From” and “Until”, or neither."),
+            ("minutes", {"begin": "08:00", "end": "08:00"}, "end", "has to differ from “From”"),
+            (
+                "minutes",
+                {"begin": "08:00", "end": "08:04"},
+                "end",
+                "later than “From” by 5 minutes or more",
+            ),
+            (
+                "minutes",
+                {"begin": "22:00", "end": "06:00", "minutes_weekdays": [5]},
+                "end",
+                "From 22:00 to 06:00 goes past midnight.",
+            ),
             ("hourly", {"minute": 60}, "minute", "less than or equal to 59"),
-            ("hours", {"hours": 5, "hours_minute": 0}, "hours", "Select a valid choice"),
-            ("hours", {"hours": 6, "hours_minute": ""}, "hours_minute", "This field is required."),
-            ("daily", {"daily_at": "25:00"}, "daily_at", "Enter a valid time."),
+            ("hours", {"hours": 5, "hours_minute": 0}, "hours", "“5” does not divide a day."),
+            (
+                "hours",
+                {"hours": 6, "hours_minute": ""},
+                "hours_minute",
+                "Enter the minute of the hour",
+            ),
+            ("daily", {"daily_at": "25:00"}, "daily_at", "“25:00” is not a time of day."),
             ("monthly", {"day": 32}, "day", "less than or equal to 31"),
         ],
     )
@@ -280,8 +378,22 @@ class TestTheScheduleEditor:
         response = client.post(url(task, "task_schedule"), asked)
         assert response.context["words"] == "every day at 09:00"
         assert [f"{at:%H:%M}" for at in response.context["times"]] == ["09:00"] * 5
-        assert "Europe/Moscow" in response.content.decode()
+        assert "The schedule follows Moscow time." in response.content.decode()
         assert stored(task).schedule == "*/5 * * * *"
+
+    def test_shows_what_is_wrong_with_the_name_of_the_field(self, client, task):
+        asked = {**FIELDS, "show": "1", "rhythm": "hourly", "minute": 60}
+        page = client.post(url(task, "task_schedule"), asked).content.decode()
+        assert "Minute of the hour: Ensure this value is less than or equal to 59." in page
+
+    def test_shows_each_cron_expression_on_a_line(self, client, task):
+        asked = {**FIELDS, "show": "1", "rhythm": "daily", "daily_at": "09:00, 13:30"}
+        response = client.post(url(task, "task_schedule"), asked)
+        assert [f"{at:%H:%M}" for at in response.context["times"]][:3] in (
+            ["09:00", "13:30", "09:00"],
+            ["13:30", "09:00", "13:30"],
+        )
+        assert response.content.decode().count("<code>") == 2
 
     def test_says_it_in_russian_with_the_right_plural(self, client, task):
         asked = {**FIELDS, "show": "1", "rhythm": "minutes", "step": 2}
@@ -295,7 +407,10 @@ class TestTheScheduleEditor:
         asked = {**FIELDS, "show": "1", "rhythm": "daily", "daily_at": "09:00"}
         response = client.post(url(task, "task_schedule"), asked)
         assert "02:00" in response.content.decode()  # as the reader's clock in Moscow shows it
-        assert "Asia/Vladivostok" in response.content.decode()
+        assert "The schedule follows Vladivostok time." in response.content.decode()
+        Settings.load().change(IVAN, time_zone="Europe/Berlin")
+        page = client.post(url(task, "task_schedule"), asked).content.decode()
+        assert "The schedule follows the clock of Europe/Berlin, also when it changes" in page
 
     def test_asks_when_somebody_else_has_changed_the_task(self, client, task):
         seen = stored(task)

@@ -141,7 +141,8 @@ class Resume(OfTasks):
 
 class Schedule(OfTasks):
     help = gettext_noop(
-        "Changes when tasks run: as rows arrive, or by five cron fields in the settings' time zone."
+        "Changes when tasks run: as rows arrive, or by up to 24 cron expressions in the settings' "
+        "time zone. Give --cron once for each; the next run is the earliest time of any of them."
     )
 
     @classmethod
@@ -150,20 +151,21 @@ class Schedule(OfTasks):
         when = parser.add_mutually_exclusive_group(required=True)
         when.add_argument(
             "--cron",
-            dest="timing",
+            dest="expressions",
+            action="append",
             metavar="'*/5 * * * *'",
             help=_("minute, hour, day of the month, month, day of the week"),
         )
         when.add_argument(
             "--as-rows-arrive",
-            dest="timing",
+            dest="expressions",
             action="store_const",
-            const=AS_ROWS_ARRIVE,
+            const=[AS_ROWS_ARRIVE],
             help=_("within seconds while db_worker or run_scheduler runs, else every minute"),
         )
 
-    def change(self, task: ScheduledTask, *, timing: str, **options: Any) -> None:
-        task.reschedule(timing, Actor.at_command_line())
+    def change(self, task: ScheduledTask, *, expressions: list[str], **options: Any) -> None:
+        task.reschedule(";".join(expressions), Actor.at_command_line())
 
     def report(self, task: ScheduledTask, json: bool) -> None:
         if json:

@@ -20,14 +20,15 @@ from transfer.pages.audit import sentences
 from transfer.pages.back import done, is_part, next_url, read_or_post
 from transfer.pages.scheduler import started, status
 from transfer.pages.scheduler.conflicts import ask_again, posted_version, who_did_what
-from transfer.pages.scheduler.forms import PauseForm, ReasonForm, ScheduleForm
+from transfer.pages.scheduler.forms import PauseForm, ReasonForm
+from transfer.pages.scheduler.schedule_form import ScheduleForm
 from transfer.pages.scheduler.status import AT_ONCE, FAST, SLOW
 from transfer.pages.scheduler.tables import LastMaintenanceTable, LastRunTable
 from transfer.queue.locks import Space, is_held
 from transfer.runs.start import RunIsOpen, run_now
-from transfer.schedule import next_times
+from transfer.schedule import Schedule
 from transfer.text import formats
-from transfer.text.schedule import AS_ROWS_ARRIVE, in_words
+from transfer.text.schedule import AS_ROWS_ARRIVE, clock_in_words, in_words
 
 ENTRIES = 20
 
@@ -192,6 +193,7 @@ def schedule(request: HttpRequest, key: str) -> HttpResponse:
         return done(request, _changed(task), home(request, task))
     zone = Settings.load().zone
     is_by_rows = timing == AS_ROWS_ARRIVE
+    by_cron = Schedule.parse("" if is_by_rows or timing is None else timing)
     context = {
         "row": status.of_one(task),
         "form": form,
@@ -199,18 +201,19 @@ def schedule(request: HttpRequest, key: str) -> HttpResponse:
         "words": in_words(timing) if timing else "",
         "is_by_rows": is_by_rows,
         "is_looked_for": is_by_rows and is_held(Space.ARRIVALS, 0),
-        "cron": timing,
-        "times": [] if is_by_rows or not timing else next_times(timing, 5, timezone.now(), zone),
-        "zone_name": str(zone),
+        "expressions": by_cron.expressions,
+        "times": by_cron.next_times(5, timezone.now(), zone) if by_cron.expressions else [],
+        "clock": clock_in_words(str(zone)),
     }
     return render(request, "scheduler/schedule.html", context)
 
 
 def _changed(task: ScheduledTask) -> str:
     """The message after the schedule was changed."""
-    params = {"words": in_words(task.timing), "at": formats.moment(task.upcoming_at)}
+    at = formats.moment(task.upcoming_at)
+    params = {"task": task, "words": in_words(task.timing), "at": at}
     if not task.enabled:
-        return _("The schedule is changed: %(words)s. The task is off.") % params
+        return _("The schedule of “%(task)s” is changed: %(words)s. The task is off.") % params
     if task.as_rows_arrive:
-        return _("The schedule is changed: %(words)s.") % params
-    return _("The schedule is changed: %(words)s. Next run: %(at)s.") % params
+        return _("The schedule of “%(task)s” is changed: %(words)s.") % params
+    return _("The schedule of “%(task)s” is changed: %(words)s. Next run: %(at)s.") % params

@@ -17,7 +17,7 @@ from transfer.models.tasks import KindChoices
 from transfer.pages import links
 from transfer.pages.components.states import TONES, Look, look
 from transfer.runs.backlog import Backlog, is_overdue, why
-from transfer.schedule import next_times
+from transfer.schedule import Schedule
 from transfer.text import formats
 from transfer.text.explain import Explanation, explain
 from transfer.text.reports import run_report
@@ -103,7 +103,7 @@ class TaskStatus:
     def times(self) -> list[datetime]:
         """The next five times, also of a task that is off."""
         start = self.task.paused_until if self.is_paused else timezone.now()
-        return next_times(self.task.schedule, 5, start, self.zone)
+        return Schedule.parse(self.task.schedule).next_times(5, start, self.zone)
 
     @property
     def is_running(self) -> bool:

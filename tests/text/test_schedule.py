@@ -35,6 +35,10 @@ CRONS = [
     "0 9 1,15 * *",
     "0 */6 1,15 * *",
     "*/5 9-17 * * *; */30 18-23 * * *",
+    "; ".join(f"15 {hour} * * 1-5" for hour in range(24)),
+    "0 8,9,10,11 * * *",
+    "0 9 * 1,7 1-5",
+    "0 3 15 JAN *",
 ]
 
 
@@ -75,6 +79,10 @@ CRONS = [
                 "on the days 1 and 15 of every month at 09:00",
                 "every 6 hours, from 00:00 on, on the days of every month: 1 and 15",
                 "every 5 minutes from 09:00 to 17:55; every 30 minutes from 18:00 to 23:30",
+                "every hour at minute 15, on weekdays",
+                "every day at 08:00, 09:00, 10:00 and 11:00",
+                "on weekdays at 09:00, in January and July",
+                "on day 15 of January at 03:00",
             ],
             strict=True,
         )
@@ -122,6 +130,10 @@ def test_usual_schedules_are_said_in_english(cron, words):
                 "каждый месяц по числам 1 и 15 в 09:00",
                 "каждые 6 часов, начиная с 00:00, каждый месяц по числам 1 и 15",
                 "каждые 5 минут с 09:00 до 17:55; каждые 30 минут с 18:00 до 23:30",
+                "каждый час на 15-й минуте, по будням",
+                "каждый день в 08:00, 09:00, 10:00 и 11:00",
+                "по будням в 09:00, в течение января и июля",
+                "15-го числа января в 03:00",
             ],
             strict=True,
         )
@@ -137,7 +149,6 @@ def test_usual_schedules_are_said_in_russian(cron, words):
     [
         "*/7 9-18 * * *",  # 56 → 0 are four minutes
         "0 9 1 * 1",  # on the first, and on Mondays
-        "0 9 * 1 *",
         "0 9 * * MON#1",
         "0 9 * * 5-1",
         "* */6 * * *",

@@ -17,10 +17,11 @@ MOST_TIMES = 24  # that are listed
 
 @dataclass(frozen=True)
 class Days:
-    """Days of the week, or days of the month."""
+    """Days of the week, or days of the month; of some months, or of all."""
 
     weekdays: tuple[int, ...] = EVERY_DAY  # 1 Monday … 7 Sunday
     of_month: tuple[int, ...] = ()  # 1 … 31, or LAST_DAY; none: the weekdays count
+    months: tuple[int, ...] = ()  # 1 … 12; none: all
 
     @property
     def are_all(self) -> bool:
@@ -47,8 +48,8 @@ class TimesOnDays:
 
     @property
     def interval(self) -> Interval | None:
-        """Return the interval that says the same, if there is one and no list says it better."""
-        if len(self.times) == 1 or (self.is_listed and len(self.times) <= MOST_TIMES):
+        """Return the interval that says the same, if there is one."""
+        if len(self.times) == 1:
             return None
         gaps = [later - earlier for earlier, later in pairwise(self.times)]
         gaps.append(self.times[0] + DAY - self.times[-1])
@@ -96,16 +97,17 @@ def times_on_days(expression: str) -> TimesOnDays | None:
 
 
 def _days(cron: CronSim) -> Days | None:
-    if len(cron.months) < 12 or any(isinstance(day, tuple) for day in cron.weekdays):
+    if any(isinstance(day, tuple) for day in cron.weekdays):  # the first Monday, and the like
         return None
+    months = tuple(sorted(cron.months)) if len(cron.months) < 12 else ()
     weekdays = tuple(sorted({int(day) or 7 for day in cron.weekdays}))  # type: ignore[arg-type]
     of_month = tuple(sorted(cron.days))
     has_all = (weekdays == EVERY_DAY, len(of_month) == 31)
     if all(has_all) or (any(has_all) and not cron.day_and):
-        return Days()  # without "*", cron takes the days of either field
+        return Days(months=months)  # without "*", cron takes the days of either field
     match has_all:
         case (False, True):
-            return Days(weekdays=weekdays)
+            return Days(weekdays=weekdays, months=months)
         case (True, False) if min(of_month) > 0 or of_month == (LAST_DAY,):
-            return Days(of_month=of_month)
+            return Days(of_month=of_month, months=months)
     return None

@@ -91,7 +91,11 @@ class Preset:
         if groups is None or len(groups) > 1:
             return None
         (group,) = groups
-        days, interval = group.days, group.interval
+        days = group.days
+        if days.months:
+            return None
+        is_list = group.is_listed and len(group.times) <= MOST_TIMES
+        interval = None if is_list else group.interval
         if interval and interval.step in STEPS and not days.of_month:
             is_any_time = interval.is_all_day and interval.first == 0
             return cls(

@@ -1,7 +1,10 @@
 """Schedules in words."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date
 
+from django.utils.formats import date_format
 from django.utils.translation import gettext as _, gettext_noop, ngettext, pgettext
 
 from transfer.schedule import Schedule
@@ -39,6 +42,7 @@ NAMED_TIMES = {
 
 MOST_MINUTES = 12  # of an hour that are listed
 MOST_DAYS = 10  # of a month that are listed
+FEW_TIMES = 6  # that are listed even if an interval says the same
 
 
 def in_words(text: str) -> str:
@@ -93,11 +97,27 @@ def weekday_names() -> list[tuple[int, str]]:
 
 
 def _of_group(group: TimesOnDays) -> str:
-    """Return the times and days in words; "" if there are none."""
+    """Return the times, days and months in words; "" if there are none."""
+    days = group.days
+    if not days.months:
+        return _of_all_months(group)
+    months = listed(date_format(date(2024, month, 1), "E") for month in days.months)
+    if not days.of_month:
+        words = _of_all_months(replace(group, days=replace(days, months=())))
+        return words and _("%(words)s, in %(months)s") % {"words": words, "months": months}
+    if days.of_month[0] == LAST_DAY or len(days.of_month) > 1 or len(group.times) > MOST_TIMES:
+        return ""
+    times = listed(map(time_of_day, group.times))
+    params = {"day": days.of_month[0], "months": months, "time": times}
+    return _("on day %(day)s of %(months)s at %(time)s") % params
+
+
+def _of_all_months(group: TimesOnDays) -> str:
     if len(group.days.of_month) > MOST_DAYS:
         return ""
-    if interval := group.interval:
-        return _often_on(group.days, _often(interval))
+    are_few = group.is_listed and len(group.times) <= FEW_TIMES
+    if group.interval and not are_few:
+        return _often_on(group.days, _often(group.interval))
     if len(group.times) <= MOST_TIMES:
         return _at_on(group.days, listed(map(time_of_day, group.times)))
     minutes = sorted({at % HOUR for at in group.times})

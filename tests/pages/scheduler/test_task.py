@@ -203,7 +203,7 @@ class TestTheScheduleEditor:
                 "daily",
                 {"daily_at": ", ".join(f"{hour}:00" for hour in range(24))},
                 "; ".join(f"0 {hour} * * *" for hour in range(24)),
-                "every day at 00:00, 01:00",
+                "every hour on the hour",
             ),
             ("monthly", {"day": 15, "monthly_at": "04:00"}, "0 4 15 * *", "on day 15 of every"),
             ("cron", {"cron": "*/7  9-18 * * *"}, "*/7 9-18 * * *", "by the schedule cron"),

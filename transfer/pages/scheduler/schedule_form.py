@@ -57,13 +57,14 @@ def _minutes(word: str) -> int:
     return int(hour) * HOUR + int(minute)
 
 
-def one_of(label: Any, numbers: Iterable[int], error: Any) -> forms.Field:
+def one_of(label: Any, numbers: Iterable[int], error: Any, help_text: Any = "") -> forms.Field:
     """Return a field with a choice of numbers. `error`: why another number is refused."""
     return forms.TypedChoiceField(
         label=label,
         coerce=int,
         choices=[(n, n) for n in numbers],
         required=False,
+        help_text=help_text,
         error_messages={"invalid_choice": error},
     )
 
@@ -73,9 +74,9 @@ def minute_of_the_hour() -> forms.Field:
     return forms.IntegerField(label=label, min_value=0, max_value=59, required=False)
 
 
-def time_of(label: Any, help_text: Any = "") -> forms.Field:
+def time_of(label: Any) -> forms.Field:
     widget = forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
-    return forms.TimeField(label=label, required=False, help_text=help_text, widget=widget)
+    return forms.TimeField(label=label, required=False, widget=widget)
 
 
 def days_of_the_week() -> forms.Field:
@@ -139,9 +140,10 @@ class ScheduleForm(forms.Form):
         gettext_lazy("Minutes between two runs"),
         STEPS,
         gettext_lazy("“%(value)s” does not divide an hour. Choose one of the listed numbers."),
+        gettext_lazy("All day, if “From” and “Until” are empty."),
     )
     begin = time_of(gettext_lazy("From"))
-    end = time_of(gettext_lazy("Until"), gettext_lazy("Leave both empty to run all day."))
+    end = time_of(gettext_lazy("Until"))
     minutes_weekdays = days_of_the_week()
     minute = minute_of_the_hour()
     hours = one_of(

@@ -428,3 +428,10 @@ class TestTheScheduleEditor:
         asked = save(client, seen, "weekly", weekdays=[2, 4])
         client.post(url(task, "task_schedule"), once_more(asked))
         assert stored(task).schedule == "0 8 * * 2,4"
+
+    def test_a_conflict_keeps_each_cron_expression(self, client, task):
+        seen = stored(task)
+        task.pause(timezone.now() + timedelta(hours=1), IVAN)
+        asked = save(client, seen, "cron", cron="0 9 * * 1-5\r\n30 11 * * 6,7")
+        client.post(url(task, "task_schedule"), once_more(asked))
+        assert stored(task).schedule == "0 9 * * 1-5; 30 11 * * 6,7"

@@ -203,7 +203,7 @@ def test_a_recurring_job_that_fails_waits_for_its_next_time(dock, shop_all):
 
 
 def test_a_resident_worker_goes_on_after_any_failure_of_its_loop(task, own_database, manage):
-    worker = manage("db_worker", "--no-startup-delay", "--no-reload", "--interval=0.1")
+    worker = manage("db_worker", "--interval=0.1")
     try:
         wait_until(lambda: announced(own_database), worker)
         with connected(own_database) as other:
@@ -223,7 +223,7 @@ def test_a_resident_worker_goes_on_after_any_failure_of_its_loop(task, own_datab
 def announced(dsn):
     return query(
         dsn,
-        "select pid from pg_stat_activity where application_name = 'dtadmin db_worker 1' "
+        "select pid from pg_stat_activity where application_name = 'dtadmin db_worker' "
         "and datname = current_database()",
     )
 

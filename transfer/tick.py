@@ -33,6 +33,7 @@ from transfer.models import (
 from transfer.models.failed_steps import Steps
 from transfer.models.run_base import Run, State, Trigger
 from transfer.models.schedules import ScheduledTask
+from transfer.queue.worker import forget_worked_off
 from transfer.runs.start import RunIsOpen, open_run
 
 TASKS: tuple[type[ScheduledTask], ...] = (TransferTask, MaintenanceTask)
@@ -117,6 +118,9 @@ class _Ticking:
     def note_api_calls(self) -> None:
         ApiCall.note_past_hours()
 
+    def forget_worked_off(self) -> None:
+        forget_worked_off(self.now)
+
     def enqueue_recurring_jobs(self) -> None:
         RecurringJob.objects.create_missing()
         self._each("recurring_jobs", RecurringJob.objects.lost(), lambda job: job.enqueue())
@@ -155,6 +159,7 @@ STEPS: dict[str, Callable[[_Ticking], None]] = {
     "uploads": _Ticking.expire_uploads,
     "secrets": _Ticking.drop_secrets,
     "api_calls": _Ticking.note_api_calls,
+    "worked_off": _Ticking.forget_worked_off,
     "recurring_jobs": _Ticking.enqueue_recurring_jobs,
     "problems": _Ticking.watch,
 }

@@ -28,7 +28,8 @@ if find_spec("django_crontab"):  # the schedule can do without cron
     INSTALLED_APPS += ["django_crontab"]
 if find_spec("django.tasks") is None:  # Django before 6.0
     INSTALLED_APPS += ["django_tasks"]
-TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+# Without "QUEUES", only the queue "default" may be used: each bonus server has one of its own.
+TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend", "QUEUES": []}}
 
 MIDDLEWARE = [
     "dtadmin.middleware.TrueAddress",

@@ -76,7 +76,7 @@ def test_from_the_log_in_to_the_file(
     # Run it, and watch it finish: a worker takes the run, and the row tells by itself.
     row.get_by_role("button", name=words["run"]).click()
     expect(page.get_by_role("status").first).to_contain_text(words["queued"])
-    worker = manage("db_worker", "--batch", "--no-startup-delay", "--no-reload")
+    worker = manage("db_worker", "--batch")
     output = worker.communicate(timeout=30)
     assert worker.returncode == 0, output
     expect(row).to_contain_text(done)

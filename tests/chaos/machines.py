@@ -152,7 +152,7 @@ class Machines(Product):
         sessions = query(
             self.own,
             "select distinct host(client_addr) from pg_stat_activity "
-            "where application_name ~ '^dtadmin db_worker'",
+            "where application_name = 'dtadmin db_worker'",
         )
         return {NAMES[address] for (address,) in sessions}
 

@@ -13,7 +13,7 @@ from tests.databases import ROOT
 
 COMMANDS = sorted(path.stem for path in (ROOT / "transfer/management/commands").glob("[a-z]*.py"))
 # The library's own words stay English: Django's parser is used as it is.
-OF_LIBRARIES = {"changepassword", "createsuperuser", "crontab", "db_worker", "migrate"}
+OF_LIBRARIES = {"changepassword", "createsuperuser", "crontab", "migrate"}
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ def test_a_newer_schema_is_refused_and_so_is_a_start_on_it(migrate, migrated_dat
 
 @pytest.mark.parametrize(
     "service",
-    [["run_due_tasks"], ["run_scheduler"], ["db_worker", "--no-reload", "--no-startup-delay"]],
+    [["run_due_tasks"], ["run_scheduler"], ["db_worker"]],
 )
 def test_no_service_starts_on_a_newer_schema(manage_here, migrated_database, service):
     query(migrated_database, NEWER)
@@ -83,7 +83,7 @@ def test_no_service_starts_on_a_newer_schema(manage_here, migrated_database, ser
         ["migrate", "--noinput"],
         ["run_due_tasks"],
         ["run_scheduler"],
-        ["db_worker", "--no-reload", "--no-startup-delay"],
+        ["db_worker"],
         ["transfer", "all"],
         ["task", "list"],
         ["backup", "never.dump"],

@@ -114,7 +114,7 @@ def test_a_resident_worker_ends_after_the_chunk_under_way(task, shop_all, bonus,
     with connected(bonus) as holder:
         holder.autocommit = False
         run(holder, "lock table asset in exclusive mode")
-        worker = manage("db_worker", "--no-startup-delay", "--no-reload")
+        worker = manage("db_worker")
         wait_until(lambda: holding_up(bonus), worker)
         worker.send_signal(signal.SIGTERM)
         holder.rollback()
@@ -144,7 +144,7 @@ def holding_up(bonus):
 @pytest.mark.django_db(transaction=True)
 def test_a_resident_worker_makes_run_now_immediate(task, shop_all, bonus, manage):
     stage(shop_all, "balances", [("4100", 5)])
-    worker = manage("db_worker", "--no-startup-delay", "--no-reload", "--interval=0.1")
+    worker = manage("db_worker", "--interval=0.1")
     try:
         call_command("task", "run", "balances")
         began = timezone.now()
@@ -161,7 +161,7 @@ def test_the_log_of_a_worker_says_what_its_run_does_and_the_mail_of_cron_does_no
 ):
     stage(shop_all, "balances", [("4100", 5)])
     call_command("task", "run", "balances")
-    worker = manage("db_worker", "--no-startup-delay", "--no-reload", "--interval=0.1")
+    worker = manage("db_worker", "--interval=0.1")
     wait_until(lambda: TransferRun.objects.good().exists(), worker)
     worker.terminate()
     _out, errors = worker.communicate(timeout=30)

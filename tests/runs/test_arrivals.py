@@ -10,6 +10,7 @@ from django.utils import timezone
 from tests.databases import connected, insert, query, run as statement, stage
 from tests.waiting import go_on, wait_until
 from transfer.engine.errors.ledger import ShopAllWentBack
+from transfer.engine.move.transfer import CHUNK_ROWS
 from transfer.engine.postgres.pool import _pool
 from transfer.models import Actor, FlowHour, TransferRun
 from transfer.models.run_base import State, Trigger
@@ -115,6 +116,31 @@ def test_what_waits_when_the_process_has_to_end_is_left_to_the_next(task, shop_a
         Moves(workers, lambda: 1).add(task)
     assert amounts(bonus) == [1]
     assert look() == ["balances"]
+
+
+def test_a_run_gives_way_to_the_tasks_of_other_servers_that_wait_for_its_thread(
+    task, shop_all, bonus, dock, second_bonus
+):
+    other = dock(second_bonus, "second").tasks.get(kind="balances")
+    query(
+        shop_all,
+        'insert into "changeAccountBalanceTemp" (account, amount) '
+        "select number::text, 5 from generate_series(1, %s) as number",
+        [2 * CHUNK_ROWS],
+    )
+    with connected(bonus) as holder, ThreadPoolExecutor(1) as workers:
+        holder.autocommit = False
+        statement(holder, "lock asset in exclusive mode")
+        moves = Moves(workers, go_on)
+        moves.add(task)
+        wait_until(lambda: task.runs.running().exclude(expected=0).exists())
+        moves.add(other)
+        holder.rollback()
+    long, after = task.runs.first(), other.runs.get()
+    assert long.started_at < after.started_at < long.finished_at  # by one thread
+    assert (long.state, long.trigger) == (State.SUCCEEDED, Trigger.ARRIVAL)
+    assert (long.applied, after.applied) == (2 * CHUNK_ROWS, 2 * CHUNK_ROWS + 1)
+    assert moves.open() == set()
 
 
 def sessions_of_ours():

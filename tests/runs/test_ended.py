@@ -111,7 +111,7 @@ def test_a_run_whose_worker_was_killed_is_interrupted_and_tried_again(
     with connected(bonus) as holder:
         holder.autocommit = False
         statement(holder, "lock table asset in exclusive mode")
-        worker = manage("db_worker", "--batch", "--no-startup-delay", "--no-reload")
+        worker = manage("db_worker", "--batch")
         wait_until(lambda: TransferRun.objects.running().filter(expected=1).exists(), worker)
         assert not TransferRun.objects.dead().exists()
         worker.send_signal(signal.SIGKILL)

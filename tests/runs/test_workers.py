@@ -12,11 +12,12 @@ from tests.waiting import wait_until
 from transfer.models import Actor, Heartbeat, RecurringJob, TransferRun
 from transfer.models.run_base import State
 from transfer.queue.jobs import work_off
+from transfer.queue.residents import Workers, count_workers
 from transfer.runs.start import run_now
-from transfer.runs.workers import Workers, count_workers, in_words, stuck_since, when_it_starts
+from transfer.runs.workers import in_words, stuck_since, when_it_starts
 
 pytestmark = pytest.mark.django_db(transaction=True)
-WORKER = ("db_worker", "--no-startup-delay", "--no-reload")
+WORKER = ("db_worker",)
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +45,7 @@ def is_idle(dsn):
     """A worker that has asked nothing for a second: it is between two looks."""
     return query(
         dsn,
-        "select pid from pg_stat_activity where application_name = 'dtadmin db_worker 1' "
+        "select pid from pg_stat_activity where application_name = 'dtadmin db_worker' "
         "and datname = current_database() "
         "and state = 'idle' and state_change < clock_timestamp() - interval '1 second'",
     )
@@ -68,7 +69,7 @@ def test_a_worker_whose_session_was_cut_comes_back(start, own_database):
     ended = query(
         own_database,
         "select pg_terminate_backend(pid), pid from pg_stat_activity "
-        "where application_name = 'dtadmin db_worker 1' and datname = current_database()",
+        "where application_name = 'dtadmin db_worker' and datname = current_database()",
     )
     wait_until(
         lambda: count_workers() == Workers(1) and pid_of_worker(own_database) != ended[0][1], worker
@@ -78,7 +79,7 @@ def test_a_worker_whose_session_was_cut_comes_back(start, own_database):
 def pid_of_worker(dsn):
     return query(
         dsn,
-        "select max(pid) from pg_stat_activity where application_name = 'dtadmin db_worker 1' "
+        "select max(pid) from pg_stat_activity where application_name = 'dtadmin db_worker' "
         "and datname = current_database()",
     )[0][0]
 
@@ -146,9 +147,9 @@ def test_servers_that_are_slow_or_dead_hold_none_of_the_others_up(
     wait_until(lambda: slow.runs.good().exists(), worker)
 
 
-def test_free_workers_are_counted_against_what_waits_before(start, task):
-    worker = start(*WORKER, "--interval=60", "--queue-name=another")
-    wait_until(lambda: count_workers() == Workers(1), worker)
+def test_free_workers_are_counted_against_what_waits_before(start, task, own_database):
+    worker = start(*WORKER, "--interval=60")
+    wait_until(lambda: is_idle(own_database), worker)
     run_now(task, Actor("olga"))
     assert when_it_starts() == "It starts at once."
     run_now(task.server.tasks.get(kind="cards"), Actor("olga"))

@@ -18,6 +18,7 @@ from transfer.models.alerts import Severity
 from transfer.problems.codes import Code
 from transfer.problems.find import problems
 from transfer.problems.problem import Problem
+from transfer.queue.residents import count_workers
 from transfer.runs import workers
 from transfer.runs.surroundings import has_certificate
 from transfer.servers.stages import run_all
@@ -187,7 +188,7 @@ def try_tick() -> Passed:
 
 
 def try_queue() -> Passed:
-    resident = workers.count_workers().resident
+    resident = count_workers().resident
     if not workers.is_drained():
         text = gettext_noop("There is no background worker: jobs that are queued do not start.")
         return Passed(text, {}, warns=True)

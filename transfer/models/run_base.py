@@ -1,7 +1,7 @@
 """What a run of any task has: who started it, its state, its error. And how it ends."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, ClassVar, NamedTuple, Self
@@ -173,8 +173,11 @@ class Run(Job, Failing):
         self._tell_begin()
 
     def claim(self) -> bool:
-        """Starts a queued run, unless it was started or cancelled meanwhile."""
-        started = timezone.now()
+        """Starts a queued run, unless it was started or cancelled meanwhile.
+
+        One that gave way began when it was first started.
+        """
+        started = self.started_at or timezone.now()
         if not self.saved.queued().update(state=State.RUNNING, started_at=started):
             return False
         self.state, self.started_at = State.RUNNING, started
@@ -198,6 +201,19 @@ class Run(Job, Failing):
         self._tell_begin()
         return True
 
+    def give_way(self) -> bool:
+        """Put a running run back into the queue, unless it is cancelled or closed by now.
+
+        The caller holds the task's lock. As soon as that is free, `Job.do` enqueues the run, or
+        `arrivals.Moves` takes it up again. If this process dies first, the tick enqueues it.
+        """
+        running = self.saved.running().filter(cancel_requested_at=None)
+        if not running.update(state=State.QUEUED, queue_entry=None):
+            return False
+        self.state, self.queue_entry, self.gave_way = State.QUEUED, None, True
+        logger.info("run gives way", extra=self.log_names())
+        return True
+
     def cancel(self, actor: Actor) -> None:
         """A queued run ends at once, a running one after the step under way. Raises RunClosed."""
         now = timezone.now()
@@ -215,11 +231,21 @@ class Run(Job, Failing):
         """Whether a running run was asked to end."""
         return self.saved.filter(cancel_requested_at__isnull=False).exists()
 
-    def has_to_end(self, stopped: Stopped, stopped_as: State = State.INTERRUPTED) -> State | None:
-        """Whether, and as what, it has to end: it was cancelled, or the worker has to stop."""
+    def has_to_end(
+        self,
+        stopped: Stopped,
+        stopped_as: State = State.INTERRUPTED,
+        others_wait: Callable[[], bool] = lambda: False,
+    ) -> State | None:
+        """Whether, and as what, it has to end: it was cancelled, or the worker has to stop.
+
+        QUEUED: it has to give way to jobs that wait.
+        """
         if self.is_cancelled():
             return State.CANCELLED
-        return stopped_as if stopped() else None
+        if stopped():
+            return stopped_as
+        return State.QUEUED if others_wait() else None
 
     def skip(self, error: TransferError) -> None:
         """Saves a new run that did not take place, and says why."""

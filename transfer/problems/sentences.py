@@ -20,6 +20,7 @@ STEPS = {
     "uploads": gettext_noop("remove old uploads"),
     "secrets": gettext_noop("remove old passwords"),
     "api_calls": gettext_noop("note the calls of the API in the audit"),
+    "worked_off": gettext_noop("remove old entries of the queue"),
     "recurring_jobs": gettext_noop("queue the jobs that come back every few minutes"),
     "problems": gettext_noop("look for problems"),
     "queue": gettext_noop("work off the queue"),

@@ -3,10 +3,10 @@
 The queue forgets an entry whose worker was killed. The job itself records that it is pending, so
 the tick finds it and queues it again.
 
-Another queue than django-tasks-db is a backend of Django's task API. An entry only says "look": it
-may come twice, late or never. A rollback has to take entries back, `lost` to find those that wait.
-A worker can be asked to end (`stop_of_worker`), and ends with the queue (`drain`);
-`runs/workers.py` counts those that wait.
+An entry only says "look": it may come twice, late or never. Another queue than the table of
+django-tasks-db is another backend of Django's task API: a rollback has to take entries back,
+`lost` and `others_wait` find those that wait, `worker.py` takes them, `runs/workers.py` says how
+long they wait.
 """
 
 import logging
@@ -25,6 +25,7 @@ from transfer.errors import AlreadyRunning, ConnectionLost, TransferError
 from transfer.logs import about
 from transfer.parties import OWN
 from transfer.queue.locks import Space, held, lock
+from transfer.queue.residents import count_workers
 from transfer.queue.worker import stop_of_worker
 
 try:
@@ -64,6 +65,7 @@ class Job(models.Model):
     LOCK_SPACE: ClassVar[Space]
     LOCKED_BY: ClassVar[str] = "pk"  # the field whose number is locked
     PRIORITY: ClassVar[int] = 0  # in the queue; the highest comes first
+    gave_way = False  # it ended its turn, since other jobs wait, and has more to do
 
     queue_entry = models.UUIDField(null=True, editable=False)
 
@@ -75,11 +77,27 @@ class Job(models.Model):
         """Its row, to be changed only if it still is as the query says."""
         return type(self)._default_manager.filter(pk=self.pk)
 
+    @property
+    def queue_name(self) -> str:
+        """The queue that it waits in: that of its bonus server, else that of all such jobs."""
+        server: int | None = getattr(self, "server_id", None)
+        return f"server {server}" if server else str(self._meta.model_name)
+
     def enqueue(self) -> None:
         """Puts it into the queue; twice does no harm, since one worker alone can claim it."""
-        entry = work_off.using(priority=self.PRIORITY).enqueue(str(self._meta.model_name), self.pk)
+        queued = work_off.using(priority=self.PRIORITY, queue_name=self.queue_name)
+        entry = queued.enqueue(str(self._meta.model_name), self.pk)
         self.queue_entry = entry.id
         self.save(update_fields=["queue_entry"])
+
+    def others_wait(self) -> bool:
+        """Return whether jobs of other queues wait that no worker is free for.
+
+        Those of a lower priority wait until this one is done.
+        """
+        ready = DBTaskResult.objects.ready().filter(priority__gte=self.PRIORITY)
+        waiting = ready.exclude(queue_name=self.queue_name).count()
+        return waiting > 0 and waiting > count_workers().free
 
     def lock(self) -> AbstractContextManager[None]:
         """The lock of the job, held while it is done. Raises AlreadyRunning."""
@@ -96,12 +114,14 @@ class Job(models.Model):
     def do(self, work: Callable[[], object]) -> None:
         """Does the job, unless it is done or locked. A failure of the work is stored in the job.
 
-        `work` may be repeated after a crash.
+        `work` may be repeated after a crash. A job that gave way goes back into the queue.
         """
         with suppress(AlreadyRunning), self.lock():
             if self.claim():
                 with self.failures():
                     work()
+        if self.gave_way:  # once the lock is free: a worker that is faster would find it held
+            self.enqueue()
 
     def log_names(self) -> dict[str, Any]:
         """What a line of the log names the job by."""

@@ -12,7 +12,10 @@ from transfer.errors import AlreadyRunning
 
 @unique
 class Space(IntEnum):
-    """What is locked; the second key is the number of the row."""
+    """What is locked; the second key is the number of the row.
+
+    Of RESIDENT and AT_WORK, see `residents.py`, it is the number of a worker within its session.
+    """
 
     TRANSFER_TASK = 4477
     MAINTENANCE_TASK = 4478
@@ -28,6 +31,8 @@ class Space(IntEnum):
     PROVIDER = 4488
     LARGE_CALL = 4489
     WORKBOOK = 4490
+    RESIDENT = 4491
+    AT_WORK = 4492
 
 
 # Locks under both keys of 32 bits have objsubid 2 (PostgreSQL, "pg_locks").
@@ -68,6 +73,20 @@ def lock(space: Space, number: int, holder: Callable[[], object] = str) -> Itera
             connection.close_if_unusable_or_obsolete()
         with connection.cursor() as cursor:
             cursor.execute("select pg_advisory_unlock(%s, %s)", key)
+
+
+@contextmanager
+def shared_lock(space: Space, number: int) -> Iterator[None]:
+    """Hold the lock together with others, to show that the block is under way."""
+    key = [space, number]
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_lock_shared(%s, %s)", key)
+    try:
+        yield
+    finally:
+        connection.close_if_unusable_or_obsolete()
+        with connection.cursor() as cursor:
+            cursor.execute("select pg_advisory_unlock_shared(%s, %s)", key)
 
 
 def wait_for_lock(space: Space, number: int) -> None:

@@ -6,16 +6,18 @@ ended before the log's end lags behind, and its run begins in this process, past
 nothing was staged, nothing is written on any side. What a look says decides only when a run begins;
 which rows it moves, the position decides, as in any run.
 
-One process looks at a time. While rows keep coming, a task has one run a minute: further rows open
-the last run again. A task that fails is left to the tick, and its growing delay.
+One process looks at a time. A run gives way after a chunk if tasks of other servers wait for its
+thread: it goes on after them. While rows keep coming, a task has one run a minute: further rows
+open the last run again. A task that fails is left to the tick, and its growing delay.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
-from queue import Empty, SimpleQueue
+from functools import partial
 from threading import Event, Thread
 from time import monotonic
 from typing import Any
@@ -32,9 +34,9 @@ from transfer.errors import AlreadyRunning, TransferError
 from transfer.models import FailedStep, LogPlace, TransferRun, TransferTask
 from transfer.models.run_base import State, Trigger
 from transfer.queue.locks import Space, lock
-from transfer.queue.worker import Stopped
+from transfer.queue.residents import stay_connected
+from transfer.queue.worker import Stopped, wait
 from transfer.runs.execute import execute
-from transfer.runs.workers import announce
 
 logger = logging.getLogger(__name__)
 
@@ -64,12 +66,11 @@ def looking(stopped: Stopped) -> Iterator[None]:
 
 def keep_looking(stopped: Stopped) -> None:
     """Looks until it is stopped. No exception ends it: it is logged, counted and shown."""
-    announce("arrivals", 0)
-    pause = Event()
+    stay_connected("arrivals", 0)
     while not stopped():
         try:
             with lock(Space.ARRIVALS, 0):
-                _look_each_second(stopped, pause)
+                _look_each_second(stopped)
         except AlreadyRunning:
             pass
         except Exception as error:
@@ -77,17 +78,11 @@ def keep_looking(stopped: Stopped) -> None:
             connection.close()
             with suppress(Error):  # our own database may be what failed
                 FailedStep.note_failure(STEP, "", error)
-        _wait(pause, UNTIL_NEXT_TRY, stopped)
+        wait(UNTIL_NEXT_TRY, stopped)
     connection.close()
 
 
-def _wait(pause: Event, seconds: float, stopped: Stopped) -> None:
-    ends = monotonic() + seconds
-    while not stopped() and (left := ends - monotonic()) > 0:
-        pause.wait(min(left, 0.5))
-
-
-def _look_each_second(stopped: Stopped, pause: Event) -> None:
+def _look_each_second(stopped: Stopped) -> None:
     look, is_first = Look(), True
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="arrivals") as workers:
         moves = Moves(workers, stopped)
@@ -99,20 +94,21 @@ def _look_each_second(stopped: Stopped, pause: Event) -> None:
             if is_first:
                 FailedStep.note_success(STEP, "")
                 is_first = False
-            _wait(pause, began + BETWEEN_LOOKS - monotonic(), stopped)
+            wait(began + BETWEEN_LOOKS - monotonic(), stopped)
 
 
 class Moves:
     """Moves the rows of tasks, AT_ONCE at a time, in the order in which they are added.
 
-    A thread moves one task after the other, and closes its connection to our own database when no
-    task is left. What is left when it is stopped, the next process finds.
+    A task whose run gives way comes last again. A thread moves one task after the other, and closes
+    its connection to our own database when no task is left. What is left when it is stopped, the
+    next process finds.
     """
 
     def __init__(self, workers: ThreadPoolExecutor, stopped: Stopped) -> None:
         self._workers = workers
         self._stopped = stopped
-        self._waiting: SimpleQueue[TransferTask] = SimpleQueue()
+        self._waiting: deque[TransferTask] = deque()
         self._open: set[TransferTask] = set()
 
     def open(self) -> set[TransferTask]:
@@ -121,21 +117,29 @@ class Moves:
 
     def add(self, task: TransferTask) -> None:
         self._open.add(task)
-        self._waiting.put(task)
+        self._waiting.append(task)
         self._workers.submit(self._move_all)
 
     def _move_all(self) -> None:
         try:
             while not self._stopped():
-                task = self._waiting.get_nowait()
+                task = self._waiting.popleft()
+                gave_way = False
                 try:
-                    move_arrived(task, self._stopped)
+                    others_wait = partial(self._others_wait, task)
+                    gave_way = move_arrived(task, self._stopped, others_wait)
                 finally:
-                    self._open.discard(task)
-        except Empty:
+                    if gave_way:
+                        self._waiting.append(task)
+                    else:
+                        self._open.discard(task)
+        except IndexError:  # no task is left
             pass
         finally:
             connection.close()
+
+    def _others_wait(self, task: TransferTask) -> bool:
+        return any(one.server_id != task.server_id for one in self._waiting.copy())
 
 
 class Look:
@@ -205,25 +209,42 @@ def watched_tasks() -> dict[TransferTask, Recorded]:
     return {task: Recorded.from_json(position) for task, position in known.items() if position}
 
 
-def move_arrived(task: TransferTask, stopped: Stopped) -> None:
-    """Moves the task's rows: in its last run, if that is one of this minute, or in a new one.
+def move_arrived(
+    task: TransferTask, stopped: Stopped, others_wait: Callable[[], bool] = lambda: False
+) -> bool:
+    """Move the task's rows, and return whether the run gave way, so that rows are left.
 
-    Does nothing while another process runs the task. A failure is noted in the run.
+    In the run that gave way, or the last run, if that is one of this minute, or in a new one. Does
+    nothing while another process runs the task. A failure is noted in the run.
     """
     try:
         with suppress(AlreadyRunning), task.lock():
-            if (run := _run_of_this_minute(task, timezone.now())) is None:
+            run = _run_that_gave_way(task) or _run_of_this_minute(task, timezone.now())
+            if run is None:
                 run = TransferRun.of(task, Trigger.ARRIVAL)
                 run.start()
             with run.failures():
                 execute(
-                    run, task, stopped=stopped, stopped_as=State.INTERRUPTED, keeps_connections=True
+                    run,
+                    task,
+                    stopped=stopped,
+                    stopped_as=State.INTERRUPTED,
+                    others_wait=others_wait,
+                    keeps_connections=True,
                 )
+            return run.gave_way
     except IntegrityError:  # a run was queued a moment ago: a worker takes it
         pass
     except Exception:
         logger.exception("moving what has arrived: %s", task)
         connection.close()
+    return False
+
+
+def _run_that_gave_way(task: TransferTask) -> TransferRun | None:
+    """Take up the queued run that began already, if no worker is faster."""
+    run = task.runs.queued().exclude(started_at=None).first()
+    return run if run is not None and run.claim() else None
 
 
 def _run_of_this_minute(task: TransferTask, now: datetime) -> TransferRun | None:

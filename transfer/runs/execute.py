@@ -58,9 +58,12 @@ def run_here(
 
 
 def execute_queued(run: TransferRun, stopped: Stopped) -> None:
-    """Execute a run of the queue; it is tried again soon if the worker has to end."""
+    """Execute a run of the queue; it is tried again soon if the worker has to end.
+
+    It gives way after a chunk if jobs of other servers wait, and no worker is free for them.
+    """
     task: Any = run.task
-    execute(run, task, stopped=stopped, stopped_as=State.INTERRUPTED)
+    execute(run, task, stopped=stopped, stopped_as=State.INTERRUPTED, others_wait=run.others_wait)
 
 
 def _started(task: TransferTask, trigger: Trigger) -> TransferRun:
@@ -83,14 +86,17 @@ def execute(
     progress: Progress = lambda run: None,
     stopped: Stopped,
     stopped_as: State = State.CANCELLED,
+    others_wait: Callable[[], bool] = lambda: False,
     keeps_connections: bool = False,
 ) -> None:
-    """Execute a run that has started, and close it. Raises what it fails of.
+    """Execute a run that has started, and close it, unless it gives way. Raises what it fails of.
 
-    A process that goes on may keep the connections of a run that ends well for the next one. Where
-    shop All went back in time and the settings say so, it is confirmed, and the run begins again.
+    It gives way if `others_wait` after a chunk and rows are left: it is queued again, and goes on
+    from there. A process that goes on may keep the connections of a run that ends well for the
+    next one. Where shop All went back in time and the settings say so, it is confirmed, and the run
+    begins again.
     """
-    ended = partial(run.has_to_end, stopped, stopped_as)
+    ended = partial(run.has_to_end, stopped, stopped_as, others_wait)
     for is_last in (False, True):
         try:
             with open_databases(task, f"run {run.pk}", keeps=keeps_connections) as opened:
@@ -99,6 +105,10 @@ def execute(
         except ShopAllWentBack:
             if is_last or not confirm_by_itself():
                 raise
+    if state == State.QUEUED:
+        if run.give_way():
+            return
+        state = State.CANCELLED  # a moment ago
     run.finish(state, waiting=waiting)
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from django.contrib.sessions.models import Session
 from django.db.models import Max, Q, QuerySet
 from django.utils import timezone
-from django_tasks_db.models import DBTaskResult
 
 from transfer.models import (
     AuditEntry,
@@ -26,7 +25,6 @@ from transfer.servers.checks import old_days
 
 ROWS_AT_ONCE = 5000
 CHECK_DAYS = 1
-QUEUE_DAYS = 1  # an entry that has been worked off says nothing that its run does not say
 
 
 def purge_history(now: datetime | None = None, *, dry_run: bool = False) -> dict[str, int]:
@@ -67,7 +65,6 @@ def _old(now: datetime, retention: Settings) -> dict[str, QuerySet[Any]]:
     closed = RejectedRow.objects.exclude(state=RejectedRow.State.OPEN)
     rejects = closed.filter(closed_at__lt=now - timedelta(retention.reject_days))
     maintenance = _old_runs(MaintenanceRun, now, retention)
-    worked_off = DBTaskResult.objects.exclude(status="READY")
     return {
         # Those that a docked server has not closed yet are still needed.
         "rejects": rejects.filter(Q(is_written=True) | Q(server=None)),
@@ -78,7 +75,6 @@ def _old(now: datetime, retention: Settings) -> dict[str, QuerySet[Any]]:
         "seen_days": old_days(now),
         "incidents": Incident.objects.filter(ended_at__lt=now - timedelta(retention.history_days)),
         "sessions": Session.objects.filter(expire_date__lt=now),
-        "queue": worked_off.filter(enqueued_at__lt=now - timedelta(QUEUE_DAYS)),
     }
 
 

@@ -2,16 +2,14 @@
 
 import logging
 import socket
-from collections.abc import Callable
 from contextlib import suppress
-from threading import Event
 
 from django.db import Error, connection
-from django_tasks_db.compat import task_finished
 
 from transfer.models import FailedStep
 from transfer.models.failed_steps import Steps
-from transfer.queue.worker import Stopped, drain
+from transfer.queue.residents import at_work
+from transfer.queue.worker import Stopped, do, drain, take, wait
 
 logger = logging.getLogger(__name__)
 
@@ -29,30 +27,33 @@ def drain_isolated(stopped: Stopped) -> int | None:
     return None
 
 
-def keep_working(run: Callable[[], None]) -> None:
-    """Calls `run`, a loop over the queue, again and again until it ends without an exception.
+def keep_working(stopped: Stopped, interval: float) -> None:
+    """Work off the queue until it is stopped; look every `interval` seconds while it is empty.
 
-    The problem ends with the next entry that is worked off.
+    After a failure of the loop itself it goes on in PAUSE seconds. The problem ends with the next
+    entry that is worked off.
     """
     host, failing = socket.gethostname(), False
+    while not stopped():
+        try:
+            pause = 0.0 if work_off_next(stopped) else interval
+            if failing and not pause:
+                FailedStep.note_success(STEP, host)
+                failing = False
+        except Exception as error:
+            pause, failing = PAUSE, True
+            logger.exception("the worker failed, and goes on in %g s", PAUSE)
+            connection.close()
+            with suppress(Error):  # our own database may be what failed
+                FailedStep.note_failure(STEP, host, error)
+        wait(pause, stopped)
 
-    def entry_ended(**_signal: object) -> None:
-        nonlocal failing
-        if failing:
-            FailedStep.note_success(STEP, host)
-            failing = False
 
-    task_finished.connect(entry_ended, weak=False)
-    try:
-        while True:
-            try:
-                return run()
-            except Exception as error:
-                failing = True
-                logger.exception("the worker failed, and goes on in %g s", PAUSE)
-                connection.close()
-                with suppress(Error):  # our own database may be what failed
-                    FailedStep.note_failure(STEP, host, error)
-            Event().wait(PAUSE)
-    finally:
-        task_finished.disconnect(entry_ended)
+def work_off_next(stopped: Stopped) -> bool:
+    """Do the next job of the queue as a resident worker; return whether there was one."""
+    entry = take()
+    if entry is None:
+        return False
+    with at_work():
+        do(entry, stopped)
+    return True

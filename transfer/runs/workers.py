@@ -1,19 +1,14 @@
-"""Which processes wait for runs: their sessions in our own database show it, without heartbeats.
+"""Says how long jobs wait for a worker: whether one is there, and since when the queue stands."""
 
-A resident worker stays connected between two looks at the queue, under a name that says what it
-is. It is gone as soon as its session is: within a minute where its machine lost its power.
-"""
-
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import connection
 from django.db.models import Min, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _, ngettext
 from django_tasks_db.models import DBTaskResult
 
 from transfer.models import Heartbeat, RecurringJob
+from transfer.queue.residents import Workers, count_workers
 from transfer.schedule import following_minute
 from transfer.text import formats
 
@@ -21,47 +16,6 @@ from transfer.text import formats
 # worker that restarts needs some seconds.
 QUEUED_LONG = timedelta(minutes=3)
 QUEUED_IN_VAIN = timedelta(seconds=30)
-
-# One that holds the lock of what it executes is at work.
-SESSIONS = """
-    select coalesce(sum(substring(application_name from '[0-9]+$')::int), 0),
-           count(*) filter (where exists (
-               select from pg_locks as held
-                where held.pid = session.pid and held.locktype = 'advisory'))
-      from pg_stat_activity as session
-     where datname = current_database()
-       and application_name ~ '^dtadmin (db_worker|run_scheduler) [0-9]+$'
-"""
-
-
-@dataclass(frozen=True)
-class Workers:
-    resident: int = 0
-    at_work: int = 0
-
-    @property
-    def free(self) -> int:
-        return max(self.resident - self.at_work, 0)
-
-
-def announce(command: str, workers: int) -> None:
-    """Keeps this thread connected from here on, as `workers` workers of a manage.py command."""
-    connection.close()
-    settings = connection.settings_dict
-    connection.settings_dict = {
-        **settings,
-        "CONN_MAX_AGE": None,
-        "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {**settings["OPTIONS"], "application_name": f"dtadmin {command} {workers}"},
-    }
-
-
-def count_workers() -> Workers:
-    """The workers that there are at this moment, on all machines."""
-    with connection.cursor() as cursor:
-        cursor.execute(SESSIONS)
-        resident, at_work = cursor.fetchone()
-    return Workers(resident, min(resident, at_work))
 
 
 def waiting_entries() -> QuerySet[DBTaskResult]:

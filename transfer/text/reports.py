@@ -15,7 +15,6 @@ REMOVED = {
     "runs": gettext_noop("Runs of transfers removed"),
     "maintenance": gettext_noop("Runs of maintenance removed"),
     "sessions": gettext_noop("Log-ins that had run out removed"),
-    "queue": gettext_noop("Entries of the queue removed"),
     "rejects": gettext_noop("Closed rejected rows removed"),
     "loads": gettext_noop("Entries of the list of loads removed"),
     "audit": gettext_noop("Entries of the audit removed"),

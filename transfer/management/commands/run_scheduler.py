@@ -13,10 +13,10 @@ from django_tasks_db.models import DBTaskResult
 
 from transfer.logs import tell_of_work
 from transfer.management.command import Command as BaseCommand, whole_number
+from transfer.queue.residents import at_work, stay_connected
 from transfer.queue.worker import soft_stop
 from transfer.runs.arrivals import looking
 from transfer.runs.worker_loops import PAUSE, drain_isolated
-from transfer.runs.workers import announce
 from transfer.schedule import following_minute
 from transfer.tick import tick
 
@@ -44,7 +44,7 @@ class Command(BaseCommand):
     def handle(self, *, workers: int, **options: Any) -> None:
         tell_of_work()
         if workers:
-            announce("run_scheduler", workers)
+            stay_connected("run_scheduler", workers)
         self.say(_("The scheduler is running. Ctrl-C stops it."))
         with soft_stop() as stopped, looking(stopped):
             at_work = self._carry_on(stopped, workers)
@@ -94,9 +94,9 @@ def start_worker(stopped: Callable[[], int]) -> threading.Thread:
 
 
 def work(stopped: Callable[[], int]) -> None:
-    """A worker thread: ends with the queue."""
-    announce("run_scheduler", 0)  # it is one of those that were announced
-    with surviving("a worker failed"):
+    """A worker thread: one of those that the process brings. Ends with the queue."""
+    stay_connected("run_scheduler", 0)
+    with surviving("a worker failed"), at_work():
         if drain_isolated(stopped) is None:
             threading.Event().wait(PAUSE)
     connection.close()

@@ -42,7 +42,8 @@ from transfer.models import (
 from transfer.models.accounts import AccountState
 from transfer.models.flow_hours import OUTCOMES, most_within
 from transfer.problems.find import all_tasks, problems
-from transfer.runs import backlog, workers
+from transfer.queue.residents import count_workers
+from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
 
 View = Callable[[HttpRequest], HttpResponse]
@@ -188,7 +189,7 @@ def schedule_and_queue() -> Iterator[Metric]:
     if ready["oldest"]:
         text = "When the oldest of them was queued; nothing if there is none"
         yield gauge("queue_oldest_entry_timestamp_seconds", text, timestamp(ready["oldest"]))
-    yield gauge("workers", "Resident workers", workers.count_workers().resident)
+    yield gauge("workers", "Resident workers", count_workers().resident)
     text = "Exceptions in the steps of background loops"
     failures = CounterMetricFamily("dtadmin_step_failures", text, labels=["step"])
     totals = FailedStep.objects.order_by().values_list("step").annotate(Sum("total"))

@@ -40,6 +40,7 @@ from transfer.problems.groups import grouped
 from transfer.problems.history import night
 from transfer.problems.incidents import with_since
 from transfer.problems.problem import Problem
+from transfer.queue.residents import count_workers
 from transfer.runs import workers
 from transfer.text import formats
 from transfer.text.bulletins import sentence
@@ -101,7 +102,7 @@ def context(seconds: float, user: Any) -> dict[str, Any]:
         "heartbeats": list(Heartbeat.objects.all()[:5]),
         "heartbeat": heartbeat,
         "oldest_entry": workers.oldest_entry(),
-        "workers": formats.sentence(workers.in_words(workers.count_workers())),
+        "workers": formats.sentence(workers.in_words(count_workers())),
         "switched": {"on": sum(row.task.enabled for row in rows), "all": len(rows)},
         "poll": (FAST if running else SLOW) if asked else 0.2,
     }

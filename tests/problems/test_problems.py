@@ -104,6 +104,22 @@ def stuck(_task):
     DBTaskResult.objects.update(enqueued_at=hour_ago())
 
 
+def slow_server(task):
+    """Its job takes three minutes, during which one of another server waits."""
+    a_turn(task.server_id, waits=0, from_minute=5, to_minute=8)
+    a_turn(task.server_id + 1, waits=3, from_minute=8, to_minute=8)
+
+
+def a_turn(server, waits, from_minute, to_minute):
+    """An entry that waited for some minutes, and was worked off; minutes after 20 ago."""
+    began = timezone.now() - timedelta(minutes=20)
+    work_off.using(queue_name=f"server {server}").enqueue("transferrun", 1)
+    at = {name: began + timedelta(minutes=minute) for name, minute in {
+        "enqueued_at": from_minute - waits, "started_at": from_minute, "finished_at": to_minute,
+    }.items()}  # fmt: skip
+    DBTaskResult.objects.filter(status="READY").update(status="SUCCESSFUL", **at)
+
+
 def step(_task):
     FailedStep.note_failure("due_tasks", "transfertask 7", KeyError())
 
@@ -240,6 +256,7 @@ WRONG = {
     silent: (Code.SCHEDULER, 'id="scheduler"'),
     set_back: (Code.CLOCK, 'id="scheduler"'),
     stuck: (Code.QUEUE, 'id="scheduler"'),
+    slow_server: (Code.SLOW_SERVER, "БС 8"),
     step: (Code.STEP, 'id="scheduler"'),
     refuses: (Code.REFUSAL, "БС 8"),
     differs: (Code.DIFFERENCE, "Balance changes → БС 8"),

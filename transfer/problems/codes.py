@@ -13,6 +13,7 @@ class Code(StrEnum):
     SCHEDULER = "scheduler"  # it is silent
     CLOCK = "clock"  # it is silent, and the clock was set back
     QUEUE = "queue_stuck"
+    SLOW_SERVER = "slow_server"  # its jobs take up the workers, while others wait
     STEP = "step"
     REFUSAL = "refusal"
     DIFFERENCE = "difference"
@@ -45,6 +46,7 @@ TOPICS = {
     Code.SCHEDULER: Topic.SCHEDULER,
     Code.CLOCK: Topic.SCHEDULER,
     Code.QUEUE: Topic.SCHEDULER,
+    Code.SLOW_SERVER: Topic.LATE,
     Code.STEP: Topic.SCHEDULER,
     Code.REFUSAL: Topic.REFUSAL,
     Code.DIFFERENCE: Topic.DIFFERENCE,

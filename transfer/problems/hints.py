@@ -56,6 +56,10 @@ HINTS: dict[Code, Callable[[Params], str]] = {
     Code.SCHEDULER: _silent,
     Code.CLOCK: _silent,
     Code.QUEUE: lambda p: stuck(p).hint,
+    Code.SLOW_SERVER: lambda p: _(
+        "Each of its steps takes long, and others go on only between them. See what slows its "
+        "database down, such as a trigger or a lock. More workers help meanwhile."
+    ),
     Code.STEP: lambda p: _(
         "All other steps go on. The server’s log says where it fails; pass that on."
     ),

@@ -22,6 +22,7 @@ from transfer.models.alerts import Severity
 from transfer.problems.codes import TOPICS, Code
 from transfer.problems.problem import Problem, Unknown
 from transfer.runs import workers
+from transfer.runs.slow_servers import slow_servers
 
 BACKUP_MISSED = timedelta(days=2)  # of one a night
 RESTORED_LATELY = timedelta(hours=1)
@@ -46,6 +47,7 @@ def look(now: datetime) -> Iterator[Problem | Unknown]:
             yield of_job(job)
     yield from of_scheduler(now)
     yield from of_queue()
+    yield from of_slow_servers(now)
     yield from of_steps()
     yield from of_backup(now)
 
@@ -123,6 +125,20 @@ def of_queue() -> Iterator[Problem]:
     if since := workers.stuck_since():
         params = {"since": since.isoformat()}
         yield Problem(Code.QUEUE, Code.QUEUE, _url(), params, since=since)
+
+
+def of_slow_servers(now: datetime) -> Iterator[Problem]:
+    """Servers whose jobs take up the workers: the rows of others come late."""
+    for server, since in slow_servers(now).items():
+        yield Problem(
+            Code.SLOW_SERVER,
+            f"slow_server:{server.pk}",
+            server.get_absolute_url(),
+            {"server": server.name},
+            Severity.WARN,
+            since=since,
+            server_id=server.pk,
+        )
 
 
 def of_steps() -> Iterator[Problem]:

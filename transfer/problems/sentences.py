@@ -157,6 +157,9 @@ SENTENCES: dict[Code, Callable[[Params], str]] = {
         % {"at": moment(p)}
     ),
     Code.QUEUE: lambda p: stuck(p).sentence,
+    Code.SLOW_SERVER: lambda p: (
+        _("%(server)s takes up the workers, and jobs of other servers wait") % p
+    ),
     Code.STEP: _step,
     Code.REFUSAL: _refusal,
     Code.DIFFERENCE: lambda p: cause(p).sentence,

@@ -40,6 +40,11 @@ logger = logging.getLogger(__name__)
 WORK: dict[type["Job"], str] = {}
 
 
+def queue_of_server(number: int) -> str:
+    """Return the name of the queue in which all jobs of this bonus server wait."""
+    return f"server {number}"
+
+
 class JobQuerySet(models.QuerySet[Any]):
     def pending(self) -> Self:
         """Jobs that are still to be done."""
@@ -81,7 +86,7 @@ class Job(models.Model):
     def queue_name(self) -> str:
         """The queue that it waits in: that of its bonus server, else that of all such jobs."""
         server: int | None = getattr(self, "server_id", None)
-        return f"server {server}" if server else str(self._meta.model_name)
+        return queue_of_server(server) if server else str(self._meta.model_name)
 
     def enqueue(self) -> None:
         """Puts it into the queue; twice does no harm, since one worker alone can claim it."""

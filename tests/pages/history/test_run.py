@@ -332,3 +332,11 @@ def test_among_sixty_runs_and_rejects_a_run_takes_as_many_queries_as_among_ten(c
     few = queries_of(client, run.get_absolute_url())
     make(50)
     assert queries_of(client, run.get_absolute_url()) == few
+
+
+def test_a_run_that_gave_way_says_that_it_goes_on_and_how_far_it_is(client, eight):
+    run = a_run(eight, state="queued", chunks=2, applied=40, expected=100)
+    page = page_of(client, run)
+    assert "The run has given way to jobs of other servers, and goes on in its turn." in page
+    assert "waits in the queue" not in page
+    assert "of 100" in page

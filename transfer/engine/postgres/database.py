@@ -298,10 +298,15 @@ class Database:
 
         So many of them are in our memory at once.
         """
-        with self.explained(), self.connection.cursor(f"dtadmin_{name}") as cursor:
-            cursor.execute(statement, values)
-            while some := cursor.fetchmany(at_once):
-                yield from some
+        cursor = self.connection.cursor(f"dtadmin_{name}")
+        try:
+            with self.explained():
+                cursor.execute(statement, values)
+                while some := cursor.fetchmany(at_once):
+                    yield from some
+        finally:
+            with suppress(psycopg2.Error):  # of a lost connection there is nothing to close
+                cursor.close()
 
     def value(self, statement: Any, parameters: Any = None) -> Any:
         """The only value of the only row of a query."""

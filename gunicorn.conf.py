@@ -10,9 +10,11 @@ from typing import Any
 wsgi_app = "dtadmin.wsgi:application"
 workers = 2  # Python does one thing at a time in each
 threads = 16
+worker_class = "dtadmin.slow_clients.HeadFirstWorker"  # they get requests whose head has arrived
+worker_connections = 500  # and 200 that linger: fewer than the 1024 files of a process
 timeout = 300  # seconds of silence: a large workbook keeps Python to itself while it is read
 graceful_timeout = 100  # seconds that a stop leaves to pages under way, such as exports
-keepalive = 0  # a connection that is kept stays with its process, while the other one is idle
+keepalive = 0  # a connection that is kept stays with its process; the worker's class needs it
 limit_request_line = 8190  # as nginx has it; filters and sorts stand in the address
 # Which proxy is believed, dtadmin.middleware knows. Over a Unix socket gunicorn believes everybody.
 forwarded_allow_ips = ""
@@ -68,23 +70,10 @@ def refuse_another_version() -> None:
 
 
 def pre_request(_worker: Any, request: Any) -> None:
-    """Limits the time for the body of a request, whose head has arrived."""
+    """Limits the time for the body and the answer of a request, whose head has arrived."""
     from dtadmin.slow_clients import limit_body
 
     limit_body(request)
-
-
-def post_request(_worker: Any, request: Any, environ: Any, response: Any) -> None:
-    """Hands the connection on to the thread that drops what clients still send after their answer.
-
-    Without a body there is nothing to wait for.
-    """
-    from dtadmin.slow_clients import lingering
-
-    has_body = {"CONTENT-LENGTH", "TRANSFER-ENCODING"} & {name for name, _ in request.headers}
-    if has_body and response is not None and response.headers_sent:
-        with suppress(OSError):
-            lingering.take(environ["gunicorn.socket"])
 
 
 def on_exit(_server: Any) -> None:

@@ -1,22 +1,138 @@
-"""Clients that send slowly, or go on sending after their answer: see gunicorn.conf.py."""
+"""Clients that send slowly, or go on sending after their answer: see gunicorn.conf.py.
 
-import os
+A thread answers only requests whose head has arrived: until then, one thread of the process waits
+for all of them, and after their answers another one does. Behind nginx, which passes on heads that
+are complete and closes after each answer, both have nothing to do.
+"""
+
+import re
 import socket
 import threading
 import time
 from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
 from selectors import EVENT_READ, DefaultSelector
-from typing import NamedTuple
+from typing import Any, NamedTuple, NoReturn
+
+from gunicorn.http import get_parser
+from gunicorn.http.errors import LimitRequestHeaders
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+HEAD_SECONDS = 15  # until the head of a request has arrived,
+HEAD_SECONDS_AT_STOP = 2  # and while the web server stops
+HEAD_BYTES = 32 << 10  # as nginx allows
+MOST_HEADS = 300  # that have not arrived, of a process
 
 BODY_SECONDS = 60  # for any body,
 BYTES_A_SECOND = 1_000_000  # and for its size
 READ_SECONDS = 15  # without a byte
 
+SEND_SECONDS = 60  # for each piece of an answer, such as a page
+
 LINGER_SECONDS = 5
 LINGER_BYTES = 260 << 20  # the largest body that docs/nginx.conf lets through
 MOST_LINGERING = 200  # connections of a process
 PIECE = 64 << 10
+
+# The end of a head, or what gunicorn refuses without waiting for the end.
+COMPLETE = re.compile(rb"\r\n\r\n|(?<!\r)\n")
+
+
+@dataclass
+class Head:
+    """The beginning of a request, of which more may arrive."""
+
+    received: bytearray = field(default_factory=bytearray)
+    since: float = field(default_factory=time.monotonic)
+
+    def add(self, piece: bytes) -> bool:
+        """Append the piece; return whether gunicorn can answer without waiting for more."""
+        searched = max(0, len(self.received) - 3)
+        self.received += piece
+        is_complete = COMPLETE.search(self.received, searched) is not None
+        return is_complete or len(self.received) >= HEAD_BYTES
+
+
+class HeadSocket:
+    """A connection as gunicorn sees it while it parses the head, which has arrived."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+
+    def recv(self, _size: int) -> NoReturn:
+        """Raise LimitRequestHeaders, which gunicorn answers with 431, instead of waiting."""
+        raise LimitRequestHeaders(f"longer than {HEAD_BYTES} bytes")
+
+
+class HeadFirstWorker(ThreadWorker):
+    """gunicorn's worker with threads, which get no connection before its request's head arrived.
+
+    gunicorn's own worker gives each new connection to a thread. The thread waits 5 seconds for the
+    first byte, and without end for the rest of the head. After the answer, gunicorn's main thread
+    waits up to 2 seconds for each client to close, and accepts nobody else meanwhile.
+
+    This class replaces three methods of gunicorn that are not documented. All run in the main
+    thread, which waits in `self.poller`. A later gunicorn that does not call them in this way fails
+    in tests/thief/test_half_requests.py:
+
+    - `enqueue_req` gets each accepted connection, and submits it to the threads,
+    - `murder_pending` gives up connections, after each round of the poller,
+    - `finish_request` gets each connection that a thread is done with, and closes it.
+
+    It needs `keepalive = 0` and does no TLS.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.heads: dict[TConn, Head] = {}  # in the order in which they began
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Wait for the head of a request without a thread."""
+        self.heads[conn] = Head()
+        self.poller.register(conn.sock, EVENT_READ, partial(self.read_head, conn))
+
+    def read_head(self, conn: TConn, _connection: socket.socket) -> None:
+        """Read what has arrived, and give the connection to a thread once its head is complete."""
+        head = self.heads[conn]
+        try:
+            piece = conn.sock.recv(HEAD_BYTES - len(head.received))
+        except BlockingIOError:
+            return
+        except OSError:
+            piece = b""
+        if not piece:
+            self.give_up(conn)
+        elif head.add(piece):
+            self.forget(conn)
+            conn.parser = get_parser(self.cfg, HeadSocket(conn.sock), conn.client)
+            conn.parser.unreader.unread(bytes(head.received))
+            conn.data_ready = True  # else the thread would wait for the first byte
+            super().enqueue_req(conn)
+
+    def murder_pending(self) -> None:
+        """Give up clients whose heads take too long, and the oldest if there are too many."""
+        seconds = HEAD_SECONDS if self.alive else HEAD_SECONDS_AT_STOP
+        while self.heads:
+            conn, head = next(iter(self.heads.items()))
+            if len(self.heads) <= MOST_HEADS and time.monotonic() < head.since + seconds:
+                break
+            self.give_up(conn)
+
+    def finish_request(self, conn: TConn, _answered: object) -> None:
+        """Hand a connection over to the thread that drops what its client still sends."""
+        self.nr_conns -= 1
+        lingering.take(conn.sock)
+
+    def forget(self, conn: TConn) -> None:
+        del self.heads[conn]
+        self.poller.unregister(conn.sock)
+
+    def give_up(self, conn: TConn) -> None:
+        self.forget(conn)
+        self.nr_conns -= 1
+        conn.close()
 
 
 class BodySocket:
@@ -37,14 +153,15 @@ class BodySocket:
         try:
             return self.connection.recv(size)
         finally:
-            self.connection.settimeout(None)  # the answer is written to it
+            self.connection.settimeout(SEND_SECONDS)  # the answer is written to it
 
 
 def limit_body(request: object) -> None:
-    """Limits the time for the body of a request of gunicorn, whose head was read."""
+    """Limit the time for body and answer of a request of gunicorn, whose head was read."""
     unreader = request.unreader  # type: ignore[attr-defined]
+    unreader.sock.connection.settimeout(SEND_SECONDS)
     lengths = [value for name, value in request.headers if name == "CONTENT-LENGTH"]  # type: ignore[attr-defined]
-    unreader.sock = BodySocket(unreader.sock, int(lengths[0]) if lengths else 0)
+    unreader.sock = BodySocket(unreader.sock.connection, int(lengths[0]) if lengths else 0)
 
 
 class Lingerer(NamedTuple):
@@ -69,23 +186,22 @@ class Lingering:
         self.thread: threading.Thread | None = None
 
     def take(self, connection: socket.socket) -> None:
-        """Ends the answer, and takes the connection. Raises OSError where it is lost already.
-
-        Our caller keeps a socket that is closed at the other end: it has nothing to wait for.
-        """
-        connection.shutdown(socket.SHUT_WR)
-        kept = socket.socket(fileno=os.dup(connection.fileno()))
-        kept.setblocking(False)
-        ours, theirs = socket.socketpair()
-        with ours, theirs:
-            os.dup2(ours.fileno(), connection.fileno())
+        """End the answer, and close the connection as soon as its client has nothing to send."""
+        try:
+            connection.shutdown(socket.SHUT_WR)
+            connection.setblocking(False)
+        except OSError:  # lost already
+            connection.close()
+            return
         with self.lock:
             if self.thread is None:
                 self.wake, self.woken = socket.socketpair()
+                self.wake.setblocking(False)
                 self.thread = threading.Thread(target=self.run, name="lingering", daemon=True)
                 self.thread.start()
-            self.arrived.append(Lingerer(kept, time.monotonic() + LINGER_SECONDS))
-            self.wake.send(b"1")
+            self.arrived.append(Lingerer(connection, time.monotonic() + LINGER_SECONDS))
+            with suppress(BlockingIOError):  # it is full of such bytes: the thread wakes up anyhow
+                self.wake.send(b"1")
 
     def run(self) -> None:
         """Waits for bytes of any client, for a new client, or until the first is given up."""

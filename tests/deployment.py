@@ -6,10 +6,14 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import httpx2
+import psutil
 
+from dtadmin.demo.processes import free_port
 from tests.databases import ROOT
+from tests.waiting import wait_until
 
 COMPLETE = {
     "DATABASE_URL": "postgresql://dtadmin:s3cret@db/dtadmin",
@@ -40,6 +44,37 @@ def running(command, **options):
     finally:
         process.terminate()
         process.communicate()
+
+
+class Web(NamedTuple):
+    """The web server as it is deployed."""
+
+    port: int
+    master: Any
+
+    @property
+    def address(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    @property
+    def processes(self) -> list[psutil.Process]:
+        return psutil.Process(self.master.pid).children()
+
+    @property
+    def clients(self) -> int:
+        """How many are connected."""
+        every = [one for process in self.processes for one in process.net_connections("tcp")]
+        return sum(bool(one.raddr) and one.laddr.port == self.port for one in every)
+
+
+@contextmanager
+def web_server(environment, *options):
+    """A web server that answers, until the block ends."""
+    port = free_port(0)
+    with running([*deployed(port), *options], env=environment) as master:
+        web = Web(port, master)
+        wait_until(lambda: answers(f"{web.address}/health/live") == 200, master)
+        yield web
 
 
 def answers(url, transport=None):

@@ -3,38 +3,30 @@
 import socket
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import httpx2
-import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dtadmin.demo.processes import free_port
 from tests.databases import query
-from tests.deployment import answers, deployed, running
+from tests.deployment import answers, deployed, running, web_server
 from tests.waiting import wait_until
 from transfer.models import BonusServer
 
 
-class Web(NamedTuple):
-    address: str
-    master: Any
-    shared: Path  # what its processes have in common
-
-    @property
-    def processes(self) -> list[psutil.Process]:
-        return psutil.Process(self.master.pid).children()
+@pytest.fixture
+def web(environment):
+    with web_server(environment) as web:
+        wait_until(lambda: len(web.processes) == 2, web.master)
+        yield web
 
 
 @pytest.fixture
-def web(environment):
-    port = free_port(0)
-    with running(deployed(port), env=environment) as master:
-        wait_until(lambda: answers(f"http://localhost:{port}/health/live") == 200, master)
-        wait_until(lambda: len(psutil.Process(master.pid).children()) == 2, master)
-        (shared,) = Path("/dev/shm").glob(f"dtadmin-web-{master.pid}-*")
-        yield Web(f"http://localhost:{port}", master, shared)
+def shared(web):
+    """The folder that its processes have in common."""
+    (folder,) = Path("/dev/shm").glob(f"dtadmin-web-{web.master.pid}-*")
+    return folder
 
 
 @contextmanager
@@ -79,7 +71,7 @@ def test_two_processes_answer_and_each_counts_the_answers_of_both(web):
     wait_until(lambda: metrics(web.address)[COUNTED] == 5, web.master)
 
 
-def test_what_one_process_has_heard_of_a_server_the_other_one_knows(receiver, web):
+def test_what_one_process_has_heard_of_a_server_the_other_one_knows(receiver, web, shared):
     """Otherwise a page that asks both in turn would change with each answer."""
     database, first = receiver.db_name, web.processes[0]
     BonusServer.objects.update(db_name="nowhere")
@@ -89,7 +81,7 @@ def test_what_one_process_has_heard_of_a_server_the_other_one_knows(receiver, we
     BonusServer.objects.update(db_name=database)
     with only(web.processes[1]):
         assert metrics(web.address)[is_up] == 0
-        next(web.shared.glob("cache/*")).unlink()
+        next(shared.glob("cache/*")).unlink()
         assert metrics(web.address)[is_up] == 1
 
 
@@ -136,10 +128,10 @@ def test_it_does_not_start_on_a_newer_schema_and_goes_on_where_it_runs(environme
 
 
 @pytest.mark.long
-def test_nothing_is_left_of_it_when_it_ends(web):
+def test_nothing_is_left_of_it_when_it_ends(web, shared):
     web.master.terminate()
     web.master.communicate(timeout=60)
-    assert not web.shared.exists()
+    assert not shared.exists()
 
 
 HEAD = (
@@ -164,14 +156,12 @@ def answered(connection):
 
 @pytest.mark.long
 def test_an_answer_that_comes_before_the_end_of_the_body_is_not_lost(web):
-    port = int(web.address.rpartition(":")[2])
-    assert {sent_whole(port, 50 << 20) for _ in range(5)} == {403}
+    assert {sent_whole(web.port, 50 << 20) for _ in range(5)} == {403}
 
 
 @pytest.mark.long
 def test_a_client_that_does_not_stop_sending_after_the_answer_is_cut_off(web):
-    port = int(web.address.rpartition(":")[2])
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as connection:
+    with socket.create_connection(("127.0.0.1", web.port), timeout=30) as connection:
         connection.sendall(HEAD % (1 << 40))
         assert answered(connection)
         with pytest.raises(ConnectionError):
@@ -180,16 +170,9 @@ def test_a_client_that_does_not_stop_sending_after_the_answer_is_cut_off(web):
 
 @pytest.mark.long
 def test_clients_that_neither_send_nor_close_after_the_answer_are_let_go(web):
-    port = int(web.address.rpartition(":")[2])
     with ExitStack() as held:
         for _ in range(10):
-            plain = socket.create_connection(("127.0.0.1", port), timeout=30)
+            plain = socket.create_connection(("127.0.0.1", web.port), timeout=30)
             held.enter_context(plain).sendall(HEAD % 100)
             assert answered(plain)
-        wait_until(lambda: not connected(web.processes, port), web.master, seconds=20)
-
-
-def connected(processes, port):
-    """How many clients these processes have."""
-    every = [one for process in processes for one in process.net_connections("tcp")]
-    return sum(bool(one.raddr) and one.laddr.port == port for one in every)
+        wait_until(lambda: not web.clients, web.master, seconds=20)

@@ -8,11 +8,10 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
 from dtadmin import slow_clients
-from dtadmin.demo.processes import free_port
 from dtadmin.slow_clients import BodySocket
 from tests.api.conftest import BASE, Program, a_key
 from tests.databases import query
-from tests.deployment import answers, deployed, running
+from tests.deployment import answers, web_server
 from tests.records import user
 from tests.waiting import wait_until
 from transfer.loading import body
@@ -27,10 +26,8 @@ PROCESSES, THREADS = 2, 16
 @pytest.fixture
 def port(environment):
     """Of the web server as it is deployed."""
-    port = free_port(0)
-    with running(deployed(port), env=environment) as master:
-        wait_until(lambda: answers(f"http://localhost:{port}/health/live") == 200, master)
-        yield port
+    with web_server(environment) as web:
+        yield web.port
 
 
 @contextmanager
@@ -193,7 +190,7 @@ class TestDeadlines:
         monkeypatch.setattr(slow_clients, "READ_SECONDS", 0.01)
         with pytest.raises(TimeoutError):
             BodySocket(ends[0], 100).recv(10)
-        assert ends[0].gettimeout() is None  # the answer waits for its client
+        assert ends[0].gettimeout() == slow_clients.SEND_SECONDS  # for the answer
 
     def test_a_client_that_sends_a_byte_now_and_then_is_given_up_as_well(self, ends, monkeypatch):
         reader = BodySocket(ends[0], 5_000_000)
@@ -207,17 +204,17 @@ class TestDeadlines:
     @pytest.mark.long
     def test_the_web_server_answers_a_client_that_stops_sending(self, environment, tmp_path):
         """With a shorter limit than that of the product."""
-        port, limited = free_port(0), tmp_path / "limited.py"
+        limited = tmp_path / "limited.py"
         limited.write_text(
             "from dtadmin import slow_clients\nslow_clients.READ_SECONDS = 0.5\n"
             "exec(open('gunicorn.conf.py').read())\n"
         )
         secret = a_key().secret
-        command = [*deployed(port), "--config", str(limited)]
-        with running(command, env=environment) as master:
-            wait_until(lambda: answers(f"http://localhost:{port}/health/live") == 200, master)
-            with rows_of(port, secret, 1) as slow:
-                assert slow.recv(65536).split()[1] == b"408"
+        with (
+            web_server(environment, "--config", str(limited)) as web,
+            rows_of(web.port, secret, 1) as slow,
+        ):
+            assert slow.recv(65536).split()[1] == b"408"
         assert not Upload.objects.exists()
 
 

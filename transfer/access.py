@@ -40,10 +40,12 @@ class Role(models.IntegerChoices):
 MAY = {
     Role.VIEWER: gettext_lazy("Sees servers, registers, tasks and history, and changes nothing."),
     Role.OPERATOR: gettext_lazy(
-        "Switches and runs tasks, loads files, fixes rejected rows and looks after registers."
+        "Switches and runs tasks, pauses servers, loads files, fixes rejected rows, looks after "
+        "registers, and creates and blocks their accounts."
     ),
     Role.ADMINISTRATOR: gettext_lazy(
-        "Does what an operator does, docks servers, changes the settings and adds users."
+        "Does what an operator does, docks servers, deletes register accounts and issues new "
+        "logins, changes the settings and adds users."
     ),
 }
 GROUPS = {role.group: role for role in Role}

@@ -14,6 +14,7 @@ from tests.api.conftest import a_key
 from tests.pages.look import own_patterns
 from tests.pages.things import arguments, things
 from tests.records import user
+from transfer.models import AccountJob
 
 ROLES = ["nobody", "without", "viewer", "operator", "administrator"]
 VISITORS = [*ROLES, "key"]  # the last is a program with a key of the API, for all that keys may do
@@ -210,6 +211,7 @@ def urls(db, shop_all, settings) -> dict[str, str]:
     app = {"provider_id": "sso", "client_id": "x", "settings": {"server_url": "http://127.0.0.1:9"}}
     settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [app]}}
     about = things()
+    AccountJob.objects.update(actor="operator")  # another operator collects no credentials
     return {name: reverse(name, kwargs=arguments(name, about)) for name in RULES}
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Self
 
+from django.contrib.auth.models import AnonymousUser, User
 from django.db import models, transaction
 from django.db.models import Count, Min, Q, Value
 from django.db.models.functions import Coalesce
@@ -12,6 +13,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
+from transfer.access import Role, has_role
 from transfer.bonus_api.errors import SecretNotTaken
 from transfer.errors import TransferError
 from transfer.models.accounts import RegisterAccount, RegisterAccountQuerySet
@@ -51,6 +53,12 @@ class AccountJob(Job):
         UNBLOCK = "unblock", gettext_lazy("Unblock")
         DELETE = "delete", gettext_lazy("Delete accounts")
         RENEW = "renew", gettext_lazy("Issue new credentials")
+
+        @property
+        def needs(self) -> Role:
+            """The role that may do it: only administrators end or replace a register's login."""
+            ends_login = self in (type(self).DELETE, type(self).RENEW)
+            return Role.ADMINISTRATOR if ends_login else Role.OPERATOR
 
     LOCK_SPACE = Space.ACCOUNT_JOB
 
@@ -149,6 +157,21 @@ class AccountJob(Job):
     def creates(self) -> bool:
         """Whether it creates credentials."""
         return self.action in (self.Action.CREATE, self.Action.RENEW)
+
+    def may_collect(self, user: User | AnonymousUser) -> bool:
+        """Whether the user may see its credentials: an administrator, or who created them.
+
+        A name tells users apart: users are never deleted or renamed.
+        """
+        is_own = self.action == self.Action.CREATE and self.actor == user.get_username()
+        return has_role(user, Role.OPERATOR if is_own else Role.ADMINISTRATOR)
+
+    @property
+    def collectors(self) -> str:
+        """Who may collect its credentials, for those who may not."""
+        if self.action == self.Action.CREATE:
+            return _("Only %(who)s or an administrator can collect them.") % {"who": self.actor}
+        return _("Only an administrator can collect them.")
 
     @property
     def title(self) -> str:

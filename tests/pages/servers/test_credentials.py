@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.pages.look import queries_of
+from tests.records import user
 from tests.reference_server import TOKEN
 from transfer.models import (
     AccountJob,
@@ -27,9 +28,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]
 
 @pytest.fixture
 def operator(client):
-    user = User.objects.create_user("ivan")
-    user.groups.add(Group.objects.get(name="operator"))
-    client.force_login(user)
+    client.force_login(user("operator", "olga"))  # who ordered the job
     client.cookies["django_language"] = "en"
     return client
 
@@ -138,12 +137,71 @@ def test_a_deleted_account_has_no_password_to_take(operator, six, job, ordered):
 def test_with_another_key_they_are_kept_and_not_taken(operator, job, settings):
     secrets = list(IssuedSecret.objects.values_list("secret", flat=True))
     settings.SECRET_KEY = "another key"
-    operator.force_login(User.objects.get(username="ivan"))
+    operator.force_login(User.objects.get(username="olga"))
     for name in ("credentials_show", "credentials_download"):
         page = operator.post(at(name, job), follow=True).text
         assert "can&#x27;t be decrypted" in page
         assert "gAAAA" not in page
     assert IssuedSecret.objects.count() == len(secrets)
+
+
+# --- Who may collect them -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def log_in(client):
+    """Logs a user with this role in, in place of another one."""
+
+    def log_in(role: str, name: str):
+        client.force_login(user(role, name))
+        client.cookies["django_language"] = "en"
+        return client
+
+    return log_in
+
+
+def collected(client, job: AccountJob) -> set[int]:
+    """The statuses of both ways to collect them."""
+    pages = [client.post(at(name, job)) for name in ("credentials_show", "credentials_download")]
+    secrets = [one.secret for one in IssuedSecret.objects.all()]
+    for page in pages:
+        assert page.status_code == 200 or not any(one in page.text for one in secrets)
+    return {page.status_code for page in pages}
+
+
+def test_another_operator_gets_none_and_is_told_who_may(log_in, docked, job):
+    another = log_in("operator", "ivan")
+    assert collected(another, job) == {403}
+    page = another.get(at("account_job", job)).text
+    words = "Only olga or an administrator can collect them."
+    assert words in page
+    assert at("credentials_show", job) not in page
+    assert at("credentials_download", job) not in page
+    servers_page = another.get(docked.get_absolute_url()).text
+    assert words in servers_page
+    assert "Collect them</a>" not in servers_page
+    assert (job.secrets.count(), AccountJob.objects.get().shown_at) == (6, None)
+
+
+def test_an_administrator_collects_what_an_operator_has_ordered(log_in, job):
+    assert collected(log_in("administrator", "boss"), job) == {200}
+
+
+def test_new_credentials_are_for_administrators_even_if_an_operator_ordered_them(
+    operator, log_in, docked, six, job, ordered
+):
+    """An administrator who ordered them may have become an operator since."""
+    operator.post(at("credentials_download", job))
+    renewed = ordered("renew", six[:1])
+    assert collected(operator, renewed) == {403}
+    page = operator.get(at("account_job", renewed)).text
+    assert "Only an administrator can collect them." in page
+    assert collected(log_in("administrator", "boss"), renewed) == {200}
+
+
+def test_who_is_no_operator_any_more_gets_none(operator, job):
+    User.objects.get(username="olga").groups.set(Group.objects.filter(name="viewer"))
+    assert collected(operator, job) == {403}
 
 
 # --- Register by register -------------------------------------------------------------------------

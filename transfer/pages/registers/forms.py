@@ -21,8 +21,8 @@ class RegisterForm(forms.ModelForm[CashRegister]):
         if self.instance.pk and self.instance.accounts.settled().exists():
             self.fields["code"].disabled = True
             self.fields["code"].help_text = _(
-                "It can't be changed: a bonus server knows the register by it. Delete its "
-                "accounts first."
+                "It can't be changed: a bonus server knows the register by it. An administrator "
+                "has to delete its accounts first."
             )
 
 

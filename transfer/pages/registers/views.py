@@ -135,7 +135,10 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
             "Its accounts on %(n)s servers are not deleted: it can go on calling there.",
             accounts,
         )
-        points = [text % {"n": accounts}, _("Delete or block them first if it should not.")]
+        points = [
+            text % {"n": accounts},
+            _("Block them first if it should not. An administrator can also delete them."),
+        ]
     context = {
         "title": _("Remove the register %(register)s?") % {"register": register},
         "text": _("It disappears from all lists, with the record of when it was seen."),

@@ -73,7 +73,7 @@ def _never_seen(account: RegisterAccount) -> Explanation:
         sentence % words,
         _(
             "Check the address on the register: %(address)s. Then its login and password; if "
-            "they are lost, issue new ones."
+            "they are lost, an administrator can issue new ones."
         )
         % {"address": address(account.server)},
     )

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Case, Count, Min, Q, When
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -13,7 +14,7 @@ from django.utils.translation import gettext as _, gettext_lazy, ngettext
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRefresh
 
-from transfer.access import role
+from transfer.access import has_role, role
 from transfer.errors import TransferError
 from transfer.models import AccountJob, Actor, BonusServer, CashRegister, RegisterAccount
 from transfer.models.accounts import state_case
@@ -100,6 +101,12 @@ def chosen(request: HttpRequest, server: BonusServer) -> list[int]:
     return list(dict.fromkeys(int(one) for one in texts if re.fullmatch(r"[0-9]{1,9}", one)))
 
 
+def refuse_unless_allowed(request: HttpRequest, action: str) -> None:
+    """Raises PermissionDenied if the user's role does not allow this action."""
+    if not has_role(request.user, Action(action).needs):
+        raise PermissionDenied
+
+
 @role("operator")
 @require_POST
 def server_accounts(request: HttpRequest, pk: int) -> HttpResponse:
@@ -111,6 +118,7 @@ def server_accounts(request: HttpRequest, pk: int) -> HttpResponse:
         return begin(request, server, Action.CREATE, missing.values_list("pk", flat=True))
     if action not in Action.values:
         return redirect(server)
+    refuse_unless_allowed(request, action)
     if not registers:
         words = _("Choose at least one register: tick the boxes on the left.")
         return refused(request, words, next_url(request, server.get_absolute_url()))
@@ -165,7 +173,8 @@ def ask(
 @role("operator")
 @read_or_post
 def account_change(request: HttpRequest, pk: int, action: str) -> HttpResponse:
-    """Blocks, unblocks, deletes or creates one account, and waits for the answer."""
+    """Blocks, unblocks or deletes one account, and waits for the answer, or renews its login."""
+    refuse_unless_allowed(request, action)
     account = get_object_or_404(
         RegisterAccount.objects.created().select_related("server", "register"), pk=pk
     )
@@ -190,13 +199,13 @@ def account_job(request: HttpRequest, pk: int, job: int) -> HttpResponse:
     """Shows the progress of a job; then its result for each register."""
     ordered = job_of(pk, job)
     if request.GET.get("part") == "credentials":
-        context = {"job": ordered, **taken(ordered)}
+        context = {"job": ordered, **taken(request, ordered)}
         return render(request, "servers/job_credentials.html", context)
     if request.GET.get("part"):
         if not ordered.is_open:
             return HttpResponseClientRefresh()
         return render(request, "servers/job_live.html", {"job": ordered})
-    ended = {} if ordered.is_open else {**taken(ordered), **results(request, ordered)}
+    ended = {} if ordered.is_open else {**taken(request, ordered), **results(request, ordered)}
     back = next_url(request, ordered.server.get_absolute_url())
     return render(request, "servers/job.html", {"job": ordered, "back": back, **ended})
 
@@ -214,6 +223,7 @@ def results(request: HttpRequest, job: AccountJob) -> dict[str, Any]:
         "filter": chosen,
         "table": ResultTable(chosen.qs).paged(request),
         "failed": job.failed_accounts().count(),
+        "may_repeat": has_role(request.user, Action(job.action).needs),
         "causes": causes(job),
         "elsewhere": max(job.total - job.accounts.count(), 0),
     }
@@ -232,5 +242,6 @@ def causes(job: AccountJob) -> list[tuple[int, Explanation | None]]:
 def job_again(request: HttpRequest, pk: int, job: int) -> HttpResponse:
     """Runs the job again for its failed registers."""
     ordered = job_of(pk, job)
+    refuse_unless_allowed(request, ordered.action)
     registers = ordered.failed_accounts().values_list("register", flat=True)
     return begin(request, ordered.server, Action(ordered.action), list(registers))

@@ -6,6 +6,7 @@ from typing import Any
 
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -57,13 +58,22 @@ def job_of(pk: int, job: int, jobs: Any = AccountJob.objects) -> AccountJob:
     return get_object_or_404(jobs.select_related("server"), pk=job, server=pk)
 
 
-def taken(job: AccountJob) -> dict[str, Any]:
-    """What the page says about the credentials that a job brought."""
+def collected_job(request: HttpRequest, pk: int, job: int) -> AccountJob:
+    """The job, locked. Raises PermissionDenied if the user may not collect its credentials."""
+    ordered = job_of(pk, job, AccountJob.objects.select_for_update(of=("self",)))
+    if not ordered.may_collect(request.user):
+        raise PermissionDenied
+    return ordered
+
+
+def taken(request: HttpRequest, job: AccountJob) -> dict[str, Any]:
+    """What the page says to the user about the credentials that a job brought."""
     secrets = job.secrets.usable()
     count = secrets.count()
     return {
         "secrets": count,
         "until": secrets.until(),
+        "may_collect": job.may_collect(request.user),
         "may_show": bool(count) and job.shown_at is None and count <= SHOWN_AT_MOST,
         "thrown_away": job.accounts.filter(error_code=SecretNotTaken.code).count(),
     }
@@ -75,8 +85,8 @@ def taken(job: AccountJob) -> dict[str, Any]:
 def show(request: HttpRequest, pk: int, job: int) -> HttpResponse:
     """Shows the credentials, this once. They can still be downloaded once."""
     with transaction.atomic():
-        ordered = job_of(pk, job, AccountJob.objects.select_for_update(of=("self",)))
-        if not taken(ordered)["may_show"]:
+        ordered = collected_job(request, pk, job)
+        if not taken(request, ordered)["may_show"]:
             words = _("The credentials were shown already, or are gone.")
             return refused(request, words, ordered)
         shown = list(issued(ordered))
@@ -93,7 +103,7 @@ def show(request: HttpRequest, pk: int, job: int) -> HttpResponse:
 def download(request: HttpRequest, pk: int, job: int) -> HttpResponse:
     """Sends the credentials as CSV and deletes them."""
     with transaction.atomic():
-        ordered = job_of(pk, job, AccountJob.objects.select_for_update(of=("self",)))
+        ordered = collected_job(request, pk, job)
         secrets = list(issued(ordered))
         if not secrets:
             words = _("The credentials were downloaded already, or are gone.")

@@ -10,9 +10,10 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
-from transfer.access import role
+from transfer.access import has_role, role
 from transfer.errors import TransferError
 from transfer.models import (
+    AccountJob,
     Actor,
     BonusServer,
     Bulletin,
@@ -70,11 +71,13 @@ def server(request: HttpRequest, pk: int) -> HttpResponse:
         "filter": chosen,
         "table": table,
         "any": CashRegister.objects.exists(),
-        "actions": ACTIONS,
+        "actions": [
+            one for one in ACTIONS if has_role(request.user, AccountJob.Action(one.name).needs)
+        ],
         "missing": CashRegister.objects.in_use().unsettled(server).count(),
         "to_test": request.session.get(TO_TEST) == pk and request.session.pop(TO_TEST),
         "incidents": incidents_of(request, server),
-        **of_server(server),
+        **of_server(request, server),
         **tasks_of(request, server),
     }
     return render(request, "servers/server.html", context)
@@ -84,7 +87,7 @@ def server(request: HttpRequest, pk: int) -> HttpResponse:
 def server_live(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of the page that refreshes itself."""
     server = get_object_or_404(BonusServer, pk=pk)
-    return render(request, "servers/live.html", of_server(server))
+    return render(request, "servers/live.html", of_server(request, server))
 
 
 @require_safe
@@ -111,7 +114,8 @@ def tasks_of(request: HttpRequest, server: BonusServer) -> dict[str, Any]:
     }
 
 
-def of_server(server: BonusServer) -> dict[str, Any]:
+def of_server(request: HttpRequest, server: BonusServer) -> dict[str, Any]:
+    untaken = server.account_jobs.with_secrets()
     in_use = CashRegister.objects.in_use().count()
     return {
         "server": server,
@@ -120,7 +124,7 @@ def of_server(server: BonusServer) -> dict[str, Any]:
         "told": told(server),
         "states": summary(server.accounts.count_states(), in_use),
         "jobs": server.account_jobs.pending(),
-        "untaken": server.account_jobs.with_secrets(),
+        "untaken": [(job, job.may_collect(request.user)) for job in untaken],
         "last_job": server.account_jobs.exclude(finished_at=None).first(),
     }
 

@@ -21,6 +21,13 @@ def operator(page: Page, log_in: Callable) -> Page:
     return page
 
 
+@pytest.fixture
+def administrator(page: Page, log_in: Callable) -> Page:
+    log_in(page, "administrator")
+    use_language(page, "en")
+    return page
+
+
 def bulk_of(page: Page, count: int, form: str = "bulk") -> None:
     """The buttons of a form are on, or off, and the counter says of how many."""
     bulk = page.locator(f"[data-bulk={form}]")
@@ -140,7 +147,7 @@ def test_registers_that_match_a_filter_are_blocked_all_at_once(
 
 
 def test_what_blocks_discards_or_deletes_looks_alike_everywhere(
-    operator: Page, docked, six, ordered, check, shop_all
+    administrator: Page, docked, six, ordered, check, shop_all
 ):
     ordered("create", six[:1])
     one = a_reject(docked)
@@ -153,12 +160,12 @@ def test_what_blocks_discards_or_deletes_looks_alike_everywhere(
         one.get_absolute_url(): ("Discard",),
         waiting.get_absolute_url(): ("Discard",),
     }.items():
-        operator.goto(address)
-        for box in operator.locator("main .choose input").all()[:1]:
+        administrator.goto(address)
+        for box in administrator.locator("main .choose input").all()[:1]:
             box.check()  # what is off has no colour
         for name in names:
-            button = operator.locator("main .button").filter(has_text=name.partition(":")[0])
+            button = administrator.locator("main .button").filter(has_text=name.partition(":")[0])
             colours.add(button.first.evaluate(COLOUR))
     assert len(colours) == 1
-    others = operator.locator("main .button:not(.danger)")
+    others = administrator.locator("main .button:not(.danger)")
     assert {one.evaluate(COLOUR) for one in others.all()}.isdisjoint(colours)

@@ -81,7 +81,8 @@ class HeadFirstWorker(ThreadWorker):
     - `murder_pending` gives up connections, after each round of the poller,
     - `finish_request` gets each connection that a thread is done with, and closes it.
 
-    It needs `keepalive = 0` and does no TLS.
+    It needs `keepalive = 0`. With TLS, which a proxy does in all installations that the papers
+    describe, connections go to the threads at once, as in gunicorn.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -90,6 +91,9 @@ class HeadFirstWorker(ThreadWorker):
 
     def enqueue_req(self, conn: TConn) -> None:
         """Wait for the head of a request without a thread."""
+        if self.cfg.is_ssl:
+            super().enqueue_req(conn)
+            return
         self.heads[conn] = Head()
         self.poller.register(conn.sock, EVENT_READ, partial(self.read_head, conn))
 
@@ -159,9 +163,11 @@ class BodySocket:
 def limit_body(request: object) -> None:
     """Limit the time for body and answer of a request of gunicorn, whose head was read."""
     unreader = request.unreader  # type: ignore[attr-defined]
-    unreader.sock.connection.settimeout(SEND_SECONDS)
+    if isinstance(unreader.sock, HeadSocket):
+        unreader.sock = unreader.sock.connection
+    unreader.sock.settimeout(SEND_SECONDS)
     lengths = [value for name, value in request.headers if name == "CONTENT-LENGTH"]  # type: ignore[attr-defined]
-    unreader.sock = BodySocket(unreader.sock.connection, int(lengths[0]) if lengths else 0)
+    unreader.sock = BodySocket(unreader.sock, int(lengths[0]) if lengths else 0)
 
 
 class Lingerer(NamedTuple):

@@ -74,14 +74,14 @@ def test_what_is_no_sequence_is_refused(vendor, tmp_path, sequence, problem):
 def test_a_missing_right_to_the_sequence_is_told_with_its_grant(vendor, tmp_path):
     flow = vendor("balances")
     query(flow.bonus, NUMBERED)
-    query(flow.bonus, "drop role if exists vendors_guest; create role vendors_guest login")
-    flow.bonus += " user=vendors_guest"
+    query(flow.bonus, "drop role if exists sequences_guest; create role sequences_guest login")
+    flow.bonus += " user=sequences_guest"
     with (
         mapped(tmp_path / "numbered.toml", changed=lambda text: text + SEQUENCE),
         flow.open() as (_, target),
         pytest.raises(RightsMissing) as refused,
     ):
         target.tables.check_rights(settings.KINDS["balances"])
-    grant = 'grant usage on sequence "public"."assetNumbers" to "vendors_guest";'
+    grant = 'grant usage on sequence "public"."assetNumbers" to "sequences_guest";'
     assert grant in refused.value.params["statements"]
-    query(flow.bonus.replace(" user=vendors_guest", ""), "drop role vendors_guest")
+    query(flow.bonus.replace(" user=sequences_guest", ""), "drop role sequences_guest")

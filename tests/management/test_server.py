@@ -198,7 +198,7 @@ class TestRowsThatWereStagedBeforeTheDocking:
         add("--database-url", url, "--received", "nothing")
         second = ("server", "add", "--name", "9", "--host", "127.0.0.1", "--database-url", url)
         call_command(*second)
-        assert "is that of Бонусный сервер 8" in capsys.readouterr().out
+        assert "is a copy of that of Бонусный сервер 8" in capsys.readouterr().out
         with pytest.raises(SystemExit):
             call_command("transfer", "balances", "--server", "9")
         call_command("transfer", "balances", "--server", "Бонусный сервер 8")

@@ -23,6 +23,10 @@ WAITING_FOR_THE_OTHER = """
     select pid from pg_locks join pg_stat_activity using (pid)
      where locktype = 'transactionid' and not granted and datname = current_database()
 """
+ADVISORY = """
+    select pid from pg_locks join pg_database on pg_database.oid = database
+     where locktype = 'advisory' and datname = current_database()
+"""
 
 
 @pytest.fixture
@@ -86,7 +90,7 @@ def test_of_two_first_runs_at_once_the_second_finds_the_tables_of_the_first(bonu
         second = threading.Thread(target=second_run)
         second.start()
         wait_until(lambda: run(watching, WAITING_FOR_THE_OTHER))
-        assert not run(watching, "select 1 from pg_locks where locktype = 'advisory'")
+        assert not run(watching, ADVISORY)
         first.database.commit()
         second.join()
         assert not refused

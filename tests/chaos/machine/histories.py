@@ -141,20 +141,20 @@ def a_load_is_half_read_and_repeated(s: Story) -> None:
 
 @history
 def a_commit_during_an_append(s: Story) -> None:
-    """A writer commits after the look, before the append has ended."""
+    """A writer commits once the lines are added, before the append notes what it has seen."""
     s.write(), s.drain()
     late = s.write_later()
     s.write()
     append = Log._append_pieces
     done = []
 
-    def commit_first(*arguments):
+    def commit_after_it(*arguments):
+        append(*arguments)
         if not done:
             done.append(True)
             s.commit_late(*late)
-        append(*arguments)
 
-    with patch.object(Log, "_append_pieces", commit_first):
+    with patch.object(Log, "_append_pieces", commit_after_it):
         s.append()
     s.finish()
 

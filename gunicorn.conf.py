@@ -20,7 +20,7 @@ limit_request_line = 8190  # as nginx has it; filters and sorts stand in the add
 forwarded_allow_ips = ""
 secure_scheme_headers: dict[str, str] = {}
 forwarder_headers = ""
-umask = 0o007  # of a Unix socket that it makes: its user and group may open it, and nobody else
+umask = 0o007  # only its own user and group may open a Unix socket that it makes
 loglevel = "error"  # below that it quotes what was sent, secrets included
 control_socket_disable = True
 

@@ -62,7 +62,7 @@ class TrueAddress(MiddlewareMixin):
 
 
 def came_over_unix_socket(request: HttpRequest) -> bool:
-    """Whether the web server got the request over a Unix socket, whatever the client claims."""
+    """Return whether the request came over a Unix socket. No header of the client counts."""
     connection = request.META.get("gunicorn.socket")
     return connection is not None and connection.family == socket.AF_UNIX
 

@@ -70,8 +70,8 @@ class HeadFirstWorker(ThreadWorker):
     """gunicorn's worker with threads, which get no connection before its request's head arrived.
 
     gunicorn's own worker gives each new connection to a thread. The thread waits 5 seconds for the
-    first byte, and without end for the rest of the head. After the answer, gunicorn's main thread
-    waits up to 2 seconds for each client to close, and accepts nobody else meanwhile.
+    first byte, and without end for the rest of the head. After an answer, gunicorn's main thread
+    waits up to 2 seconds for the client to close. Meanwhile it accepts no other client.
 
     This class replaces three methods of gunicorn that are not documented. All run in the main
     thread, which waits in `self.poller`. A later gunicorn that does not call them in this way fails

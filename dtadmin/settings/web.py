@@ -16,7 +16,7 @@ CSRF_FAILURE_VIEW = "transfer.pages.error_pages.forged"
 # Where the package's pages listen for a proxy of this machine: deb/systemd/dtadmin-proxy.socket.
 PROXY_SOCKET = Path("/run/dtadmin/web.sock")
 UNIX = "unix"
-# Who is the HTTPS proxy: whoever connects to a Unix socket, or these addresses, or nobody.
+# The HTTPS proxy: all that connect to our Unix socket, or these addresses; empty: there is none.
 BEHIND_PROXY: str | list[IPv4Network | IPv6Network] = env("BEHIND_PROXY")
 if BEHIND_PROXY != UNIX:
     try:

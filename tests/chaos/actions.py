@@ -93,8 +93,9 @@ def send_one_again(kind: str, number: str, values: dict[str, str]) -> str | None
 
 
 def purge() -> int | str:
-    """Removes every staged row that nobody needs, however young; returns how many rows, or the
-    code of what keeps it from that.
+    """Remove every staged row that all bonus servers have, also young ones.
+
+    Returns how many rows were removed, or the code of the refusal.
     """
     rows = 0
     for kind in settings.KINDS.values():

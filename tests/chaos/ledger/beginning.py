@@ -10,7 +10,7 @@ from tests.chaos.ledger.shop_all import ShopAll
 def begin_with_nothing(name: str, shop: ShopAll, version: str) -> BonusServer:
     """Return a server that has nothing yet: what is purged by then is skipped.
 
-    Where lines were removed it begins above them: nobody can send these.
+    If the first lines have been removed from the log, it begins above them: they can't be sent.
     """
     server = BonusServer(name, shop.origin)
     server.set_version(version)
@@ -41,7 +41,7 @@ def begin_with_everything(name: str, shop: ShopAll, version: str) -> BonusServer
 
     The caller has appended all that is staged: what has no line yet would be sent once more. The
     server gets the receipts of one that has read the log. What is withdrawn by now is not there.
-    Raises Refusal if lines were removed: nobody knows their names.
+    Raises Refusal if lines have been removed from the log: their names are lost.
     """
     if any(line.removed for line in shop.log):
         raise Refusal("history_too_old")

@@ -222,7 +222,7 @@ class BonusServer:
     # The version ----------------------------------------------------------------------------------
 
     def set_version(self, drawn: str) -> None:
-        """Draw a version anew: no restore gives it out twice."""
+        """Take a version that the caller has drawn at random: no two states have the same."""
         self.version = drawn
 
     def is_at(self, version: object, position: tuple[int, str]) -> bool:

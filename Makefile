@@ -11,10 +11,10 @@ SUITE = $(BIN)/python -m pytest -rs -n $$(($$(nproc) * 2)) --dist loadfile --no-
 FONTS := /usr/share/fonts/truetype/dejavu=fonts-dejavu-core
 
 .PHONY: help install lock demo demo-outage demo-restore forget test test-long test-packages lint chaos bench deb deb-trial clone-trial repository \
-	image image-trial matrix messages openapi screenshots
+	image image-trial matrix messages openapi papers screenshots
 
 help:
-	@echo "make demo | demo-outage | demo-restore | forget | test | test-long | lint | install | lock [UPGRADE=1] | chaos [SECONDS=600] | bench [QUICK=1] [BEFORE=commit] | deb [FOR=trixie] | deb-trial [FOR=trixie] | clone-trial | repository KEY=… | image | image-trial | matrix | messages | openapi | screenshots [INTO=folder]"
+	@echo "make demo | demo-outage | demo-restore | forget | test | test-long | lint | install | lock [UPGRADE=1] | chaos [SECONDS=600] | bench [QUICK=1] [BEFORE=commit] | deb [FOR=trixie] | deb-trial [FOR=trixie] | clone-trial | repository KEY=… | image | image-trial | matrix | messages | openapi | papers | screenshots [INTO=folder]"
 
 install: $(STAMP)
 
@@ -124,6 +124,11 @@ screenshots: $(STAMP)
 openapi: $(STAMP)
 	DJANGO_SETTINGS_MODULE=dtadmin.settings DATABASE_URL=postgresql:///lint \
 		SHOP_ALL_DATABASE_URL=postgresql:///lint SECRET_KEY=lint $(BIN)/python -m tests.api.openapi
+
+# The tables in docs/ that are made from the catalogue of causes and the kinds of problems.
+papers: $(STAMP)
+	DJANGO_SETTINGS_MODULE=dtadmin.settings DATABASE_URL=postgresql:///lint \
+		SHOP_ALL_DATABASE_URL=postgresql:///lint SECRET_KEY=lint $(BIN)/python -m tests.tables_of_papers
 
 messages: $(STAMP)
 	@$(DEBIAN) xgettext=gettext

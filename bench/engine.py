@@ -6,9 +6,9 @@ from typing import Any
 
 from tests.databases import query
 from tests.flow import US
+from transfer.causes.ledger import BEGINNING_UNDECIDED
 from transfer.engine.begin import Answer, begin as begin_position
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors.ledger import BeginningUndecided
 from transfer.engine.kinds import KINDS
 from transfer.engine.knowledge import Knowledge
 from transfer.engine.move import transfer as engine
@@ -16,6 +16,7 @@ from transfer.engine.move.prepare import prepare
 from transfer.engine.received import Totals
 from transfer.engine.shop_all.schema.indexes import Indexes
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import ServerUndecided
 
 Opened = tuple[ShopAll, BonusDatabase]
 SERVER = "22222222-2222-4222-8222-222222222222"
@@ -42,7 +43,9 @@ def _begun(opened: Opened, kind: str) -> str:
     """The origin of a position that begins at the start where there is none."""
     try:
         return prepare(KINDS[kind], *opened, NOTHING_KNOWN, dry_run=False).origin
-    except BeginningUndecided:
+    except ServerUndecided as error:
+        if error.cause is not BEGINNING_UNDECIDED:
+            raise
         opened[1].database.roll_back()
         begun = begin_position(KINDS[kind], *opened, Answer.NOTHING, "bench", SERVER, US)
         opened[1].database.commit()

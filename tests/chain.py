@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.utils import timezone
 
 from tests.records import a_run, wait_for
+from transfer.causes.connections import UNREACHABLE
 from transfer.errors import Unreachable
 from transfer.models import BonusServer, CashRegister, RegisterAccount, Shop, TransferTask
 from transfer.models.run_base import State
@@ -51,7 +52,7 @@ def fails(server: BonusServer) -> None:
 
 def is_not_reached(server: BonusServer) -> None:
     """Neither its database nor its administration port answers."""
-    error = Unreachable(party=database_of(server.name), reason="refused")
+    error = Unreachable(UNREACHABLE, party=database_of(server.name), reason="refused")
     server.note_failure(timezone.now(), error)
     for task in server.tasks.select_related("server"):
         wait_for(task, error=error)

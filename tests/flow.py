@@ -10,9 +10,9 @@ from django.conf import settings
 from psycopg2 import sql
 
 from tests.databases import query, stage
+from transfer.causes.ledger import BEGINNING_UNDECIDED, HISTORY_TOO_OLD
 from transfer.engine.begin import Answer, begin
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors.ledger import BeginningUndecided
 from transfer.engine.kind import Kind
 from transfer.engine.knowledge import Knowledge
 from transfer.engine.move.chunk import Chunk
@@ -22,6 +22,7 @@ from transfer.engine.received import Position, Totals
 from transfer.engine.shop_all.installations import Installation
 from transfer.engine.shop_all.purge import KnownServer, purge as purge_rows
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import ServerUndecided
 
 INSTALLATION = "11111111-1111-4111-8111-111111111111"
 US = Installation(INSTALLATION, "us")
@@ -98,8 +99,8 @@ class Flow:
     def prepare(self, source: ShopAll, target: BonusDatabase, *, dry_run: bool = False) -> Position:
         try:
             return prepare(self.spec, source, target, self.knowledge, dry_run=dry_run)
-        except BeginningUndecided:
-            if self.answer is None:
+        except ServerUndecided as error:
+            if self.answer is None or error.cause not in (BEGINNING_UNDECIDED, HISTORY_TOO_OLD):
                 raise
             target.database.roll_back()
             begin(self.spec, source, target, self.answer, "tests", str(uuid4()), US)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from transfer.models import BonusServer, RejectedRow, TransferRun, TransferTask
 from transfer.models.alerts import Incident, Notice, Recipient, Topic
 from transfer.models.run_base import State, Trigger
-from transfer.problems.codes import Code
+from transfer.problems.kinds import Code
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
 

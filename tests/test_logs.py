@@ -10,6 +10,7 @@ from django.test import Client
 
 from tests.databases import stage
 from tests.records import server
+from transfer.causes.runs import UNEXPECTED
 from transfer.engine.kind import MASK
 from transfer.errors import TransferError
 from transfer.logs import About, Json, Text, about
@@ -56,7 +57,7 @@ def test_an_error_leaves_its_place_in_the_log_and_its_text_only_where_no_row_is_
     away = raised(OperationalError("connection refused"))
     assert "connection refused" in away
     assert "in raised" not in away, "every request would leave it"
-    assert "TransferError" in raised(TransferError("x"))
+    assert "TransferError" in raised(TransferError(UNEXPECTED, "x"))
 
 
 @pytest.mark.django_db(transaction=True)

@@ -2,7 +2,6 @@
 
 import re
 from argparse import _SubParsersAction
-from collections.abc import Iterator
 from itertools import chain
 
 import pytest
@@ -10,8 +9,8 @@ from django.core.management import get_commands, load_command_class
 
 from tests.databases import ROOT
 from tests.papers import FOR_USERS, PAPERS, sections
-from transfer.engine.errors.ledger import REFUSALS
-from transfer.errors import TransferError
+from tests.tables_of_papers import TABLES, with_tables
+from transfer.causes import REFUSALS
 
 FOLDERS = ("bonusserver", "dtadmin", "static", "templates", "tests", "transfer")
 FILE = re.compile(r"`([\w/]+\.(?:css|html|py|svg))")
@@ -112,15 +111,12 @@ def test_the_images_trial_runs_the_commands_of_the_paper_on_containers(language)
     assert {inline or line for inline, line in commands} == set(run)
 
 
-def test_the_tables_of_refusals_say_what_to_do_about_each_code():
-    _, tables = (ROOT / "docs/EXACTLY-ONCE.md").read_text().split("\n## 8. ")
-    rows = re.findall(r"^\| (`.+?`) \|", tables.split("\n## 9. ")[0], re.MULTILINE)
-    explained = {code for row in rows for code in re.findall(r"`(\w+)`", row)}
-    assert REFUSALS - explained == set()
-    assert explained - set(codes(TransferError)) == set()
+@pytest.mark.parametrize("paper", [paper for paper, _name in TABLES], ids=lambda one: one.stem)
+def test_the_tables_that_are_made_from_the_code_are_as_it_says(paper):
+    """If not: make papers."""
+    assert paper.read_text() == with_tables(paper)
 
 
-def codes(error: type[TransferError]) -> Iterator[str]:
-    yield error.code
-    for one in error.__subclasses__():
-        yield from codes(one)
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_each_refusal_has_a_section_of_what_to_do(language):
+    assert REFUSALS - sections(ROOT / f"docs/{language}/red.md") == set()

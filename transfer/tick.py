@@ -15,7 +15,8 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from transfer.alerts.watch import watch
-from transfer.errors import AlreadyRunning, StillQueued, TransferError
+from transfer.causes.runs import ALREADY_RUNNING, STILL_QUEUED
+from transfer.errors import AlreadyRunning, TransferError
 from transfer.models import (
     AccountJob,
     ApiCall,
@@ -197,5 +198,5 @@ def why_skipped(run: Run) -> TransferError:
     """The reason for a run that was skipped because of this one."""
     began = (run.started_at or run.queued_at).astimezone(Settings.load().zone)
     if run.state == State.QUEUED:
-        return StillQueued(since=f"{began:%H:%M %Z}")
-    return AlreadyRunning(holder=f"№ {run.pk}, {began:%H:%M %Z}")
+        return TransferError(STILL_QUEUED, since=f"{began:%H:%M %Z}")
+    return AlreadyRunning(ALREADY_RUNNING, holder=f"№ {run.pk}, {began:%H:%M %Z}")

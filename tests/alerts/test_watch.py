@@ -13,8 +13,10 @@ from tests.databases import stage
 from tests.records import a_reject, a_run, server
 from transfer.alerts import words
 from transfer.alerts.watch import watch
-from transfer.engine.errors.ledger import BeginningUndecided, RowsPurged, ShopAllWentBack
-from transfer.errors import Difference, Unreachable
+from transfer.causes.connections import UNREACHABLE
+from transfer.causes.ledger import BEGINNING_UNDECIDED, ROWS_PURGED, SHOP_ALL_WENT_BACK
+from transfer.causes.runs import DIFFERENCE
+from transfer.errors import ServerUndecided, ShopAllWentBack, TransferError, Unreachable
 from transfer.models import (
     Actor,
     CashRegister,
@@ -61,7 +63,7 @@ def task(db):
 
 
 def failing(task, times, error=None):
-    error = error or Unreachable(party=database_of("БС 8"), reason="x")
+    error = error or Unreachable(UNREACHABLE, party=database_of("БС 8"), reason="x")
     a_run(task.server, state="failed", **failure(error))
     type(task).objects.filter(pk=task.pk).update(failures=times)
 
@@ -169,12 +171,17 @@ def test_two_ticks_at_once_tell_once(task, recipient, own_database):
 @pytest.mark.parametrize(
     ("refusal", "command"),
     [
-        (ShopAllWentBack(), "confirm_shop_all"),
+        (ShopAllWentBack(SHOP_ALL_WENT_BACK), "confirm_shop_all"),
         (
-            BeginningUndecided(database="БС 8", kind="balances", table="asset", rows=2, held=0),
+            ServerUndecided(
+                BEGINNING_UNDECIDED, database="БС 8", kind="balances", table="asset", rows=2, held=0
+            ),
             "begin 'БС 8' balances",
         ),
-        (RowsPurged(database="БС 8", kind="balances", rows=2), "skip_rows 'БС 8' balances"),
+        (
+            ServerUndecided(ROWS_PURGED, database="БС 8", kind="balances", rows=2),
+            "skip_rows 'БС 8' balances",
+        ),
     ],
     ids=["shop_all_went_back", "beginning_undecided", "rows_purged"],
 )
@@ -212,7 +219,13 @@ def test_a_flow_that_nobody_can_ask_any_more_is_not_well_again(task, recipient):
     old = timezone.now() - timedelta(hours=2)
     backlog.store({task.pk: backlog.Backlog(2, old)})
     watch(NOW)
-    backlog.store({task.pk: backlog.Backlog(error=Unreachable(party=database_of("x"), reason="y"))})
+    backlog.store(
+        {
+            task.pk: backlog.Backlog(
+                error=Unreachable(UNREACHABLE, party=database_of("x"), reason="y")
+            )
+        }
+    )
     watch(NOW)
     assert others().filter(ended_at=None, topic="late").exists()
     TaskBacklog.objects.update(asked_at=NOW - timedelta(minutes=10))  # the job has stopped
@@ -262,7 +275,7 @@ def test_a_difference_of_the_reconciliation_is_told_of(recipient, in_english):
     reconcile = MaintenanceTask.objects.get(kind="reconcile")
     run = MaintenanceRun.of(reconcile, "schedule")
     run.state = "failed"
-    run.note_error(Difference(tasks="Balance changes → БС 8"))
+    run.note_error(TransferError(DIFFERENCE, tasks="Balance changes → БС 8"))
     run.save()
     watch(NOW)
     ((_event, subject),) = notices()

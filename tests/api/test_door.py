@@ -192,7 +192,7 @@ def test_an_unexpected_error_is_logged_without_its_text(program: Program, monkey
 
     monkeypatch.setattr(routes.resolver, "resolve", broken)
     answer = program.ask()
-    assert (answer.status_code, answer.json()["code"]) == (500, "unexpected")
+    assert (answer.status_code, answer.json()["code"]) == (500, "unexpected_error")
     assert "RuntimeError" in caplog.text
     assert "PIN 1234" not in caplog.text + answer.content.decode()
 

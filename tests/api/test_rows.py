@@ -248,7 +248,7 @@ class TestRefusals:
 
     def test_a_body_above_the_bound_is_refused_before_it_is_read(self, program):
         answer = load(program, CONTENT_LENGTH=str((16 << 20) + 1))
-        assert (answer.status_code, answer.json()["code"]) == (413, "file_too_large")
+        assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
 
     def test_without_shop_all_nothing_is_loaded_and_the_answer_says_why(self, program, settings):
         right = settings.SHOP_ALL_DATABASE_URL

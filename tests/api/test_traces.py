@@ -58,7 +58,7 @@ def test_a_row_that_is_not_there_or_purged_is_not_found(program, receiver, shop_
     assert purge(task.kind_spec, [task], 0, dry_run=False).rows == 1
     for number in (1, 2, 2**70):
         answer = program.ask(f"rows/balances/{number}")
-        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert (answer.status_code, answer.json()["code"]) == (404, "row_not_found")
     assert program.ask("rows/bonuses/1").status_code == 422
 
 

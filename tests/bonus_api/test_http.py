@@ -6,13 +6,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests import misbehaving
+from tests.causes import raises
 from tests.certificates import certificate
 from tests.misbehaving import free_port
 from tests.reference_server import TOKEN
-from transfer.bonus_api import errors as errors
 from transfer.bonus_api.client import BonusApi
 from transfer.bonus_api.endpoint import Endpoint
-from transfer.errors import ConnectionLost, TransferError
+from transfer.causes.bonus_servers import API_NONSENSE, API_REGISTER_EXISTS
+from transfer.causes.connections import CONNECTION_LOST
+from transfer.errors import TransferError
 from transfer.text.explain import explain
 
 pytestmark = pytest.mark.usefixtures("in_english")
@@ -95,7 +97,7 @@ def test_garbage():
 )
 def test_an_answer_of_another_program_is_no_answer(body):
     with misbehaving.server(misbehaving.answers(200, body)) as port:
-        assert isinstance(failure(port), errors.Nonsense)
+        assert failure(port).cause is API_NONSENSE
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ def test_409_names_the_register_that_is_there():
     with (
         misbehaving.server(misbehaving.answers(409, body)) as port,
         BonusApi(endpoint(port)) as api,
-        pytest.raises(errors.RegisterExists) as caught,
+        raises(API_REGISTER_EXISTS) as caught,
     ):
         api.create("17", "111", "Касса 17")
     assert sentence(caught.value) == "Server 8 has an account of this register already."
@@ -170,7 +172,7 @@ def test_a_read_is_repeated_and_a_write_is_not():
     with misbehaving.server(flaky) as port, BonusApi(endpoint(port), 5) as api:
         assert api.status().version == "1"
         assert asked == [b"GET"] * 3
-        with pytest.raises(ConnectionLost):
+        with raises(CONNECTION_LOST):
             api.create("17", "111", "Касса 17")
         assert asked == [b"GET"] * 3 + [b"POST"]
 
@@ -180,7 +182,7 @@ def test_an_endless_list_of_accounts_ends():
     with (
         misbehaving.server(misbehaving.answers(200, body)) as port,
         BonusApi(endpoint(port), 5) as api,
-        pytest.raises(errors.Nonsense),
+        raises(API_NONSENSE),
     ):
         api.accounts()
 
@@ -242,7 +244,7 @@ def test_https_where_there_is_none_and_none_where_there_is(tmp_path):
     _pem, context = certificate(tmp_path)
     with misbehaving.server(misbehaving.answers(200, OK), context) as port:
         error = failure(port, 3)
-    assert isinstance(error, ConnectionLost | errors.Nonsense)
+    assert error.cause in (CONNECTION_LOST, API_NONSENSE)
 
 
 def test_a_time_in_whatever_zone_is_one_that_our_database_takes():

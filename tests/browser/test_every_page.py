@@ -14,22 +14,15 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from tests.api.conftest import a_key
-from tests.browser.conftest import (
-    ALL_RULES,
-    AXE,
-    DESKTOP,
-    PHONE,
-    TABLET,
-    make_user,
-    use_language,
-)
+from tests.browser.conftest import ALL_RULES, AXE, DESKTOP, PHONE, TABLET, make_user, use_language
 from tests.databases import ROOT, stage
 from tests.pages.look import own_patterns
 from tests.pages.things import GONE_BACK
 from tests.records import a_run
-from transfer.alerts.send import MessageRefused
 from transfer.alerts.watch import watch
+from transfer.causes.messages import MESSAGE_REFUSED
 from transfer.engine.kinds import KINDS
+from transfer.errors import TransferError
 from transfer.loading import undo, upload_job
 from transfer.models import (
     Actor,
@@ -140,7 +133,7 @@ def house(
 
 def recipient_in_trouble() -> Recipient:
     """Recipients, and one whose messages do not arrive."""
-    refused = MessageRefused(party=Party(Kind.MAIL, "localhost"), what="…")
+    refused = TransferError(MESSAGE_REFUSED, party=Party(Kind.MAIL, "localhost"), what="…")
     recipient = Recipient.objects.create(
         name="olga", channel="mail", address="olga@shop.example", topics=Topic.values,
         failing_since=timezone.now(), **failure(refused),

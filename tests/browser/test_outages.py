@@ -13,7 +13,8 @@ from tests.proxy import Cut, Proxy
 from tests.records import server as a_server
 from tests.reference_server import TOKEN, reference_server
 from transfer.alerts.watch import watch
-from transfer.errors import PortClosed
+from transfer.causes.connections import PORT_CLOSED
+from transfer.errors import Unreachable
 from transfer.models import Actor, BonusServer, Heartbeat, RecurringJob, TransferTask
 from transfer.parties import database_of, server as server_named
 from transfer.runs import backlog
@@ -111,8 +112,8 @@ def test_thirty_dead_servers_are_one_line_whose_names_are_folded(page: Page, log
     for number in range(1, 31):
         one = a_server(f"Бонусный сервер {number}")
         now = timezone.now()
-        one.note_failure(now, PortClosed(party=server_named(one.name), **where))
-        silent = Backlog(error=PortClosed(party=database_of(one.name), **where))
+        one.note_failure(now, Unreachable(PORT_CLOSED, party=server_named(one.name), **where))
+        silent = Backlog(error=Unreachable(PORT_CLOSED, party=database_of(one.name), **where))
         backlog.note({task.pk: silent for task in one.tasks.all()})
     TransferTask.objects.update(enabled=True)
     Heartbeat.beat("shop: cron")

@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import DESKTOP, PHONE, use_language
 from tests.chain import TWELVE_DIGITS
 from tests.records import a_run, many_tasks, server, wait_for
+from transfer.causes.connections import UNREACHABLE
 from transfer.errors import Unreachable
 from transfer.models import BonusServer, TransferTask
 from transfer.pages.filters import midnight
@@ -87,7 +88,9 @@ def test_a_screen_reader_hears_of_a_new_problem_once(page: Page, log_in: Callabl
 
 
 def a_problem(of: BonusServer) -> None:
-    of.note_failure(timezone.now(), Unreachable(party=server_named(of.name), reason="refused"))
+    of.note_failure(
+        timezone.now(), Unreachable(UNREACHABLE, party=server_named(of.name), reason="refused")
+    )
 
 
 def refresh(page: Page) -> None:

@@ -9,15 +9,9 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import PHONE, use_language
 from tests.records import a_recipient, a_reject, a_run, server
 from transfer.alerts.send import mail_server
+from transfer.causes.connections import UNREACHABLE
 from transfer.errors import Unreachable
-from transfer.models import (
-    Actor,
-    CashRegister,
-    MaintenanceRun,
-    MaintenanceTask,
-    Settings,
-    Shop,
-)
+from transfer.models import Actor, CashRegister, MaintenanceRun, MaintenanceTask, Settings, Shop
 from transfer.models.run_base import State, Trigger
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("nothing_asked")]
@@ -119,7 +113,7 @@ def test_a_rejected_row_is_a_card_of_two_lines(open_page: Callable, log_in: Call
 
 def test_the_state_of_a_recipient_is_one_line(open_page: Callable, log_in: Callable):
     one = a_recipient("mail", "olga@example.com", failing_since=timezone.now())
-    one.note_error(Unreachable(party=mail_server(), reason="refused"))
+    one.note_error(Unreachable(UNREACHABLE, party=mail_server(), reason="refused"))
     one.save()
     page: Page = open_page(viewport=PHONE, has_touch=True)
     log_in(page, "administrator")

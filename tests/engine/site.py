@@ -2,14 +2,13 @@
 
 from collections import Counter
 
-import pytest
-
+from tests.causes import raises
 from tests.chaos.instance import Instance, as_postgres
 from tests.databases import connected, insert, keep, run
 from tests.engine import operations
 from tests.engine.keeping_small import age, purge
 from tests.flow import Flow, known_of
-from transfer.engine.errors.ledger import ShopAllWentBack
+from transfer.causes.ledger import SHOP_ALL_WENT_BACK
 
 
 class Site:
@@ -96,12 +95,12 @@ def burn(dsn, transactions=60):
             run(connection, "select pg_current_xact_id()")
 
 
-def assert_refuses_for_good(site, error, flow=None):
+def assert_refuses_for_good(site, cause, flow=None):
     """Nothing moves, however often it is tried and whatever is done meanwhile."""
     flow = flow or site.flow
     before = site.held(flow)
     for _ in range(2):
-        with pytest.raises(error) as refused:
+        with raises(cause) as refused:
             flow.move()
         burn(flow.shop_all)
     assert site.held(flow) == before
@@ -110,6 +109,6 @@ def assert_refuses_for_good(site, error, flow=None):
 
 def assert_asks_and_goes_on(site):
     """Rows that servers have are missing in shop All: it is asked about, once."""
-    assert_refuses_for_good(site, ShopAllWentBack)
+    assert_refuses_for_good(site, SHOP_ALL_WENT_BACK)
     site.confirm()
     site.assert_each_row_once()

@@ -4,16 +4,17 @@ from uuid import uuid4
 
 import pytest
 
+from tests.causes import raises
 from tests.databases import close_kept, query
 from tests.engine.keeping_small import accounts, age, purge
 from tests.engine.operations import load, undo
 from tests.flow import INSTALLATION, US, Flow, known_of
+from transfer.causes.ledger import COPY_OF, SERVER_HAS_MOVED
 from transfer.engine.begin import Answer, begin, begin_as, take_own_name
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors.ledger import CopyOfServer, PositionKnown, ServerHasMoved
 from transfer.engine.knowledge import Knowledge
 from transfer.engine.shop_all.source import ShopAll
-from transfer.errors import AlreadyRunning
+from transfer.errors import AlreadyRunning, PositionKnown
 
 NAME = "44444444-4444-4444-8444-444444444444"
 
@@ -122,7 +123,7 @@ def test_a_server_that_has_moved_since_its_tables_were_copied_is_refused(flow, o
     copy_vendors_table(flow, other)
     flow.stage(("b", 1))
     flow.move()
-    with pytest.raises(ServerHasMoved):
+    with raises(SERVER_HAS_MOVED):
         begin_like(flow, other, version)
     assert other.position() is None
 
@@ -138,13 +139,13 @@ def test_a_version_is_not_given_out_twice_by_a_restore(flow, other, copies):
     copies.restore(flow.bonus, "bonus")
     flow.move()
     assert accounts(flow) == accounts(other)
-    with pytest.raises(ServerHasMoved):
+    with raises(SERVER_HAS_MOVED):
         begin_like(flow, other, version)
 
 
 def test_a_server_without_a_position_or_on_the_move_is_refused(flow, other):
     flow.stage(("a", 1))
-    with pytest.raises(ServerHasMoved):
+    with raises(SERVER_HAS_MOVED):
         begin_like(flow, other, NAME)
     flow.move()
     version = flow.position().version
@@ -196,7 +197,7 @@ def test_a_copied_database_moves_nothing_until_it_has_a_name_of_its_own(
     postgres.create(_name(other.bonus), template=_name(flow.bonus))
     flow.stage(("b", 1))
     other.knowledge = Knowledge(INSTALLATION, {}, {server: "the first"})
-    with pytest.raises(CopyOfServer) as copy:
+    with raises(COPY_OF) as copy:
         other.move()
     assert copy.value.params["other"] == "the first"
     assert accounts(other) == ["a"]

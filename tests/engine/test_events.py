@@ -8,11 +8,10 @@ from tests.databases import ROOT, query
 from tests.engine.operations import load
 from tests.flow import US, Flow, known_of
 from transfer.engine import events
-from transfer.engine.errors.ledger import ShopAllWentBack
 from transfer.engine.shop_all.purge import purge
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.undo import undo
-from transfer.errors import ConnectionLost
+from transfer.errors import ConnectionLost, ShopAllWentBack
 
 
 @pytest.fixture

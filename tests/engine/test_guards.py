@@ -4,15 +4,17 @@ import pytest
 from psycopg2 import sql
 from psycopg2.extensions import make_dsn, parse_dsn
 
+from tests.causes import raises
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
 from tests.databases import query
 from tests.flow import Flow
 from tests.proxy import Cut, Proxy
-from transfer.engine.errors import CommitUnconfirmed, RightsMissing, RowsLostOnTheWay, WrongColumns
+from transfer.causes.ledger import COMMIT_UNCONFIRMED, ROWS_LOST_ON_THE_WAY
+from transfer.causes.tables import RIGHTS_MISSING
 from transfer.engine.kinds import BALANCES
 from transfer.engine.move.receive import receive_rows
 from transfer.engine.move.stream import Sending, SourceFailed
-from transfer.errors import ConnectionLost, QueryFailed
+from transfer.errors import ConnectionLost, QueryFailed, WrongColumns
 
 
 @pytest.fixture
@@ -34,7 +36,7 @@ def test_a_row_lost_on_the_way_rolls_the_chunk_back(balances):
         return not (message.is_copy_data and len(seen) == 5)
 
     with Proxy(balances.shop_all, drop_the_fifth_row) as proxy:
-        with pytest.raises(RowsLostOnTheWay) as caught:
+        with raises(ROWS_LOST_ON_THE_WAY) as caught:
             Flow("balances", proxy.dsn, balances.bonus).move()
         assert caught.value.params == {"sent": "10", "received": "9"}
     assert balances.target_rows() == []
@@ -154,7 +156,7 @@ def test_a_right_that_is_missing_comes_with_the_sql_to_run(balances, limited):
         f"grant select, insert, update, delete on all tables in schema datatransfer to {user}; "
         f"revoke insert on asset from {user}",
     )
-    with pytest.raises(RightsMissing) as caught:
+    with raises(RIGHTS_MISSING) as caught:
         Flow("balances", balances.shop_all, limited).move()
     assert "INSERT on asset" in caught.value.params["missing"]
     assert "grant insert on" in caught.value.params["statements"]
@@ -242,7 +244,7 @@ def test_a_commit_that_never_arrived_is_not_taken_for_one(balances):
     stage_many(balances, 10)
     with (
         Proxy(balances.bonus, cut_at_first_commit(lambda m: m.is_commit)) as proxy,
-        pytest.raises(CommitUnconfirmed),
+        raises(COMMIT_UNCONFIRMED),
     ):
         Flow("balances", balances.shop_all, proxy.dsn).move(chunk_rows=4)
     assert_nothing_moved(balances)

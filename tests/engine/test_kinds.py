@@ -7,8 +7,9 @@ import pytest
 from django.utils import translation
 
 from tests.databases import query
+from transfer.causes.rows import reason_named
 from transfer.engine.kind import MASK
-from transfer.engine.kinds import KINDS, check_named
+from transfer.engine.kinds import KINDS
 from transfer.text.explain import explain
 
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -120,7 +121,7 @@ def test_every_check_has_a_test(kind):
 def test_every_check_is_explained_in_both_languages(kind, language):
     with translation.override(language):
         for check in KINDS[kind].all_checks:
-            sentence, hint = explain(check_named(check.code))
+            sentence, hint = explain(reason_named(check.code))
             assert sentence
             assert hint
             is_russian = any("а" <= letter <= "я" for letter in sentence.lower())

@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests import misbehaving
+from transfer.causes.cause import Cause
+from transfer.causes.connections import WEAK_LOGIN
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.postgres.connect import ANY_LOG_IN, log_in
-from transfer.errors import TransferError, Unreachable, WeakLogin
+from transfer.errors import Unreachable
 
 CLEARTEXT, MD5 = struct.pack("!i", 3), struct.pack("!i", 5) + b"salt"
 
@@ -36,14 +38,14 @@ def heard(monkeypatch) -> Iterator[Callable[..., bytes]]:
     # Any name leads to this machine, which plays another one.
     monkeypatch.setenv("PGHOSTADDR", "127.0.0.1")
 
-    def heard(host: str, asks: bytes, more: str = "") -> tuple[bytes, type[TransferError]]:
+    def heard(host: str, asks: bytes, more: str = "") -> tuple[bytes, Cause]:
         impostor = Impostor(asks)
         with misbehaving.server(impostor) as port:
             dsn = f"host={host} port={port} dbname=loyalty user=bonus password=s3cret {more}"
             with BonusDatabase(dsn, "bs8", "test") as database, pytest.raises(Unreachable) as error:
                 database.database.one("select 1")
         assert "s3cret" not in str(error.value) + error.value.technical
-        return impostor.heard, error.type
+        return impostor.heard, error.value.cause
 
     return heard
 
@@ -51,7 +53,7 @@ def heard(monkeypatch) -> Iterator[Callable[..., bytes]]:
 @pytest.mark.parametrize("asks", [CLEARTEXT, MD5])
 @pytest.mark.parametrize("host", ["db.elsewhere", "10.0.0.8"])
 def test_another_machine_gets_no_password_that_can_be_read_or_guessed(heard, host, asks):
-    assert heard(host, asks) == (b"", WeakLogin)
+    assert heard(host, asks) == (b"", WEAK_LOGIN)
 
 
 def test_it_gets_it_where_an_administrator_says_so(heard):

@@ -6,9 +6,12 @@ from decimal import Decimal
 import pytest
 from django.conf import settings
 
+from tests.causes import raises
 from tests.databases import initialise_shop_all, query
 from tests.vendor import TABLES, mapped
-from transfer.engine.errors import RightsMissing, RowsSwallowed, WrongColumns
+from transfer.causes.ledger import ROWS_SWALLOWED
+from transfer.causes.tables import RIGHTS_MISSING
+from transfer.errors import WrongColumns
 
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
 LATE = datetime(2026, 12, 31, tzinfo=UTC)
@@ -103,7 +106,7 @@ def test_a_trigger_that_swallows_rows_of_another_is_noticed(vendor):
         "create trigger swallow before insert on asset for each row when (new.amount = 200) "
         "execute function swallow()",
     )
-    with pytest.raises(RowsSwallowed, match="swallow"):
+    with raises(ROWS_SWALLOWED, match="swallow"):
         flow.move()
     assert query(flow.bonus, "select * from asset") == []
 
@@ -146,7 +149,7 @@ def test_a_missing_right_is_told_with_the_names_of_another(vendor):
     flow = vendor("cards")
     query(flow.bonus, "drop role if exists vendors_guest; create role vendors_guest login")
     flow.bonus += " user=vendors_guest"
-    with flow.open() as (_, target), pytest.raises(RightsMissing) as refused:
+    with flow.open() as (_, target), raises(RIGHTS_MISSING) as refused:
         target.tables.check_rights(settings.KINDS["cards"])
     assert 'on "public"."cardAccounting" to "vendors_guest"' in refused.value.params["statements"]
     query(flow.bonus.replace(" user=vendors_guest", ""), "drop role vendors_guest")

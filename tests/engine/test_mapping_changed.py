@@ -1,13 +1,12 @@
 """A file of DTADMIN_TABLES that names another staging table, other columns or units than before."""
 
-import pytest
-
+from tests.causes import raises
 from tests.databases import initialise_shop_all, query
 from tests.engine.operations import load, undo
 from tests.flow import Flow, purge
 from tests.vendor import TABLES, mapped
-from transfer.engine.errors import StagingTableChanged
-from transfer.engine.errors.ledger import BeginningUndecided
+from transfer.causes.ledger import BEGINNING_UNDECIDED
+from transfer.causes.tables import STAGING_TABLE_CHANGED
 
 OTHERS = TABLES.replace('"balanceChanges"', '"others"').replace("source = 7", "")
 
@@ -31,25 +30,25 @@ def test_another_staging_table_is_refused_until_the_file_names_the_one_of_before
     flow.move()
     new = Flow("balances", flow.shop_all, flow.bonus, answer=None)
     with mapped(tmp_path / "other.toml", changed=lambda _: OTHERS):
-        with pytest.raises(StagingTableChanged, match=r"come from others, .* from balanceChanges"):
+        with raises(STAGING_TABLE_CHANGED, match=r"come from others, .* from balanceChanges"):
             initialise_shop_all(flow.shop_all)
         assert query(flow.shop_all, "select to_regclass('others')") == [(None,)]
         make_the_other_table(flow)
         flow.stage(("4300", 3))
         for dry_run in (False, True):
-            with pytest.raises(StagingTableChanged):
+            with raises(STAGING_TABLE_CHANGED):
                 flow.move(dry_run=dry_run)
-        with pytest.raises(StagingTableChanged):
+        with raises(STAGING_TABLE_CHANGED):
             purge(flow.shop_all, "balances", [flow.position()], 0)
-        with pytest.raises(StagingTableChanged):
+        with raises(STAGING_TABLE_CHANGED):
             load(flow, ("4400", 4))
-        with pytest.raises(StagingTableChanged):
+        with raises(STAGING_TABLE_CHANGED):
             undo(flow, loaded)
         query(flow.bonus, "delete from datatransfer.position")  # as of a server docked just now
-        with pytest.raises(StagingTableChanged):
+        with raises(STAGING_TABLE_CHANGED):
             new.move()
     flow.stage(("4500", 5))
-    with pytest.raises(BeginningUndecided):
+    with raises(BEGINNING_UNDECIDED):
         new.move()
     assert query(flow.bonus, "select amount from asset order by id") == [(100,), (200,)]
 
@@ -62,7 +61,7 @@ def test_where_shop_all_began_anew_another_table_is_sent_from_its_first_row(vend
         query(flow.shop_all, "drop schema datatransfer cascade")
         initialise_shop_all(flow.shop_all)
         flow.stage(("4200", 2))
-        with pytest.raises(BeginningUndecided):
+        with raises(BEGINNING_UNDECIDED):
             Flow("balances", flow.shop_all, flow.bonus, answer=None).move()
         assert flow.move().totals.read == 1
         assert flow.move().totals.read == 0

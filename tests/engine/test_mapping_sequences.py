@@ -3,9 +3,11 @@
 import pytest
 from django.conf import settings
 
+from tests.causes import raises
 from tests.databases import query
 from tests.vendor import mapped
-from transfer.engine.errors import RightsMissing, SequenceBehind, WrongColumns
+from transfer.causes.tables import RIGHTS_MISSING, SEQUENCE_BEHIND
+from transfer.errors import WrongColumns
 
 NUMBERED = """
     alter table asset alter id drop default;
@@ -44,11 +46,11 @@ def test_a_sequence_that_gives_numbers_of_other_rows_is_refused(vendor, tmp_path
     )
     flow.stage(("4100", 1))
     with mapped(tmp_path / "numbered.toml", changed=lambda text: text + SEQUENCE):
-        with pytest.raises(SequenceBehind) as refused:
+        with raises(SEQUENCE_BEHIND) as refused:
             flow.move()
         assert (refused.value.params["next"], refused.value.params["greatest"]) == ("50", "50")
         query(flow.bonus, 'alter sequence "assetNumbers" restart with 50')
-        with pytest.raises(SequenceBehind):
+        with raises(SEQUENCE_BEHIND):
             flow.move()
         query(flow.bonus, 'alter sequence "assetNumbers" restart with 51')
         flow.move()
@@ -79,7 +81,7 @@ def test_a_missing_right_to_the_sequence_is_told_with_its_grant(vendor, tmp_path
     with (
         mapped(tmp_path / "numbered.toml", changed=lambda text: text + SEQUENCE),
         flow.open() as (_, target),
-        pytest.raises(RightsMissing) as refused,
+        raises(RIGHTS_MISSING) as refused,
     ):
         target.tables.check_rights(settings.KINDS["balances"])
     grant = 'grant usage on sequence "public"."assetNumbers" to "sequences_guest";'

@@ -6,7 +6,7 @@ import pytest
 
 from tests.databases import query
 from tests.vendor import TABLES, mapped
-from transfer.engine.errors import WrongColumns
+from transfer.errors import WrongColumns
 
 
 def test_cards_get_words_for_statuses_and_a_status_without_one_is_a_reject(vendor, tmp_path):

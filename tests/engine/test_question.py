@@ -6,7 +6,6 @@ from tests.databases import query
 from tests.engine.keeping_small import accounts, move_from
 from tests.engine.operations import load, undo
 from tests.flow import INSTALLATION, Flow
-from transfer.engine.errors.ledger import ShopAllWentBack
 from transfer.engine.kinds import KINDS
 from transfer.engine.knowledge import Knowledge
 from transfer.engine.question import (
@@ -19,6 +18,7 @@ from transfer.engine.question import (
 )
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.undo import undo_again
+from transfer.errors import ShopAllWentBack
 
 THEM = "22222222-2222-4222-8222-222222222222"
 

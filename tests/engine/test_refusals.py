@@ -4,10 +4,11 @@ import hashlib
 
 import pytest
 
+from tests.causes import raises
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
 from tests.databases import migrate_bonus_server, query
 from tests.flow import Flow
-from transfer.engine.errors import RowsSwallowed, TooManyRefused
+from transfer.causes.ledger import ROWS_SWALLOWED, TOO_MANY_REFUSED
 from transfer.engine.kind import MASK
 from transfer.engine.move import refusals
 from transfer.engine.received import Totals
@@ -184,7 +185,7 @@ def test_halves_are_those_of_numbers_and_not_of_their_digits(balances):
 def test_more_than_half_of_a_chunk_refused_is_not_a_matter_of_rows(balances):
     query(balances.bonus, "alter table asset add constraint few check (amount <= 49)")
     stage_many(balances, 100)
-    with pytest.raises(TooManyRefused, match=r"more than half of the 100 rows.*23514 few"):
+    with raises(TOO_MANY_REFUSED, match=r"more than half of the 100 rows.*23514 few"):
         balances.move()
     assert_nothing_moved(balances)
     query(balances.bonus, "alter table asset drop constraint few")
@@ -278,7 +279,7 @@ def test_the_pin_of_such_a_row_stays_secret(cyrillic):
 def test_a_trigger_or_rule_that_keeps_a_row_out_is_named(balances, harm):
     query(balances.bonus, harm)
     balances.stage(("1", 1), ("2", 2), ("3", 3))
-    with pytest.raises(RowsSwallowed, match="meddle"):
+    with raises(ROWS_SWALLOWED, match="meddle"):
         balances.move()
     assert_nothing_moved(balances)
 
@@ -307,7 +308,7 @@ def test_a_pin_or_card_that_a_trigger_keeps_out_is_named(flow, event, kind, tabl
         ),
     )
     moving.stage(*rows)
-    with pytest.raises(RowsSwallowed, match="meddle"):
+    with raises(ROWS_SWALLOWED, match="meddle"):
         moving.move()
     assert moving.target_rows() == before
     assert (moving.position() and moving.position().totals) in (totals, Totals())
@@ -324,7 +325,7 @@ def test_a_status_that_a_trigger_keeps_out_is_named(flow):
         TRIGGER.format("return null;").replace("insert on asset", 'update on "cardAccounting"'),
     )
     cards.stage(("1", None, 2))
-    with pytest.raises(RowsSwallowed, match="meddle"):
+    with raises(ROWS_SWALLOWED, match="meddle"):
         cards.move()
 
 

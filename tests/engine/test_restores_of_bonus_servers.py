@@ -6,7 +6,7 @@ from tests.databases import query
 from tests.engine.keeping_small import end
 from tests.engine.site import assert_refuses_for_good
 from tests.flow import known_of
-from transfer.engine.errors.ledger import BeginningUndecided, HistoryTooOld, RowsPurged
+from transfer.causes.ledger import BEGINNING_UNDECIDED, HISTORY_TOO_OLD, ROWS_PURGED
 from transfer.engine.skip import skip
 
 
@@ -50,7 +50,7 @@ def test_a_position_that_vanished_with_our_schema_is_refused_until_somebody_says
     site.move()
     site.flow.answer = None
     query(site.flow.bonus, "drop schema datatransfer cascade")
-    refused = assert_refuses_for_good(site, BeginningUndecided)
+    refused = assert_refuses_for_good(site, BEGINNING_UNDECIDED)
     assert (refused.params["rows"], refused.params["held"]) == ("2", "2")
 
 
@@ -63,7 +63,7 @@ def test_a_server_restored_to_before_lines_whose_lifetime_has_ended_is_asked_abo
     assert site.purge() == 3
     assert end(site.flow, known_of(site.flow)) > 0
     site.restore(site.server, copy)
-    assert_refuses_for_good(site, HistoryTooOld)
+    assert_refuses_for_good(site, HISTORY_TOO_OLD)
 
 
 def test_a_bonus_server_from_before_a_purge_is_refused_until_somebody_gives_the_rows_up(site):
@@ -75,7 +75,7 @@ def test_a_bonus_server_from_before_a_purge_is_refused_until_somebody_gives_the_
     assert site.purge() == 3
     site.stage("d")
     site.restore(site.server, copy)
-    refused = assert_refuses_for_good(site, RowsPurged)
+    refused = assert_refuses_for_good(site, ROWS_PURGED)
     assert refused.params["rows"] == "2"
     do_without(site, refused.changesets)
     site.move()
@@ -94,7 +94,7 @@ def test_rows_given_up_stay_so_after_a_restore_of_shop_all(site):
     full = site.copy(site.shop)
     site.purge()
     site.restore(site.server, copy)
-    do_without(site, assert_refuses_for_good(site, RowsPurged).changesets)
+    do_without(site, assert_refuses_for_good(site, ROWS_PURGED).changesets)
     site.move()
     site.restore(site.shop, full)
     site.stage("d")

@@ -4,12 +4,13 @@ from collections import Counter
 
 import pytest
 
+from tests.causes import raises
 from tests.chaos.instance import as_postgres
 from tests.databases import connected, insert, query, run
 from tests.engine.operations import load
 from tests.engine.site import assert_asks_and_goes_on, assert_refuses_for_good, burn
-from transfer.engine.errors.ledger import ShopAllWentBack
-from transfer.errors import IsReplica
+from transfer.causes.connections import STANDBY_AS_SOURCE
+from transfer.causes.ledger import SHOP_ALL_WENT_BACK
 
 OUR_TABLES = ("log", "head", "load", "dependent", "origin", "installation")
 
@@ -38,7 +39,7 @@ def test_every_row_that_shop_all_has_arrives_once_at_each_server_and_vanished_on
     site.restore(site.shop, copy)
     site.stage("after", "after-too")
     lost = [
-        assert_refuses_for_good(site, ShopAllWentBack, flow).changesets
+        assert_refuses_for_good(site, SHOP_ALL_WENT_BACK, flow).changesets
         for flow in (site.flow, site.other)
     ]
     assert [len(names) for names in lost] == [2, 1]
@@ -174,7 +175,7 @@ def test_a_replica_is_no_source(site):
     site.shop.restore(copy)
     site.shop.become_standby()
     site.shop.start()
-    with pytest.raises(IsReplica):
+    with raises(STANDBY_AS_SOURCE):
         site.move()
 
 
@@ -279,7 +280,7 @@ def test_a_transaction_prepared_before_a_copy_and_committed_after_its_restore_ar
     site.stage("vanishes")
     site.move()
     site.restore(site.shop, copy)
-    assert_refuses_for_good(site, ShopAllWentBack)
+    assert_refuses_for_good(site, SHOP_ALL_WENT_BACK)
     query(site.flow.shop_all, "commit prepared 'late'")
     site.confirm()
     site.assert_each_row_once()
@@ -294,7 +295,7 @@ def test_a_prepared_transaction_that_is_committed_before_and_after_a_restore_arr
     site.move()
     site.restore(site.shop, copy)
     site.stage("later")
-    assert_refuses_for_good(site, ShopAllWentBack)  # until it is committed once more
+    assert_refuses_for_good(site, SHOP_ALL_WENT_BACK)  # until it is committed once more
     query(site.flow.shop_all, "commit prepared 'twice'")
     site.assert_each_row_once()
 

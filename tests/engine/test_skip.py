@@ -2,10 +2,11 @@
 
 import pytest
 
+from tests.causes import raises
 from tests.databases import query
 from tests.engine.keeping_small import accounts, age, lines, move_from, purge
 from tests.flow import INSTALLATION, Flow, known_of
-from transfer.engine.errors.ledger import RowsPurged, SkipOutdated
+from transfer.causes.ledger import ROWS_PURGED, SKIP_OUTDATED
 from transfer.engine.received import NOTHING
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.skip import lacking, skip
@@ -50,7 +51,7 @@ def lose_to_a_purge(flow, copies):
 
 def test_the_list_is_exact_and_what_is_skipped_is_passed(flow, copies):
     lose_to_a_purge(flow, copies)
-    with pytest.raises(RowsPurged):
+    with raises(ROWS_PURGED):
         flow.move()
     found = listed(flow)
     assert [(one.number, one.rows, one.amount, one.last) for one in found] == [
@@ -67,12 +68,12 @@ def test_a_part_of_the_list_can_be_skipped_and_nothing_beside_it(flow, copies):
     lose_to_a_purge(flow, copies)
     first, second = (one.changeset for one in listed(flow))
     do_without(flow, second)
-    with pytest.raises(RowsPurged) as refused:
+    with raises(ROWS_PURGED) as refused:
         flow.move()
     assert refused.value.changesets == (first,)
     (last,) = [name for number, name in lines(flow, "number, changeset::text") if number == 1]
     for strange in (last, second):
-        with pytest.raises(SkipOutdated):
+        with raises(SKIP_OUTDATED):
             do_without(flow, first, strange)
     assert len(listed(flow)) == 1
 
@@ -115,7 +116,7 @@ def test_the_rest_of_a_changeset_read_in_part_can_be_skipped(flow, copies):
     age(flow)
     purge(flow, known_of(flow))
     copies.restore(flow.bonus, "bonus")
-    with pytest.raises(RowsPurged):
+    with raises(ROWS_PURGED):
         flow.move()
     (one,) = listed(flow)
     do_without(flow, one.changeset)

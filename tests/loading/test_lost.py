@@ -9,10 +9,12 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.api.conftest import BASE, Program, a_key
+from tests.causes import raises
 from tests.databases import query
 from tests.records import user
 from tests.restores import say_that_it_is_right
-from transfer.engine.errors.ledger import LoadLost, ShopAllWentBack
+from transfer.causes.ledger import SHOP_ALL_WENT_BACK
+from transfer.causes.loads import LOAD_LOST
 from transfer.engine.kinds import KINDS
 from transfer.loading import undo, upload_job
 from transfer.models import LogPlace, RejectedRow, Upload
@@ -155,7 +157,7 @@ class TestALoadThatOneServerAloneHas:
         call_command("load_staging", "balances", file)
         move(servers[0])
         copies.restore(shop_all, before)
-        assert run(servers[0]) == ShopAllWentBack.code
+        assert run(servers[0]) == SHOP_ALL_WENT_BACK.code
         (upload,) = Upload.objects.all()
         shown = page("upload", upload.pk)
         assert "bonus servers that have received its rows do not get them again" in shown
@@ -234,7 +236,7 @@ class TestShopAllAndOurOwnDatabaseGoBackTogether:
         call_command("load_staging", "balances", file)
         move(servers[0])
         both()
-        assert run(servers[0]) == ShopAllWentBack.code  # by what the server itself has received
+        assert run(servers[0]) == SHOP_ALL_WENT_BACK.code  # by what the server itself has received
         call_command("load_staging", "balances", file)
         say_that_it_is_right()
         move(*servers)
@@ -292,7 +294,7 @@ class TestALoadThatWasTakenBack:
         done = take_back(first, olga)
         move(servers[0])
         copies.restore(shop_all, before)
-        assert run(servers[1]) == ShopAllWentBack.code
+        assert run(servers[1]) == SHOP_ALL_WENT_BACK.code
         assert "Take it back again" in page("upload", done.pk)
         assert "has lost that by a restore" in page("upload", first.pk)
         say_that_it_is_right()
@@ -337,7 +339,7 @@ class TestTheUndoOfALostLoad:
         return gone
 
     def test_is_refused_with_what_to_do(self, gone, olga, page, client):
-        with pytest.raises(LoadLost):
+        with raises(LOAD_LOST):
             undo.order(gone, olga)
         with pytest.raises(CommandError, match="Load the file, or repeat the call, first"):
             call_command("load", "undo", str(gone.pk))
@@ -371,7 +373,7 @@ def test_an_undo_or_a_correction_after_a_restore_does_not_hide_the_question(
     move(servers[0])
     copies.restore(shop_all, before)
     take_back(first, olga)
-    assert run(servers[0]) == ShopAllWentBack.code
+    assert run(servers[0]) == SHOP_ALL_WENT_BACK.code
 
 
 def test_how_far_the_log_goes_is_known_after_an_undo_and_after_corrections(

@@ -9,8 +9,9 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.records import user
 from tests.uploads import workbook
+from transfer.causes import CATALOGUE
 from transfer.engine.kinds import KINDS
-from transfer.loading.report import fault_named, warning
+from transfer.loading.report import warning
 from transfer.models import Upload
 from transfer.text.explain import explain
 
@@ -67,7 +68,7 @@ def is_answered(upload: Upload) -> None:
     if upload.state == State.REFUSED:
         assert all(upload.explained)
     for line in upload.bad_lines.all():
-        assert explain(fault_named(line.code)).sentence
+        assert explain(CATALOGUE[line.code]).sentence
     for code, params in upload.report.get("warnings", []):
         assert warning(code, params)
 

@@ -5,8 +5,9 @@ import re
 import pytest
 from django.utils import translation
 
+from tests.causes import raises
 from tests.databases import query
-from transfer.engine.errors.ledger import LoadIsUndo
+from transfer.causes.loads import LOAD_IS_UNDO
 from transfer.loading import undo, upload_job
 from transfer.loading.loaded_before import earlier
 from transfer.models import AuditEntry, RejectedRow, Upload
@@ -153,7 +154,7 @@ def test_the_file_may_then_be_loaded_again_without_a_question(servers, load, che
 
 def test_an_undo_is_not_taken_back(servers, load, olga):
     done = take_back(load("balances", GOOD), olga)
-    with pytest.raises(LoadIsUndo):
+    with raises(LOAD_IS_UNDO):
         undo.order(done, olga)
 
 

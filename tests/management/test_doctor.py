@@ -26,8 +26,8 @@ from transfer.doctor import databases
 from transfer.engine import mapping_file as mapping
 from transfer.engine.kinds import KINDS
 from transfer.models import AuditEntry, Heartbeat, LogPlace, Recipient, RecurringJob
-from transfer.problems.codes import Code
 from transfer.problems.find import problems
+from transfer.problems.kinds import Code
 from transfer.queue.jobs import work_off
 from transfer.runs import recurring
 

@@ -11,19 +11,26 @@ from django.utils.translation import override
 from tests.records import a_run, server
 from transfer.alerts import words
 from transfer.alerts.watch import watch
-from transfer.bonus_api.errors import TokenRefused
-from transfer.engine.errors import NotInitialised
-from transfer.engine.errors.ledger import ShopAllWentBack
-from transfer.errors import LoginRefused, PortClosed, QueryFailed, TooSlow, Unreachable
+from transfer.causes.bonus_servers import API_TOKEN_REFUSED
+from transfer.causes.connections import (
+    LOGIN_REFUSED,
+    PORT_CLOSED,
+    QUERY_FAILED,
+    TOO_SLOW,
+    UNREACHABLE,
+)
+from transfer.causes.ledger import SHOP_ALL_WENT_BACK
+from transfer.causes.tables import NOT_INITIALISED
+from transfer.errors import QueryFailed, ShopAllWentBack, TooSlow, TransferError, Unreachable
 from transfer.models import Actor, BonusServer, Heartbeat, Recipient, Settings, TransferTask
 from transfer.models.alerts import Incident, Notice, Topic
 from transfer.models.failing import failure
 from transfer.pages.components.basic import commands
 from transfer.parties import SHOP_ALL, database_of, server as server_named
 from transfer.problems import history
-from transfer.problems.codes import Code
 from transfer.problems.find import problems
 from transfer.problems.groups import Group, grouped
+from transfer.problems.kinds import Code
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
 from transfer.runs.purge_history import purge_history
@@ -33,9 +40,9 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english", "noth
 IVAN = Actor("ivan")
 NAME = "БС 12"
 WHERE = {"host": "10.0.0.12", "port": "5432", "seconds": "3", "reason": "Connection refused"}
-NO_DATABASE = PortClosed("Connection refused", party=database_of(NAME), **WHERE)
-NO_PORT = PortClosed("[Errno 111]", party=server_named(NAME), **WHERE)
-NO_SHOP_ALL = PortClosed("Connection refused", party=SHOP_ALL, **WHERE)
+NO_DATABASE = Unreachable(PORT_CLOSED, "Connection refused", party=database_of(NAME), **WHERE)
+NO_PORT = Unreachable(PORT_CLOSED, "[Errno 111]", party=server_named(NAME), **WHERE)
+NO_SHOP_ALL = Unreachable(PORT_CLOSED, "Connection refused", party=SHOP_ALL, **WHERE)
 
 
 @pytest.fixture
@@ -127,7 +134,7 @@ def test_a_dead_server_is_one_line_and_its_causes_are_folded(bs12, beating, now)
 
 
 def test_what_to_do_is_said_of_the_database_where_a_port_fails_too(bs12, beating, now):
-    bs12.note_failure(now, TooSlow("> 8 s", party=server_named(NAME)))
+    bs12.note_failure(now, TooSlow(TOO_SLOW, "> 8 s", party=server_named(NAME)))
     hear(bs12, now, NO_DATABASE)
     (problem,) = beating(now)
     database, _port = problem.causes
@@ -137,14 +144,15 @@ def test_what_to_do_is_said_of_the_database_where_a_port_fails_too(bs12, beating
 
 
 def test_a_command_ends_before_the_next_sentence(bs12, beating, now):
-    hear(bs12, now, NotInitialised(missing="datatransfer.origin"))
+    hear(bs12, now, TransferError(NOT_INITIALISED, missing="datatransfer.origin"))
     (problem,) = beating(now)
     shown = commands(problem.hint)
     assert shown.endswith("<code>manage.py init_shop_all</code>. How many rows wait is not known.")
 
 
 def test_words_of_postgresql_are_in_the_technical_text_only(bs12, beating, now):
-    hear(bs12, now, Unreachable("the database system is starting up", party=database_of(NAME),
+    hear(bs12, now, Unreachable(UNREACHABLE, "the database system is starting up",
+                                party=database_of(NAME),
                                 reason="the database system is starting up"))  # fmt: skip
     (problem,) = beating(now)
     (cause,) = problem.causes
@@ -162,7 +170,7 @@ def test_words_of_postgresql_are_in_the_technical_text_only(bs12, beating, now):
         (None, None, NO_DATABASE, "The database of БС 12 has not answered since {at}; {waits}"),
         (None, NO_PORT, NO_DATABASE, "БС 12 has not answered since {at}; {waits}"),
         (
-            TokenRefused(party=server_named(NAME), server=NAME),
+            TransferError(API_TOKEN_REFUSED, party=server_named(NAME), server=NAME),
             None,
             None,
             "БС 12 refuses the API token",
@@ -170,13 +178,13 @@ def test_words_of_postgresql_are_in_the_technical_text_only(bs12, beating, now):
         (
             None,
             None,
-            LoginRefused(party=database_of(NAME), user="dt"),
+            Unreachable(LOGIN_REFUSED, party=database_of(NAME), user="dt"),
             "The database of БС 12 refuses the log-in of the user dt; {waits}",
         ),
         (
             None,
             None,
-            TooSlow(party=database_of(NAME)),
+            TooSlow(TOO_SLOW, party=database_of(NAME)),
             "The database of БС 12 did not answer in time; {waits}",
         ),
     ],
@@ -206,7 +214,12 @@ def test_transfers_that_are_off_or_paused_do_not_wait(bs12, beating, now):
 
 
 def test_several_tasks_that_fail_while_all_answers_are_one_line(bs12, beating, now):
-    fail_runs(bs12, now, QueryFailed("42501 InsufficientPrivilege", party=database_of(NAME)), 3)
+    fail_runs(
+        bs12,
+        now,
+        QueryFailed(QUERY_FAILED, "42501 InsufficientPrivilege", party=database_of(NAME)),
+        3,
+    )
     (problem,) = beating(now + minutes(1))
     assert problem.sentence == "БС 12: 3 transfers fail"
     assert "refused a statement" in problem.causes[0].hint
@@ -226,7 +239,7 @@ def test_rows_that_wait_because_a_task_fails_are_not_said_twice(bs12, beating, n
     backlog.store({task.pk: Backlog(5, old, asked_at=now) for task in bs12.tasks.all()})
     assert {one.code for one in beating(now)} == {"late"}
     watch(now)
-    fail_runs(bs12, now, QueryFailed(party=database_of(NAME)))
+    fail_runs(bs12, now, QueryFailed(QUERY_FAILED, party=database_of(NAME)))
     assert {one.code for one in beating(now + minutes(1))} == {"outage"}
     watch(now + minutes(1))
     assert Incident.objects.open().filter(code="late").count() == 3, "they still wait"
@@ -325,7 +338,9 @@ class TestItsStory:
     def test_a_run_that_fails_after_it_answers_is_no_catching_up(self, night, beating, now):
         beating(now + minutes(60))
         watch(now + minutes(60))
-        fail_runs(night, now + minutes(61), QueryFailed(party=database_of(NAME)), times=4)
+        fail_runs(
+            night, now + minutes(61), QueryFailed(QUERY_FAILED, party=database_of(NAME)), times=4
+        )
         (problem,) = beating(now + minutes(62))
         assert (problem.sentence, problem.severity) == ("БС 12: 3 transfers fail", "bad")
 
@@ -445,7 +460,7 @@ class TestThirtyServers:
     @pytest.fixture
     def refusing(self, thirty, now):
         """Shop All is restored: no transfer of balance changes goes on."""
-        error = ShopAllWentBack()
+        error = ShopAllWentBack(SHOP_ALL_WENT_BACK)
         for one in thirty:
             a_run(one, queued_at=now, state="failed", **failure(error))
         TransferTask.objects.filter(kind="balances").update(failures=1)

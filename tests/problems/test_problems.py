@@ -18,12 +18,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.records import a_reject, a_run, server, user
 from transfer.alerts import words
 from transfer.alerts.watch import watch
-from transfer.engine.errors import GuardsOfAnother, RowsChanged, TablesForeign
-from transfer.engine.errors.ledger import PositionInvalid
+from transfer.causes.connections import PORT_CLOSED, UNREACHABLE
+from transfer.causes.installation import CERTIFICATE_ENDS, PAGES_STOPPED
+from transfer.causes.ledger import POSITION_INVALID, ROWS_CHANGED
+from transfer.causes.runs import DIFFERENCE
+from transfer.causes.tables import GUARDS_OF_ANOTHER, TABLES_FOREIGN
 from transfer.engine.kinds import KINDS
 from transfer.engine.mapping_file import Tables
 from transfer.engine.received import Totals
-from transfer.errors import CertificateEnds, Difference, PagesStopped, PortClosed, Unreachable
+from transfer.errors import GuardsOfAnother, TransferError, Unreachable
 from transfer.models import (
     Actor,
     AuditEntry,
@@ -46,10 +49,9 @@ from transfer.models.alerts import Incident, Notice, Topic
 from transfer.models.failing import failure
 from transfer.models.logins import OF_A_NAME, LoginKey
 from transfer.parties import Kind, Party, database_of
-from transfer.problems.codes import Code
 from transfer.problems.find import problems
+from transfer.problems.kinds import STEPS as NAMED_STEPS, Code
 from transfer.problems.of_tasks import is_late
-from transfer.problems.sentences import STEPS as NAMED_STEPS
 from transfer.queue.jobs import work_off
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
@@ -58,7 +60,7 @@ from transfer.tick import STEPS
 
 pytestmark = pytest.mark.django_db
 IVAN = Actor("ivan")
-DOWN = Unreachable(party=database_of("БС 8"), reason="timeout")
+DOWN = Unreachable(UNREACHABLE, party=database_of("БС 8"), reason="timeout")
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +86,9 @@ def hour_ago():
 
 def guards(_task):
     job = RecurringJob.objects.create(kind="check_guards")
-    job.fail(GuardsOfAnother(names="writer_guard", script="alter function guard"))
+    job.fail(
+        GuardsOfAnother(GUARDS_OF_ANOTHER, names="writer_guard", script="alter function guard")
+    )
 
 
 def never(_task):
@@ -125,7 +129,7 @@ def step(_task):
 
 
 def refuses(task, error=None, times=1):
-    error = error or PositionInvalid(database="БС 8", column="mark")
+    error = error or TransferError(POSITION_INVALID, database="БС 8", column="mark")
     a_run(task.server, state="failed", **failure(error))
     type(task).objects.filter(pk=task.pk).update(failures=times)
 
@@ -137,7 +141,7 @@ def fails(task):
 def differs(_task):
     run = MaintenanceRun.of(MaintenanceTask.objects.get(kind="reconcile"), "schedule")
     run.state, run.finished_at = "failed", timezone.now()
-    run.note_error(Difference(tasks="Balance changes → БС 8"))
+    run.note_error(TransferError(DIFFERENCE, tasks="Balance changes → БС 8"))
     run.save()
 
 
@@ -174,11 +178,11 @@ def writing(task):
 
 
 def changed(_task):
-    RecurringJob.objects.create(kind="check_changes").fail(RowsChanged(rows=3))
+    RecurringJob.objects.create(kind="check_changes").fail(TransferError(ROWS_CHANGED, rows=3))
 
 
 def foreign(task):
-    error = TablesForeign(database="БС 8", tables="asset")
+    error = TransferError(TABLES_FOREIGN, database="БС 8", tables="asset")
     RecurringJob.objects.create(kind="check_tables", server=task.server).fail(error)
 
 
@@ -213,19 +217,19 @@ def messages(_task):
 
 def no_mail(_task):
     RecurringJob.objects.create(kind="check_mail").fail(
-        PortClosed(party=Party(Kind.MAIL, "mail.shop"), host="mail.shop", port=25)
+        Unreachable(PORT_CLOSED, party=Party(Kind.MAIL, "mail.shop"), host="mail.shop", port=25)
     )
 
 
 def no_pages(_task):
     RecurringJob.objects.create(kind="check_pages").fail(
-        PagesStopped(address="https://dt.shop", code=502)
+        TransferError(PAGES_STOPPED, address="https://dt.shop", code=502)
     )
 
 
 def certificate(task):
     RecurringJob.objects.create(kind="check_cert", server=task.server).fail(
-        CertificateEnds(server="БС 8", days=3)
+        TransferError(CERTIFICATE_ENDS, server="БС 8", days=3)
     )
 
 

@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from tests.databases import connected, insert, query, run as statement, stage
 from tests.waiting import go_on, wait_until
-from transfer.engine.errors.ledger import ShopAllWentBack
 from transfer.engine.move.transfer import CHUNK_ROWS
 from transfer.engine.postgres.pool import _pool
+from transfer.errors import ShopAllWentBack
 from transfer.models import Actor, FlowHour, TransferRun
 from transfer.models.run_base import State, Trigger
 from transfer.runs.arrivals import Look, Moves, move_arrived

@@ -3,13 +3,14 @@
 import pytest
 from django.core.management import call_command
 
+from tests.causes import raises
 from tests.databases import query, stage
 from tests.restores import age
-from transfer.errors import PurgedMeanwhile, StillRead
+from transfer.causes.runs import PURGED_MEANWHILE, STILL_READ
 from transfer.models import AuditEntry, BonusServer, LeftBehind, TransferTask
 from transfer.models.run_base import Trigger
-from transfer.problems.codes import Code
 from transfer.problems.find import problems
+from transfer.problems.kinds import Code
 from transfer.runs.execute import run_here
 from transfer.runs.left_behind import leave_behind, take_back
 from transfer.runs.purge import purge_staging
@@ -126,14 +127,14 @@ def test_it_is_taken_back_while_no_row_is_purged_that_it_lacks(nine, server, sho
 
 
 def test_it_can_not_be_taken_back_afterwards(left, nine, olga):
-    with pytest.raises(PurgedMeanwhile) as refused:
+    with raises(PURGED_MEANWHILE) as refused:
         take_back(nine, olga)
     assert refused.value.params["rows"] == "2"
     assert LeftBehind.objects.count() == 3
 
 
 def test_a_server_that_can_be_read_is_not_left_behind(nine, olga):
-    with pytest.raises(StillRead):
+    with raises(STILL_READ):
         leave_behind(nine, olga, "it is slow")
     assert not LeftBehind.objects.exists()
 

@@ -6,6 +6,7 @@ import pytest
 
 from tests.conftest import NOON
 from tests.waiting import go_on
+from transfer.causes.runs import UNEXPECTED
 from transfer.errors import TransferError
 from transfer.models import Actor, TransferRun
 from transfer.models.run_base import Trigger
@@ -21,7 +22,7 @@ def fail(task, now):
     """A run of the task that fails at `now`."""
     run = TransferRun.of(task, Trigger.SCHEDULE)
     run.start()
-    run.finish(State.FAILED, error=TransferError("technical"))
+    run.finish(State.FAILED, error=TransferError(UNEXPECTED, "technical"))
     task.refresh_from_db()
     return run
 

@@ -3,11 +3,12 @@
 import pytest
 from django.utils import translation
 
-from transfer.engine.errors import NotInitialised
-from transfer.errors import PagesStopped, QueueStuck
+from transfer.causes.installation import PAGES_STOPPED
+from transfer.causes.runs import QUEUE_STUCK
+from transfer.causes.tables import NOT_INITIALISED
+from transfer.errors import TransferError
 from transfer.pages.components.basic import commands
-from transfer.problems.codes import Code
-from transfer.problems.hints import hint
+from transfer.problems.kinds import Code, hint
 from transfer.text.explain import explain
 
 
@@ -15,13 +16,13 @@ from transfer.text.explain import explain
     ("error", "checkout", "package", "image"),
     [
         (
-            QueueStuck(since="12:00"),
+            TransferError(QUEUE_STUCK, since="12:00"),
             "manage.py db_worker",
             "sudo systemctl enable --now dtadmin-worker@1",
             "docker compose up -d worker",
         ),
         (
-            NotInitialised(missing="x"),
+            TransferError(NOT_INITIALISED, missing="x"),
             "manage.py init_shop_all",
             "sudo dtadmin init_shop_all",
             "docker compose exec web dtadmin init_shop_all",
@@ -42,7 +43,7 @@ def test_a_hint_fits_the_installation(settings, error, checkout, package, image,
 
 def test_pages_that_listen_for_a_proxy_of_this_machine_are_started_there(settings):
     settings.PACKAGED = settings.SYSTEMD = True
-    stopped = PagesStopped(address="https://dtadmin.shop.local", code=502)
+    stopped = TransferError(PAGES_STOPPED, address="https://dtadmin.shop.local", code=502)
     with translation.override("en"):
         assert explain(stopped).hint.endswith("systemctl enable --now dtadmin-web.socket")
         settings.BEHIND_PROXY = "unix"
@@ -52,7 +53,9 @@ def test_pages_that_listen_for_a_proxy_of_this_machine_are_started_there(setting
 def test_a_package_without_systemd_has_commands_in_place_of_services(settings):
     settings.PACKAGED = True
     with translation.override("en"):
-        assert explain(QueueStuck(since="12:00")).hint.endswith("sudo dtadmin db_worker")
+        assert explain(TransferError(QUEUE_STUCK, since="12:00")).hint.endswith(
+            "sudo dtadmin db_worker"
+        )
 
 
 @pytest.mark.parametrize("language", ["ru", "en"])

@@ -8,8 +8,9 @@ from html import unescape
 import pytest
 from django.utils import translation
 
-from transfer.engine.errors.ledger import BeginningUndecided, CopyOfServer
-from transfer.errors import AlreadyRunning, QueueStuck, StillQueued, TransferError
+from transfer.causes.ledger import BEGINNING_UNDECIDED, COPY_OF
+from transfer.causes.runs import ALREADY_RUNNING, QUEUE_STUCK, STILL_QUEUED
+from transfer.errors import AlreadyRunning, ServerUndecided, TransferError
 from transfer.pages.components.basic import commands
 from transfer.text.explain import explain
 
@@ -27,7 +28,7 @@ def pasted(hint: str) -> list[str]:
 @pytest.mark.parametrize("packaged", [False, True])
 def test_the_command_in_a_hint_names_the_server_as_it_is(settings, name, language, packaged):
     settings.PACKAGED = packaged
-    error = CopyOfServer(database=name, other="MSK-9", kind="balances")
+    error = ServerUndecided(COPY_OF, database=name, other="MSK-9", kind="balances")
     with translation.override(language):
         assert pasted(explain(error).hint) == ["begin", name, "balances"]
 
@@ -37,30 +38,37 @@ def test_a_sentence_names_the_server_as_it_is(name):
     with translation.override("ru"):
         assert (
             f"«{name}»"
-            in explain(CopyOfServer(database=name, other="MSK-9", kind="balances")).sentence
+            in explain(
+                ServerUndecided(COPY_OF, database=name, other="MSK-9", kind="balances")
+            ).sentence
         )
 
 
 def test_the_zone_of_a_saved_time_is_said_in_the_language_of_the_reader():
     with translation.override("ru"):
-        assert "14:05 МСК" in explain(StillQueued(since="14:05 MSK")).sentence
-        assert "№ 12, 14:05 МСК" in explain(AlreadyRunning(holder="№ 12, 14:05 MSK")).sentence
-        assert "14:05 PST" in explain(QueueStuck(since="14:05 PST")).sentence
+        assert "14:05 МСК" in explain(TransferError(STILL_QUEUED, since="14:05 MSK")).sentence
+        assert (
+            "№ 12, 14:05 МСК"
+            in explain(AlreadyRunning(ALREADY_RUNNING, holder="№ 12, 14:05 MSK")).sentence
+        )
+        assert "14:05 PST" in explain(TransferError(QUEUE_STUCK, since="14:05 PST")).sentence
     with translation.override("en"):
-        assert "14:05 MSK" in explain(StillQueued(since="14:05 MSK")).sentence
+        assert "14:05 MSK" in explain(TransferError(STILL_QUEUED, since="14:05 MSK")).sentence
 
 
 @pytest.mark.parametrize("name", [*NAMES, "srv.8"])
 def test_a_page_shows_the_command_with_the_whole_name_as_code(name):
-    drawn = commands(explain(CopyOfServer(database=name, other="MSK-9", kind="balances")).hint)
+    drawn = commands(
+        explain(ServerUndecided(COPY_OF, database=name, other="MSK-9", kind="balances")).hint
+    )
     (code,) = [text for text in re.findall("<code>(.*?)</code>", drawn) if "begin" in text]
     typed = unescape(re.sub("<[^>]*>", "", code))
     assert shlex.split(typed)[-4:] == ["begin", name, "balances", "--own"]
 
 
 def test_numbers_of_rows_are_grouped_as_on_all_pages():
-    unsure = BeginningUndecided(
-        database="БС 12", kind="balances", rows=30_607, table='"asset"', held=0
+    unsure = ServerUndecided(
+        BEGINNING_UNDECIDED, database="БС 12", kind="balances", rows=30_607, table='"asset"', held=0
     )
     with translation.override("ru"):
         assert "строк — 30\u202f607, в таблице" in explain(unsure).sentence

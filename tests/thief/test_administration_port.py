@@ -8,9 +8,10 @@ from contextlib import contextmanager
 import pytest
 
 from tests import misbehaving
-from transfer.bonus_api import errors
+from tests.causes import raises
 from transfer.bonus_api.client import MOST_PAGES, PAGE_BYTES, PAGE_ROWS, BonusApi
 from transfer.bonus_api.endpoint import Endpoint
+from transfer.causes.bonus_servers import API_NONSENSE
 
 WHEN = "2026-11-24T14:00:00+00:00"
 
@@ -54,7 +55,7 @@ def test_a_page_with_more_accounts_than_were_asked_for_is_no_answer():
         misbehaving.request_of(connection)
         connection.sendall(misbehaving.reply(200, page(number, PAGE_ROWS + 1)))
 
-    with asked(handler) as api, pytest.raises(errors.Nonsense):
+    with asked(handler) as api, raises(API_NONSENSE):
         api.accounts()
     assert seen == [1]
 
@@ -68,7 +69,7 @@ def test_a_list_of_long_texts_ends_before_it_fills_the_memory():
         body = first.replace(b'"next": "1"', b'"next": "%d"' % number)
         connection.sendall(misbehaving.reply(200, body))
 
-    with asked(handler) as api, within(110), pytest.raises(errors.Nonsense):
+    with asked(handler) as api, within(110), raises(API_NONSENSE):
         api.accounts()
 
 
@@ -80,7 +81,7 @@ def test_a_list_without_end_ends_at_the_last_page():
         misbehaving.request_of(connection)
         connection.sendall(misbehaving.reply(200, page(number, 1)))
 
-    with asked(handler) as api, pytest.raises(errors.Nonsense):
+    with asked(handler) as api, raises(API_NONSENSE):
         api.accounts()
     assert len(seen) == MOST_PAGES
 
@@ -96,9 +97,9 @@ def test_a_short_answer_that_unpacks_to_much_is_not_unpacked():
         )
 
     with asked(handler) as api, within(8):
-        with pytest.raises(errors.Nonsense):
+        with raises(API_NONSENSE):
             api.status()
-        with pytest.raises(errors.Nonsense):
+        with raises(API_NONSENSE):
             api.accounts()
 
 
@@ -110,5 +111,5 @@ def test_a_body_without_end_is_left_at_its_limit(ask):
         while True:
             connection.sendall(b" " * 65536)
 
-    with asked(handler) as api, within((PAGE_BYTES >> 20) * 3), pytest.raises(errors.Nonsense):
+    with asked(handler) as api, within((PAGE_BYTES >> 20) * 3), raises(API_NONSENSE):
         getattr(api, ask)()

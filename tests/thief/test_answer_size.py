@@ -10,13 +10,15 @@ from contextlib import contextmanager, suppress
 import pytest
 from psycopg2.extensions import make_dsn, parse_dsn
 
+from tests.causes import raises
 from tests.databases import query, stage
 from tests.flow import Flow
 from tests.memory import growth
 from tests.misbehaving import server as listening
+from transfer.causes.connections import ANSWER_INVALID, ANSWER_TOO_LARGE, TOO_MANY_ROWS
 from transfer.engine.postgres.answer_size import ANSWER_BYTES, GROWTH_BYTES, MOST_ROWS
 from transfer.engine.postgres.database import Database
-from transfer.errors import AnswerInvalid, AnswerTooLarge, TooManyRows, TransferError
+from transfer.errors import TransferError
 from transfer.models import TransferRun
 from transfer.models.run_base import Trigger
 from transfer.models.runs import State
@@ -99,7 +101,7 @@ def counted(shop_all):
 
 
 def test_a_query_is_refused_after_the_rows_that_its_caller_expects(counted):
-    with pytest.raises(TooManyRows) as refused:
+    with raises(TOO_MANY_ROWS) as refused:
         counted.rows("select n, repeat('x', 500) from generate_series(1, 2000000) n", most=10)
     assert str(refused.value) == (
         "The database of shop All answered one question with more than 10 rows. Data Transfer "
@@ -112,7 +114,7 @@ def test_a_query_is_refused_after_the_rows_that_its_caller_expects(counted):
 def test_a_caller_who_expects_nothing_special_gets_no_more_than_most_rows(counted):
     query = "select generate_series(1, %s)"
     assert len(counted.rows(query, [MOST_ROWS])) == MOST_ROWS
-    with pytest.raises(TooManyRows):
+    with raises(TOO_MANY_ROWS):
         counted.rows(query, [MOST_ROWS + 1])
 
 
@@ -121,7 +123,7 @@ def test_of_a_query_for_one_row_no_more_than_two_arrive(counted):
         "select n, repeat('x', 500) from generate_series(1, 100000) n",
         "select 1 limit 0",
     ):
-        with pytest.raises(AnswerInvalid):
+        with raises(ANSWER_INVALID):
             counted.one(wrong)
     assert counted.relay.passed_on < MEGABYTE
     assert counted.one("with one as (select 1 as n, 2 as n) select * from one -- n") == (1, 2)
@@ -132,9 +134,9 @@ def test_rows_of_a_statement_that_changes_some_are_counted_before_they_are_read(
     counted.execute("create temporary table filled (n int)")
     fill = "insert into filled select generate_series(1, %s) returning n"
     assert len(counted.rows(fill, [10], most=10)) == 10
-    with pytest.raises(TooManyRows):
+    with raises(TOO_MANY_ROWS):
         counted.rows(fill, [11], most=10)
-    with pytest.raises(AnswerInvalid):
+    with raises(ANSWER_INVALID):
         counted.one(fill, [2])
 
 
@@ -154,7 +156,7 @@ def test_a_question_ends_with_the_connection_once_too_many_bytes_arrived(
     counted, statement, seconds
 ):
     counted.connection.statement_seconds = seconds
-    with growth() as memory, pytest.raises(AnswerTooLarge) as refused:
+    with growth() as memory, raises(ANSWER_TOO_LARGE) as refused:
         counted.execute(statement)
     assert ANSWER_BYTES < counted.relay.passed_on < ANSWER_BYTES + LATE
     assert memory.bytes < ANSWER_BYTES + 2 * LATE
@@ -175,7 +177,7 @@ def test_rows_of_a_cursor_are_limited_by_what_is_fetched_at_once(counted):
     with counted.transaction():
         sizes = [len(text) for (text,) in counted.stream("many", MANY_BYTES, at_once=10)]
     assert sizes == [MEGABYTE] * 300
-    with pytest.raises(AnswerTooLarge), counted.transaction():
+    with raises(ANSWER_TOO_LARGE), counted.transaction():
         list(counted.stream("many", MANY_BYTES))
 
 
@@ -211,7 +213,7 @@ def test_what_a_copy_brings_besides_rows_that_were_taken_is_limited(counted, que
     copy = f"copy ({query.replace('talk()', 'pg_temp.talk()')}) to stdout"
     with (
         growth() as memory,
-        pytest.raises(AnswerTooLarge),
+        raises(ANSWER_TOO_LARGE),
         counted.explained(),
         counted.connection.cursor() as cursor,
     ):
@@ -224,7 +226,7 @@ def test_over_a_unix_socket_the_memory_of_the_process_is_the_limit(shop_all):
     with (
         Database(shop_all, SHOP_ALL, "tests") as database,
         growth() as memory,
-        pytest.raises(AnswerTooLarge),
+        raises(ANSWER_TOO_LARGE),
         database.explained(),
         database.connection.cursor() as cursor,
     ):
@@ -261,7 +263,7 @@ def test_a_server_that_does_not_end_the_log_in_is_cut(answers):
 
     with listening(flood) as port:
         dsn = f"host=127.0.0.1 port={port} dbname=x sslmode=disable gssencmode=disable"
-        with growth() as memory, pytest.raises(AnswerTooLarge):
+        with growth() as memory, raises(ANSWER_TOO_LARGE):
             Database(dsn, SHOP_ALL, "tests").one("select 1")
     assert sum(sent) < ANSWER_BYTES + LATE
     assert memory.bytes < ANSWER_BYTES + 2 * LATE
@@ -286,7 +288,7 @@ def test_messages_of_a_trigger_that_sets_our_option_back_end_the_run(flow, bonus
     query(bonus, MESSAGES)
     with by_tcp(bonus) as (relay, dsn):
         hostile = Flow("balances", balances.shop_all, dsn)
-        with growth() as memory, pytest.raises(AnswerTooLarge):
+        with growth() as memory, raises(ANSWER_TOO_LARGE):
             hostile.move()
     assert relay.passed_on < ANSWER_BYTES + LATE
     assert memory.bytes < BOUND

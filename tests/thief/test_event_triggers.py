@@ -10,16 +10,13 @@ from django.core.management import CommandError, call_command
 from psycopg2.extensions import make_dsn
 
 from tests.administrator import remove_role
+from tests.causes import raises
 from tests.conftest import WORKER
 from tests.databases import query, stage
 from tests.flow import Flow
+from transfer.causes.ledger import POSITION_MOVED
+from transfer.causes.tables import NO_RIGHT_FOR_SCHEMA, RIGHTS_MISSING, TOO_MANY_TRIGGERS
 from transfer.engine.bonus_server.vendor_tables import MOST_TRIGGERS
-from transfer.engine.errors import (
-    NoRightForSchema,
-    RightsMissing,
-    TooManyTriggers,
-)
-from transfer.engine.errors.ledger import PositionMoved
 from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.deadline import Limits
@@ -128,10 +125,10 @@ def with_least_rights(flow, bonus):
     def moving(kind) -> Flow:
         moving = Flow(kind, flow(kind).shop_all, as_ours)
         with moving.open() as (_source, target):
-            with pytest.raises(NoRightForSchema) as refused:
+            with raises(NO_RIGHT_FOR_SCHEMA) as refused:
                 target.ensure_schema()
             query(bonus, refused.value.params["statements"])
-            with pytest.raises(RightsMissing) as refused, target.database.transaction():
+            with raises(RIGHTS_MISSING) as refused, target.database.transaction():
                 target.tables.check_rights(KINDS[kind])
             query(bonus, refused.value.params["statements"])
         return moving
@@ -209,7 +206,7 @@ def test_a_trigger_of_the_vendor_that_moves_the_position_stops_the_chunk(
     moving = with_least_rights("balances")
     query(bonus, TRIGGER.format(attempts=f"{statement};", table="public.asset"))
     moving.stage(*ROWS["balances"])
-    with pytest.raises(PositionMoved):
+    with raises(POSITION_MOVED):
         moving.move()
     assert query(bonus, "select count(*) from asset") == [(0,)]
     assert query(bonus, "select number from datatransfer.position") == [(0,)]
@@ -249,7 +246,7 @@ def test_a_table_with_more_triggers_than_any_program_needs_is_refused_before_the
     balances = flow("balances")
     balances.stage(*[("4100", 5)] * 1000)
     add_triggers(bonus, MOST_TRIGGERS + 1)
-    with pytest.raises(TooManyTriggers) as refused:
+    with raises(TOO_MANY_TRIGGERS) as refused:
         balances.move()
     assert str(refused.value) == (
         'The database of bonus server: "asset" has more than 100 triggers.'
@@ -282,5 +279,5 @@ def test_so_is_a_partition_but_not_many_partitions_with_one_trigger_each(flow, b
         f"end loop; end $$",
     )
     balances.stage(("4200", 5))
-    with pytest.raises(TooManyTriggers):
+    with raises(TOO_MANY_TRIGGERS):
         balances.move()

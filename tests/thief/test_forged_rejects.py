@@ -9,16 +9,17 @@ from django.core.management import call_command
 from django.urls import reverse
 from django.utils import timezone
 
+from tests.causes import raises
 from tests.databases import query, stage
 from tests.pages.look import words
 from tests.records import user
-from transfer.engine.errors.ledger import RejectsUnreadable
+from transfer.causes.ledger import REJECTS_UNREADABLE
 from transfer.engine.kind import MASK
 from transfer.errors import TransferError
 from transfer.models import BonusServer, RejectedRow, TransferTask
 from transfer.models.run_base import Trigger
-from transfer.problems.codes import Code
 from transfer.problems.find import problems
+from transfer.problems.kinds import Code
 from transfer.rejects import mirror
 from transfer.runs.execute import run_here
 from transfer.runs.mirroring import mirror_overdue
@@ -270,7 +271,7 @@ def test_rejects_without_end_are_refused(task, bonus, shop_all, monkeypatch, row
         "code, sqlstate, constraint_name, payload, effect, root_changeset, root_row, resolved_by, "
         "rejected_at, changed_in from datatransfer.hidden, generate_series(1, 10000) as n",
     )
-    with pytest.raises(RejectsUnreadable):
+    with raises(REJECTS_UNREADABLE):
         pull_again()
     assert RejectedRow.objects.count() == (50 if row == "n" else 1)
 

@@ -12,11 +12,13 @@ from uuid import UUID
 import pytest
 
 from tests.administrator import remove_role
+from tests.causes import raises
 from tests.conftest import WORKER
 from tests.databases import connected, query, run
 from tests.flow import INSTALLATION, Flow, purge
 from tests.restores import age
-from transfer.errors import AnswerInvalid, TransferError
+from transfer.causes.connections import ANSWER_INVALID
+from transfer.errors import TransferError
 
 FORGER = f"forger_{WORKER}"
 TABLES = ("head", "log", "load", "dependent", "installation")
@@ -191,7 +193,7 @@ def test_a_forged_line_is_refused_before_it_is_passed_and_the_flow_goes_on_witho
     balances, forger
 ):
     forger(line_of_another_number(99))
-    with pytest.raises(AnswerInvalid, match=r"datatransfer\.head: number"):
+    with raises(ANSWER_INVALID, match=r"datatransfer\.head: number"):
         balances.move()
     forger("delete from datatransfer.log where number = 99")
     balances.move()
@@ -226,7 +228,7 @@ def test_a_purge_removes_no_row_that_waits_whatever_installations_say(balances, 
 
 def test_a_purge_refuses_an_installation_that_cannot_be(balances, forger):
     forger(GO_ON["installations that cannot be"])
-    with pytest.raises(AnswerInvalid, match=r"datatransfer\.installation, x") as refused:
+    with raises(ANSWER_INVALID, match=r"datatransfer\.installation, x") as refused:
         purge(balances.shop_all, "balances", [balances.position()])
     assert len(str(refused.value)) < 1000
     staged = query(balances.shop_all, 'select count(*) from "changeAccountBalanceTemp"')

@@ -18,6 +18,7 @@ from django.core.management import call_command
 from django.urls import reverse
 from psycopg2.extensions import parse_dsn
 
+from tests.causes import raises
 from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stage_many
 from tests.conftest import NOON
 from tests.databases import query, stage
@@ -25,7 +26,8 @@ from tests.flow import Flow
 from tests.misbehaving import is_silent, server as listening
 from tests.proxy import STARTUP, Proxy
 from tests.waiting import wait_until
-from transfer.engine.errors import CommitUnconfirmed
+from transfer.causes.connections import ANSWER_OVERDUE, HOST_SILENT
+from transfer.causes.ledger import COMMIT_UNCONFIRMED
 from transfer.engine.kinds import BALANCES
 from transfer.engine.move.stream import Sending
 from transfer.engine.postgres.database import Database
@@ -33,7 +35,7 @@ from transfer.engine.postgres.deadline import Limits
 from transfer.engine.postgres.pool import pooled
 from transfer.engine.shop_all.rows import Reading
 from transfer.engine.shop_all.source import ShopAll
-from transfer.errors import AnswerOverdue, ConnectionLost, HostSilent, TransferError
+from transfer.errors import ConnectionLost, TransferError
 from transfer.models import MaintenanceTask, TransferRun
 from transfer.models.run_base import Trigger
 from transfer.models.runs import State
@@ -143,7 +145,7 @@ def test_a_transfer_fails_within_its_limits_and_the_next_moves_every_row(
     threads = threading.active_count()
     with silent_proxy(getattr(balances, where), begins(), holds=holds) as dsn:
         dsns = {"shop_all": balances.shop_all, "bonus": balances.bonus, where: dsn}
-        with within(BOUND), pytest.raises(ConnectionLost):  # AnswerOverdue is one
+        with within(BOUND), raises(ANSWER_OVERDUE):
             Flow("balances", **dsns).move_alone()
     wait_until(lambda: threading.active_count() <= threads + 1)  # the watchdog
     assert_nothing_moved(balances)
@@ -174,7 +176,7 @@ def test_a_commit_without_an_answer_is_unconfirmed_within_its_limit(balances, be
 
     with silent_proxy(balances.bonus, in_the_chunk) as dsn:
         flow = Flow("balances", balances.shop_all, dsn)
-        with within(BOUND), pytest.raises(CommitUnconfirmed):
+        with within(BOUND), raises(COMMIT_UNCONFIRMED):
             flow.move_alone()
     assert_all_moved_once(balances, 10)
 
@@ -186,7 +188,7 @@ def test_a_server_that_hangs_within_the_log_in_is_unreachable(shop_all):
     with (
         silent_proxy(shop_all, lambda message: message.from_server) as dsn,
         within(BOUND),
-        pytest.raises(HostSilent),
+        raises(HOST_SILENT),
     ):
         Database(dsn, SHOP_ALL, "tests").one("select 1")
 
@@ -195,7 +197,7 @@ def test_so_is_one_that_accepts_and_says_nothing(shop_all):
     with (
         listening(is_silent) as port,
         within(BOUND),
-        pytest.raises(HostSilent),
+        raises(HOST_SILENT),
     ):
         Database(f"host=127.0.0.1 port={port} dbname=x", SHOP_ALL, "tests").one("select 1")
 
@@ -207,7 +209,7 @@ def test_so_is_one_that_hangs_when_psycopg2_sets_the_form_of_dates(shop_all):
     with (
         silent_proxy(shop_all, after_log_in) as dsn,
         within(BOUND),
-        pytest.raises(HostSilent),
+        raises(HOST_SILENT),
     ):
         Database(dsn, SHOP_ALL, "tests").one("select 1")
 
@@ -232,7 +234,7 @@ def test_closing_does_not_wait_for_a_server_that_does_not_read(shop_all):
         database = Database(dsn, SHOP_ALL, "tests")
         database.execute("create temporary table filled (line text)")
         rows = ThreadPoolExecutor(1).submit(fill, database)
-        with within(BOUND), pytest.raises(AnswerOverdue):
+        with within(BOUND), raises(ANSWER_OVERDUE):
             rows.result()
         with within(1):
             database.close()
@@ -280,14 +282,14 @@ def test_a_forked_process_has_a_watchdog_of_its_own(shop_all):
         try:
             with silent_proxy(shop_all, after_log_in) as dsn:
                 Database(dsn, SHOP_ALL, "tests").one("select 1")
-        except AnswerOverdue:
-            os.write(writer, b"overdue")
+        except ConnectionLost as error:
+            os.write(writer, error.code.encode())
         finally:
             os._exit(0)
     os.waitpid(pid, 0)
     os.close(writer)
     with os.fdopen(reader) as said:
-        assert said.read() == "overdue"
+        assert said.read() == ANSWER_OVERDUE.code
 
 
 # --- The pages, and the tick ----------------------------------------------------------------------

@@ -10,10 +10,12 @@ import psutil
 import pytest
 
 from tests import misbehaving
+from tests.causes import raises
 from tests.records import a_notice, a_recipient
 from transfer.alerts import outside, outside_process, send
 from transfer.alerts.outside_process import is_forbidden
-from transfer.alerts.send import MessageRefused, deliver
+from transfer.alerts.send import deliver
+from transfer.causes.messages import MESSAGE_REFUSED
 from transfer.pages.notifications.forms import RecipientForm
 
 pytestmark = [
@@ -81,7 +83,7 @@ DRIPPING = [
 def test_a_webhook_that_drips_has_one_deadline_for_all_of_it(impatient, handler, scheme):
     with misbehaving.server(handler) as port:
         began = time.monotonic()
-        with pytest.raises(MessageRefused):
+        with raises(MESSAGE_REFUSED):
             deliver(webhook(f"{scheme}://127.0.0.1:{port}/"))
         assert time.monotonic() - began < 10
     assert not running_scripts()
@@ -122,7 +124,7 @@ def test_the_body_of_a_webhooks_answer_is_not_read(body):
 def test_the_body_of_a_messengers_answer_costs_our_process_nothing(impatient, body):
     """Apprise reads all of it. Its process is ended by its bound of memory or of time."""
     before = psutil.Process().memory_info().rss
-    with misbehaving.server(body) as port, pytest.raises(MessageRefused):
+    with misbehaving.server(body) as port, raises(MESSAGE_REFUSED):
         deliver(messenger(f"json://127.0.0.1:{port}/"))
     assert psutil.Process().memory_info().rss - before < 100 << 20
     assert not running_scripts()
@@ -131,7 +133,7 @@ def test_the_body_of_a_messengers_answer_costs_our_process_nothing(impatient, bo
 def test_a_header_without_end_is_refused(impatient):
     with (
         misbehaving.server(endless(OK, b"a" * 65536)) as port,
-        pytest.raises(MessageRefused) as caught,
+        raises(MESSAGE_REFUSED) as caught,
     ):
         deliver(webhook(f"http://127.0.0.1:{port}/"))
     assert caught.value.params["what"] == "what it answers is not HTTP"
@@ -149,7 +151,7 @@ def redirecting_to(port):
 def test_a_webhook_that_redirects_is_not_followed(listener):
     with (
         misbehaving.server(redirecting_to(listener.server_port)) as port,
-        pytest.raises(MessageRefused) as caught,
+        raises(MESSAGE_REFUSED) as caught,
     ):
         deliver(webhook(f"http://127.0.0.1:{port}/"))
     assert "redirects are not followed" in str(caught.value.params)
@@ -159,7 +161,7 @@ def test_a_webhook_that_redirects_is_not_followed(listener):
 def test_a_messenger_that_redirects_is_not_followed(listener):
     with (
         misbehaving.server(redirecting_to(listener.server_port)) as port,
-        pytest.raises(MessageRefused),
+        raises(MESSAGE_REFUSED),
     ):
         deliver(messenger(f"json://127.0.0.1:{port}/"))
     assert listener.posts == []
@@ -186,7 +188,7 @@ def test_the_form_refuses_a_metadata_address(host):
 
 @pytest.mark.parametrize("host", URLS[-4:] + URLS[:1])
 def test_nothing_is_sent_to_a_metadata_address_that_is_stored_already(impatient, host):
-    with pytest.raises(MessageRefused) as caught:
+    with raises(MESSAGE_REFUSED) as caught:
         deliver(webhook(f"http://{host}/"))
     assert caught.value.params == {"what": "its address is one where clouds keep their secrets"} | {
         "party": "webhook:"
@@ -194,7 +196,7 @@ def test_nothing_is_sent_to_a_metadata_address_that_is_stored_already(impatient,
 
 
 def test_no_messenger_is_sent_to_a_metadata_address():
-    with pytest.raises(MessageRefused, match="clouds keep their secrets"):
+    with raises(MESSAGE_REFUSED, match="clouds keep their secrets"):
         deliver(messenger("json://169.254.169.254/latest/"))
 
 

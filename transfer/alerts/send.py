@@ -12,16 +12,17 @@ from smtplib import (
     SMTPSenderRefused,
     SMTPServerDisconnected,
 )
-from typing import Any, ClassVar
+from typing import Any
 
 from django.conf import settings
 from django.core.mail import send_mail
 from django.utils import timezone, translation
 
 from transfer.alerts import outside, words
-from transfer.errors import TransferError, from_socket, gettext_noop
+from transfer.causes.messages import MESSAGE_REFUSED, NO_APPRISE
+from transfer.errors import NoApprise, TransferError, from_socket
 from transfer.models.alerts import Notice, Recipient
-from transfer.parties import Kind, Party
+from transfer.parties import Kind, Party, gettext_noop
 
 WEBHOOK_SECONDS = 10
 MESSENGER_SECONDS = 30  # some messengers are asked several times for one message
@@ -51,31 +52,6 @@ BY_SMTP: dict[type[SMTPException], str] = {
 }
 
 
-class MessageRefused(TransferError):
-    code = "message_refused"
-    sentence = gettext_noop("%(party)s did not accept the message: %(what)s.")
-    hint = gettext_noop(
-        "Check its address, and whether this machine can reach it. A notification is sent again "
-        "automatically, a test is not."
-    )
-    hints: ClassVar[dict[Kind, str]] = {
-        Kind.MAIL: gettext_noop(
-            "Check the address, and EMAIL_HOST and its log-in in the settings of the installation. "
-            "A notification is sent again automatically, a test is not."
-        ),
-        Kind.MESSENGER: gettext_noop(
-            "Check the address as Apprise wants it, and whether this machine can reach the "
-            "messenger. A notification is sent again automatically, a test is not."
-        ),
-    }
-
-
-class NoApprise(TransferError):
-    code = "no_apprise"
-    sentence = gettext_noop("Messengers are not installed here.")
-    hint = gettext_noop("Install the extra: pip install dtadmin[messengers]")
-
-
 def deliver(notice: Notice, _stopped: Any = None) -> None:
     """Sends it in the recipient's language. Raises TransferError.
 
@@ -103,7 +79,9 @@ def by_mail(notice: Notice) -> None:
     except SMTPException as error:
         reason = REASONS[BY_SMTP.get(type(error), "refused")]
         # Not the text of the error, which names the recipient.
-        raise MessageRefused(type(error).__name__, party=mail_server(), what=reason) from error
+        raise TransferError(
+            MESSAGE_REFUSED, type(error).__name__, party=mail_server(), what=reason
+        ) from error
     except OSError as error:
         host, port, seconds = settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT
         raise from_socket(error, mail_server(), host, port, seconds) from error
@@ -144,9 +122,9 @@ def by_webhook(notice: Notice) -> None:
     )
     status = outcome.get("status", 0)
     if failed := "redirect" if 300 <= status < 400 else outcome.get("failed"):
-        raise MessageRefused(party=Party(Kind.WEBHOOK), what=REASONS[failed])
+        raise TransferError(MESSAGE_REFUSED, party=Party(Kind.WEBHOOK), what=REASONS[failed])
     if not 200 <= status < 300:
-        raise MessageRefused(party=Party(Kind.WEBHOOK), what=f"HTTP {status}")
+        raise TransferError(MESSAGE_REFUSED, party=Party(Kind.WEBHOOK), what=f"HTTP {status}")
 
 
 def mail_server() -> Party:
@@ -161,7 +139,7 @@ def signature(key: str, number: str, at: str, content: bytes) -> str:
 
 def by_apprise(notice: Notice) -> None:
     if not messenger_knows(notice.recipient.address):
-        raise MessageRefused(party=Party(Kind.MESSENGER), what=REASONS["unknown"])
+        raise TransferError(MESSAGE_REFUSED, party=Party(Kind.MESSENGER), what=REASONS["unknown"])
     outcome = outside.send(
         "messenger",
         MESSENGER_SECONDS,
@@ -170,13 +148,13 @@ def by_apprise(notice: Notice) -> None:
         body=text(notice),
     )
     if failed := outcome.get("failed"):
-        raise MessageRefused(party=Party(Kind.MESSENGER), what=REASONS[failed])
+        raise TransferError(MESSAGE_REFUSED, party=Party(Kind.MESSENGER), what=REASONS[failed])
 
 
 def messenger_knows(address: str) -> bool:
     """Whether Apprise could send to the address. Raises NoApprise where it is not installed."""
     if find_spec("apprise") is None:
-        raise NoApprise
+        raise NoApprise(NO_APPRISE)
     import apprise
 
     return bool(apprise.Apprise().add(address))

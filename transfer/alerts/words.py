@@ -5,7 +5,7 @@ from typing import Any
 from django.utils.translation import gettext as _, ngettext
 
 from transfer.models.alerts import Incident, Notice
-from transfer.problems import groups, hints, history, sentences
+from transfer.problems import groups, history, kinds
 from transfer.text import formats
 
 Params = dict[str, Any]
@@ -78,12 +78,12 @@ def _body(notice: Notice) -> str:
 
 def sentence(incident: Incident, params: Params | None = None) -> str:
     """What is wrong."""
-    return sentences.sentence(incident.code, params or incident.params)
+    return kinds.sentence(incident.code, params or incident.params)
 
 
 def past(incident: Incident, params: Params | None = None) -> str:
     """What was wrong, of an incident that is over."""
-    return sentences.past(incident.code, params or incident.params)
+    return kinds.past(incident.code, params or incident.params)
 
 
 def caught_up(incident: Incident) -> str:
@@ -103,4 +103,4 @@ def caught_up(incident: Incident) -> str:
 
 def hint(incident: Incident, params: Params | None = None) -> str:
     """What it means for the rows, and what to do."""
-    return hints.hint(incident.code, params or incident.params)
+    return kinds.hint(incident.code, params or incident.params)

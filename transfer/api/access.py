@@ -5,14 +5,15 @@ from typing import Any
 from django.http import HttpRequest
 from ninja.security.http import HttpAuthBase
 
-from transfer.api import refusals
+from transfer.causes.api_calls import SCOPE_MISSING
+from transfer.errors import TransferError
 from transfer.models.api_keys import Scope
 
 
 class Key(HttpAuthBase):
     """Lets a key pass that has the scope; without one, every valid key.
 
-    The door has found the key already. Raises Refusal: 403.
+    The door has found the key already. Raises TransferError: 403.
     """
 
     openapi_scheme = "bearer"
@@ -28,6 +29,6 @@ class Key(HttpAuthBase):
 
 
 def check_scope(request: HttpRequest, scope: Scope) -> None:
-    """Raises Refusal: 403."""
+    """Raises TransferError: 403."""
     if scope not in request.api_key.scopes:  # type: ignore[attr-defined]
-        raise refusals.scope_missing(scope)
+        raise TransferError(SCOPE_MISSING, scope=scope.label)

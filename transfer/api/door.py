@@ -2,7 +2,6 @@
 
 import logging
 import re
-from http import HTTPStatus
 from traceback import format_tb
 from typing import Any
 
@@ -14,11 +13,21 @@ from django.http import HttpRequest, HttpResponseNotAllowed, UnreadablePostError
 from django.http.response import HttpResponseBase
 from django.urls import Resolver404
 from django.utils import timezone
-from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 
-from transfer.api import refusals
-from transfer.api.refusals import Refusal
+from transfer.api.refusals import answer_to
+from transfer.causes.api_calls import (
+    BODY_TOO_SLOW,
+    CUT_OFF,
+    METHOD,
+    NO_KEY,
+    NO_LENGTH,
+    NOT_FOUND,
+    OWN_DATABASE,
+    TOO_LARGE,
+    TOO_MANY_CALLS,
+    UNEXPECTED_ERROR,
+)
 from transfer.errors import TransferError
 from transfer.models import Actor, ApiCall, ApiKey
 
@@ -35,36 +44,35 @@ def answer(request: HttpRequest, path: str) -> HttpResponseBase:
         request.api_key = key  # type: ignore[attr-defined]
         request.actor = key.actor(Actor.address_of(request))  # type: ignore[attr-defined]
         return operate(request, path)
-    except Refusal as refusal:
-        return refusal.response()
     except TransferError as error:
-        return refusals.of_error(error).response()
+        return answer_to(error)
     except (OperationalError, InterfaceError):
         connection.close_if_unusable_or_obsolete()
-        return refusals.own_database_away().response()
+        return answer_to(TransferError(OWN_DATABASE))
     except RequestDataTooBig:
-        return Refusal(413, "too_large", _("The call is too large.")).response()
+        return answer_to(TransferError(TOO_LARGE))
     except UnreadablePostError as error:
         is_slow = isinstance(error.__cause__, TimeoutError)
-        return (refusals.too_slow() if is_slow else refusals.cut_off()).response()
+        return answer_to(TransferError(BODY_TOO_SLOW if is_slow else CUT_OFF))
     except Exception as error:
         # Without the error's own text: it may quote a PIN code.
         name, place = type(error).__name__, "".join(format_tb(error.__traceback__))
         logger.error("%s %s: %s\n%s", request.method, request.path, name, place)
-        return refusals.unexpected().response()
+        return answer_to(TransferError(UNEXPECTED_ERROR))
 
 
 answer.is_api = True  # type: ignore[attr-defined]  # see pages/uploading.py
 
 
 def key_of(request: HttpRequest) -> ApiKey:
-    """The key of the call, which is counted. Raises Refusal: 401, 429."""
+    """The key of the call, which is counted. Raises TransferError: 401, 429."""
     scheme, _space, secret = request.headers.get("Authorization", "").partition(" ")
     key = ApiKey.find(secret.strip()) if scheme.lower() == "bearer" else None
     if key is None:
-        raise refusals.no_key()
+        raise TransferError(NO_KEY)
     if not key.count_call(Actor.address_of(request)):
-        raise refusals.too_many_calls(key.limit, 60 - timezone.now().second)
+        seconds = 60 - timezone.now().second
+        raise TransferError(TOO_MANY_CALLS, limit=key.limit, seconds=seconds)
     return key
 
 
@@ -95,8 +103,8 @@ def asked(request: HttpRequest) -> str | None:
 def operate(request: HttpRequest, path: str) -> HttpResponseBase:
     """Finds the operation at this path below /api/ and calls it.
 
-    The web server leaves out the body of the answer to a HEAD. Raises Refusal and what operations
-    raise.
+    The web server leaves out the body of the answer to a HEAD. Raises TransferError and
+    what operations raise.
     """
     from transfer.api.routes import resolver  # see transfer/api/__init__.py
 
@@ -104,16 +112,13 @@ def operate(request: HttpRequest, path: str) -> HttpResponseBase:
         match = resolver.resolve(path)
     except Resolver404:
         note_call(request, OTHER)
-        raise refusals.not_found() from None
+        raise TransferError(NOT_FOUND) from None
     note_call(request, operation_of(asked(request), match.route))
     if "Transfer-Encoding" in request.headers and not request.META.get("CONTENT_LENGTH"):
-        raise refusals.no_length()  # Django reads nothing of such a body
+        raise TransferError(NO_LENGTH)  # Django reads nothing of such a body
     method, request.method = request.method, asked(request)
     response: Any = match.func(request, *match.args, **match.kwargs)
     request.method = method
     if isinstance(response, HttpResponseNotAllowed):
-        allowed = response.headers["Allow"]
-        message = _("This address takes %(methods)s only.") % {"methods": allowed}
-        status = HTTPStatus.METHOD_NOT_ALLOWED
-        raise Refusal(status, "method", message, headers={"Allow": allowed})
+        raise TransferError(METHOD, methods=response.headers["Allow"])
     return response

@@ -10,7 +10,7 @@ from pydantic import AwareDatetime, Field
 
 from transfer.api.pages import After, Limit, page
 from transfer.api.shapes import Problem, Refused, one_of
-from transfer.engine.kinds import check_named
+from transfer.causes.rows import reason_named
 from transfer.models import RejectedRow, Upload
 from transfer.models.tasks import KindChoices
 from transfer.text.explain import explain
@@ -79,7 +79,7 @@ def list_rejected(
 
 def rejected_shape(row: RejectedRow) -> dict[str, Any]:
     names = ("id", "server_name", "state", "closed_at", "closed_by", "close_reason")
-    reason = explain(check_named(row.code))
+    reason = explain(reason_named(row.code))
     return {
         **{name: getattr(row, name) for name in names},
         "correct_as": row.key,

@@ -6,17 +6,17 @@ from typing import Any, NoReturn
 
 from django.http import Http404, HttpRequest
 from django.urls.resolvers import RegexPattern, URLResolver
-from django.utils.translation import gettext as _
 from ninja import NinjaAPI, Schema
 from ninja.errors import HttpError, ValidationError
 from ninja.operation import Operation
 from ninja.renderers import JSONRenderer
 from pydantic import AwareDatetime, Field
 
-from transfer.api import loads, reconciliation, refusals, rejected, rows, state, tasks, traces
+from transfer.api import loads, reconciliation, rejected, rows, state, tasks, traces
 from transfer.api.access import Key
 from transfer.api.door import VERSION
-from transfer.api.refusals import Refusal
+from transfer.causes.api_calls import INVALID, NOT_FOUND, UNREADABLE
+from transfer.errors import FieldsWrong, TransferError
 from transfer.models.api_keys import Scope
 
 PREFIX = f"/api/{VERSION}"
@@ -121,23 +121,24 @@ def leave_to_the_door(request: HttpRequest, error: Exception) -> NoReturn:
 
 @api.exception_handler(Http404)
 def answer_not_found(request: HttpRequest, error: Http404) -> NoReturn:
-    raise refusals.not_found()
+    raise TransferError(NOT_FOUND)
 
 
 @api.exception_handler(HttpError)
 def answer_http_error(request: HttpRequest, error: HttpError) -> NoReturn:
     """A body that is no JSON: django-ninja says so, and nothing else."""
-    raise Refusal(error.status_code, "unreadable", _("The body of the call is not valid JSON."))
+    raise TransferError(UNREADABLE)
 
 
 @api.exception_handler(ValidationError)
 def answer_invalid(request: HttpRequest, error: ValidationError) -> NoReturn:
     """Names the fields, never their values: these may be secret."""
-    errors = [
+    refused = FieldsWrong(INVALID)
+    refused.fields = [
         {"field": field_of(one["loc"]), "code": one["type"], "message": one["msg"]}
         for one in error.errors
     ]
-    raise Refusal(422, "invalid", _("Fields of the call are missing or wrong."), errors=errors)
+    raise refused
 
 
 api.add_router("", state.router)

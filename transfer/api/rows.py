@@ -9,24 +9,30 @@ from uuid import UUID
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import gettext as _
 from ninja import Router, Schema, Status
 from pydantic import Field
 
-from transfer.api import refusals
 from transfer.api.access import Key, check_scope
 from transfer.api.door import VERSION
-from transfer.api.refusals import Refusal
 from transfer.api.shapes import Refused
+from transfer.causes.api_calls import (
+    BODY_TOO_LARGE,
+    BUSY_READING,
+    CHARSET,
+    CONTENT_TYPE,
+    CUT_OFF,
+    IDEMPOTENCY_KEY,
+)
+from transfer.causes.files import TOO_LARGE_FOR_A_CALL
+from transfer.errors import FileRefused, TransferError
 from transfer.loading.body import Encrypted, NoPlace, places
-from transfer.loading.faults import TooLargeForACall
 from transfer.loading.load_once import BYTES_IN_CALL, FORMATS, ROWS_IN_CALL, load_once
 from transfer.models.api_keys import Scope
 from transfer.models.tasks import KindChoices
 
 router = Router(tags=["Rows"], auth=Key())
 CHUNK = 1 << 20
-IDEMPOTENCY_KEY = re.compile("[!-~]{8,200}")
+KEY_FORM = re.compile("[!-~]{8,200}")
 TYPES = {"application/json": "json", "text/csv": "csv"}
 # Of a CSV: what Python calls the charset of the header → how it is read.
 ENCODINGS = {
@@ -50,7 +56,7 @@ CALL = {
                 "type": "string",
                 "minLength": 8,
                 "maxLength": 200,
-                "pattern": f"^{IDEMPOTENCY_KEY.pattern}$",
+                "pattern": f"^{KEY_FORM.pattern}$",
             },
         },
         {
@@ -122,14 +128,11 @@ def load_rows(
 ) -> Any:
     check_scope(request, Scope.to_load(kind))
     idempotency_key = request.headers.get("Idempotency-Key", "")
-    if not IDEMPOTENCY_KEY.fullmatch(idempotency_key):
-        message = _("The header Idempotency-Key must be 8 to 200 visible ASCII characters long.")
-        hint = _("Make one for each load, best a UUID, and repeat a call with the same one.")
-        raise Refusal(400, "idempotency_key", message, hint=hint)
+    if not KEY_FORM.fullmatch(idempotency_key):
+        raise TransferError(IDEMPOTENCY_KEY)
     form = TYPES.get(request.content_type or "")
     if form is None:
-        message = _("The body must be application/json or text/csv.")
-        raise Refusal(415, "content_type", message, hint=_("Set the header Content-Type."))
+        raise TransferError(CONTENT_TYPE)
     may_wait = "respond-async" in preferences(request)
     check_length(request, FORMATS[form], may_wait=may_wait)
     encoding = encoding_of(request) if form == "csv" else ""
@@ -155,30 +158,34 @@ def load_rows(
 
 @contextmanager
 def received(request: HttpRequest) -> Iterator[Encrypted]:
-    """The whole body, on the disk for the time of the block: see `loading.body`. Raises Refusal."""
+    """Give the whole body, on the disk for the time of the block: see `loading.body`.
+
+    Raises TransferError.
+    """
     with closing(Encrypted()) as body:
         try:
             with places.place(f"key {request.api_key.pk}"):  # type: ignore[attr-defined]
                 while chunk := request.read(CHUNK):
                     body.append(chunk)
         except NoPlace:
-            raise refusals.busy_reading() from None
+            raise TransferError(BUSY_READING) from None
         if body.size < int(request.META.get("CONTENT_LENGTH") or 0):
-            raise refusals.cut_off()
+            raise TransferError(CUT_OFF)
         yield body
 
 
 def encoding_of(request: HttpRequest) -> str:
-    """The encoding that the header Content-Type names; "" if it names none. Raises Refusal."""
+    """Return the encoding that the header Content-Type names; "" if it names none.
+
+    Raises TransferError.
+    """
     charset = (request.content_params or {}).get("charset", "")
     if not charset:
         return ""
     with suppress(LookupError):
         if encoding := ENCODINGS.get(codecs.lookup(charset).name):
             return encoding
-    message = _("The charset of the header Content-Type is not known.")
-    hint = _("Use utf-8, windows-1251, cp866 or utf-16; without one, the encoding is detected.")
-    raise Refusal(415, "charset", message, hint=hint)
+    raise TransferError(CHARSET)
 
 
 def preferences(request: HttpRequest) -> set[str]:
@@ -188,10 +195,9 @@ def preferences(request: HttpRequest) -> set[str]:
 
 
 def check_length(request: HttpRequest, most: int, *, may_wait: bool) -> None:
-    """Refuses what is declared too large before it is read. Raises Refusal, FileRefused."""
+    """Refuses what is declared too large before it is read. Raises TransferError."""
     declared = int(request.META.get("CONTENT_LENGTH") or 0)
     if declared > most:
-        message = _("The body is larger than %(most)s MB.") % {"most": most >> 20}
-        raise Refusal(413, "file_too_large", message, hint=_("Split it into several calls."))
+        raise TransferError(BODY_TOO_LARGE, most=most >> 20)
     if declared > BYTES_IN_CALL and not may_wait:
-        raise TooLargeForACall(rows=ROWS_IN_CALL, most=BYTES_IN_CALL >> 20)
+        raise FileRefused(TOO_LARGE_FOR_A_CALL, rows=ROWS_IN_CALL, most=BYTES_IN_CALL >> 20)

@@ -14,8 +14,8 @@ from transfer.models import BonusServer, CashRegister, TransferRun, TransferTask
 from transfer.models.accounts import attach_states
 from transfer.models.run_base import State, attach_runs
 from transfer.models.tasks import KindChoices
-from transfer.problems.codes import FOR_ADMINISTRATORS
 from transfer.problems.find import problems
+from transfer.problems.kinds import KINDS
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
 
@@ -175,7 +175,7 @@ class FoundProblem(Problem):
 
 @router.get("problems", response=list[FoundProblem], summary="What is wrong, the worst first")
 def list_problems(request: HttpRequest, limit: All) -> Any:
-    found = [one for one in problems() if one.code not in FOR_ADMINISTRATORS]
+    found = [one for one in problems() if not KINDS[one.code].is_for_administrators]
     return [
         {
             "code": one.code,

@@ -7,14 +7,14 @@ from typing import Annotated, Any
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from django.utils.translation import gettext as _
 from ninja import Router, Schema, Status
 from pydantic import AwareDatetime, BeforeValidator, Field, StrictBool
 
 from transfer.api.access import Key
-from transfer.api.refusals import Refusal
 from transfer.api.shapes import Refused
 from transfer.api.state import Run, Task, one_task
+from transfer.causes.api_calls import CHANGED_MEANWHILE, INVALID, RUN_IS_OPEN
+from transfer.errors import FieldsWrong, TransferError
 from transfer.models import TransferTask
 from transfer.models.api_keys import Scope
 from transfer.models.schedules import ChangedMeanwhile
@@ -71,8 +71,7 @@ def run_task(request: HttpRequest, id: int) -> Any:
     try:
         run: Any = run_now(task, request.actor)  # type: ignore[attr-defined]
     except RunIsOpen as overlap:
-        message = _("The task has an open run already: № %(run)s.") % {"run": overlap.run.pk}
-        raise Refusal(409, "run_is_open", message) from None
+        raise TransferError(RUN_IS_OPEN, run=overlap.run.pk) from None
     run.starts = when_it_starts()
     return Status(202, run)
 
@@ -103,19 +102,17 @@ def switch_task(request: HttpRequest, id: int, body: Switch) -> Any:
 
 
 def changed(request: HttpRequest, number: int, wish: Wish, change: Callable[..., None]) -> Any:
-    """The task after the change. Raises Refusal: 409 if somebody else has changed it, 422."""
+    """The task after the change. Raises TransferError: 409 if somebody else has changed it, 422."""
     task = get_object_or_404(TransferTask, pk=number)
     actor = request.actor  # type: ignore[attr-defined]
     try:
         change(task, actor=actor, reason=wish.reason, expected_version=wish.version)
     except ChangedMeanwhile as conflict:
-        message = _("The task has been changed since: its version is %(version)s.")
-        hint = _("Read the task again, and decide again.")
-        names = {"version": conflict.task.version}
-        raise Refusal(409, "changed_meanwhile", message % names, hint=hint) from None
+        raise TransferError(CHANGED_MEANWHILE, version=conflict.task.version) from None
     except ValidationError as invalid:
         (why,) = invalid.error_dict["paused_until"]
         (message,) = why.messages
-        error = {"field": "until", "code": why.code, "message": message}
-        raise Refusal(422, "invalid", message, errors=[error]) from None
+        refused = FieldsWrong(INVALID)
+        refused.fields = [{"field": "until", "code": why.code, "message": message}]
+        raise refused from None
     return one_task(number)

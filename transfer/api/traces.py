@@ -5,14 +5,14 @@ from typing import Annotated, Any
 
 from django.conf import settings
 from django.http import HttpRequest
-from django.utils.translation import gettext as _
 from ninja import Query, Router, Schema
 from pydantic import AwareDatetime, Field
 
 from transfer.api.pages import LARGEST_NUMBER
-from transfer.api.refusals import not_found
 from transfer.api.shapes import Named, Problem, Refused, named, problem_of
-from transfer.engine.kinds import check_named
+from transfer.causes.api_calls import NOT_FOUND, ROW_NOT_FOUND
+from transfer.causes.rows import reason_named
+from transfer.errors import TransferError
 from transfer.models.tasks import KindChoices
 from transfer.runs.backlog import why
 from transfer.text.explain import explain
@@ -113,14 +113,14 @@ def get_card(request: HttpRequest, number: str, page: PageNumber) -> Any:
 def get_row(request: HttpRequest, kind: KindChoices, id: int) -> Any:
     row = trace_row(settings.KINDS[kind], id) if id <= LARGEST_NUMBER else None
     if row is None:
-        raise not_found(_("Shop All has no such row: it was never staged, or is purged."))
+        raise TransferError(ROW_NOT_FOUND)
     return change_shape(row)
 
 
 def traced(number: str, column: str, page: int) -> dict[str, Any]:
-    """Raises Refusal, TransferError."""
+    """Raises TransferError."""
     if len(number) > LONGEST or "\x00" in number:
-        raise not_found()
+        raise TransferError(NOT_FOUND)
     found = trace(number, column, page)
     return {
         "changes": [change_shape(row) for row in found.rows],
@@ -164,7 +164,7 @@ def delivered_shape(one: Delivery) -> dict[str, Any]:
 
 def reason_of(one: Delivery) -> Any:
     if one.code:
-        explained = explain(check_named(one.code))
+        explained = explain(reason_named(one.code))
         return {"code": one.code, "message": explained.sentence, "hint": explained.hint}
     if one.state == "waiting" and one.task is not None:
         return {"code": "waiting", "message": why(one.task)}

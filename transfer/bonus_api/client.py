@@ -11,13 +11,15 @@ from datetime import UTC, datetime
 from typing import Any, Self
 from urllib.parse import quote
 
-from transfer.bonus_api import errors
 from transfer.bonus_api.endpoint import Endpoint
 from transfer.bonus_api.http import ANSWER_BYTES, AdminPort
-from transfer.errors import ConnectionLost, PortClosed
+from transfer.causes.bonus_servers import API_BUSY, API_NONSENSE
+from transfer.causes.connections import CONNECTION_LOST, PORT_CLOSED
+from transfer.errors import TransferError
 
 ANSWER_SECONDS = 5.0
 PAUSES = (0.2, 0.5)  # before what only reads is asked again
+WORTH_ANOTHER_TRY = (CONNECTION_LOST, PORT_CLOSED, API_BUSY)
 PAGE_ROWS = 5000
 MOST_PAGES = 40
 PAGE_BYTES = 8 << 20  # 1,600 for each account of a page; the reference server needs 200
@@ -88,10 +90,10 @@ class BonusApi:
             if following == after:
                 break
             after = following
-        raise self._port.error(errors.Nonsense)
+        raise self._port.error(API_NONSENSE)
 
     def create(self, register: str, shop: str, name: str) -> Account:
-        """The new account with its secret. Raises RegisterExists."""
+        """The new account with its secret. Raises API_REGISTER_EXISTS."""
         answer = self._port.call(
             "POST", "/accounts", {"register": register, "shop": shop, "name": name}
         )
@@ -100,11 +102,11 @@ class BonusApi:
         )
 
     def delete(self, register: str) -> None:
-        """Raises RegisterUnknown."""
+        """Raises API_REGISTER_UNKNOWN."""
         self._port.call("DELETE", self._path(register))
 
     def set_blocked(self, register: str, blocked: bool) -> Account:
-        """Raises RegisterUnknown."""
+        """Raises API_REGISTER_UNKNOWN."""
         action = "block" if blocked else "unblock"
         return self._understood(
             _account, self._port.call("POST", f"{self._path(register)}/{action}")
@@ -117,7 +119,7 @@ class BonusApi:
         try:
             return read(answer)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise self._port.error(errors.Nonsense, type(error).__name__) from None
+            raise self._port.error(API_NONSENSE, type(error).__name__) from None
 
     def _read(self, path: str, most_bytes: int = ANSWER_BYTES) -> Any:
         """Asks again when the connection failed or the server was busy; never after a time-out."""
@@ -125,8 +127,8 @@ class BonusApi:
         for pause in PAUSES:
             try:
                 return self._port.call("GET", path, most_bytes=most_bytes)
-            except (ConnectionLost, PortClosed, errors.ApiBusy):
-                if time.monotonic() + pause >= until:
+            except TransferError as error:
+                if error.cause not in WORTH_ANOTHER_TRY or time.monotonic() + pause >= until:
                     raise
                 time.sleep(pause)
         return self._port.call("GET", path, most_bytes=most_bytes)

@@ -13,27 +13,42 @@ from typing import Any, Self
 
 import httpx2
 
-from transfer.bonus_api import errors
 from transfer.bonus_api.endpoint import Endpoint
 from transfer.bonus_api.ports import Port, challenged
-from transfer.errors import (
-    ConnectionLost,
-    HostSilent,
-    HostUnknown,
-    PortClosed,
-    TooSlow,
-    TransferError,
-    Unreachable,
+from transfer.causes.bonus_servers import (
+    API_BROKEN,
+    API_BUSY,
+    API_CERTIFICATE_EXPIRED,
+    API_CERTIFICATE_OF_ANOTHER,
+    API_CERTIFICATE_UNKNOWN,
+    API_NO_TLS,
+    API_NO_TOKEN,
+    API_NONSENSE,
+    API_REFUSED,
+    API_REGISTER_EXISTS,
+    API_REGISTER_UNKNOWN,
+    API_SERVICE_PORT,
+    API_TOKEN_REFUSED,
 )
+from transfer.causes.cause import Cause
+from transfer.causes.connections import (
+    CONNECTION_LOST,
+    HOST_SILENT,
+    HOST_UNKNOWN,
+    PORT_CLOSED,
+    TOO_SLOW,
+    UNREACHABLE,
+)
+from transfer.errors import TransferError
 from transfer.parties import server
 
 CONNECT_SECONDS = 3.0
 ANSWER_BYTES = 64 << 10  # of an answer about one account, or none
 # By OpenSSL's number of what is wrong with one; 62 is a name, 64 an address.
-CERTIFICATES: dict[int, type[TransferError]] = {
-    10: errors.CertificateExpired,
-    62: errors.CertificateOfAnother,
-    64: errors.CertificateOfAnother,
+CERTIFICATES: dict[int, Cause] = {
+    10: API_CERTIFICATE_EXPIRED,
+    62: API_CERTIFICATE_OF_ANOTHER,
+    64: API_CERTIFICATE_OF_ANOTHER,
 }
 
 
@@ -59,11 +74,11 @@ class AdminPort:
     ) -> Any:
         """The JSON of the answer; None if it has no body. Raises TransferError.
 
-        An answer of more than `most_bytes` is Nonsense: as JSON it takes up to 30 times as much
+        An answer of more than `most_bytes` is API_NONSENSE: as JSON it takes up to 30 times as much
         memory.
         """
         if not self.endpoint.token:
-            raise self.error(errors.NoToken)
+            raise self.error(API_NO_TOKEN)
         with Deadline(self.seconds) as deadline:
             try:
                 status, headers, content = self._answer(deadline, method, path, body, most_bytes)
@@ -76,7 +91,7 @@ class AdminPort:
         try:
             return json.loads(content)
         except (ValueError, RecursionError) as error:
-            raise self.error(errors.Nonsense, type(error).__name__) from None
+            raise self.error(API_NONSENSE, type(error).__name__) from None
 
     def _answer(
         self,
@@ -116,9 +131,8 @@ class AdminPort:
                 )
             return self._client
 
-    def error(
-        self, error: type[TransferError], technical: str = "", **params: object
-    ) -> TransferError:
+    def error(self, cause: Cause, technical: str = "", **params: object) -> TransferError:
+        """Return the error with what is known of the server and of the call."""
         known: dict[str, object] = {
             "server": self.endpoint.name,
             "host": self.endpoint.host,
@@ -126,58 +140,58 @@ class AdminPort:
             "seconds": f"{self.seconds:g}",
             "reason": technical,
         }
-        return error(technical, party=server(self.endpoint.name), **known | params)
+        return TransferError(cause, technical, party=server(self.endpoint.name), **known | params)
 
     def _failure(self, error: Exception, deadline: "Deadline") -> TransferError:
         causes = list(_causes(error))
         technical = f"{type(error).__name__}: {error}"[:500]
         for cause in causes:
             if isinstance(cause, ssl.SSLCertVerificationError):
-                wrong = CERTIFICATES.get(cause.verify_code, errors.CertificateUnknown)
+                wrong = CERTIFICATES.get(cause.verify_code, API_CERTIFICATE_UNKNOWN)
                 return self.error(wrong, cause.verify_message)
             if isinstance(cause, ssl.SSLError):
-                return self.error(errors.NoTls, cause.reason or technical)
+                return self.error(API_NO_TLS, cause.reason or technical)
             if isinstance(cause, socket.gaierror | UnicodeError | httpx2.InvalidURL):
-                return self.error(HostUnknown, technical)
+                return self.error(HOST_UNKNOWN, technical)
             if isinstance(cause, ConnectionRefusedError):
-                return self.error(PortClosed, technical)
+                return self.error(PORT_CLOSED, technical)
         if isinstance(error, httpx2.ConnectTimeout) and not deadline.connected:
-            return self.error(HostSilent, technical, seconds=f"{self.connect_seconds:g}")
+            return self.error(HOST_SILENT, technical, seconds=f"{self.connect_seconds:g}")
         if deadline.passed or isinstance(error, httpx2.TimeoutException):
-            return self.error(TooSlow, technical, reason=f"> {self.seconds:g} s")
+            return self.error(TOO_SLOW, technical, reason=f"> {self.seconds:g} s")
         if isinstance(error, httpx2.ConnectError):
             reason = next((one.strerror for one in causes if isinstance(one, OSError)), None)
-            return self.error(Unreachable, technical, reason=reason or technical)
+            return self.error(UNREACHABLE, technical, reason=reason or technical)
         is_closed = "closed" in technical and isinstance(error, httpx2.RemoteProtocolError)
         if (
             isinstance(error, httpx2.NetworkError)
             or "disconnected without" in technical
             or is_closed
         ):
-            return self.error(ConnectionLost, technical)
-        return self.error(errors.Nonsense, technical)
+            return self.error(CONNECTION_LOST, technical)
+        return self.error(API_NONSENSE, technical)
 
     def _refusal(self, status: int, headers: httpx2.Headers, content: bytes) -> TransferError:
         """What the server says of a request that it refused: only its own codes are taken over."""
         if status == 401 and challenged(headers) == Port.SERVICE:
-            return self.error(errors.ServicePortInstead, f"HTTP {status}")
+            return self.error(API_SERVICE_PORT, f"HTTP {status}")
         try:
             answer = json.loads(content)
             code, message = self._quoted(answer["error"]), self._quoted(answer["message"])
         except (KeyError, TypeError, ValueError, RecursionError):
             code, message = "", ""
         technical = f"HTTP {status} {code} {message}".strip()
-        known: dict[Any, type[TransferError]] = {
-            401: errors.TokenRefused,
-            (404, "register_unknown"): errors.RegisterUnknown,
-            404: errors.Nonsense,
-            405: errors.Nonsense,
-            409: errors.RegisterExists,
-            503: errors.ApiBusy,
+        known: dict[Any, Cause] = {
+            401: API_TOKEN_REFUSED,
+            (404, "register_unknown"): API_REGISTER_UNKNOWN,
+            404: API_NONSENSE,
+            405: API_NONSENSE,
+            409: API_REGISTER_EXISTS,
+            503: API_BUSY,
         }
-        unknown = errors.ApiBroken if status >= 500 else errors.ApiRefused
-        error = known.get((status, code)) or known.get(status, unknown)
-        return self.error(error, technical, status=status)
+        unknown = API_BROKEN if status >= 500 else API_REFUSED
+        cause = known.get((status, code)) or known.get(status, unknown)
+        return self.error(cause, technical, status=status)
 
     def _quoted(self, answer: Any) -> str:
         """Its beginning, without our token, and without what our database can't store."""

@@ -8,19 +8,29 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from psycopg2.extensions import make_dsn
 
-from transfer.doctor import errors
+from transfer.causes.connections import STANDBY_AS_SOURCE
+from transfer.causes.installation import (
+    DOCTOR_CLOCK_OFF,
+    DOCTOR_INDEX_UNFINISHED,
+    DOCTOR_IS_POOLED,
+    DOCTOR_NOT_MIGRATED,
+    DOCTOR_NOT_OWN,
+    DOCTOR_NOT_SHOP_ALL,
+    DOCTOR_OLD_POSTGRES,
+    DOCTOR_OTHER_CHAIN,
+)
+from transfer.causes.tables import NOT_INITIALISED, RIGHTS_MISSING
 from transfer.doctor.encoding import UTF8, check_own, encoding_of, remark_on
 from transfer.doctor.remarks import remarks
 from transfer.doctor.schema import refusal, unknown_migrations
-from transfer.engine.errors import NotInitialised, RightsMissing
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.schema.indexes import NAMED
 from transfer.engine.shop_all.schema.rights import Guards
 from transfer.engine.shop_all.schema.tables import MISSING, TABLES
 from transfer.engine.shop_all.source import ShopAll
-from transfer.errors import IsReplica, gettext_noop
+from transfer.errors import TransferError
 from transfer.models import BonusServer, LogPlace
-from transfer.parties import OWN, SHOP_ALL, database_of
+from transfer.parties import OWN, SHOP_ALL, database_of, gettext_noop
 from transfer.servers.stages import remarks_on
 from transfer.servers.timed_check import Passed
 
@@ -110,14 +120,14 @@ def try_server(asked: Database) -> Passed:
         off = round((clock - timezone.now()).total_seconds())
         is_pooled = database.connection.info.backend_pid != pid
     if number < OLDEST:
-        raise errors.OldPostgres(version=version, party=asked.party)
+        raise TransferError(DOCTOR_OLD_POSTGRES, version=version, party=asked.party)
     remark = remark_on(encoding, asked.party)
     if is_replica:
-        raise IsReplica(party=asked.party)
+        raise TransferError(STANDBY_AS_SOURCE, party=asked.party)
     if is_pooled:
-        raise errors.IsPooled(party=asked.party)
+        raise TransferError(DOCTOR_IS_POOLED, party=asked.party)
     if abs(off) >= CLOCK_SECONDS:
-        raise errors.ClockOff(seconds=f"{off:+d}", party=asked.party)
+        raise TransferError(DOCTOR_CLOCK_OFF, seconds=f"{off:+d}", party=asked.party)
     if number > NEWEST:
         sentence = gettext_noop(
             "PostgreSQL %(version)s is newer than those that Data Transfer is tested with."
@@ -129,7 +139,7 @@ def try_server(asked: Database) -> Passed:
 def try_own() -> Passed:
     """Tries that it is no other database, that its tables can be used, then what `try_server` does.
 
-    Raises OwnEncoding, NotOwn, RightsMissing, and what `try_server` raises.
+    Raises OwnEncoding, DOCTOR_NOT_OWN, RIGHTS_MISSING, and what `try_server` raises.
     """
     tables = [model._meta.db_table for model in apps.get_models()]
     with own() as database, database.transaction(commit=False):
@@ -138,10 +148,10 @@ def try_own() -> Passed:
         (user,) = database.one("select current_user")
         missing = [name for (name,) in database.rows(OWN_RIGHTS, [tables])]
     if which:
-        raise errors.NotOwn(which=_(WHICH[which]))
+        raise TransferError(DOCTOR_NOT_OWN, which=_(WHICH[which]))
     if missing:
         named = [*missing[:RIGHTS_NAMED], *(["…"] if len(missing) > RIGHTS_NAMED else [])]
-        raise RightsMissing(party=OWN, user=user, missing=", ".join(named))
+        raise TransferError(RIGHTS_MISSING, party=OWN, user=user, missing=", ".join(named))
     return try_server(own())
 
 
@@ -150,7 +160,7 @@ def try_shop_all() -> Passed:
     with shop_all().database as database, database.transaction(commit=False):
         (which,) = database.one(ANOTHER)
     if which:
-        raise errors.NotShopAll(which=_(WHICH[which]))
+        raise TransferError(DOCTOR_NOT_SHOP_ALL, which=_(WHICH[which]))
     return try_server(shop_all().database)
 
 
@@ -176,18 +186,18 @@ def try_migrations() -> Passed:
     executor = MigrationExecutor(connection)
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     if plan:
-        raise errors.NotMigrated(n=len(plan), first=plan[0][0])
+        raise TransferError(DOCTOR_NOT_MIGRATED, n=len(plan), first=plan[0][0])
     return Passed(gettext_noop("All migrations are applied."), {})
 
 
 def try_staging() -> Passed:
     """Tries our own tables and the staging tables of shop All.
 
-    Raises NotInitialised, IndexUnfinished, and what `Identity.check_columns` raises.
+    Raises NOT_INITIALISED, DOCTOR_INDEX_UNFINISHED, and what `Identity.check_columns` raises.
     """
     with shop_all() as source, source.database.transaction(commit=False):
         if missing := source.database.value(MISSING, [[*TABLES]]):
-            raise NotInitialised(missing=missing)
+            raise TransferError(NOT_INITIALISED, missing=missing)
         for kind in settings.KINDS.values():
             source.identity.check_columns(kind)
         unfinished = [
@@ -199,18 +209,21 @@ def try_staging() -> Passed:
             if not is_valid
         ]
         if unfinished:
-            raise errors.IndexUnfinished(names=", ".join(unfinished))
+            raise TransferError(DOCTOR_INDEX_UNFINISHED, names=", ".join(unfinished))
         tables = [kind.staging_table for kind in settings.KINDS.values()]
         return remarks_on(source.database, tables, remarks(source.database))
 
 
 def try_chain() -> Passed:
-    """Tries whether our own history has seen this shop All, and no other one. Raises OtherChain."""
+    """Tries whether our own history has seen this shop All, and no other one.
+
+    Raises DOCTOR_OTHER_CHAIN.
+    """
     with shop_all() as source, source.database.transaction(commit=False):
         origin = source.identity.origin()
     known = {known for known, _kind in LogPlace.objects.seen()}
     if known and origin not in known:
-        raise errors.OtherChain(origin=origin)
+        raise TransferError(DOCTOR_OTHER_CHAIN, origin=origin)
     if not known:
         return Passed(gettext_noop("Nothing was transferred from it yet."), {})
     return Passed(gettext_noop("It is the one that rows were transferred from before."), {})
@@ -240,7 +253,9 @@ def try_rights() -> Passed:
         (user,) = database.one("select current_user")
         missing = database.rows(RIGHTS, [list(part) for part in zip(*wanted, strict=True)])
     if missing:
-        raise RightsMissing(party=SHOP_ALL, user=user, missing=", ".join(one for (one,) in missing))
+        raise TransferError(
+            RIGHTS_MISSING, party=SHOP_ALL, user=user, missing=", ".join(one for (one,) in missing)
+        )
     return Passed(
         gettext_noop("The user %(user)s may do all that a transfer does."), {"user": user}
     )

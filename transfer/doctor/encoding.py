@@ -2,9 +2,9 @@
 
 from psycopg2.extensions import connection as Connection
 
-from transfer.doctor import errors
-from transfer.errors import gettext_noop
-from transfer.parties import OWN, Party
+from transfer.causes.installation import DOCTOR_OTHER_ENCODING, DOCTOR_OWN_ENCODING
+from transfer.errors import OwnEncoding, TransferError
+from transfer.parties import OWN, Party, gettext_noop
 
 UTF8 = "UTF8"
 # The server stores any bytes as a text, and converts none.
@@ -34,16 +34,16 @@ def check_own(connection: Connection) -> None:
     """Raises OwnEncoding unless our own database has UTF8."""
     if (encoding := encoding_of(connection)) != UTF8:
         name = connection.info.dbname
-        raise errors.OwnEncoding(party=OWN, encoding=encoding, name=name)
+        raise OwnEncoding(DOCTOR_OWN_ENCODING, party=OWN, encoding=encoding, name=name)
 
 
 def remark_on(encoding: str, party: Party) -> str:
     """A sentence about a database that can be used; it takes `version` and `encoding`.
 
-    Raises OtherEncoding.
+    Raises DOCTOR_OTHER_ENCODING.
     """
     if encoding in REMARKS:
         return REMARKS[encoding]
     if encoding not in TESTED:
-        raise errors.OtherEncoding(encoding=encoding, party=party)
+        raise TransferError(DOCTOR_OTHER_ENCODING, encoding=encoding, party=party)
     return SOME_CHARACTERS

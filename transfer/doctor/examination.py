@@ -10,13 +10,15 @@ from django.conf import settings
 from django.core.checks import run_checks
 from django.utils.translation import gettext as _, pgettext
 
-from transfer.bonus_api.errors import SecretUnreadable
-from transfer.doctor import databases, errors, remarks, surroundings
-from transfer.errors import gettext_noop
+from transfer.causes.bonus_servers import API_SECRET_UNREADABLE
+from transfer.causes.installation import DOCTOR_DEPLOYMENT_REMARK, DOCTOR_DISK_FULL
+from transfer.doctor import databases, remarks, surroundings
+from transfer.errors import TransferError
 from transfer.models import BonusServer, Heartbeat
 from transfer.models.alerts import Severity
-from transfer.problems.codes import Code
+from transfer.parties import gettext_noop
 from transfer.problems.find import problems
+from transfer.problems.kinds import Code
 from transfer.problems.problem import Problem
 from transfer.queue.residents import count_workers
 from transfer.runs import workers
@@ -138,7 +140,7 @@ def _of_server(server: BonusServer) -> Iterator[Result]:
     refused = False
     for result in run_all(server):
         no_login = result.stage == "login" and not result.ok
-        refused = no_login or result.error_code == SecretUnreadable.code
+        refused = no_login or result.error_code == API_SECRET_UNREADABLE.code
         yield result
     if has_certificate(server):
         label = _("Certificate")
@@ -160,7 +162,7 @@ def try_settings() -> Passed:
     findings = run_checks(include_deployment_checks=True)
     remarks = [one for one in findings if not one.is_silenced()]
     if serious := [one for one in remarks if one.is_serious()]:
-        raise errors.DeploymentRemark(remark=f"{serious[0].msg} ({serious[0].id})")
+        raise TransferError(DOCTOR_DEPLOYMENT_REMARK, remark=f"{serious[0].msg} ({serious[0].id})")
     if remarks:
         text = gettext_noop("manage.py check --deploy has remarks: %(remarks)s")
         return Passed(text, {"remarks": ", ".join(str(one.id) for one in remarks)}, warns=True)
@@ -176,7 +178,7 @@ def try_disk() -> Passed:
     }
     path = min(free, key=lambda one: free[one])
     if free[path] < NONE_MB:
-        raise errors.DiskFull(path=path, free=free[path])
+        raise TransferError(DOCTOR_DISK_FULL, path=path, free=free[path])
     text = gettext_noop("%(path)s has %(free)s MB left.")
     return Passed(text, {"path": path, "free": free[path]}, warns=free[path] < SCARCE_MB)
 

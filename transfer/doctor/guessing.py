@@ -11,7 +11,7 @@ from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.relations import COLUMNS
 from transfer.engine.table_mapping import MINOR, TEXT, Column, TableMapping
 from transfer.engine.table_name import TableName
-from transfer.errors import gettext_noop
+from transfer.parties import gettext_noop
 
 # What others call our columns, in small letters and digits alone; the likeliest first.
 ALIASES = {

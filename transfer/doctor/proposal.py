@@ -11,6 +11,8 @@ from django.conf import settings
 from django.utils.translation import gettext as _
 from psycopg2 import sql
 
+from transfer.causes.ledger import ROWS_SWALLOWED
+from transfer.causes.tables import SEQUENCE_BEHIND, TABLE_UNLOGGED, TOO_MANY_TRIGGERS
 from transfer.doctor import databases
 from transfer.doctor.guessing import (
     ALIASES,
@@ -31,14 +33,6 @@ from transfer.doctor.guessing import (
 )
 from transfer.engine.bonus_server.vendor_tables import VendorTables
 from transfer.engine.checks import CARD_STATUSES
-from transfer.engine.errors import (
-    RowsSwallowed,
-    SequenceBehind,
-    TableUnlogged,
-    TargetTableMissing,
-    TooManyTriggers,
-    WrongColumns,
-)
 from transfer.engine.kind import Kind
 from transfer.engine.kinds import KINDS
 from transfer.engine.mapping_file import DATABASES, SERVERS
@@ -46,6 +40,7 @@ from transfer.engine.mapping_keys import OURS
 from transfer.engine.postgres.database import Database
 from transfer.engine.table_mapping import MINOR, Column, TableMapping
 from transfer.engine.table_name import TableName
+from transfer.errors import TargetTableMissing, TransferError, WrongColumns
 from transfer.models import BonusServer
 from transfer.text.explain import explain
 
@@ -54,7 +49,7 @@ WORDS = (
 )
 MOST_WORDS = 20
 # The tables are named right, but something else is wrong with them.
-IN_ANOTHER_WAY = (RowsSwallowed, SequenceBehind, TableUnlogged, TooManyTriggers)
+IN_ANOTHER_WAY = (ROWS_SWALLOWED, SEQUENCE_BEHIND, TABLE_UNLOGGED, TOO_MANY_TRIGGERS)
 
 
 def proposal(server: BonusServer) -> Iterator[str]:
@@ -92,7 +87,9 @@ def section(server: BonusServer) -> Iterator[str]:
                 part = f"{SERVERS}.{_text(server.name)}.{name}"
                 base = settings.TABLES.common[name].bonus_server
                 yield from _of_table(part, kind, base, kind.bonus_server, database)
-            except IN_ANOTHER_WAY as error:
+            except TransferError as error:
+                if error.cause not in IN_ANOTHER_WAY:
+                    raise
                 yield f"# {name}: {explain(error)}"
 
 

@@ -13,8 +13,8 @@ from transfer.engine.bonus_server.receipts import Receipts
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.identity import Identity
 from transfer.engine.shop_all.lifetime import size_of_log
-from transfer.errors import gettext_noop
 from transfer.models import Settings
+from transfer.parties import gettext_noop
 from transfer.servers.stages import PUBLISHED, Remark
 from transfer.servers.timed_check import Passed
 from transfer.text import formats

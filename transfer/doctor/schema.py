@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from transfer.doctor.errors import MadeBefore, NewerSchema
+from transfer.causes.installation import DOCTOR_MADE_BEFORE, DOCTOR_NEWER_SCHEMA
 from transfer.errors import TransferError
 
 # Each database of 0.1.0 has this migration, and no later version has one of this name.
@@ -55,7 +55,11 @@ def our_unknown_migrations() -> list[str]:
 
 def refusal(unknown: list[str]) -> TransferError:
     """Why this version can't work with a database that has these unknown migrations."""
-    return MadeBefore() if OF_0_1_0 in unknown else NewerSchema(migration=unknown[0])
+    return (
+        TransferError(DOCTOR_MADE_BEFORE)
+        if OF_0_1_0 in unknown
+        else TransferError(DOCTOR_NEWER_SCHEMA, migration=unknown[0])
+    )
 
 
 def pending_migrations() -> list[str]:

@@ -10,10 +10,15 @@ from ipaddress import IPv4Network, IPv6Network
 from django.conf import settings
 from django.utils import timezone
 
-from transfer.bonus_api.errors import CertificateExpired
-from transfer.doctor import errors
-from transfer.errors import PagesSilent, gettext_noop
+from transfer.causes.bonus_servers import API_CERTIFICATE_EXPIRED
+from transfer.causes.installation import (
+    DOCTOR_SERVICES_FAILED,
+    DOCTOR_SOCKET_OPEN_TO_ALL,
+    PAGES_SILENT,
+)
+from transfer.errors import TransferError
 from transfer.models import AuditEntry, BonusServer
+from transfer.parties import gettext_noop
 from transfer.problems.of_background import BACKUP_MISSED
 from transfer.runs import surroundings
 from transfer.servers.timed_check import Passed
@@ -42,7 +47,7 @@ def try_services() -> Passed:
         )
         return Passed(text, {"cause": " ".join(asked.stderr.split())}, warns=True)
     if failed := [line.split()[0] for line in asked.stdout.splitlines() if line.strip()]:
-        raise errors.ServicesFailed(names=", ".join(failed), first=failed[0])
+        raise TransferError(DOCTOR_SERVICES_FAILED, names=", ".join(failed), first=failed[0])
     return Passed(gettext_noop("No service has failed."), {})
 
 
@@ -51,7 +56,9 @@ def try_pages() -> Passed:
     address = (settings.SITE_URL or "http://localhost:8000").rstrip("/")
     try:
         surroundings.check_pages(address)
-    except PagesSilent as silent:
+    except TransferError as silent:
+        if silent.cause is not PAGES_SILENT:
+            raise
         return Passed("%(explained)s", {"explained": str(explain(silent))}, warns=True)
     return Passed(gettext_noop("%(address)s answers."), {"address": address})
 
@@ -59,7 +66,7 @@ def try_pages() -> Passed:
 def try_proxy() -> Passed:
     """Tries who may say from which address a user comes.
 
-    Raises SocketOpenToAll. No socket is only a warning: pages may run on another machine.
+    Raises DOCTOR_SOCKET_OPEN_TO_ALL. No socket is only a warning: pages may run on another machine.
     """
     if not isinstance(settings.BEHIND_PROXY, str):
         return _proxy_by_address(settings.BEHIND_PROXY)
@@ -72,7 +79,7 @@ def try_proxy() -> Passed:
         )
         return Passed(text, {"path": str(path)}, warns=True)
     if about.st_mode & stat.S_IWOTH:
-        raise errors.SocketOpenToAll(path=str(path))
+        raise TransferError(DOCTOR_SOCKET_OPEN_TO_ALL, path=str(path))
     text = gettext_noop("Only the group %(group)s and the pages themselves may open %(path)s.")
     return Passed(text, {"path": str(path), "group": _name_of_group(about.st_gid)})
 
@@ -107,7 +114,7 @@ def try_mail() -> Passed:
 def try_certificate(server: BonusServer) -> Passed:
     until = surroundings.certificate_until(server)
     if until < timezone.now():
-        raise CertificateExpired(server=server.name)
+        raise TransferError(API_CERTIFICATE_EXPIRED, server=server.name)
     text = gettext_noop("It is valid until %(until)s.")
     soon = until - timezone.now() < surroundings.EXPIRES_SOON
     return Passed(text, {"until": formats.moment(until)}, warns=soon)

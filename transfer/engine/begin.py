@@ -13,8 +13,8 @@ from uuid import uuid4
 
 from psycopg2 import sql
 
+from transfer.causes.ledger import POSITION_KNOWN, POSITION_MOVED, SERVER_HAS_MOVED
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors.ledger import PositionKnown, PositionMoved, ServerHasMoved
 from transfer.engine.kind import Kind
 from transfer.engine.kinds import KINDS
 from transfer.engine.move.history import is_in_history
@@ -32,6 +32,7 @@ from transfer.engine.shop_all.counts import Count
 from transfer.engine.shop_all.installations import Installation
 from transfer.engine.shop_all.log import Line, receipts_of
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import PositionKnown, TransferError
 
 LINES = 50_000
 """The most lines that are read at once."""
@@ -148,7 +149,7 @@ def _make_way(
     if fork is not None and is_in_history(
         kind, source, target, replace(position, place=fork), exceptions
     ):
-        raise PositionKnown(database=target.name, kind=kind.name)
+        raise PositionKnown(POSITION_KNOWN, database=target.name, kind=kind.name)
     lost: list[str] = []
     if not keeps_outcomes:
         target.rejects.forget(position)
@@ -260,7 +261,7 @@ def begin_as(
     draws another one. It copies position, receipts, exceptions, rejects and amounts in effect,
     while the other position is locked. The caller commits the target.
 
-    Raises PositionKnown; ServerHasMoved where the other one has no position or another version by
+    Raises PositionKnown; SERVER_HAS_MOVED where the other one has no position or another version by
     now; AlreadyRunning.
     """
     target.ensure_schema()
@@ -269,7 +270,7 @@ def begin_as(
         _make_way(kind, origin, source, target, keeps_outcomes=False)
         held = original.positions.lock(origin, kind) if original.has_schema() else None
         if held is None or held.version != version:
-            raise ServerHasMoved(database=original.name, kind=kind.name)
+            raise TransferError(SERVER_HAS_MOVED, database=original.name, kind=kind.name)
         beginning = Beginning("as", held.place, by)
         drawn = str(uuid4())
         position = Position(origin, kind.name, server, held.place, drawn, held.totals, beginning)
@@ -284,13 +285,13 @@ def take_own_name(origin: str, target: BonusDatabase, server: str) -> None:
     """Give the positions of a copied database this name of the server, and commit.
 
     The database was copied with our schema, so it goes on from where the copy was made. Raises
-    AlreadyRunning, PositionMoved.
+    AlreadyRunning, POSITION_MOVED.
     """
     with target.database.transaction():
         for name in target.positions.of_all_kinds(origin):
             position = target.positions.lock(origin, KINDS[name])
             if position is None or not target.positions.rename(position, server):
-                raise PositionMoved
+                raise TransferError(POSITION_MOVED)
 
 
 def _copy(

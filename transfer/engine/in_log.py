@@ -31,7 +31,7 @@ def in_log(kind: Kind, source: ShopAll, target: BonusDatabase, position: Positio
     """Return how far a server has passed the log.
 
     The caller has a snapshot of the server, in which the position was read, and a later one of shop
-    All. Raises HistoryTooOld where they have no line in common.
+    All. Raises HISTORY_TOO_OLD where they have no line in common.
     """
     if source.log.has(kind, position.place):
         return InLog(position, position.place, is_forked=False)

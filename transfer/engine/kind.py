@@ -9,11 +9,12 @@ slow a chunk. Every SQL text here is a constant; values never enter it. The targ
 braces, under ours, and `Kind.target_names` puts them in.
 """
 
+import re
 from dataclasses import dataclass
 
 from psycopg2 import sql
 
-from transfer.engine.checks import Check
+from transfer.engine.checks import Check, Repair
 from transfer.engine.table_mapping import TEXT, Column, TableMapping
 from transfer.engine.table_name import TableName
 
@@ -195,6 +196,22 @@ class Kind:
     @property
     def all_checks(self) -> tuple[Check, ...]:
         return self.checks + self.late_checks
+
+    def check(self, code: str) -> Check | None:
+        """Return the check of this code; None if the kind has none, as of a server's own reason."""
+        return next((one for one in self.all_checks if one.code == code), None)
+
+    def repair_of(self, code: str) -> Repair | None:
+        """Return the repair of most rows that fail the check of this code; None without one."""
+        check = self.check(code)
+        return check.repair if check else None
+
+    def columns_of(self, code: str) -> list[str]:
+        """Return the columns that the check of this code looks at; empty without such a check."""
+        check = self.check(code)
+        if check is None:
+            return []
+        return [name for name in self.names if re.search(rf"\b{name}\b", check.fails)]
 
     @property
     def fault(self) -> str:

@@ -6,17 +6,13 @@ from types import MappingProxyType
 from transfer.engine.checks import (
     ADDABLE,
     BALANCE_CHECKS,
-    BY_SERVER,
-    BY_TABLES,
     CARD_CHECKS,
     PINCODE_CHECKS,
-    UNKNOWN,
     UNKNOWN_CARD,
-    Check,
 )
 from transfer.engine.kind import TIMESTAMP, Kind, plain, stamp, text
 from transfer.engine.table_mapping import TableMapping
-from transfer.errors import gettext_noop
+from transfer.parties import gettext_noop
 
 # Whether the table has this PIN code already. Each row is looked up first: those that are the same
 # are left alone. The insert has to return every other one; a trigger kept out one that it does not.
@@ -168,14 +164,3 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
     {kind.name: kind for kind in (PINCODES, BALANCES, CARDS)}
 )
 """The three transfers with their standard tables. `mapping_file` reads those of an installation."""
-
-CHECKS: dict[str, Check] = {
-    check.code: check
-    for checks in (*(kind.all_checks for kind in KINDS.values()), BY_TABLES, BY_SERVER)
-    for check in checks
-}
-
-
-def check_named(code: str) -> Check:
-    """The check of a reject's code; UNKNOWN for a code that a newer version has saved."""
-    return CHECKS.get(code, UNKNOWN)

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from transfer.engine.errors.ledger import CopyOfServer, ShopAllWentBack
+from transfer.causes.ledger import COPY_OF, SHOP_ALL_WENT_BACK
 from transfer.engine.kind import Kind
 from transfer.engine.received import Place, Position
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import ServerUndecided, ShopAllWentBack
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,10 @@ class Knowledge:
         check_shop_all(self.seen, source, origin)
 
     def check_server(self, position: Position, database: str, kind: Kind) -> None:
-        """Raises CopyOfServer where the position is that of another server of ours."""
+        """Raises COPY_OF where the position is that of another server of ours."""
         other = self.others.get(position.server)
         if other is not None:
-            raise CopyOfServer(database=database, other=other, kind=kind.name)
+            raise ServerUndecided(COPY_OF, database=database, other=other, kind=kind.name)
 
 
 def check_shop_all(seen: Mapping[tuple[str, str], Place], source: ShopAll, origin: str) -> None:
@@ -47,7 +48,7 @@ def check_shop_all(seen: Mapping[tuple[str, str], Place], source: ShopAll, origi
     administrator can tell a restored shop All from a copy of it.
     """
     if seen and origin not in {known_origin for known_origin, _kind in seen}:
-        raise ShopAllWentBack
+        raise ShopAllWentBack(SHOP_ALL_WENT_BACK)
     places = {kind: place for (known_origin, kind), place in seen.items() if known_origin == origin}
     if source.log.lacks_places(places):
-        raise ShopAllWentBack
+        raise ShopAllWentBack(SHOP_ALL_WENT_BACK)

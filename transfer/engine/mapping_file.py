@@ -6,7 +6,7 @@ maps shop All, whose rows go to every server.
 
 Rows are named by our own columns, not by the names or units of others: another
 mapping of the same table moves no row twice. The log is that of one table: `head` names it, and
-whatever runs refuses another (`StagingTableChanged`).
+whatever runs refuses another (`STAGING_TABLE_CHANGED`).
 """
 
 import json
@@ -15,13 +15,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from transfer.engine.checks import (
-    CARD_STATUSES,
-    STATUS_WITHOUT_WORD,
-    STATUS_WORD_UNKNOWN,
-    VALIDITY_NOT_HELD,
-    Check,
-)
+from transfer.causes.rows import STATUS_WITHOUT_WORD, STATUS_WORD_UNKNOWN, VALIDITY_NOT_HELD
+from transfer.engine.checks import CARD_STATUSES, Check
 from transfer.engine.kind import Kind
 from transfer.engine.kinds import KINDS
 from transfer.engine.mapping_keys import (
@@ -33,7 +28,7 @@ from transfer.engine.mapping_keys import (
     staging_mapping,
 )
 from transfer.engine.table_mapping import Column, TableMapping
-from transfer.errors import gettext_noop
+from transfer.parties import gettext_noop
 
 DATABASES = ("shop_all", "bonus_server")
 SERVERS = "servers"  # the key that the sections of servers are under
@@ -221,7 +216,7 @@ def _mapped(
         columns = tuple(
             replace(one, carried_as="text") if one.name == "status" else one for one in columns
         )
-        unknown = replace(STATUS_WORD_UNKNOWN, fails=f"status not in {_texts(shop_all.words)}")
+        unknown = Check(STATUS_WORD_UNKNOWN, f"status not in {_texts(shop_all.words)}")
         checks = tuple(unknown if one.code == "status_unknown" else one for one in checks)
     return replace(
         kind,
@@ -240,15 +235,14 @@ def _checks_by_tables(columns: Iterable[Column], judges: Sequence[TableMapping])
         if one.name in VALIDITY and all(mapping.name(one) is None for mapping in judges)
     ]
     if lacking:
-        fails = " or ".join(f"{name} is not null" for name in lacking)
-        yield replace(VALIDITY_NOT_HELD, fails=fails)
+        yield Check(VALIDITY_NOT_HELD, " or ".join(f"{name} is not null" for name in lacking))
     without = [
         number
         for number in CARD_STATUSES
         if all(mapping.words and number not in mapping.words for mapping in judges)
     ]
     if without:
-        yield replace(STATUS_WITHOUT_WORD, fails=f"status::text in {_texts(without)}")
+        yield Check(STATUS_WITHOUT_WORD, f"status::text in {_texts(without)}")
 
 
 def _texts(numbers: Iterable[int]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from transfer.engine.checks import CARD_STATUSES
 from transfer.engine.kind import DEFAULT_STATUS, Kind
 from transfer.engine.table_mapping import LONGEST, TableMapping, Value
-from transfer.errors import gettext_noop
+from transfer.parties import gettext_noop
 
 OURS = ("id", "xid", "created_at", "changed_xid")  # in every staging table, beside its columns
 NAME = re.compile(r"[^\W\d][\w$]*")

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import uuid4
 
+from transfer.causes.ledger import POSITION_MOVED, SKIP_OUTDATED
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors.ledger import PositionMoved, SkipOutdated
 from transfer.engine.kind import Kind
 from transfer.engine.move.plan import State, is_needed, lasts_of
 from transfer.engine.received import NOTHING, Position
 from transfer.engine.shop_all.log import Line
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import TransferError
 
 LINES = 10_000
 """Lines that are read at once."""
@@ -69,20 +70,20 @@ def skip(
     """Note that the server does without the rows of these changesets that it lacks, and commit.
 
     It is by changeset and for good: no restore of shop All brings them back there. Raises
-    SkipOutdated unless all of them are on the list (`lacking`), AlreadyRunning, PositionMoved.
+    SKIP_OUTDATED unless all of them are on the list (`lacking`), AlreadyRunning, POSITION_MOVED.
     """
     with target.database.transaction(), source.snapshot():
         position = target.positions.lock(origin, kind)
         if position is None or not source.log.has(kind, position.place):
-            raise PositionMoved
+            raise TransferError(POSITION_MOVED)
         found = {one.changeset: one.last for one in lacking(kind, source, target, position)}
         strange = {*changesets} - found.keys()
         if strange:
-            raise SkipOutdated(database=target.name, changesets=len(strange))
+            raise TransferError(SKIP_OUTDATED, database=target.name, changesets=len(strange))
         lasts = {name: found[name] for name in changesets}
         target.positions.set_exceptions(position, lasts, skipped=True)
         if not target.positions.touch(position, str(uuid4())):
-            raise PositionMoved
+            raise TransferError(POSITION_MOVED)
 
 
 def _lacking(line: Line, last: int) -> Lacking:

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from uuid import uuid4
 
+from transfer.causes.ledger import POSITION_MOVED
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors.ledger import PositionMoved
 from transfer.engine.kind import Kind
 from transfer.engine.received import Totals
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import TransferError
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def trim(kind: Kind, source: ShopAll, target: BonusDatabase, origin: str, days: 
     Rows that the server was to do without, and whose line and receipt have gone, count as passed
     without effect from then on, as the sums of the log say.
 
-    Raises AlreadyRunning, PositionMoved.
+    Raises AlreadyRunning, POSITION_MOVED.
     """
     with target.database.transaction(), source.snapshot():
         position = target.positions.lock(origin, kind) if target.has_schema() else None
@@ -46,5 +47,5 @@ def trim(kind: Kind, source: ShopAll, target: BonusDatabase, origin: str, days: 
                 amount_rejected=sum((one.amount for one in gone), Decimal(0)),
             )
             if not target.positions.advance(position, position.place, str(uuid4()), passed):
-                raise PositionMoved
+                raise TransferError(POSITION_MOVED)
         return Trimmed(changed, len(gone))

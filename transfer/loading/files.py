@@ -10,21 +10,22 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, BinaryIO, Self
 
-from transfer.errors import gettext_noop
-from transfer.loading import json_rows, workbook
-from transfer.loading.faults import (
-    BodyIsAWorkbook,
-    LineTooLong,
-    NotATable,
-    NothingInside,
-    QuoteNotClosed,
-    TooManyColumns,
-    Utf16WithoutMark,
+from transfer.causes.files import (
+    BODY_IS_A_WORKBOOK,
+    FILE_NOT_A_TABLE,
+    FILE_WITHOUT_ROWS,
+    LINE_TOO_LONG,
+    QUOTE_NOT_CLOSED,
+    TOO_MANY_COLUMNS,
+    UTF16_WITHOUT_MARK,
 )
+from transfer.errors import FileRefused, TooManyColumns
+from transfer.loading import json_rows, workbook
 from transfer.loading.headings import Expected, is_known, recognised
 from transfer.loading.pin_codes import codes_in, has_one
 from transfer.loading.values import LONGEST_LINE, outlined, printable
 from transfer.loading.workbook import Line, Progress, unseen
+from transfer.parties import gettext_noop
 from transfer.text.columns import titles
 
 Opener = Callable[[], BinaryIO]
@@ -92,13 +93,13 @@ def detect(
         start = content.read(SAMPLE)
     if start.startswith(workbook.BEGINNINGS):
         if chosen.get("format") == CSV:
-            raise BodyIsAWorkbook
+            raise FileRefused(BODY_IS_A_WORKBOOK)
         read = _workbook(expected, opener, chosen.get("sheet", ""))
         return with_columns(expected, *read, chosen, known)
     refuse_strangers(start)
     encoding = chosen.get("encoding") or encoding_of(start, is_utf8=is_utf8)
     if encoding == "utf-16" and not start.startswith(UTF16):
-        raise Utf16WithoutMark
+        raise FileRefused(UTF16_WITHOUT_MARK)
     delimiters, candidates = chosen.get("delimiter") or DELIMITERS, []
     for delimiter in delimiters:
         layout = Layout("csv", encoding, delimiter)
@@ -110,7 +111,7 @@ def detect(
             candidates.append((_fits(layout, rows), layout))
     best = max(candidates, key=lambda one: one[0], default=((), Layout("csv")))[1]
     if len(candidates) < len(delimiters) and not best.columns:
-        raise TooManyColumns(most=MOST_COLUMNS)
+        raise TooManyColumns(TOO_MANY_COLUMNS, most=MOST_COLUMNS)
     return best
 
 
@@ -131,13 +132,13 @@ def _workbook(expected: Expected, opener: Opener, sheet: str) -> tuple[Layout, l
 def refuse_strangers(start: bytes) -> None:
     for beginning, what in STRANGERS:
         if start.startswith(beginning):
-            raise NotATable(what=what)
+            raise FileRefused(FILE_NOT_A_TABLE, what=what)
     if start.lstrip()[:10].lower().startswith(MARKUP):
-        raise NotATable(what=gettext_noop("a web page or XML"))
+        raise FileRefused(FILE_NOT_A_TABLE, what=gettext_noop("a web page or XML"))
     if b"\x00" in start and not start.startswith(UTF16):
         if _is_utf16(start):
-            raise Utf16WithoutMark
-        raise NotATable(what=gettext_noop("a binary file"))
+            raise FileRefused(UTF16_WITHOUT_MARK)
+        raise FileRefused(FILE_NOT_A_TABLE, what=gettext_noop("a binary file"))
 
 
 def _is_utf16(start: bytes) -> bool:
@@ -188,7 +189,7 @@ def with_columns(
     """Finds the line of the headings, or takes the one chosen, and the columns in it."""
     filled = [(line, cells) for line, cells in rows if not all(map(is_blank, cells))]
     if not filled:
-        raise NothingInside
+        raise FileRefused(FILE_WITHOUT_ROWS)
     if "header" in chosen:
         line, cells = next(((n, c) for n, c in filled if n == chosen["header"]), (0, []))
     else:
@@ -197,7 +198,7 @@ def with_columns(
     below = [row for n, row in filled if n > line]
     width = max(map(_width, [cells, *below]))
     if width > MOST_COLUMNS:
-        raise TooManyColumns(most=MOST_COLUMNS)
+        raise TooManyColumns(TOO_MANY_COLUMNS, most=MOST_COLUMNS)
     names = [_heading(cell, known) for cell in cells[:width]] + [""] * (width - len(cells))
     # A column without a known heading may hold PIN codes in any file.
     open_to_all = {columns[name] for name in columns if name not in expected.secrets}
@@ -271,7 +272,7 @@ def rows_of(content: BinaryIO, layout: Layout, progress: Progress = unseen) -> I
 def csv_rows(content: BinaryIO, layout: Layout, *, cut: bool = False) -> Iterator[Line]:
     """Yields number and cells of each line; `cut`: only the beginning of the file is there.
 
-    Raises QuoteNotClosed and LineTooLong.
+    Raises QUOTE_NOT_CLOSED and LINE_TOO_LONG.
     """
     # What can't be decoded becomes U+FFFD, and a bad line. NUL ends nothing any more.
     text = io.TextIOWrapper(content, layout.encoding, errors="replace", newline="")
@@ -285,9 +286,9 @@ def csv_rows(content: BinaryIO, layout: Layout, *, cut: bool = False) -> Iterato
             bounded.begin_record()
     except csv.Error as error:
         if not cut:
-            raise QuoteNotClosed(line=line) from error
+            raise FileRefused(QUOTE_NOT_CLOSED, line=line) from error
     except RecordTooLong:
-        raise LineTooLong(line=line) from None
+        raise FileRefused(LINE_TOO_LONG, line=line) from None
 
 
 class RecordTooLong(Exception):

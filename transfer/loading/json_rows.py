@@ -12,18 +12,19 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO
 
-from transfer.errors import FileRefused
-from transfer.loading.faults import (
-    NoRows,
-    NotJsonRows,
-    RowCellTooLong,
-    RowFieldTwice,
-    RowFieldUnknown,
-    RowPowerOfTen,
-    RowTooLong,
-    RowWithoutValues,
-    RowWrongValue,
+from transfer.causes.cause import Cause
+from transfer.causes.files import (
+    NO_ROWS,
+    NOT_JSON_ROWS,
+    ROW_CELL_TOO_LONG,
+    ROW_FIELD_TWICE,
+    ROW_FIELD_UNKNOWN,
+    ROW_POWER_OF_TEN,
+    ROW_TOO_LONG,
+    ROW_WITHOUT_VALUES,
+    ROW_WRONG_VALUE,
 )
+from transfer.errors import FileRefused
 from transfer.loading.headings import REJECT, Expected
 from transfer.loading.values import LONGEST_LINE, outlined, printable
 from transfer.loading.workbook import Line
@@ -51,11 +52,11 @@ def rows(content: BinaryIO, columns: dict[str, int]) -> Iterator[Line]:
         for number, pairs in enumerate(_elements(_Text(content)), 1):
             yield number, _cells(number, pairs, columns)
     except (ValueError, RecursionError):
-        raise NotJsonRows from None
+        raise FileRefused(NOT_JSON_ROWS) from None
     except _TooLong:
-        raise RowTooLong(row=number + 1) from None
+        raise FileRefused(ROW_TOO_LONG, row=number + 1) from None
     if not number:
-        raise NoRows
+        raise FileRefused(NO_ROWS)
 
 
 def most_rows(content: Iterable[bytes]) -> int:
@@ -170,32 +171,30 @@ DECODER = json.JSONDecoder(
 
 def _cells(row: int, pairs: Any, columns: dict[str, int]) -> list[Any]:
     if not isinstance(pairs, _Object):
-        raise NotJsonRows
+        raise FileRefused(NOT_JSON_ROWS)
     cells: list[Any] = [None] * len(columns)
     seen: set[str] = set()
     for name, value in pairs:
         if (fault := _fault(name, value, columns, seen)) is not None:
-            raise fault(row=row, field=_shown(name), known=", ".join(columns))
+            raise FileRefused(fault, row=row, field=_shown(name), known=", ".join(columns))
         seen.add(name)
         cells[columns[name]] = value
     if not any((value or "").strip() for value in cells):
-        raise RowWithoutValues(row=row)
+        raise FileRefused(ROW_WITHOUT_VALUES, row=row)
     return cells
 
 
-def _fault(
-    name: str, value: Any, columns: dict[str, int], seen: set[str]
-) -> type[FileRefused] | None:
+def _fault(name: str, value: Any, columns: dict[str, int], seen: set[str]) -> Cause | None:
     """What is wrong with a field, if anything is; `seen` are the fields before it in the row."""
     if name not in columns:
-        return RowFieldUnknown
+        return ROW_FIELD_UNKNOWN
     if name in seen:
-        return RowFieldTwice
+        return ROW_FIELD_TWICE
     if not (value is None or isinstance(value, str)):
-        return RowWrongValue
+        return ROW_WRONG_VALUE
     if len(value or "") > LONGEST_CELL:
-        return RowCellTooLong
-    return RowPowerOfTen if isinstance(value, _PowerOfTen) else None
+        return ROW_CELL_TOO_LONG
+    return ROW_POWER_OF_TEN if isinstance(value, _PowerOfTen) else None
 
 
 def _shown(name: str) -> str:

@@ -24,19 +24,19 @@ from typing import Any, NamedTuple
 
 from django.utils import timezone
 
+from transfer.causes.files import (
+    BUSY_WITH_THE_SAME,
+    CALL_TAKEN_BACK,
+    FILE_TOO_LARGE,
+    LARGE_CALL_OPEN,
+    OTHER_CONTENT,
+    TOO_LARGE_FOR_A_CALL,
+)
+from transfer.causes.runs import UNEXPECTED
 from transfer.engine.kind import Kind
-from transfer.errors import AlreadyRunning, TransferError
+from transfer.errors import AlreadyRunning, BadRows, FileRefused, TransferError
 from transfer.loading import json_rows, undo, upload_job
 from transfer.loading.body import Encrypted
-from transfer.loading.faults import (
-    BadRows,
-    BusyWithTheSame,
-    CallTakenBack,
-    FileTooLarge,
-    LargeCallOpen,
-    OtherContent,
-    TooLargeForACall,
-)
 from transfer.loading.lost import note_lost, with_undos
 from transfer.loading.receive import LARGEST, receive
 from transfer.loading.upload_job import SMALL, loading
@@ -101,10 +101,10 @@ def load_once(
                     return Outcome(token, earlier.good, True)
                 if may_wait:
                     return Outcome(token, None, True)
-                raise BusyWithTheSame
+                raise FileRefused(BUSY_WITH_THE_SAME)
             is_for_worker = not _fits_in_call(body, form)
             if is_for_worker and not may_wait:
-                raise TooLargeForACall(rows=ROWS_IN_CALL, most=BYTES_IN_CALL >> 20)
+                raise FileRefused(TOO_LARGE_FOR_A_CALL, rows=ROWS_IN_CALL, most=BYTES_IN_CALL >> 20)
             ordered: dict[str, Any] = {}
             if is_for_worker:
                 ordered = {"confirmed_by": actor.name, "confirmed_at": timezone.now()}
@@ -126,20 +126,20 @@ def load_once(
                 upload.enqueue()
             return outcome
     except AlreadyRunning:
-        raise BusyWithTheSame from None
+        raise FileRefused(BUSY_WITH_THE_SAME) from None
 
 
 def _is_lost(upload: Upload) -> bool:
     """Return whether shop All has lost the load of an earlier call by a restore.
 
-    Then our own record of it is shown as lost, and never answers for it. Raises CallTakenBack where
-    it had been taken back.
+    Then our own record of it is shown as lost, and never answers for it. Raises CALL_TAKEN_BACK
+    where it had been taken back.
     """
     note_lost(with_undos([upload]))
     if upload.state != State.LOST:
         return False
     if upload.was_ever_undone:
-        raise CallTakenBack
+        raise FileRefused(CALL_TAKEN_BACK)
     upload.saved.update(token=uuid.uuid4())  # stays in the list of loads
     return True
 
@@ -156,7 +156,10 @@ def _fits_in_call(body: Encrypted, form: str) -> bool:
 
 @contextmanager
 def _one_large_call(body: Encrypted, key: ApiKey, actor: Actor) -> Iterator[None]:
-    """Lets one large call of a key store its rows while no other is open. Raises LargeCallOpen."""
+    """Lets one large call of a key store its rows while no other is open.
+
+    Raises LARGE_CALL_OPEN.
+    """
     if body.size <= LARGE:
         yield
         return
@@ -166,10 +169,10 @@ def _one_large_call(body: Encrypted, key: ApiKey, actor: Actor) -> Iterator[None
     try:
         with lock(Space.LARGE_CALL, key.pk % LOCK_NUMBERS):
             if is_open.exists():
-                raise LargeCallOpen
+                raise FileRefused(LARGE_CALL_OPEN)
             yield
     except AlreadyRunning:
-        raise LargeCallOpen from None
+        raise FileRefused(LARGE_CALL_OPEN) from None
 
 
 def _earlier(token: uuid.UUID) -> Upload | None:
@@ -215,7 +218,7 @@ def _load(upload: Upload, actor: Actor) -> Outcome:
     upload.confirm(actor)
     upload_job.go_on(upload)
     if upload.state != State.LOADED:
-        error = upload.error or TransferError()
+        error = upload.error or TransferError(UNEXPECTED)
         upload.delete()
         raise error
     if is_repeated and undo.is_noted(upload):  # our own database has lost that, too
@@ -231,17 +234,17 @@ def _is_known(upload: Upload) -> bool:
 
 
 def _check_same(upload: Upload, kind: Kind, sha256: str) -> None:
-    """Raises OtherContent unless the upload has this kind, and content with this digest."""
+    """Raises OTHER_CONTENT unless the upload has this kind, and content with this digest."""
     if upload.kind != kind.name or upload.digest not in content_digests(sha256):
-        raise OtherContent
+        raise FileRefused(OTHER_CONTENT)
 
 
 def _sha256(chunks: Iterable[bytes], most: int) -> str:
-    """The digest of the whole body. Raises FileTooLarge."""
+    """The digest of the whole body. Raises FILE_TOO_LARGE."""
     digest, size = sha256(), 0
     for chunk in chunks:
         size += len(chunk)
         if size > most:
-            raise FileTooLarge(most=most >> 20)
+            raise FileRefused(FILE_TOO_LARGE, most=most >> 20)
         digest.update(chunk)
     return digest.hexdigest()

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from transfer.engine.kind import MASK
 from transfer.engine.shop_all.correction import REASONS
 from transfer.engine.shop_all.staging_import import GOOD, StagingImport
-from transfer.loading.faults import columns_of
 from transfer.loading.headings import REJECT
 
 Lock = Callable[[Iterator[tuple[str, int]]], object]
@@ -174,7 +173,7 @@ class Loader:
         """SQL for the columns that the failed check looks at, and for their values."""
         columns, values = [], []
         for check in self.kind.checks:
-            names = columns_of(self.kind, check)
+            names = self.kind.columns_of(check.code)
             columns.append(f"when '{check.code}' then '{', '.join(names)}'")
             shown = ", ".join(map(self._shown, names))
             values.append(f"when '{check.code}' then concat_ws(' / ', {shown})")
@@ -205,6 +204,6 @@ class Loader:
     def insert(self, name: str, loaded_by: str, call: str | None) -> Loaded:
         """Stage the good lines as the load of this name, in the transaction under way.
 
-        `call` is the name of a call of the API. Raises LoadKnown.
+        `call` is the name of a call of the API. Raises LOAD_KNOWN.
         """
         return Loaded(self.staged.stage(loaded_by, name, call=call), name)

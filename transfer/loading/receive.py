@@ -7,8 +7,9 @@ from typing import Any
 
 from django.db import transaction
 
+from transfer.causes.files import FILE_EMPTY, FILE_TOO_LARGE
 from transfer.engine.kind import Kind
-from transfer.loading.faults import EmptyFile, FileTooLarge
+from transfer.errors import FileRefused
 from transfer.loading.values import printable
 from transfer.models import Actor, Upload
 from transfer.models.pieces import PIECE
@@ -47,12 +48,12 @@ def receive(
         for number, piece in enumerate(of_size(chunks, PIECE)):
             upload.size += len(piece)
             if upload.size > most:
-                raise FileTooLarge(most=most >> 20)
+                raise FileRefused(FILE_TOO_LARGE, most=most >> 20)
             digest.update(piece)
             text.feed(piece)
             upload.pieces.create(number=number, content=cipher().encrypt(piece))
         if not upload.size:
-            raise EmptyFile
+            raise FileRefused(FILE_EMPTY)
         upload.recognise_by(digest.hexdigest())
         upload.is_utf8 = text.ends_well()
         upload.save(update_fields=["size", "digest", "is_utf8"])

@@ -15,11 +15,11 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _, pgettext
 from psycopg2 import sql
 
-from transfer.engine.errors.ledger import LoadIsUndo, LoadLost
+from transfer.causes.loads import LOAD_IS_UNDO, LOAD_LOST
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.undo import undo, undo_again
-from transfer.errors import TransferError
+from transfer.errors import LoadNotUndoable, TransferError
 from transfer.loading.lost import note_lost, with_undos
 from transfer.models import Actor, LogPlace, Settings, Upload
 from transfer.text import formats
@@ -38,7 +38,7 @@ def order(load: Upload, actor: Actor) -> Upload:
     """Order the undo of a load, and return it; a worker does it.
 
     One that was ordered before goes on, and one that shop All has lost by a restore begins again.
-    Raises LoadIsUndo; LoadLost where shop All does not have the load; TransferError.
+    Raises LOAD_IS_UNDO; LOAD_LOST where shop All does not have the load; TransferError.
     """
     require_can_be_undone(load)
     fields = {
@@ -58,16 +58,16 @@ def order(load: Upload, actor: Actor) -> Upload:
 
 
 def require_can_be_undone(load: Upload, *, seconds: float | None = None) -> None:
-    """Raise LoadIsUndo, LoadLost where shop All lacks the load, or TransferError if it does not
+    """Raise LOAD_IS_UNDO, LOAD_LOST where shop All lacks the load, or TransferError if it does not
     say.
 
     With `seconds` a page waits.
     """
     if load.is_undo:
-        raise LoadIsUndo
+        raise LoadNotUndoable(LOAD_IS_UNDO)
     note_lost(with_undos([load]), seconds=seconds)
     if load.state != State.LOADED:
-        raise LoadLost
+        raise LoadNotUndoable(LOAD_LOST)
 
 
 def is_noted(load: Upload) -> bool:
@@ -83,7 +83,7 @@ def work(upload: Upload) -> None:
     """Take back the load that the upload undoes. Raises TransferError."""
     load, kind = upload.undoes, upload.kind_spec
     if load is None:
-        raise LoadLost
+        raise LoadNotUndoable(LOAD_LOST)
     with ShopAll(settings.SHOP_ALL_DATABASE_URL, "undo", secret=bool(kind.secrets)) as shop_all:
         done = undo(shop_all, kind, str(load.changeset), comment_of(upload), upload.confirmed_by)
         note_log(kind, shop_all)

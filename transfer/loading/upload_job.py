@@ -13,21 +13,20 @@ from zoneinfo import ZoneInfo
 from django.conf import settings
 from django.db import transaction
 
+from transfer.causes.files import (
+    BAD_ROWS,
+    COLUMNS_MISSING,
+    FILE_WITHOUT_ROWS,
+    OTHER_CONTENT,
+    REJECTS_CLOSED_MEANWHILE,
+    UPLOAD_DIFFERS,
+)
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging_import import StagingImport
-from transfer.errors import FileRefused
+from transfer.errors import BadRows, FileRefused, UnexpectedlyDifferent, WorkbooksBusy
 from transfer.loading import files, undo, workbook
 from transfer.loading.below_zero import warnings as below_zero_warnings
 from transfer.loading.corrections import named
-from transfer.loading.faults import (
-    BadRows,
-    ColumnsMissing,
-    NothingInside,
-    OtherContent,
-    RejectsClosedMeanwhile,
-    UnexpectedlyDifferent,
-    WorkbooksBusy,
-)
 from transfer.loading.files import Layout
 from transfer.loading.headings import missing
 from transfer.loading.lines import Lines
@@ -113,13 +112,13 @@ def require_good(upload: Upload) -> None:
     """Raises TransferError unless all rows were checked and are good."""
     if upload.state == State.COLUMNS:
         lacking = missing(upload.kind_spec, upload.layout["columns"])
-        raise ColumnsMissing(columns=alternatives(lacking))
+        raise FileRefused(COLUMNS_MISSING, columns=alternatives(lacking))
     if upload.error is not None:
         raise upload.error
     if upload.bad:
-        raise BadRows(bad=upload.bad)
+        raise BadRows(BAD_ROWS, bad=upload.bad)
     if upload.state != State.READY or not upload.good:
-        raise NothingInside
+        raise FileRefused(FILE_WITHOUT_ROWS)
 
 
 def examine(upload: Upload, progress: Progress) -> None:
@@ -136,7 +135,7 @@ def examine(upload: Upload, progress: Progress) -> None:
     with judged(upload, layout, progress) as (loader, lines):
         totals = loader.totals()
         if not totals.good + totals.bad:
-            raise NothingInside
+            raise FileRefused(FILE_WITHOUT_ROWS)
         upload.good, upload.bad = totals.good, totals.bad
         upload.subjects, upload.amount = totals.subjects, totals.amount
         upload.report = report_of(loader, lines, totals)
@@ -299,7 +298,8 @@ def name_of(upload: Upload, loader: Loader) -> tuple[str, str | None]:
     name = names_of_file(upload, shop_all, digest).free
     if name != upload.report.get("name"):
         is_of_corrections = loader.totals().corrections != upload.corrections
-        raise RejectsClosedMeanwhile if is_of_corrections else UnexpectedlyDifferent
+        cause = REJECTS_CLOSED_MEANWHILE if is_of_corrections else UPLOAD_DIFFERS
+        raise UnexpectedlyDifferent(cause)
     return name, None
 
 
@@ -307,7 +307,7 @@ def staged_before(upload: Upload, loader: Loader) -> Loaded | None:
     """Return what shop All has of the load already, or None.
 
     Of a call of the API, the load of its key. Of another load, that of the name which an attempt
-    that died has noted, unless it is another one's. Raises OtherContent where the key is that of
+    that died has noted, unless it is another one's. Raises OTHER_CONTENT where the key is that of
     other rows.
     """
     shop_all = loader.staged.shop_all
@@ -315,7 +315,7 @@ def staged_before(upload: Upload, loader: Loader) -> Loaded | None:
         name, call = name_of(upload, loader)
         known = shop_all.loads.of_call(call or "")
         if known is not None and known.changeset != name:
-            raise OtherContent
+            raise FileRefused(OTHER_CONTENT)
         return None if known is None else Loaded(known.rows, name)
     if upload.changeset is None:
         return None
@@ -327,14 +327,15 @@ def staged_before(upload: Upload, loader: Loader) -> Loaded | None:
 def _insert(upload: Upload, loader: Loader, name: str, call: str | None) -> Loaded:
     """Stage what the preview showed, and close the rejected rows that it corrects.
 
-    Raises UnexpectedlyDifferent when that is something else now; RejectsClosedMeanwhile, LoadKnown.
+    Raises UnexpectedlyDifferent when that is something else now; REJECTS_CLOSED_MEANWHILE,
+    LOAD_KNOWN.
     """
     kind, by, corrections = upload.kind_spec, upload.confirmed_by, upload.corrections
     if corrections and lock(kind, loader.staged.corrected()) != corrections:
-        raise RejectsClosedMeanwhile
+        raise UnexpectedlyDifferent(REJECTS_CLOSED_MEANWHILE)
     loaded = loader.insert(name, by, call)
     if loaded.rows != upload.good:
-        raise UnexpectedlyDifferent
+        raise UnexpectedlyDifferent(UPLOAD_DIFFERS)
     if corrections:
         close_staged(loader.staged, by)
     return loaded

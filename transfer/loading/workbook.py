@@ -13,15 +13,16 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from transfer.errors import AlreadyRunning, FileRefused, gettext_noop
-from transfer.loading import spreadsheet
-from transfer.loading.faults import (
-    DamagedWorkbook,
-    NotATable,
-    WorkbooksBusy,
-    WorkbookTooLarge,
+from transfer.causes.files import (
+    FILE_NOT_A_TABLE,
+    WORKBOOK_DAMAGED,
+    WORKBOOK_TOO_LARGE,
+    WORKBOOKS_BUSY,
 )
+from transfer.errors import AlreadyRunning, FileRefused, WorkbooksBusy
+from transfer.loading import spreadsheet
 from transfer.loading.values import Cell
+from transfer.parties import gettext_noop
 from transfer.queue.locks import Space, lock
 
 Line = tuple[int, list[Cell]]
@@ -59,7 +60,7 @@ def place() -> Iterator[None]:
                 held.enter_context(lock(Space.WORKBOOK, number))
                 break
         else:
-            raise WorkbooksBusy
+            raise WorkbooksBusy(WORKBOOKS_BUSY)
         yield
 
 
@@ -100,10 +101,14 @@ def rows(
 def refusal(code: int) -> FileRefused:
     """Why the child gave up; one that was killed had asked for too much."""
     if code == spreadsheet.NOT_A_WORKBOOK:
-        return NotATable(what=gettext_noop("another kind of ZIP file"))
+        return FileRefused(FILE_NOT_A_TABLE, what=gettext_noop("another kind of ZIP file"))
     if code == spreadsheet.LOCKED:
-        return NotATable(what=gettext_noop("a workbook with a password"))
-    return DamagedWorkbook() if code == spreadsheet.DAMAGED else WorkbookTooLarge()
+        return FileRefused(FILE_NOT_A_TABLE, what=gettext_noop("a workbook with a password"))
+    return (
+        FileRefused(WORKBOOK_DAMAGED)
+        if code == spreadsheet.DAMAGED
+        else FileRefused(WORKBOOK_TOO_LARGE)
+    )
 
 
 def _feed(content: BinaryIO, pipe: Any) -> None:

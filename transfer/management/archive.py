@@ -16,9 +16,9 @@ from django.db import connection
 from django.utils.translation import gettext as _
 from django_tasks_db.models import DBTaskResult
 
-from transfer.bonus_api.errors import SecretNotTaken
+from transfer.causes.bonus_servers import ACCOUNT_SECRET_NOT_TAKEN
+from transfer.causes.installation import DOCTOR_MADE_BEFORE
 from transfer.doctor import encoding
-from transfer.doctor.errors import MadeBefore
 from transfer.doctor.schema import refusal, unknown_migrations
 from transfer.models import (
     Actor,
@@ -54,7 +54,7 @@ AT_REST = (
     "update transfer_accountjob set finished_at = now() where finished_at is null",
     # Requested, perhaps created, and its secret is unknown: the next attempt creates it again.
     f"update transfer_registeraccount set state = 'error', reply_lost = true, "  # noqa: S608
-    f"error_code = '{SecretNotTaken.code}' where state = 'waiting'",
+    f"error_code = '{ACCOUNT_SECRET_NOT_TAKEN.code}' where state = 'waiting'",
     # Rejects that were sent again since are closed when they are fetched again.
     "update transfer_transfertask "
     "set mirrored_version = null, mirrored_at = null",
@@ -112,7 +112,7 @@ def check(path: Path, *, other_key: bool) -> None:
         )
     encoding.check_own(connection.connection)
     if unknown := unknown_migrations(_applied(_rows(path, "django_migrations"))):
-        if isinstance(refusal(unknown), MadeBefore):
+        if refusal(unknown).cause is DOCTOR_MADE_BEFORE:
             raise CommandError(
                 _("Data Transfer 0.1.0 made this backup. There is no upgrade from that version.")
             )

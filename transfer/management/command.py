@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.doctor.errors import MadeBefore
+from transfer.causes.installation import DOCTOR_MADE_BEFORE
 from transfer.doctor.schema import our_unknown_migrations, refusal
 from transfer.errors import TransferError
 from transfer.models import BonusServer, Settings
@@ -81,10 +81,10 @@ class Command(BaseCommand):
             ) from error
 
     def _refuse_another_version(self) -> None:
-        """Raises MadeBefore; NewerSchema for a service; django.db.Error."""
+        """Raises DOCTOR_MADE_BEFORE; DOCTOR_NEWER_SCHEMA for a service; django.db.Error."""
         if unknown := our_unknown_migrations():
             error = refusal(unknown)
-            if self.is_service or isinstance(error, MadeBefore):
+            if self.is_service or error.cause is DOCTOR_MADE_BEFORE:
                 raise error
 
     def say(self, sentence: str, /, **params: object) -> None:

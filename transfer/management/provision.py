@@ -13,8 +13,8 @@ from django.utils.translation import gettext as _
 from psycopg2 import sql
 from psycopg2.extensions import make_dsn, parse_dsn
 
+from transfer.causes.connections import DATABASE_MISSING, LOGIN_REFUSED
 from transfer.doctor import encoding
-from transfer.engine.errors import GuardsOfAnother, GuardsOutdated
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.connect import LOCAL
 from transfer.engine.postgres.database import Database
@@ -24,7 +24,7 @@ from transfer.engine.shop_all.schema.rights import PIN, UNPIN, Guards
 from transfer.engine.shop_all.schema.tables import TABLES
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.table_name import TableName
-from transfer.errors import DatabaseMissing, LoginRefused, QueryFailed, TransferError, Unreachable
+from transfer.errors import GuardsOfAnother, GuardsOutdated, QueryFailed, TransferError, Unreachable
 from transfer.management.passwords import verifier
 from transfer.models import Actor, AuditEntry, Settings
 from transfer.parties import OWN, SHOP_ALL, Party
@@ -118,14 +118,16 @@ def ensure(url: str, party: Party, administrator: Administrator) -> bool:
         with Database(url, party, PURPOSE) as database:
             database.one("select 1")
         return False
-    except (LoginRefused, DatabaseMissing) as refusal:
+    except Unreachable as refusal:
+        if refusal.cause not in (LOGIN_REFUSED, DATABASE_MISSING):
+            raise
         parts = parse_dsn(url)
         user, called = quoted(parts["user"]), quoted(parts["dbname"])
         password = parts.get("password")
         by_password = f" password '{verifier(password)}'" if password else ""
         make_user = f"create role {user} login{by_password};"
         make_database = f"create database {called} owner {user} encoding 'UTF8' template template0;"
-        wanted = [make_user] if isinstance(refusal, LoginRefused) else []
+        wanted = [make_user] if refusal.cause is LOGIN_REFUSED else []
         try:
             with (
                 administrator.logged_in(url, "postgres") as dsn,

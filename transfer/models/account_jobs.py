@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.access import Role, has_role
-from transfer.bonus_api.errors import SecretNotTaken
+from transfer.causes.bonus_servers import ACCOUNT_SECRET_NOT_TAKEN
 from transfer.errors import TransferError
 from transfer.models.accounts import RegisterAccount, RegisterAccountQuerySet
 from transfer.models.audit import Actor, AuditEntry
@@ -235,6 +235,8 @@ class IssuedSecret(WithSecrets, models.Model):
         old = cls.objects.expired(now)
         unseen = old.usable().filter(job__shown_at=None, account__last_seen=None)
         RegisterAccount.objects.filter(issued_secret__in=unseen).update(
-            state=RegisterAccount.State.ERROR, reply_lost=True, error_code=SecretNotTaken.code
+            state=RegisterAccount.State.ERROR,
+            reply_lost=True,
+            error_code=ACCOUNT_SECRET_NOT_TAKEN.code,
         )
         return old.delete()[0]

@@ -71,7 +71,7 @@ class Incident(models.Model):
     """A problem from its begin to its end, see `transfer/problems/`."""
 
     topic = models.CharField(max_length=20, choices=Topic)
-    code = models.CharField(max_length=20)  # its sentence: problems/codes.py
+    code = models.CharField(max_length=20)  # its sentence: problems/kinds.py
     severity = models.CharField(max_length=10, choices=Severity, default=Severity.BAD)
     notify = models.BooleanField(default=True)  # whether it is bad enough for a message
     key = models.CharField(max_length=100, blank=True)  # tells those of a topic apart

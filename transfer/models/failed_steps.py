@@ -12,6 +12,8 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
+from transfer.errors import TransferError
+
 logger = logging.getLogger(__name__)
 
 LONGEST_DELAY = timedelta(minutes=30)
@@ -63,7 +65,7 @@ class FailedStep(models.Model):
             failing_since=row.failing_since or now,
             failed_at=now,
             put_off_until=now + delay,
-            error=type(error).__name__,
+            error=error.code if isinstance(error, TransferError) else type(error).__name__,
         )
 
     @classmethod

@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
+from transfer.causes.runs import UNEXPECTED
 from transfer.errors import TransferError
 from transfer.models.failed_steps import FailedStep
 from transfer.models.failing import Failing, failure
@@ -92,7 +93,7 @@ class RecurringJob(Job, Failing):
     def fail(self, error: TransferError) -> None:
         """Notes the failure. One that no sentence explains is a defect, and is shown as such."""
         self.saved.update(**failure(error))
-        if type(error) is TransferError:
+        if error.cause is UNEXPECTED:
             FailedStep.note_failure("recurring_job", f"{self.kind} {self.pk}", error)
 
     def note_success(self) -> None:

@@ -9,8 +9,9 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import get_language, gettext as _, gettext_lazy
 
+from transfer.causes.runs import RUN_TAKEN_OVER
 from transfer.engine.received import Position, Recorded, Totals
-from transfer.errors import RunTakenOver
+from transfer.errors import TransferError
 from transfer.models.flow_hours import FlowHour
 from transfer.models.run_base import (
     BAD_STATES,
@@ -240,13 +241,13 @@ class TransferRun(Run):
     def add_chunk(self, gained: Totals, after: Position, seconds: float | None) -> None:
         """Counts a chunk that has landed, in the run and in its hour; `seconds`: see `FlowHour`.
 
-        Not if somebody has settled it meanwhile. Raises RunTakenOver if the run is closed, which
+        Not if somebody has settled it meanwhile. Raises RUN_TAKEN_OVER if the run is closed, which
         happens where this process has lost the task's lock: the next run counts the chunk then.
         """
         with transaction.atomic():
             self._lock()
             if self.state != State.RUNNING:
-                raise RunTakenOver
+                raise TransferError(RUN_TAKEN_OVER)
             self.chunks += 1
             if not self._has_counted(after):
                 self._count(gained, after, seconds)

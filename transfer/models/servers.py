@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 from psycopg2.extensions import make_dsn
 
 from transfer.bonus_api.endpoint import Endpoint
-from transfer.bonus_api.errors import NoToken, SecretUnreadable
+from transfer.causes.bonus_servers import API_NO_TOKEN, API_SECRET_UNREADABLE
 from transfer.engine.mapping_file import Kinds
 from transfer.engine.postgres.connect import ANY_LOG_IN
 from transfer.errors import TransferError
@@ -173,7 +173,7 @@ class BonusServer(WithSecrets, Failing):
 
     @property
     def endpoint(self) -> Endpoint:
-        """How to reach its administration port. Raises SecretUnreadable."""
+        """How to reach its administration port. Raises API_SECRET_UNREADABLE."""
         self.check_secrets()
         return Endpoint(
             name=self.name,
@@ -186,9 +186,9 @@ class BonusServer(WithSecrets, Failing):
         )
 
     def check_secrets(self) -> None:
-        """Raises SecretUnreadable: with another key a secret stays as it is stored."""
+        """Raises API_SECRET_UNREADABLE: with another key a secret stays as it is stored."""
         if not self.is_readable:
-            raise SecretUnreadable(server=self.name)
+            raise TransferError(API_SECRET_UNREADABLE, server=self.name)
 
     @property
     def is_stale(self) -> bool:
@@ -214,7 +214,7 @@ class BonusServer(WithSecrets, Failing):
 
     def note_failure(self, at: datetime, error: TransferError) -> None:
         """Note why it did not answer. Without a token it is not asked, which is no failure."""
-        fails = not isinstance(error, NoToken)
+        fails = error.cause is not API_NO_TOKEN
         self._note(
             state=self.State.FAILING if fails else self.State.UNMANAGED,
             checked_at=at,

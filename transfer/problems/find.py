@@ -11,10 +11,12 @@ from transfer.models import BonusServer, MaintenanceTask, TransferTask
 from transfer.models.alerts import Severity
 from transfer.models.run_base import attach_runs
 from transfer.problems import of_background, of_others, of_tasks, outages
-from transfer.problems.codes import ORDER, Code
+from transfer.problems.kinds import KINDS, Code
 from transfer.problems.problem import Problem, Unknown
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
+
+ORDER = {code: number for number, code in enumerate(KINDS)}
 
 
 def problems(

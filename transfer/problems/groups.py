@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _, ngettext_lazy
 
 from transfer.models.alerts import Severity
 from transfer.problems import outage_words
-from transfer.problems.codes import Code
+from transfer.problems.kinds import Code
 from transfer.problems.outage_words import AGAIN, CAUSE, DATABASE, PORTS, WHOLE
 from transfer.problems.problem import Problem
 from transfer.text import formats

@@ -10,9 +10,9 @@ from typing import Any
 from django.utils.translation import ngettext_lazy
 
 from transfer.models import Incident
-from transfer.problems import outage_words, sentences
-from transfer.problems.codes import Code
+from transfer.problems import kinds, outage_words
 from transfer.problems.groups import ENOUGH, TOGETHER
+from transfer.problems.kinds import Code
 from transfer.problems.outage_words import DATABASE, PORTS, WHOLE
 
 NIGHT = timedelta(hours=24)
@@ -82,7 +82,7 @@ class Past:
 
 def what(incident: Incident) -> str:
     """What was wrong."""
-    return sentences.past(incident.code, incident.params)
+    return kinds.past(incident.code, incident.params)
 
 
 def alike(incidents: Sequence[Incident]) -> str:

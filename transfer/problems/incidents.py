@@ -8,7 +8,7 @@ from django.db import transaction
 
 from transfer.models import Incident, TransferRun
 from transfer.models.run_base import BAD_STATES, GOOD_STATES
-from transfer.problems.codes import Code
+from transfer.problems.kinds import Code
 from transfer.problems.problem import Problem, Unknown
 
 FIELDS = ("code", "url", "params", "severity", "notify", "server_id")

@@ -7,19 +7,20 @@ from typing import Any
 from django.conf import settings
 from django.urls import reverse
 
-from transfer.engine.errors import GuardsOfAnother, GuardsOutdated, RowsChanged, TablesForeign
-from transfer.errors import (
-    AddressInvalid,
-    AddressRefused,
-    AnotherProgram,
-    CertificateEnds,
-    PagesSilent,
-    PagesStopped,
-    Unreachable,
+from transfer.causes.connections import NO_CONNECTION
+from transfer.causes.installation import (
+    ADDRESS_INVALID,
+    ADDRESS_REFUSED,
+    CERTIFICATE_ENDS,
+    DOCTOR_ANOTHER_PROGRAM,
+    PAGES_SILENT,
+    PAGES_STOPPED,
 )
+from transfer.causes.ledger import ROWS_CHANGED
+from transfer.causes.tables import GUARDS_OF_ANOTHER, GUARDS_OUTDATED, TABLES_FOREIGN
 from transfer.models import AuditEntry, FailedStep, Heartbeat, RecurringJob
 from transfer.models.alerts import Severity
-from transfer.problems.codes import TOPICS, Code
+from transfer.problems.kinds import KINDS, Code
 from transfer.problems.problem import Problem, Unknown
 from transfer.runs import workers
 from transfer.runs.slow_servers import slow_servers
@@ -33,11 +34,11 @@ SURROUNDINGS = {
     RecurringJob.Kind.CHECK_PAGES: Code.PAGES,
 }
 # What their jobs find, apart from defects and our own database.
-AROUND = (
-    *(AddressInvalid, AddressRefused, AnotherProgram, PagesSilent, PagesStopped),
-    CertificateEnds,
-    Unreachable,
-)
+AROUND = {
+    *(ADDRESS_INVALID, ADDRESS_REFUSED, DOCTOR_ANOTHER_PROGRAM, PAGES_SILENT, PAGES_STOPPED),
+    CERTIFICATE_ENDS,
+    *NO_CONNECTION,
+}
 
 
 def look(now: datetime) -> Iterator[Problem | Unknown]:
@@ -59,25 +60,25 @@ def _url() -> str:
 
 def of_guards(job: RecurringJob) -> Problem | Unknown:
     """The last result of the recurring job that checks the guards of the staging tables."""
-    if job.error_code in (GuardsOutdated.code, GuardsOfAnother.code):
+    if job.error_code in (GUARDS_OUTDATED.code, GUARDS_OF_ANOTHER.code):
         return Problem(Code.GUARDS, "guards", reverse("overview"), _error(job))
-    return Unknown(TOPICS[Code.GUARDS], "guards")
+    return Unknown(KINDS[Code.GUARDS].topic, "guards")
 
 
 def of_changes(job: RecurringJob) -> Problem | Unknown:
     """The last result of the recurring job that looks for rows changed after their transfer."""
-    if job.error_code == RowsChanged.code:
-        return Problem(Code.CHANGED, "changed", reverse("changed"), _error(job), Severity.WARN)
-    return Unknown(TOPICS[Code.CHANGED], "changed")
+    if job.error_code == ROWS_CHANGED.code:
+        return Problem(Code.CHANGED, "changed", reverse("changed"), _error(job))
+    return Unknown(KINDS[Code.CHANGED].topic, "changed")
 
 
 def of_tables(job: RecurringJob) -> Problem | Unknown:
     """The last result of the recurring job that looks for tables to be refused later."""
     key = f"tables:{job.server_id or 'shop_all'}"
     url = job.server.get_absolute_url() if job.server else reverse("overview")
-    if job.error_code == TablesForeign.code:
-        return Problem(Code.TABLES, key, url, _error(job), Severity.WARN)
-    return Unknown(TOPICS[Code.TABLES], key)
+    if job.error_code == TABLES_FOREIGN.code:
+        return Problem(Code.TABLES, key, url, _error(job))
+    return Unknown(KINDS[Code.TABLES].topic, key)
 
 
 def of_surroundings(job: RecurringJob) -> Problem | Unknown:
@@ -85,9 +86,9 @@ def of_surroundings(job: RecurringJob) -> Problem | Unknown:
     code = SURROUNDINGS[RecurringJob.Kind(job.kind)]
     key = f"{code}:{job.server_id or ''}"
     url = job.server.get_absolute_url() if job.server else reverse("overview")
-    if isinstance(job.error, AROUND):
-        return Problem(code, key, url, _error(job), Severity.WARN, server_id=job.server_id)
-    return Unknown(TOPICS[code], key)
+    if job.error and job.error.cause in AROUND:
+        return Problem(code, key, url, _error(job), server_id=job.server_id)
+    return Unknown(KINDS[code].topic, key)
 
 
 def _error(job: RecurringJob) -> dict[str, Any]:
@@ -105,14 +106,14 @@ OF_JOBS: dict[RecurringJob.Kind, Callable[[RecurringJob], Problem | Unknown]] = 
 def of_scheduler(now: datetime) -> Iterator[Problem]:
     beat = Heartbeat.last()
     if beat is None:
-        severity = Severity.WARN if is_just_restored(now) else Severity.BAD
-        yield Problem(Code.SCHEDULER_NEVER, "", _url(), severity=severity, notify=False)
+        severity = Severity.WARN if is_just_restored(now) else None
+        yield Problem(Code.SCHEDULER_NEVER, "", _url(), own_severity=severity, notify=False)
     elif not beat.is_alive(now):
         code = Code.CLOCK if beat.at > now else Code.SCHEDULER
         params = {"since": beat.at.isoformat(), "by": "cron" if beat.drains else "service"}
         yield Problem(code, "", _url(), params, since=min(beat.at, now))
     elif host := Heartbeat.by_cron_and_service():
-        yield Problem(Code.TWO_SCHEDULERS, "two", _url(), {"host": host}, Severity.WARN)
+        yield Problem(Code.TWO_SCHEDULERS, "two", _url(), {"host": host})
 
 
 def is_just_restored(now: datetime) -> bool:
@@ -135,7 +136,6 @@ def of_slow_servers(now: datetime) -> Iterator[Problem]:
             f"slow_server:{server.pk}",
             server.get_absolute_url(),
             {"server": server.name},
-            Severity.WARN,
             since=since,
             server_id=server.pk,
         )
@@ -160,4 +160,4 @@ def of_backup(now: datetime) -> Iterator[Problem]:
     if at is None or now - at > BACKUP_MISSED:
         params = {"at": at and at.isoformat()}
         url = f"{reverse('audit')}?action={AuditEntry.Action.BACKUP}"
-        yield Problem(Code.BACKUP, Code.BACKUP, url, params, Severity.WARN)
+        yield Problem(Code.BACKUP, Code.BACKUP, url, params)

@@ -11,10 +11,9 @@ from django.urls import reverse
 
 from transfer.engine.kind import MASK
 from transfer.models import AuditEntry, BonusServer, Recipient, RegisterAccount, RejectedRow
-from transfer.models.alerts import Severity
 from transfer.models.failing import Failing
 from transfer.models.logins import PERIOD
-from transfer.problems.codes import Code
+from transfer.problems.kinds import Code
 from transfer.problems.problem import Problem
 
 # The shops close at night, and their registers are switched off.
@@ -66,7 +65,7 @@ def of_sections() -> Iterator[Problem]:
     if unknown := [name for name in settings.TABLES.sections if name not in docked]:
         params = {"names": ", ".join(unknown)}
         url = reverse("servers")
-        yield Problem(Code.SECTIONS, Code.SECTIONS, url, params, Severity.WARN, notify=False)
+        yield Problem(Code.SECTIONS, Code.SECTIONS, url, params, notify=False)
 
 
 def of_left_behind() -> Iterator[Problem]:
@@ -80,7 +79,6 @@ def of_left_behind() -> Iterator[Problem]:
             f"left_behind:{server.pk}",
             server.get_absolute_url(),
             {"server": server.name, "n": server.missing},
-            Severity.WARN,
             since=server.left_at,
             server_id=server.pk,
             notify=False,
@@ -108,7 +106,7 @@ def of_rejects() -> Iterator[Problem]:
     since = open_ones.pop("since")
     if open_ones["n"]:
         url = reverse("rejects")
-        yield Problem(Code.REJECTS, "", url, open_ones, Severity.WARN, since=since)
+        yield Problem(Code.REJECTS, "", url, open_ones, since=since)
 
 
 def of_registers() -> Iterator[Problem]:
@@ -134,7 +132,7 @@ def of_registers() -> Iterator[Problem]:
         }
         url = f"{reverse('registers')}?{urlencode({'state': 'offline', 'shop': shop.code})}"
         since = min(seen for seen in registers.values() if seen)
-        yield Problem(Code.REGISTERS, f"shop:{shop.pk}", url, params, Severity.WARN, since=since)
+        yield Problem(Code.REGISTERS, f"shop:{shop.pk}", url, params, since=since)
 
 
 def of_log_ins(now: datetime) -> Iterator[Problem]:
@@ -149,7 +147,7 @@ def of_log_ins(now: datetime) -> Iterator[Problem]:
     for key, entry in last.items():
         who = entry.who if entry.user_id else MASK
         params = {"who": who, "address": entry.address or ""}
-        yield Problem(Code.LOCKED, key, reverse("users"), params, Severity.WARN, since=entry.at)
+        yield Problem(Code.LOCKED, key, reverse("users"), params, since=entry.at)
 
 
 def _error(failing: Failing) -> dict[str, Any]:

@@ -7,21 +7,22 @@ from typing import Any
 
 from django.urls import reverse
 
-from transfer.engine.errors.ledger import REFUSALS, RowsDiffer, ShopAllWentBack
-from transfer.errors import Difference
+from transfer.causes import REFUSALS
+from transfer.causes.ledger import ROWS_DIFFER, SHOP_ALL_WENT_BACK
+from transfer.causes.runs import DIFFERENCE
 from transfer.models import FlowHour, Settings, TransferTask
 from transfer.models.alerts import Severity, Topic
 from transfer.models.flow_hours import later_than, most_within
 from transfer.models.run_base import State
 from transfer.parties import SHOP_ALL
 from transfer.problems import outages
-from transfer.problems.codes import Code
+from transfer.problems.kinds import Code
 from transfer.problems.problem import Problem, Unknown
 from transfer.runs.backlog import Backlog
 from transfer.runs.beginning import CODES as OF_SERVERS
 
 # Code of a refusal → the name of the page where it is answered for all bonus servers.
-ASKED_ONCE = {ShopAllWentBack.code: "restored", RowsDiffer.code: "rows_missing"}
+ASKED_ONCE = {SHOP_ALL_WENT_BACK.code: "restored", ROWS_DIFFER.code: "rows_missing"}
 # A transaction that is open for so long hides its rows.
 OPEN_LONG = timedelta(minutes=10)
 
@@ -48,7 +49,7 @@ def of_failures(task: Any, enough: int) -> Iterator[Problem]:
     run = task.last_run
     if run is None:
         return
-    if run.error_code == Difference.code:
+    if run.error_code == DIFFERENCE.code:
         params = _error(run)
         url = run.get_absolute_url()
         yield Problem(Code.DIFFERENCE, "", url, params, since=run.finished_at)
@@ -67,7 +68,7 @@ def of_failures(task: Any, enough: int) -> Iterator[Problem]:
             _key(task),
             answered_at(run) or run.get_absolute_url(),
             params,
-            Severity.BAD if is_bad else Severity.WARN,
+            None if is_bad else Severity.WARN,
             since=None if refuses else run.finished_at,
             server_id=getattr(task, "server_id", None),
             notify=is_bad,
@@ -102,9 +103,9 @@ def asked_once(failed: list[Problem]) -> Iterator[Problem]:
 def _key_of_shop_all(problem: Problem) -> str:
     """Return the key of a question about shop All; empty for another problem."""
     code = problem.params.get("code") if problem.code == Code.REFUSAL else ""
-    if code == RowsDiffer.code:
+    if code == ROWS_DIFFER.code:
         return f"{code}:{problem.params['kind']}"
-    return ShopAllWentBack.code if code == ShopAllWentBack.code else ""
+    return SHOP_ALL_WENT_BACK.code if code == SHOP_ALL_WENT_BACK.code else ""
 
 
 def unknown(tasks: list[TransferTask], heard: Mapping[int, Backlog]) -> Iterator[Unknown]:
@@ -184,7 +185,7 @@ def _warning(
     code: Code, task: TransferTask, params: dict[str, Any], key: str = "", **fields: Any
 ) -> Problem:
     url = reverse("task", args=[f"transfer-{task.pk}"])
-    about = {"severity": Severity.WARN, "server_id": task.server_id, **fields}
+    about = {"server_id": task.server_id, **fields}
     return Problem(code, key or _key(task), url, params, **about)
 
 

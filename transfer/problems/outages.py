@@ -14,19 +14,19 @@ from typing import Any
 
 from django.urls import reverse
 
-from transfer.errors import (
-    ConnectionLost,
-    DatabaseMissing,
-    LoginRefused,
-    TooSlow,
-    TransferError,
-    Unreachable,
-    WeakLogin,
+from transfer.causes import CATALOGUE
+from transfer.causes.connections import (
+    DATABASE_MISSING,
+    LOGIN_REFUSED,
+    LOSE_CONTACT,
+    TOO_SLOW,
+    WEAK_LOGIN,
 )
+from transfer.errors import TransferError
 from transfer.models import BonusServer, Incident, TransferTask
 from transfer.models.alerts import Severity, Topic
 from transfer.parties import SHOP_ALL
-from transfer.problems.codes import Code
+from transfer.problems.kinds import Code
 from transfer.problems.problem import Problem, Unknown
 from transfer.runs.backlog import Backlog
 
@@ -38,7 +38,7 @@ OF_SHOP_ALL = "database:shop_all"
 # In this time all doors were tried, or their checks do not run.
 ALL_TRIED = timedelta(minutes=3)
 # Of those that lose contact: what failed did answer, or only took too long.
-ANSWERS = (DatabaseMissing, LoginRefused, WeakLogin, TooSlow)
+ANSWERS = (DATABASE_MISSING, LOGIN_REFUSED, WEAK_LOGIN, TOO_SLOW)
 
 
 def of_server(pk: int) -> str:
@@ -97,13 +97,12 @@ def _party(problem: Problem) -> Any:
 
 def loses_contact(code: str) -> bool:
     """Whether the error of this code means that there was no connection, or that it broke."""
-    error = TransferError.by_code.get(code, TransferError)
-    return issubclass(error, Unreachable | ConnectionLost | TooSlow)
+    return CATALOGUE.get(code) in LOSE_CONTACT
 
 
 def is_silent(code: str) -> bool:
     """Whether the error of this code means that there was no answer."""
-    return loses_contact(code) and not issubclass(TransferError.by_code[code], ANSWERS)
+    return loses_contact(code) and CATALOGUE[code] not in ANSWERS
 
 
 def rank(params: Mapping[str, Any]) -> tuple[bool, int]:

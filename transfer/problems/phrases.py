@@ -5,7 +5,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from transfer.errors import QueueStuck, TransferError
+from transfer.causes.runs import QUEUE_STUCK
+from transfer.errors import TransferError
 from transfer.models import MaintenanceTask
 from transfer.models.tasks import KindChoices
 from transfer.text import formats
@@ -41,7 +42,7 @@ def cause(params: Params) -> Explanation:
 
 
 def stuck(params: Params) -> Explanation:
-    return explain(QueueStuck(since=clock(params)))
+    return explain(TransferError(QUEUE_STUCK, since=clock(params)))
 
 
 def waits(params: Params) -> str:
@@ -51,3 +52,11 @@ def waits(params: Params) -> str:
 def guards(params: Params) -> Explanation:
     """Without the SQL for another role, which `Problem.sql` has."""
     return explain(TransferError.saved(params["code"], {**params["error"], "script": ""}))
+
+
+def together(first: str, second: str) -> str:
+    """Return two texts as one. The first may end with a command, which has no full stop."""
+    first = first.strip()
+    if first and not first.endswith((".", "!", "?")):
+        first += "."
+    return f"{first} {second}".strip()

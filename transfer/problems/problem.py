@@ -7,8 +7,8 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from transfer.models.alerts import Severity, Topic
-from transfer.problems import hints, sentences
-from transfer.problems.codes import TOPICS, Code
+from transfer.problems import kinds
+from transfer.problems.kinds import KINDS, Code
 from transfer.text import formats
 
 
@@ -20,7 +20,7 @@ class Problem:
     key: str  # names the subject, such as "task:12"; with the topic it names the problem
     url: str  # of the page that shows the subject
     params: dict[str, Any] = field(default_factory=dict)  # for JSON
-    severity: Severity = Severity.BAD
+    own_severity: Severity | None = None  # if it is not that of its kind
     since: datetime | None = None
     server_id: int | None = None  # a planned work on this server silences it
     notify: bool = True  # whether it is bad enough for a message
@@ -28,8 +28,12 @@ class Problem:
     technical: str = ""  # what a database or a program said in its own words
 
     @property
+    def severity(self) -> Severity:
+        return self.own_severity or KINDS[self.code].severity
+
+    @property
     def topic(self) -> Topic:
-        return TOPICS[self.code]
+        return KINDS[self.code].topic
 
     @property
     def name(self) -> tuple[str, str]:
@@ -39,7 +43,7 @@ class Problem:
     @property
     def sentence(self) -> str:
         """What is wrong, without a full stop."""
-        return sentences.sentence(self.code, self.params)
+        return kinds.sentence(self.code, self.params)
 
     @property
     def folded(self) -> "tuple[Problem, ...]":
@@ -55,7 +59,7 @@ class Problem:
     @property
     def detail(self) -> str:
         """Since when, unless the sentence says so, and the hint."""
-        if self.since is None or sentences.says_when(self.code, self.params):
+        if self.since is None or KINDS[self.code].says_when(self.params):
             return self.hint
         since = _("Since %(since)s.") % {"since": formats.moment(self.since)}
         return f"{since} {self.hint}".strip()
@@ -63,7 +67,7 @@ class Problem:
     @property
     def hint(self) -> str:
         """What it means for the rows, and what to do."""
-        return hints.hint(self.code, self.params)
+        return kinds.hint(self.code, self.params)
 
 
 @dataclass(frozen=True)

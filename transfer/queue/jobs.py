@@ -21,6 +21,8 @@ from django.db.models import Q
 from django.utils.module_loading import import_string
 from django_tasks_db.models import DBTaskResult
 
+from transfer.causes.connections import CONNECTION_LOST
+from transfer.causes.runs import UNEXPECTED
 from transfer.errors import AlreadyRunning, ConnectionLost, TransferError
 from transfer.logs import about
 from transfer.parties import OWN
@@ -142,12 +144,12 @@ class Job(models.Model):
                 self.fail(error)
             except Error as error:  # InterfaceError is no DatabaseError
                 connection.close_if_unusable_or_obsolete()
-                self.fail(ConnectionLost(type(error).__name__, party=OWN))
+                self.fail(ConnectionLost(CONNECTION_LOST, type(error).__name__, party=OWN))
             except Exception as error:
                 # Without the error's own text: it may quote a PIN code.
                 name, place = type(error).__name__, "".join(format_tb(error.__traceback__))
                 logger.error("%s %s: %s\n%s", self._meta.model_name, self.pk, name, place)
-                self.fail(TransferError(name))
+                self.fail(TransferError(UNEXPECTED, name))
 
 
 @task()

@@ -7,6 +7,7 @@ from enum import IntEnum, unique
 from django.db import connection
 from django.db.models.expressions import RawSQL
 
+from transfer.causes.runs import ALREADY_RUNNING
 from transfer.errors import AlreadyRunning
 
 
@@ -65,7 +66,7 @@ def lock(space: Space, number: int, holder: Callable[[], object] = str) -> Itera
     with connection.cursor() as cursor:
         cursor.execute("select pg_try_advisory_lock(%s, %s)", key)
         if cursor.fetchone() != (True,):
-            raise AlreadyRunning(holder=holder())
+            raise AlreadyRunning(ALREADY_RUNNING, holder=holder())
     try:
         yield
     finally:

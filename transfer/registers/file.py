@@ -10,15 +10,16 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from transfer.errors import gettext_noop
-from transfer.loading.faults import ColumnsMissing, FileRefused, FileTooLarge, NothingInside
+from transfer.causes import CATALOGUE
+from transfer.causes.files import COLUMNS_MISSING, FILE_TOO_LARGE, FILE_WITHOUT_ROWS, TOO_MANY_LINES
+from transfer.errors import FileRefused
 from transfer.loading.files import Layout, Line, detect, is_blank, rows_of
 from transfer.loading.headings import missing
 from transfer.loading.lines import cell_at
 from transfer.loading.receive import Utf8
-from transfer.loading.report import fault_named
 from transfer.loading.values import remark
 from transfer.models import BonusServer, CashRegister, Shop
+from transfer.parties import gettext_noop
 from transfer.text.explain import explain
 
 LARGEST = 2 << 20
@@ -34,12 +35,6 @@ class Registers:
     names = ("shop", "shop_name", "code", "name", "mothballed")
     needed = (("shop",), ("code",))
     secrets: frozenset[str] = frozenset()
-
-
-class TooManyLines(FileRefused):
-    code = "too_many_lines"
-    sentence = gettext_noop("The file has more than 50,000 lines.")
-    hint = gettext_noop("Split it into several files.")
 
 
 @dataclass
@@ -93,7 +88,7 @@ class Plan:
 def read(content: bytes) -> Plan:
     """What the file would do. Raises FileRefused when it is no table of registers."""
     if len(content) > LARGEST:
-        raise FileTooLarge(most=LARGEST >> 20)
+        raise FileRefused(FILE_TOO_LARGE, most=LARGEST >> 20)
     text = Utf8()
     text.feed(content)
     layout = detect(
@@ -104,7 +99,7 @@ def read(content: bytes) -> Plan:
         known=set(BonusServer.objects.values_list("name", flat=True)),  # of an exported list
     )
     if missing(Registers(), layout.columns):
-        raise ColumnsMissing(columns=f"{_('Shop')}, {_('Code')}")
+        raise FileRefused(COLUMNS_MISSING, columns=f"{_('Shop')}, {_('Code')}")
     lines = _lines(rows_of(io.BytesIO(content), layout), layout)
     plan = Plan(lines, set(layout.columns), layout.ignored)
     _compare(plan)
@@ -115,9 +110,9 @@ def _lines(rows: Iterator[Line], layout: Layout) -> list[RegisterLine]:
     filled = (row for row in rows if row[0] > layout.header and not all(map(is_blank, row[1])))
     lines = [_line(*row, layout.columns) for row in islice(filled, MOST_LINES + 1)]
     if not lines:
-        raise NothingInside
+        raise FileRefused(FILE_WITHOUT_ROWS)
     if len(lines) > MOST_LINES:
-        raise TooManyLines
+        raise FileRefused(TOO_MANY_LINES)
     return lines
 
 
@@ -128,7 +123,7 @@ def _line(number: int, cells: list[Any], columns: dict[str, int]) -> RegisterLin
     mothballed = values.pop("mothballed").lower()
     line = RegisterLine(number, **values, mothballed=mothballed in YES)
     if fault := next((fault for _value, fault in read.values() if fault), ""):
-        line.problem = " ".join(explain(fault_named(fault)))
+        line.problem = " ".join(explain(CATALOGUE[fault]))
     elif mothballed not in YES | NO:
         line.problem = _("“Out of service” is neither yes nor no.")
     return line

@@ -19,13 +19,14 @@ from django.db.models import Q
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from transfer.causes.ledger import REJECTS_UNREADABLE
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.bonus_server.reject_reading import Reject
 from transfer.engine.bonus_server.rejects import RowName
-from transfer.engine.errors.ledger import RejectsUnreadable
 from transfer.engine.move.chunk import Chunk
 from transfer.engine.received import DISCARDED, Position
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import TransferError
 from transfer.models import RejectedRow, TransferRun, TransferTask
 from transfer.models.rejects import RejectedRowQuerySet
 from transfer.queue.locks import Space, wait_for_lock
@@ -92,12 +93,12 @@ def note_version(task: TransferTask, version: str) -> None:
 
 
 def _parts(rejects: Iterator[Reject], target: BonusDatabase) -> Iterator[list[Reject]]:
-    """Yield the rejects in parts. Raises RejectsUnreadable after MOST of them."""
+    """Yield the rejects in parts. Raises REJECTS_UNREADABLE after MOST of them."""
     pulled = 0
     while some := [*islice(rejects, AT_ONCE)]:
         pulled += len(some)
         if pulled > MOST:
-            raise RejectsUnreadable(database=target.name)
+            raise TransferError(REJECTS_UNREADABLE, database=target.name)
         yield some
 
 

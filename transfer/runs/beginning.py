@@ -1,8 +1,8 @@
 """What an administrator says of a bonus server that has no position, or lacks rows. Audited.
 
-The questions are those of the engine: what a server has received (`BeginningUndecided`), whether it
-is a copy of another one (`CopyOfServer`), whether it does without rows that were purged
-(`RowsPurged`). Nothing is decided by itself.
+The questions are those of the engine: what a server has received (`BEGINNING_UNDECIDED`), whether
+it is a copy of another one (`COPY_OF`), whether it does without rows that were purged
+(`ROWS_PURGED`). Nothing is decided by itself.
 """
 
 from collections.abc import Sequence
@@ -10,27 +10,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
-from transfer.engine.begin import (
-    Answer as Begin,
-    begin as begin_position,
-    begin_as,
-    take_own_name,
+from transfer.causes.ledger import (
+    BEGINNING_UNDECIDED,
+    COPY_OF,
+    HISTORY_TOO_OLD,
+    POSITION_KNOWN,
+    POSITION_MOVED,
+    ROWS_PURGED,
+    SERVER_HAS_MOVED,
 )
+from transfer.causes.runs import COPIED_SERVER_IS_ON
+from transfer.engine.begin import Answer as Begin, begin as begin_position, begin_as, take_own_name
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors.ledger import (
-    BeginningUndecided,
-    CopyOfServer,
-    HistoryTooOld,
-    PositionKnown,
-    PositionMoved,
-    RowsPurged,
-    ServerHasMoved,
-)
 from transfer.engine.move.prepare import prepare
 from transfer.engine.received import Place, Position
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.skip import Lacking, lacking, skip
-from transfer.errors import CopiedServerIsOn, TransferError
+from transfer.errors import PositionKnown, ServerUndecided, TransferError
 from transfer.models import Actor, AuditEntry, BonusServer, TransferTask
 from transfer.runs.execute import open_databases
 from transfer.runs.knowledge import knowledge_of, take_name
@@ -38,11 +34,10 @@ from transfer.runs.left_behind import has_come_back
 from transfer.runs.needed import this_installation
 from transfer.runs.start import go_on
 
-QUESTIONS = (BeginningUndecided, HistoryTooOld, CopyOfServer, RowsPurged)
-"""The refusals that ask an administrator."""
-CODES = {error.code for error in QUESTIONS}
-LACKING = {RowsPurged.code}
-COPIES = {CopyOfServer.code}
+CODES = {cause.code for cause in (BEGINNING_UNDECIDED, HISTORY_TOO_OLD, COPY_OF, ROWS_PURGED)}
+"""Of the questions about a bonus server (`ServerUndecided`)."""
+LACKING = {ROWS_PURGED.code}
+COPIES = {COPY_OF.code}
 
 
 class Answer(StrEnum):
@@ -102,7 +97,7 @@ class Question:
 def begin(task: TransferTask, actor: Actor, *, seconds: float | None = None) -> None:
     """Begin the position of a docked server where every answer is the same.
 
-    With `seconds` a page waits: see `open_databases`. Raises one of QUESTIONS where somebody has to
+    With `seconds` a page waits: see `open_databases`. Raises ServerUndecided where somebody has to
     say something; other TransferErrors.
     """
     with task.lock(), open_databases(task, "dock", seconds) as (source, target):
@@ -113,10 +108,10 @@ def begin(task: TransferTask, actor: Actor, *, seconds: float | None = None) -> 
 
 
 def check_purged(target: BonusDatabase, task: TransferTask, purged: Sequence[Lacking]) -> None:
-    """Raise RowsPurged where the server needs rows that were purged."""
+    """Raise ROWS_PURGED where the server needs rows that were purged."""
     if purged:
         rows = sum(one.rows for one in purged)
-        error = RowsPurged(database=target.name, kind=task.kind, rows=rows)
+        error = ServerUndecided(ROWS_PURGED, database=target.name, kind=task.kind, rows=rows)
         error.changesets = tuple(one.changeset for one in purged)
         raise error
 
@@ -146,23 +141,23 @@ def question(task: TransferTask, seconds: float | None = None) -> Question:
             position = prepare(kind, source, target, knowledge_of(task.server), dry_run=True)
             purged = lacking_rows(task, source, target, position)
             check_purged(target, task, purged)
-        except QUESTIONS as error:
+        except ServerUndecided as error:
             target.database.roll_back()
             with source.snapshot(kind):
                 gone = source.counts.purged_above(kind, Place())
                 rows = source.counts.waiting(kind, Place(), {}).rows - gone
-            if isinstance(error, RowsPurged):
+            if error.cause is ROWS_PURGED:
                 gone = sum(one.rows for one in purged)
-            copied_from = str(error.params["other"]) if isinstance(error, CopyOfServer) else ""
+            copied_from = str(error.params["other"]) if error.cause is COPY_OF else ""
             return Question(task, error, rows, gone, purged, copied_from)
-        raise PositionKnown(database=target.name, kind=kind.name)
+        raise PositionKnown(POSITION_KNOWN, database=target.name, kind=kind.name)
 
 
 def decide(task: TransferTask, decision: Decision, actor: Actor, *, dry_run: bool) -> Outcome:
     """Carry out what an administrator has said of a task; return what it means. Audited.
 
     The task is tried again within a minute. Raises PositionKnown where the position has begun
-    meanwhile, ServerHasMoved, CopiedServerIsOn, AlreadyRunning, other TransferErrors.
+    meanwhile, SERVER_HAS_MOVED, COPIED_SERVER_IS_ON, AlreadyRunning, other TransferErrors.
     """
     with task.lock(), open_databases(task, "begin") as (source, target):
         outcome = DECIDE[decision.answer](_Case(task, source, target, decision, actor, dry_run))
@@ -202,10 +197,10 @@ class _Case:
             return self.source.identity.origin()
 
     def position(self) -> Position:
-        """Lock the position. Raises PositionMoved where there is none."""
+        """Lock the position. Raises POSITION_MOVED where there is none."""
         position = self.target.positions.lock(self.origin(), self.task.kind_spec)
         if position is None:
-            raise PositionMoved
+            raise TransferError(POSITION_MOVED)
         return position
 
     def waiting(self, position: Position) -> int:
@@ -233,10 +228,12 @@ def _begin_as(case: _Case) -> Outcome:
     """Begin where another server is, whose tables were copied while its task was switched off."""
     kind, other = case.task.kind_spec, case.decision.server
     if other is None:
-        raise ServerHasMoved(database="", kind=kind.name)
+        raise TransferError(SERVER_HAS_MOVED, database="", kind=kind.name)
     task = other.tasks.get(kind=kind.name)
     if task.enabled or task.runs.open().exists():
-        raise CopiedServerIsOn(server=other.name, kind=str(task.get_kind_display()))
+        raise TransferError(
+            COPIED_SERVER_IS_ON, server=other.name, kind=str(task.get_kind_display())
+        )
     run = task.runs.filter(read__gt=0).first()
     with BonusDatabase(other.dsn, other.name, "begin as", secret=True) as original:
         version = case.decision.version or _version(case, original)
@@ -248,11 +245,11 @@ def _begin_as(case: _Case) -> Outcome:
 
 
 def _version(case: _Case, original: BonusDatabase) -> str:
-    """Return the version of the other server's position as it is now. Raises ServerHasMoved."""
+    """Return the version of the other server's position as it is now. Raises SERVER_HAS_MOVED."""
     with original.database.transaction(commit=False):
         position = original.positions.get(case.origin(), case.task.kind_spec)
     if position is None:
-        raise ServerHasMoved(database=original.name, kind=case.task.kind)
+        raise TransferError(SERVER_HAS_MOVED, database=original.name, kind=case.task.kind)
     return position.version
 
 

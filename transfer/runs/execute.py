@@ -10,8 +10,8 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.utils import timezone
 
+from transfer.causes.ledger import POSITION_MOVED
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors.ledger import PositionMoved, ShopAllWentBack
 from transfer.engine.in_log import in_log, lasts
 from transfer.engine.kind import Kind
 from transfer.engine.knowledge import Knowledge
@@ -21,6 +21,7 @@ from transfer.engine.move.transfer import CHUNK_ROWS
 from transfer.engine.postgres.pool import pooled
 from transfer.engine.received import Position, Recorded
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import ShopAllWentBack, TransferError
 from transfer.models import Actor, LogPlace, TransferRun, TransferTask
 from transfer.models.runs import State, Trigger
 from transfer.queue.worker import Stopped
@@ -231,7 +232,7 @@ def _count_waiting(
     with target.database.transaction(commit=False):
         at_end = target.positions.get(position.origin, kind)
         if at_end is None:
-            raise PositionMoved
+            raise TransferError(POSITION_MOVED)
         with source.snapshot(kind):
             waiting = waiting_at(kind, source, target, at_end)
     run.end_at(at_end)

@@ -12,10 +12,11 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from transfer.causes.runs import PURGED_MEANWHILE, STILL_READ
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.received import Place
 from transfer.engine.shop_all.source import ShopAll
-from transfer.errors import PurgedMeanwhile, StillRead, TransferError
+from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, BonusServer, LeftBehind, TransferTask
 
 SECONDS = 5  # that shop All, and the server, are waited for
@@ -37,7 +38,7 @@ def consequences(server: BonusServer) -> list[str]:
 def leave_behind(server: BonusServer, actor: Actor, reason: str) -> list[TransferTask]:
     """Let purges go on without the tasks whose positions can't be read; return them. Audited.
 
-    Raises StillRead if all positions can be read; TransferError if shop All does not answer.
+    Raises STILL_READ if all positions can be read; TransferError if shop All does not answer.
     """
     tasks = list(server.tasks.select_related("server"))
     with (
@@ -47,7 +48,7 @@ def leave_behind(server: BonusServer, actor: Actor, reason: str) -> list[Transfe
         origin = source.identity.origin()
     unread = [task for task in tasks if not can_be_read(task, origin, SECONDS)]
     if not unread:
-        raise StillRead(server=server.name)
+        raise TransferError(STILL_READ, server=server.name)
     with transaction.atomic():
         for task in unread:
             about = {"at": timezone.now(), "by": actor.name, "reason": reason}
@@ -74,13 +75,13 @@ def can_be_read(task: TransferTask, origin: str, seconds: float) -> bool:
 def take_back(server: BonusServer, actor: Actor) -> None:
     """Let purges wait for the server again. Audited.
 
-    Raises PurgedMeanwhile if rows are gone that it has not received; TransferError if shop All does
-    not answer.
+    Raises PURGED_MEANWHILE if rows are gone that it has not received; TransferError if shop All
+    does not answer.
     """
     left = list(LeftBehind.objects.filter(task__server=server).select_related("task__server"))
     with ShopAll(settings.SHOP_ALL_DATABASE_URL, "take back", seconds=SECONDS) as source:
         if missing := sum(count_missing(one, source) for one in left):
-            raise PurgedMeanwhile(server=server.name, rows=missing)
+            raise TransferError(PURGED_MEANWHILE, server=server.name, rows=missing)
     with transaction.atomic():
         LeftBehind.objects.filter(task__server=server).delete()
         _record(server, actor, is_left=False)

@@ -8,13 +8,12 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors.ledger import PurgeWaits
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.lifetime import end_lifetimes
 from transfer.engine.shop_all.purge import KnownServer
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.trim import trim
-from transfer.errors import TransferError
+from transfer.errors import PurgeWaits, TransferError
 from transfer.models import Settings, TransferTask
 from transfer.runs.needed import this_installation
 

@@ -5,8 +5,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import F, Q, QuerySet
 
-from transfer.engine.errors.ledger import ShopAllWentBack
-from transfer.errors import AlreadyRunning
+from transfer.errors import AlreadyRunning, ShopAllWentBack
 from transfer.models import BonusServer, TransferRun, TransferTask
 from transfer.rejects.mirror import mirror
 from transfer.runs.execute import open_databases

@@ -6,12 +6,12 @@ these rows, for good. Staged again they are new rows.
 
 from django.conf import settings
 
-from transfer.engine.errors.ledger import PurgeWaits, RowsDiffer
+from transfer.causes.ledger import ROWS_DIFFER
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.gone import Missing, accept, missing
 from transfer.engine.shop_all.purge import needs_from
 from transfer.engine.shop_all.source import ShopAll
-from transfer.errors import TransferError
+from transfer.errors import PurgeWaits, TransferError
 from transfer.models import Actor, AuditEntry, Settings, TransferTask
 from transfer.models.run_base import attach_runs
 from transfer.runs.needed import ask_servers, last_known
@@ -74,4 +74,4 @@ def tasks_of(kind: Kind) -> list[TransferTask]:
 
 def _refuses(task: TransferTask) -> bool:
     run = task.last_run  # type: ignore[attr-defined]
-    return run is not None and run.error_code == RowsDiffer.code
+    return run is not None and run.error_code == ROWS_DIFFER.code

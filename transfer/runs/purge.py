@@ -6,11 +6,10 @@ from typing import Any
 
 from django.conf import settings
 
-from transfer.engine.errors.ledger import PurgeWaits
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.purge import KnownServer, purge as purge_rows
 from transfer.engine.shop_all.source import ShopAll
-from transfer.errors import TransferError
+from transfer.errors import PurgeWaits, TransferError
 from transfer.models import LeftBehind, RejectedRow, Settings, TransferTask
 from transfer.runs.knowledge import knowledge_of
 from transfer.runs.left_behind import note_missing

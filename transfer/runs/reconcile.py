@@ -9,12 +9,13 @@ from typing import Any, Self
 from django.conf import settings
 from django.utils import timezone
 
+from transfer.causes.runs import DIFFERENCE
 from transfer.engine.in_log import exceptions, in_log
 from transfer.engine.received import NOTHING, WHOLE, Totals
 from transfer.engine.shop_all.counts import Count
 from transfer.engine.shop_all.gone import Difference as LinesDiffer, compare
 from transfer.engine.shop_all.source import ShopAll
-from transfer.errors import Difference, TransferError
+from transfer.errors import TransferError
 from transfer.models import TransferTask
 from transfer.runs.execute import open_databases
 from transfer.servers.ask import ask_all
@@ -189,4 +190,4 @@ def reconcile_all() -> Iterator[dict[str, Any]]:
             yield {"reconciled": compared, "not_reconciled": silent}
     differing += [settings.KINDS[name].staging for name in compare_lines()]
     if differing:
-        raise Difference(tasks=", ".join(differing))
+        raise TransferError(DIFFERENCE, tasks=", ".join(differing))

@@ -5,10 +5,11 @@ from collections.abc import Callable
 from django.conf import settings
 from django.utils import timezone
 
-from transfer.engine.errors import RowsChanged
+from transfer.causes.ledger import ROWS_CHANGED
 from transfer.engine.postgres.relations import check_ordinary
 from transfer.engine.shop_all.changes import Changes
 from transfer.engine.shop_all.schema.rights import Guards
+from transfer.errors import TransferError
 from transfer.models import RecurringJob, TransferTask
 from transfer.queue.worker import Stopped
 from transfer.rejects.changed import read_up_to
@@ -38,16 +39,16 @@ def check_guards(_job: RecurringJob) -> None:
 
 
 def check_changes(_job: RecurringJob) -> None:
-    """Raises RowsChanged."""
+    """Raises ROWS_CHANGED."""
     kinds = settings.KINDS.values()
     with shop_all(SECONDS) as source, source.snapshot(*kinds):
         changes = Changes(source)
         if rows := sum(changes.count(kind, read_up_to(kind)) for kind in kinds):
-            raise RowsChanged(rows=rows)
+            raise TransferError(ROWS_CHANGED, rows=rows)
 
 
 def check_tables(job: RecurringJob) -> None:
-    """Raises TablesForeign about the tables of the job's server, or of shop All."""
+    """Raises TABLES_FOREIGN about the tables of the job's server, or of shop All."""
     if job.server is None:
         tables = [kind.staging_table for kind in settings.KINDS.values()]
         with shop_all(SECONDS) as source, source.database.transaction(commit=False):
@@ -71,7 +72,7 @@ def check_pages(_job: RecurringJob) -> None:
 
 
 def check_certificate(job: RecurringJob) -> None:
-    """Raises CertificateEnds."""
+    """Raises CERTIFICATE_ENDS."""
     if job.server is not None and surroundings.has_certificate(job.server):
         surroundings.check_certificate(job.server)
 

@@ -14,8 +14,8 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from transfer.causes.ledger import SHOP_ALL_WENT_BACK
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors.ledger import ShopAllWentBack
 from transfer.engine.kind import Kind
 from transfer.engine.knowledge import Knowledge
 from transfer.engine.question import (
@@ -27,7 +27,7 @@ from transfer.engine.question import (
     lost_places,
 )
 from transfer.engine.shop_all.source import ShopAll
-from transfer.errors import TransferError
+from transfer.errors import ShopAllWentBack, TransferError
 from transfer.loading.lost import note_lost
 from transfer.loading.undo import again
 from transfer.models import (
@@ -259,7 +259,7 @@ def waiting_tasks() -> list[Any]:
 
 def _waits_for_answer(task: Any) -> bool:
     run = task.last_run
-    return run is not None and run.error_code == ShopAllWentBack.code
+    return run is not None and run.error_code == SHOP_ALL_WENT_BACK.code
 
 
 def tell(found: Restored, actor: Actor) -> Bulletin:

@@ -14,15 +14,15 @@ from django.utils import timezone
 from django.utils.translation import gettext_noop
 
 from transfer.bonus_api.http import CONNECT_SECONDS, tls_context
-from transfer.errors import (
-    AddressInvalid,
-    AddressRefused,
-    AnotherProgram,
-    CertificateEnds,
-    PagesSilent,
-    PagesStopped,
-    from_socket,
+from transfer.causes.installation import (
+    ADDRESS_INVALID,
+    ADDRESS_REFUSED,
+    CERTIFICATE_ENDS,
+    DOCTOR_ANOTHER_PROGRAM,
+    PAGES_SILENT,
+    PAGES_STOPPED,
 )
+from transfer.errors import TransferError, from_socket
 from transfer.models import BonusServer, Recipient
 from transfer.parties import Kind, Party
 
@@ -36,24 +36,24 @@ NOTHING_LISTENS = gettext_noop("nothing listens there")
 def check_pages(address: str) -> None:
     """Asks the address at which browsers reach the pages.
 
-    Raises AddressInvalid, PagesSilent, PagesStopped, AddressRefused, AnotherProgram.
+    Raises ADDRESS_INVALID, PAGES_SILENT, PAGES_STOPPED, ADDRESS_REFUSED, DOCTOR_ANOTHER_PROGRAM.
     """
     try:
         answer = httpx2.get(f"{address}/health/live", timeout=SECONDS, follow_redirects=True)
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-        raise AddressInvalid(address=address) from error
+        raise TransferError(ADDRESS_INVALID, address=address) from error
     except httpx2.HTTPError as error:
-        raise PagesSilent(address=address, what=_what(error)) from error
+        raise TransferError(PAGES_SILENT, address=address, what=_what(error)) from error
     if answer.status_code in OF_PROXIES:
-        raise PagesStopped(address=address, code=answer.status_code)
+        raise TransferError(PAGES_STOPPED, address=address, code=answer.status_code)
     if answer.status_code == 400 and "X-Request-ID" in answer.headers:
-        raise AddressRefused(address=address)
+        raise TransferError(ADDRESS_REFUSED, address=address)
     try:
         is_ours = answer.json() == LIVE
     except ValueError:
         is_ours = False
     if not is_ours:
-        raise AnotherProgram(address=address, code=answer.status_code)
+        raise TransferError(DOCTOR_ANOTHER_PROGRAM, address=address, code=answer.status_code)
 
 
 def _what(error: BaseException) -> str:
@@ -93,10 +93,10 @@ def certificate_until(server: BonusServer) -> datetime:
 
 
 def check_certificate(server: BonusServer) -> None:
-    """Raises CertificateEnds if it ends soon. The check of the port says what else is wrong."""
+    """Raises CERTIFICATE_ENDS if it ends soon. The check of the port says what else is wrong."""
     try:
         left = certificate_until(server) - timezone.now()
     except OSError:
         return
     if timedelta(0) < left < EXPIRES_SOON:
-        raise CertificateEnds(server=server.name, days=left.days)
+        raise TransferError(CERTIFICATE_ENDS, server=server.name, days=left.days)

@@ -13,7 +13,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from transfer.bonus_api.client import Account, BonusApi
-from transfer.bonus_api.errors import RegisterExists, RegisterUnknown
+from transfer.causes.bonus_servers import API_REGISTER_EXISTS, API_REGISTER_UNKNOWN
+from transfer.causes.runs import UNEXPECTED
 from transfer.errors import TransferError
 from transfer.models import (
     AccountJob,
@@ -104,9 +105,9 @@ class Work:
         return answer
 
     def _note_failure(self, error: TransferError) -> None:
-        self.failures_in_a_row = self.failures_in_a_row + 1 if error.concerns_all else 0
+        self.failures_in_a_row = self.failures_in_a_row + 1 if error.cause.concerns_all else 0
         many = self.failures_in_a_row >= FAILURES_IN_A_ROW
-        if error.concerns_all and (not error.maybe_done or many):
+        if error.cause.concerns_all and (not error.cause.maybe_done or many):
             self.end = error
 
     def _ask(self, api: BonusApi, account: RegisterAccount) -> Account | None:
@@ -139,21 +140,21 @@ class Work:
             elif isinstance(error, TransferError):
                 self._failed(account, error)
             else:
-                self._failed(account, TransferError(type(error).__name__))
+                self._failed(account, TransferError(UNEXPECTED, type(error).__name__))
         self._save_all([account for account, _ in results], secrets)
 
     def _failed(
         self, account: RegisterAccount, error: TransferError, *, asked: bool = True
     ) -> None:
-        if isinstance(error, RegisterUnknown):
+        if error.cause is API_REGISTER_UNKNOWN:
             account.became_none()
-        elif isinstance(error, RegisterExists):
+        elif error.cause is API_REGISTER_EXISTS:
             account.became(State.CREATED, error)
         else:
-            lost = account.reply_lost or (asked and getattr(error, "maybe_done", False))
+            lost = account.reply_lost or (asked and error.cause.maybe_done)
             account.became(State.ERROR if self.creates else State.CREATED, error)
             account.reply_lost = lost and self.creates
-        if not isinstance(error, RegisterUnknown) or self.job.action != Action.DELETE:
+        if error.cause is not API_REGISTER_UNKNOWN or self.job.action != Action.DELETE:
             self.job.failed += 1
 
     def _fail(self, accounts: list[RegisterAccount], error: TransferError) -> None:
@@ -180,7 +181,7 @@ def settle(account: RegisterAccount, answer: Account | None) -> None:
         account.became_none()
         return
     is_new = bool(answer.secret) or account.state == State.CREATED
-    error = None if is_new else RegisterExists(server=account.server.name)
+    error = None if is_new else TransferError(API_REGISTER_EXISTS, server=account.server.name)
     account.became(
         State.CREATED,
         error,
@@ -214,7 +215,9 @@ def change_one(account: RegisterAccount, action: Action, actor: Actor, reason: s
                 settle(account, api.set_blocked(code, action == Action.BLOCK))
                 if action == Action.BLOCK:
                     account.note_block(actor.name, reason)
-        except RegisterUnknown:
+        except TransferError as error:
+            if error.cause is not API_REGISTER_UNKNOWN:
+                raise
             account.became_none()
             if action != Action.DELETE:
                 account.save(update_fields=RegisterAccount.OUTCOME)

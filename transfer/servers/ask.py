@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from django.conf import settings
 
+from transfer.causes.connections import TOO_SLOW
+from transfer.causes.runs import UNEXPECTED
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.postgres.pool import pooled
 from transfer.engine.shop_all.source import ShopAll
@@ -39,7 +41,7 @@ def bonus_db(
 
 
 def too_slow(subject: object, seconds: float) -> TransferError:
-    return TooSlow(party=database_of(str(subject)), reason=f"> {seconds:g} s")
+    return TooSlow(TOO_SLOW, party=database_of(str(subject)), reason=f"> {seconds:g} s")
 
 
 def ask_all(
@@ -76,4 +78,4 @@ def _answered(
         return error
     except Exception as error:
         logger.exception("asking %s", subject)
-        return TransferError(type(error).__name__)
+        return TransferError(UNEXPECTED, type(error).__name__)

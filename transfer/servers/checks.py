@@ -13,8 +13,9 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from transfer.bonus_api import errors
 from transfer.bonus_api.client import Account, BonusApi, Status
+from transfer.causes.bonus_servers import API_NO_TOKEN, API_REGISTER_EXISTS
+from transfer.causes.connections import TOO_SLOW
 from transfer.errors import TooSlow, TransferError
 from transfer.models import BonusServer, SeenDay
 from transfer.parties import server as party_of
@@ -120,7 +121,7 @@ def look_at_all(
         servers,
         look,
         seconds,
-        late=lambda one, took: TooSlow(f"> {took:g} s", party=party_of(one.name)),
+        late=lambda one, took: TooSlow(TOO_SLOW, f"> {took:g} s", party=party_of(one.name)),
     )
 
 
@@ -134,7 +135,7 @@ def check_connections(servers: Iterable[BonusServer] | None = None) -> dict[str,
         server.note_service_port(timezone.now(), seen.service)
         if isinstance(seen.admin, TransferError):
             server.note_failure(timezone.now(), seen.admin)
-            report["no_token" if isinstance(seen.admin, errors.NoToken) else "failing"] += 1
+            report["no_token" if seen.admin.cause is API_NO_TOKEN else "failing"] += 1
         else:
             note(server, seen.admin)
             report["registers"] += len(seen.admin.accounts)
@@ -152,7 +153,7 @@ def note(server: BonusServer, answer: Answer) -> None:
     parameters: dict[str, Any] = {
         "server": server.pk,
         "asked": answer.status.time,
-        "was_there": errors.RegisterExists.code,
+        "was_there": API_REGISTER_EXISTS.code,
         "oldest": answer.asked_at - timedelta(SeenDay.DAYS),
         "codes": [account.register for account in accounts],
         "logins": [account.login for account in accounts],

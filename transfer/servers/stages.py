@@ -10,16 +10,16 @@ from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.bonus_api.client import BonusApi
-from transfer.bonus_api.errors import AdminPortInstead, PortsSwapped, ServicePortInstead
 from transfer.bonus_api.http import CONNECT_SECONDS
 from transfer.bonus_api.ports import Port, port_at
+from transfer.causes.bonus_servers import API_ADMIN_PORT, API_PORTS_SWAPPED, API_SERVICE_PORT
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.relations import TRIGGERS, remarks
 from transfer.engine.table_name import TableName
-from transfer.errors import TransferError, from_socket, gettext_noop
+from transfer.errors import TransferError, from_socket
 from transfer.models import Actor, AuditEntry, BonusServer
-from transfer.parties import server as party_of
+from transfer.parties import gettext_noop, server as party_of
 from transfer.servers.timed_check import Passed, Result, timed_check
 
 STAGE_SECONDS = 8.0
@@ -64,13 +64,17 @@ def _wrong_port(server: BonusServer) -> TransferError | None:
     )
     name, party = server.name or server.host, party_of(server.name or server.host)
     if (admin, work) == (Port.SERVICE, Port.ADMIN):
-        return PortsSwapped(
-            party=party, server=name, admin=server.admin_port, work=server.work_port
+        return TransferError(
+            API_PORTS_SWAPPED,
+            party=party,
+            server=name,
+            admin=server.admin_port,
+            work=server.work_port,
         )
     if admin == Port.SERVICE:
-        return ServicePortInstead(party=party, server=name, port=server.admin_port)
+        return TransferError(API_SERVICE_PORT, party=party, server=name, port=server.admin_port)
     if work == Port.ADMIN:
-        return AdminPortInstead(party=party, server=name, port=server.work_port)
+        return TransferError(API_ADMIN_PORT, party=party, server=name, port=server.work_port)
     return None
 
 

@@ -9,7 +9,9 @@ from typing import NamedTuple
 from django.db import connections
 from django.utils.translation import get_language, gettext as _, override
 
-from transfer.bonus_api.errors import PortsSwapped, ServicePortInstead
+from transfer.causes.bonus_servers import API_PORTS_SWAPPED, API_SERVICE_PORT
+from transfer.causes.connections import TOO_SLOW
+from transfer.causes.runs import UNEXPECTED
 from transfer.errors import TooSlow, TransferError
 from transfer.parties import Kind, Party
 from transfer.text.commands import as_typed_here
@@ -39,7 +41,7 @@ class Result:
     @property
     def may_swap_ports(self) -> bool:
         """Whether it failed since another port of the server answered than was meant."""
-        return self.error_code in (PortsSwapped.code, ServicePortInstead.code)
+        return self.error_code in (API_PORTS_SWAPPED.code, API_SERVICE_PORT.code)
 
     @property
     def state(self) -> str:
@@ -58,10 +60,10 @@ def timed_check(stage: str, label: str, test: Callable[[], Passed], seconds: flo
     except TransferError as error:
         return _failed(stage, label, began, error)
     except StillRunning:
-        late = TooSlow(party=Party(Kind.CHECK, label), reason=f"> {seconds:g} s")
+        late = TooSlow(TOO_SLOW, party=Party(Kind.CHECK, label), reason=f"> {seconds:g} s")
         return _failed(stage, label, began, late)
     except Exception as error:
-        return _failed(stage, label, began, TransferError(type(error).__name__))
+        return _failed(stage, label, began, TransferError(UNEXPECTED, type(error).__name__))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
     took = time.monotonic() - began

@@ -1,10 +1,11 @@
 """Errors, checks and warnings as sentences in the user's language."""
 
 import re
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
 
+from transfer.causes.cause import Cause
 from transfer.errors import Params, TransferError
 from transfer.parties import Party, as_subject
 from transfer.text import formats
@@ -25,24 +26,15 @@ class Explanation(NamedTuple):
         return f"{self.sentence} {self.hint}"
 
 
-class Cause(Protocol):
-    """What can be explained: an error, the check that a row failed, a warning about a file."""
-
-    @property
-    def sentence(self) -> str: ...
-
-    @property
-    def hint(self) -> str: ...
-
-
-def explain(cause: Cause) -> Explanation:
-    """What went wrong, and what to do, in the user's language. An error has parameters."""
-    known = Params()
-    if isinstance(cause, TransferError):
-        known.update(_as_read(cause.params))
-        if cause.party is not None:
-            known["party"] = subject(cause.party, _(cause.sentence))
-    return Explanation(_filled(cause.sentence, known), _filled(cause.hint, known))
+def explain(error: TransferError | Cause) -> Explanation:
+    """Return what went wrong, and what to do, in the user's language. An error has parameters."""
+    if isinstance(error, Cause):
+        return Explanation(_filled(error.sentence, Params()), _filled(error.hint, Params()))
+    known = Params(_as_read(error.params))
+    if error.party is not None:
+        known["party"] = subject(error.party, _(error.cause.sentence))
+    hint = error.cause.hint_for(error.party.kind if error.party else None)
+    return Explanation(_filled(error.cause.sentence, known), _filled(hint, known))
 
 
 def subject(party: Party, sentence: str) -> str:

@@ -6,8 +6,9 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext as _
 
-from transfer.engine.errors.ledger import PurgeWaits
-from transfer.errors import gettext_noop
+from transfer.causes.ledger import PURGE_WAITS
+from transfer.errors import PurgeWaits
+from transfer.parties import gettext_noop
 from transfer.text import formats
 from transfer.text.explain import explain
 
@@ -73,7 +74,7 @@ def _report_lines(name: str, value: Any) -> Iterator[str]:
             yield line % {"server": task["server"], "kind": _(settings.KINDS[task["kind"]].title)}
     elif name in TABLES:
         if server := value.get("waits_for"):
-            reason = explain(PurgeWaits(server=server)).sentence
+            reason = explain(PurgeWaits(PURGE_WAITS, server=server)).sentence
             yield _("%(table)s: all rows are kept: %(reason)s") % {"table": name, "reason": reason}
         for key, words in ABOUT_SERVERS.items():
             for task in value.get(key, []):

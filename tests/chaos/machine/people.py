@@ -5,20 +5,14 @@ from typing import Any
 from tests.chaos.machine.facts import Fact, Key, Wrong
 from tests.chaos.machine.world import BALANCES, HISTORY, Ours, World, fact_of
 from tests.engine import operations
+from transfer.causes.loads import LOAD_KNOWN
 from transfer.engine.bonus_server.rejects import RowName
-from transfer.engine.errors.ledger import (
-    LoadCorrects,
-    LoadIsUndo,
-    LoadKnown,
-    LoadLost,
-    LoadRowsMissing,
-    PurgeWaits,
-)
 from transfer.engine.kinds import KINDS
 from transfer.engine.shop_all.changes import Changed
 from transfer.engine.shop_all.gone import accept, missing
 from transfer.engine.shop_all.lifetime import end_lifetimes
 from transfer.engine.shop_all.purge import KnownServer, needs_from, purge
+from transfer.errors import LoadNotUndoable, PurgeWaits, TransferError
 
 Rows = list[dict[str, Any]]
 OPEN = """
@@ -57,7 +51,9 @@ class People:
         of = of or self.world.ours
         try:
             name = operations.call(self.world.flow(kind), key, *map(values_of, rows))
-        except LoadKnown:
+        except TransferError as error:
+            if error.cause is not LOAD_KNOWN:
+                raise
             return None
         if name is not None:
             self._note_load(kind, name, rows)
@@ -81,7 +77,7 @@ class People:
         of = of or self.world.ours
         try:
             done = operations.undo(self.world.flow(kind), load)
-        except (LoadLost, LoadIsUndo, LoadCorrects, LoadRowsMissing) as error:
+        except LoadNotUndoable as error:
             self.world.say(error.code)
             return None
         self.note_undo(kind, load, done.changeset)

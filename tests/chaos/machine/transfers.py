@@ -10,16 +10,9 @@ from tests.chaos.machine import oracle
 from tests.chaos.machine.facts import Wrong
 from tests.chaos.machine.people import People
 from tests.chaos.machine.world import HISTORY, Ours, Server, World
+from transfer.causes.ledger import COPY_OF, HISTORY_TOO_OLD, ROWS_PURGED
 from transfer.engine import question
 from transfer.engine.begin import Answer, begin, begin_as, take_own_name
-from transfer.engine.errors.ledger import (
-    BeginningUndecided,
-    CopyOfServer,
-    HistoryTooOld,
-    RowsDiffer,
-    RowsPurged,
-    ShopAllWentBack,
-)
 from transfer.engine.kinds import KINDS
 from transfer.engine.move import chunk as chunks
 from transfer.engine.move.prepare import prepare
@@ -28,7 +21,7 @@ from transfer.engine.received import Place
 from transfer.engine.shop_all.undo import undo_again
 from transfer.engine.skip import lacking, skip
 from transfer.engine.trim import trim
-from transfer.errors import TransferError
+from transfer.errors import RowsDiffer, ServerUndecided, ShopAllWentBack, TransferError
 
 MOST_CHUNKS = 400
 
@@ -95,14 +88,13 @@ class Transfers:
         except ShopAllWentBack as error:
             self.answer_went_back(self.world.servers[name].of, error)
             return error.code
-        except CopyOfServer as error:
-            self.answer_copy(name)
-            return error.code
-        except BeginningUndecided as error:  # HistoryTooOld, too
-            self.answer_beginning(name, kind, error)
-            return error.code
-        except RowsPurged as error:
-            self.answer_purged(name, kind, error)
+        except ServerUndecided as error:
+            if error.cause is COPY_OF:
+                self.answer_copy(name)
+            elif error.cause is ROWS_PURGED:
+                self.answer_purged(name, kind, error)
+            else:
+                self.answer_beginning(name, kind, error)
             return error.code
         except RowsDiffer as error:
             self.answer_differ(name, kind, error)
@@ -162,7 +154,7 @@ class Transfers:
     def answer_beginning(self, name: str, kind: str, error: TransferError) -> None:
         """A server without a position becomes an earlier state of itself, or a new one."""
         world, server = self.world, self.world.servers[name]
-        if isinstance(error, HistoryTooOld):
+        if error.cause is HISTORY_TOO_OLD:
             if not world.lifetimes_ended:
                 raise Wrong(f"{name} {kind}: {error.code}, and no lifetime has ended")
         elif not server.without_position:
@@ -198,7 +190,7 @@ class Transfers:
             target.database.commit()
         server.without_position = False
 
-    def answer_purged(self, name: str, kind: str, error: RowsPurged) -> None:
+    def answer_purged(self, name: str, kind: str, error: ServerUndecided) -> None:
         """The server does without purged rows that it lacks: exactly those that the list names."""
         expected = oracle.list_purged(self.world, name, kind)
         named = {*error.changesets}

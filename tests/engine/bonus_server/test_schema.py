@@ -7,8 +7,8 @@ import pytest
 from tests.databases import connected, query, run
 from tests.flow import Flow
 from tests.waiting import wait_until
+from transfer.causes.tables import NO_RIGHT_FOR_SCHEMA, RIGHTS_MISSING
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors import NoRightForSchema, RightsMissing
 from transfer.errors import TransferError
 
 OF_VENDOR = """
@@ -49,7 +49,7 @@ def refusal(dsn: str) -> TransferError:
 
 def test_the_sql_of_the_refusal_is_all_that_a_transfer_needs(shop_all, bonus, mover):
     error = refusal(mover)
-    assert isinstance(error, NoRightForSchema)
+    assert error.cause is NO_RIGHT_FOR_SCHEMA
     query(bonus, error.params["statements"])
     flow = Flow("balances", shop_all, mover)
     flow.stage(("4100", 5), ("4200", 0))
@@ -62,7 +62,7 @@ def test_rights_that_lack_on_our_tables_are_named_with_the_sql(shop_all, bonus, 
         target.ensure_schema()
         target.database.commit()
     error = refusal(mover)
-    assert isinstance(error, RightsMissing)
+    assert error.cause is RIGHTS_MISSING
     assert "USAGE on datatransfer" in error.params["missing"]
     assert "DELETE on datatransfer.receipt" in error.params["missing"]
     query(bonus, error.params["statements"])

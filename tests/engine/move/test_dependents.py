@@ -19,8 +19,8 @@ from tests.engine.operations import (
     undo,
 )
 from tests.flow import Flow
-from transfer.engine.errors.ledger import ShopAllWentBack
 from transfer.engine.move.transfer import transfer
+from transfer.errors import ShopAllWentBack
 
 
 class Servers:

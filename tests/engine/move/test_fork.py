@@ -4,8 +4,8 @@ import pytest
 
 from tests.databases import query
 from tests.flow import INSTALLATION, Flow
-from transfer.engine.errors.ledger import ShopAllWentBack
 from transfer.engine.kinds import BALANCES
+from transfer.errors import ShopAllWentBack
 
 
 def accounts(flow):

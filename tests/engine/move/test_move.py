@@ -1,8 +1,7 @@
-import pytest
-
+from tests.causes import raises
 from tests.databases import query
 from tests.flow import INSTALLATION, Flow
-from transfer.engine.errors.ledger import CopyOfServer
+from transfer.causes.ledger import COPY_OF
 from transfer.engine.knowledge import Knowledge
 from transfer.engine.received import Totals
 
@@ -76,5 +75,5 @@ def test_a_position_that_begins_by_itself_has_the_name_of_its_server(shop_all, b
     flow.prepare_alone()
     assert flow.position().server == SERVER
     flow.knowledge = Knowledge(INSTALLATION, {}, {SERVER: "Bonus server 8"})
-    with pytest.raises(CopyOfServer):
+    with raises(COPY_OF):
         flow.move()

@@ -2,9 +2,10 @@
 
 import pytest
 
+from tests.causes import raises
 from tests.databases import query
 from tests.flow import Flow
-from transfer.engine.errors.ledger import BeginningUndecided
+from transfer.causes.ledger import BEGINNING_UNDECIDED
 
 
 @pytest.fixture
@@ -28,7 +29,7 @@ def test_staged_rows_are_not_sent_before_somebody_decides(balances):
     query(balances.bonus, "insert into asset (account, amount) values ('1', 1)")
     balances.stage(("1", 1), ("2", 1))
     for dry_run in (True, False):
-        with pytest.raises(BeginningUndecided) as refused:
+        with raises(BEGINNING_UNDECIDED) as refused:
             balances.move(dry_run=dry_run)
     assert refused.value.params == {
         "database": "bonus server",
@@ -47,5 +48,5 @@ def test_where_all_rows_were_deleted_it_is_asked_all_the_same(balances):
     with balances.open() as (source, _):
         source.log.append_all(balances.spec)
     query(balances.shop_all, 'delete from "changeAccountBalanceTemp"')
-    with pytest.raises(BeginningUndecided):
+    with raises(BEGINNING_UNDECIDED):
         balances.move()

@@ -3,14 +3,15 @@
 import pytest
 from psycopg2.extensions import parse_dsn
 
+from tests.causes import raises
 from tests.chaos.checks import assert_nothing_moved
 from tests.databases import query
 from tests.records import user
+from transfer.causes.tables import TABLE_UNLOGGED
 from transfer.doctor import databases
-from transfer.engine.errors import TableUnlogged
 from transfer.models import RecurringJob
-from transfer.problems.codes import Code
 from transfer.problems.find import problems
+from transfer.problems.kinds import Code
 from transfer.runs import recurring
 from transfer.servers import stages
 
@@ -57,7 +58,7 @@ def test_an_unlogged_table_is_refused(flow, side, harm):
     balances = flow("balances")
     query(getattr(balances, side), harm)
     balances.stage(("1", 1))
-    with pytest.raises(TableUnlogged, match="unlogged"):
+    with raises(TABLE_UNLOGGED, match="unlogged"):
         balances.move()
     assert_nothing_moved(balances)
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.causes import raises
 from tests.databases import query
 from tests.engine.operations import (
     changed,
@@ -16,7 +17,7 @@ from tests.engine.operations import (
     undo,
 )
 from tests.flow import Flow
-from transfer.engine.errors.ledger import ChangeNotSendable, ChangesMoved, RowsNotRepeatable
+from transfer.causes.loads import CHANGE_NOT_SENDABLE, CHANGES_MOVED, ROWS_NOT_REPEATABLE
 from transfer.engine.shop_all.changes import Changes
 
 
@@ -74,7 +75,7 @@ def test_why_a_change_can_not_be_sent_is_said(flow):
         "cd": "dependent",
         "e": "invalid",
     }
-    with pytest.raises(ChangeNotSendable):
+    with raises(CHANGE_NOT_SENDABLE):
         send_changes(flow)
     assert leave_changes(flow) == 4
     assert changed(flow) == []
@@ -98,13 +99,13 @@ def test_what_was_changed_again_since_it_was_listed_is_not_decided(flow):
     set_values(flow, "a", amount=2)
     rows = changed(flow)
     set_values(flow, "a", amount=3)
-    with pytest.raises(ChangesMoved):
+    with raises(CHANGES_MOVED):
         send_changes(flow, rows)
-    with pytest.raises(ChangesMoved):
+    with raises(CHANGES_MOVED):
         leave_changes(flow, rows)
     rows = changed(flow)
     assert send_changes(flow, rows) == 1
-    with pytest.raises(ChangesMoved):
+    with raises(CHANGES_MOVED):
         send_changes(flow, rows)
 
 
@@ -135,7 +136,7 @@ def test_where_values_are_unique_no_change_is_sent(flow):
     flow.move()
     query(flow.shop_all, 'create unique index on "changeAccountBalanceTemp" (account)')
     set_values(flow, "a", amount=2)
-    with pytest.raises(RowsNotRepeatable):
+    with raises(ROWS_NOT_REPEATABLE):
         send_changes(flow)
 
 

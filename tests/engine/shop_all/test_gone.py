@@ -2,12 +2,13 @@
 
 import pytest
 
+from tests.causes import raises
 from tests.databases import query
 from tests.engine.keeping_small import accounts, age, lines, move_from, purge
 from tests.engine.operations import load, undo
 from tests.flow import Flow, known_of
+from transfer.causes.ledger import ROWS_DIFFER
 from transfer.engine.begin import Answer
-from transfer.engine.errors.ledger import RowsDiffer
 from transfer.engine.shop_all import gone
 from transfer.engine.shop_all.source import ShopAll
 
@@ -66,7 +67,7 @@ def test_a_server_that_needs_deleted_rows_refuses_until_shop_all_goes_on_without
     append(flow)
     delete(flow, "b")
     for server in (flow, other):
-        with pytest.raises(RowsDiffer) as refused:
+        with raises(ROWS_DIFFER) as refused:
             server.move()
         assert (len(refused.value.changesets), accounts(server)) == (1, [])
     assert missing(flow) == [(1, 1, 2)]
@@ -110,7 +111,7 @@ def test_deleted_rows_of_a_load_read_in_part_leave_closed_rejects_once(flow):
     load(flow, *((f"a{number}", 1) for number in range(6)))
     next(move_from(flow, chunk_rows=2))
     delete(flow, "a3", "a5")
-    with pytest.raises(RowsDiffer):
+    with raises(ROWS_DIFFER):
         flow.move(chunk_rows=2)
     accept(flow)
     flow.move(chunk_rows=2)
@@ -125,7 +126,7 @@ def test_more_rows_deleted_later_are_asked_about_again(flow):
     delete(flow, "b")
     accept(flow)
     delete(flow, "c")
-    with pytest.raises(RowsDiffer):
+    with raises(ROWS_DIFFER):
         flow.move()
     assert missing(flow) == [(1, 1, 4)]
     accept(flow)

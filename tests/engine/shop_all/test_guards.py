@@ -6,10 +6,10 @@ from psycopg2.extensions import make_dsn
 from tests.administrator import psql, remove_role
 from tests.conftest import WORKER
 from tests.databases import initialise_shop_all, query
-from transfer.engine.errors import GuardsOfAnother, GuardsOutdated
 from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.schema.rights import Guards
+from transfer.errors import GuardsOfAnother, GuardsOutdated
 from transfer.parties import SHOP_ALL
 
 CLERK, VENDOR, READER = (f"{name}_{WORKER}" for name in ("clerk", "vendor", "reader"))

@@ -7,20 +7,20 @@ from decimal import Decimal
 import pytest
 
 from tests.administrator import psql
+from tests.causes import raises
 from tests.databases import connected, query, run
 from tests.waiting import wait_until
-from transfer.engine.errors import (
-    NotInitialised,
-    RowsUndecided,
-    TableUnlogged,
-    WrongColumns,
-)
-from transfer.engine.errors.ledger import (
-    IdsRepeated,
-    NameTaken,
-    ShopAllOf010,
-    StagingTableForeign,
-    StagingTablePartitioned,
+from transfer.causes.connections import ANSWER_INVALID
+from transfer.causes.tables import (
+    IDS_REPEATED,
+    NAME_TAKEN,
+    NOT_INITIALISED,
+    ROWS_UNDECIDED,
+    SHOP_ALL_OF_0_1_0,
+    STAGING_TABLE_FOREIGN,
+    STAGING_TABLE_PARTITIONED,
+    TABLE_UNLOGGED,
+    WRONG_COLUMNS,
 )
 from transfer.engine.kinds import BALANCES, KINDS
 from transfer.engine.postgres.database import Database
@@ -28,7 +28,6 @@ from transfer.engine.shop_all.identity import Identity
 from transfer.engine.shop_all.schema.indexes import Indexes
 from transfer.engine.shop_all.schema.initialise import Staging
 from transfer.engine.table_mapping import TableMapping
-from transfer.errors import AnswerInvalid
 from transfer.management.provision import Script
 from transfer.parties import SHOP_ALL
 
@@ -66,10 +65,10 @@ def initialise(dsn, kinds=None, *, existing_moved=None):
     return [step.sentence % step.params for step in steps]
 
 
-def refused(dsn, error, *, existing_moved=None):
+def refused(dsn, cause, *, existing_moved=None):
     """What `init_shop_all` raises; it has changed nothing."""
     before = query(dsn, STATE)
-    with pytest.raises(error) as caught:
+    with raises(cause) as caught:
         initialise(dsn, existing_moved=existing_moved)
     assert query(dsn, STATE) == before
     return caught.value
@@ -226,41 +225,44 @@ def test_an_administrator_can_run_the_statements_in_our_place(empty_database, mo
 
 def test_rows_of_which_nobody_said_whether_they_wait_change_nothing(empty_database):
     query(empty_database, f"create table {TABLE} ({VALUES}); {INSERT}")
-    refused(empty_database, RowsUndecided)
+    refused(empty_database, ROWS_UNDECIDED)
 
 
 @pytest.mark.parametrize(
-    ("statement", "error"),
+    ("statement", "cause"),
     [
-        (f"create table {TABLE} ({VALUES}) partition by list (account)", StagingTablePartitioned),
+        (f"create table {TABLE} ({VALUES}) partition by list (account)", STAGING_TABLE_PARTITIONED),
         (
             f"create table whole ({VALUES}) partition by list (account); "
             f"create table {TABLE} partition of whole default",
-            StagingTablePartitioned,
+            STAGING_TABLE_PARTITIONED,
         ),
         (
             f"create table {TABLE} ({VALUES}); create table child () inherits ({TABLE})",
-            StagingTablePartitioned,
+            STAGING_TABLE_PARTITIONED,
         ),
         (
             f"create table parent ({VALUES}); create table {TABLE} () inherits (parent)",
-            StagingTablePartitioned,
+            STAGING_TABLE_PARTITIONED,
         ),
         (
             f"create table real ({VALUES}); create view {TABLE} as select * from real",
-            StagingTableForeign,
+            STAGING_TABLE_FOREIGN,
         ),
-        (f"create unlogged table {TABLE} ({VALUES})", TableUnlogged),
-        (f"create table {TABLE} ({VALUES.replace('amount numeric', 'amount text')})", WrongColumns),
-        (f"create table {TABLE} ({VALUES}, id uuid)", WrongColumns),
-        (f"create table {TABLE} ({VALUES}, id bigint)", WrongColumns),
-        (f"create table {TABLE} ({VALUES}, started date)", NameTaken),
-        (f"create table {TABLE} ({VALUES}, line bigint)", NameTaken),
+        (f"create unlogged table {TABLE} ({VALUES})", TABLE_UNLOGGED),
+        (
+            f"create table {TABLE} ({VALUES.replace('amount numeric', 'amount text')})",
+            WRONG_COLUMNS,
+        ),
+        (f"create table {TABLE} ({VALUES}, id uuid)", WRONG_COLUMNS),
+        (f"create table {TABLE} ({VALUES}, id bigint)", WRONG_COLUMNS),
+        (f"create table {TABLE} ({VALUES}, started date)", NAME_TAKEN),
+        (f"create table {TABLE} ({VALUES}, line bigint)", NAME_TAKEN),
     ],
 )
-def test_a_table_that_does_not_fit_is_refused_by_name(empty_database, statement, error):
+def test_a_table_that_does_not_fit_is_refused_by_name(empty_database, statement, cause):
     query(empty_database, statement)
-    caught = refused(empty_database, error)
+    caught = refused(empty_database, cause)
     assert '"changeAccountBalanceTemp"' in str(caught)
 
 
@@ -270,7 +272,7 @@ def test_a_foreign_table_is_refused_by_name(empty_database):
         "create foreign data wrapper elsewhere; create server other foreign data wrapper elsewhere;"
         f" create foreign table {TABLE} ({VALUES}) server other",
     )
-    refused(empty_database, StagingTableForeign)
+    refused(empty_database, STAGING_TABLE_FOREIGN)
 
 
 def test_ids_that_rows_share_are_listed_the_first_20_of_them(empty_database):
@@ -281,7 +283,7 @@ def test_ids_that_rows_share_are_listed_the_first_20_of_them(empty_database):
         f"insert into {TABLE} (id) values (null), (null), (77)",
     )
     for moved in (False, True):
-        caught = refused(empty_database, IdsRepeated, existing_moved=moved)
+        caught = refused(empty_database, IDS_REPEATED, existing_moved=moved)
         assert caught.params["repeated"] == "30"
         assert caught.params["missing"] == "2"
         assert caught.params["ids"] == ", ".join(map(str, range(20)))
@@ -294,7 +296,7 @@ def test_rows_that_have_our_columns_need_ids_of_their_own_within_a_transaction(s
     initialise(shop_all)
     query(shop_all, "drop index datatransfer_balances_id_unique_in_transaction")
     query(shop_all, f"insert into {TABLE} (id) overriding system value values (6), (6)")
-    caught = refused(shop_all, IdsRepeated)
+    caught = refused(shop_all, IDS_REPEATED)
     assert caught.params["ids"] == "6"
 
 
@@ -322,9 +324,9 @@ OF_0_1_0 = f"""
 def test_a_shop_all_of_0_1_0_is_refused_with_the_sql_that_removes_its_parts(empty_database):
     query(empty_database, OF_0_1_0)
     for moved in (None, True):
-        caught = refused(empty_database, ShopAllOf010, existing_moved=moved)
+        caught = refused(empty_database, SHOP_ALL_OF_0_1_0, existing_moved=moved)
     psql(empty_database, caught.params["script"])
-    refused(empty_database, RowsUndecided)
+    refused(empty_database, ROWS_UNDECIDED)
     initialise(empty_database, existing_moved=True)
     assert query(empty_database, f"select count(created_at) from {TABLE}") == [(3,)]
     old = (
@@ -338,7 +340,7 @@ def test_a_shop_all_of_0_1_0_is_refused_with_the_sql_that_removes_its_parts(empt
 def test_columns_of_0_1_0_are_refused_also_where_its_schema_is_gone(empty_database):
     query(empty_database, OF_0_1_0)
     query(empty_database, "drop schema datatransfer cascade")
-    caught = refused(empty_database, ShopAllOf010, existing_moved=False)
+    caught = refused(empty_database, SHOP_ALL_OF_0_1_0, existing_moved=False)
     assert "schema" not in caught.params["script"]
     psql(empty_database, caught.params["script"])
     initialise(empty_database, existing_moved=True)
@@ -359,7 +361,7 @@ def test_a_row_that_commits_meanwhile_is_not_taken_for_one_that_was_moved(empty_
 
         thread = threading.Thread(target=commit_once_somebody_waits)
         thread.start()
-        with pytest.raises(RowsUndecided):
+        with raises(ROWS_UNDECIDED):
             initialise(empty_database)
         thread.join()
 
@@ -368,26 +370,30 @@ def test_a_row_that_commits_meanwhile_is_not_taken_for_one_that_was_moved(empty_
 
 
 @pytest.mark.parametrize(
-    ("harm", "error", "named"),
+    ("harm", "cause", "named"),
     [
-        (f"alter table {TABLE} drop changes cascade", NotInitialised, "changes"),
-        (f"alter table {TABLE} alter xid drop default", WrongColumns, "xid default"),
-        (f"alter table {TABLE} alter started set default clock_timestamp()", WrongColumns, "start"),
-        (f"alter table {TABLE} alter staged_by set default 'olga'", WrongColumns, "staged_by"),
-        (f"alter table {TABLE} alter line set default 7", WrongColumns, "line default"),
-        (f"alter table {TABLE} alter started drop not null", WrongColumns, "started null"),
-        (f"alter table {TABLE} disable trigger zz_datatransfer_2_update", NotInitialised, "2_upd"),
-        (f"alter table {TABLE} enable trigger zz_datatransfer_1_insert", NotInitialised, "1_ins"),
-        (f"create table child () inherits ({TABLE})", StagingTablePartitioned, "Balance"),
-        (f"drop table {TABLE}", NotInitialised, "changeAccountBalanceTemp"),
+        (f"alter table {TABLE} drop changes cascade", NOT_INITIALISED, "changes"),
+        (f"alter table {TABLE} alter xid drop default", WRONG_COLUMNS, "xid default"),
+        (
+            f"alter table {TABLE} alter started set default clock_timestamp()",
+            WRONG_COLUMNS,
+            "start",
+        ),
+        (f"alter table {TABLE} alter staged_by set default 'olga'", WRONG_COLUMNS, "staged_by"),
+        (f"alter table {TABLE} alter line set default 7", WRONG_COLUMNS, "line default"),
+        (f"alter table {TABLE} alter started drop not null", WRONG_COLUMNS, "started null"),
+        (f"alter table {TABLE} disable trigger zz_datatransfer_2_update", NOT_INITIALISED, "2_upd"),
+        (f"alter table {TABLE} enable trigger zz_datatransfer_1_insert", NOT_INITIALISED, "1_ins"),
+        (f"create table child () inherits ({TABLE})", STAGING_TABLE_PARTITIONED, "Balance"),
+        (f"drop table {TABLE}", NOT_INITIALISED, "changeAccountBalanceTemp"),
     ],
 )
 def test_a_transfer_refuses_a_table_in_which_rows_may_have_wrong_names(
-    shop_all, harm, error, named
+    shop_all, harm, cause, named
 ):
     check_columns(shop_all)
     query(shop_all, harm)
-    with pytest.raises(error, match=named):
+    with raises(cause, match=named):
         check_columns(shop_all)
 
 
@@ -396,16 +402,16 @@ def test_the_identity_of_shop_all_is_drawn_once(shop_all, empty_database):
         with Database(dsn, SHOP_ALL, "tests") as database, database.transaction(commit=False):
             return Identity(database).origin()
 
-    with pytest.raises(NotInitialised, match=r"datatransfer\.origin"):
+    with raises(NOT_INITIALISED, match=r"datatransfer\.origin"):
         origin(empty_database)
     first = origin(shop_all)
     initialise(shop_all)
     assert origin(shop_all) == first
     query(shop_all, "alter table datatransfer.origin alter origin type text using 'x'")
-    with pytest.raises(AnswerInvalid):
+    with raises(ANSWER_INVALID):
         origin(shop_all)
     query(shop_all, "delete from datatransfer.origin")
-    with pytest.raises(NotInitialised, match=r"datatransfer\.origin"):
+    with raises(NOT_INITIALISED, match=r"datatransfer\.origin"):
         origin(shop_all)
 
 

@@ -4,26 +4,19 @@ from decimal import Decimal
 
 import pytest
 
+from tests.causes import raises
 from tests.databases import query
-from tests.engine.keeping_small import (
-    DAYS,
-    accounts,
-    age,
-    end,
-    lines,
-    move_from,
-    purge,
-    staged,
-)
+from tests.engine.keeping_small import DAYS, accounts, age, end, lines, move_from, purge, staged
 from tests.flow import INSTALLATION, US, Flow, known_of
+from transfer.causes.ledger import HISTORY_TOO_OLD
 from transfer.engine.begin import Answer, begin
-from transfer.engine.errors.ledger import HistoryTooOld, PositionKnown, PurgeWaits
 from transfer.engine.received import WHOLE
 from transfer.engine.shop_all.counts import Count
 from transfer.engine.shop_all.lifetime import size_of_log
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.skip import lacking, skip
 from transfer.engine.trim import trim
+from transfer.errors import PositionKnown, PurgeWaits
 
 
 @pytest.fixture
@@ -200,7 +193,7 @@ def test_a_server_that_was_restored_to_below_is_too_old(flow, copies):
     """below_removed_goes_on: its rows would be lost in silence."""
     restored_to_below(flow, copies)
     for dry_run in (True, False):
-        with pytest.raises(HistoryTooOld):
+        with raises(HISTORY_TOO_OLD):
             flow.move(dry_run=dry_run)
     assert accounts(flow) == []
 
@@ -249,7 +242,7 @@ def test_a_restore_to_far_below_is_asked_of_a_server_that_began_since(flow, othe
     other.prepare_alone()
     copies.restore(flow.shop_all, "shop")
     other.stage(("x", 1))
-    with pytest.raises(HistoryTooOld):
+    with raises(HISTORY_TOO_OLD):
         other.move()
     assert accounts(other) == []
 
@@ -283,7 +276,7 @@ def test_a_changeset_read_in_part_whose_line_has_gone_is_too_old(flow, copies):
     purge(flow, known_of(flow))
     assert end(flow, known_of(flow)) == 1
     copies.restore(flow.bonus, "bonus")
-    with pytest.raises(HistoryTooOld):
+    with raises(HISTORY_TOO_OLD):
         flow.move()
 
 
@@ -381,7 +374,7 @@ def test_a_fork_above_receipts_that_were_cut_is_found_and_one_below_is_too_old(f
     assert accounts(flow) == ["a00", "a00", "a00", "a10", "new"]
     copies.restore(flow.shop_all, "deep")
     flow.stage(("x", 1))
-    with pytest.raises(HistoryTooOld):
+    with raises(HISTORY_TOO_OLD):
         flow.move()
 
 

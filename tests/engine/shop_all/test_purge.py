@@ -2,15 +2,17 @@
 
 import pytest
 
+from tests.causes import raises
 from tests.databases import query
 from tests.engine.keeping_small import age, lines, move_from, purge, staged
 from tests.flow import US, Flow, known_of
+from transfer.causes.ledger import PURGE_OVERTAKEN, ROWS_PURGED
 from transfer.engine.begin import Answer
-from transfer.engine.errors.ledger import PurgeOvertaken, PurgeWaits, RowsPurged
 from transfer.engine.received import NOTHING, Place
 from transfer.engine.shop_all import purge as purging
 from transfer.engine.shop_all.installations import Installation
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import PurgeWaits
 
 THEM = Installation("22222222-2222-4222-8222-222222222222", "them")
 
@@ -190,7 +192,7 @@ def test_a_server_that_begins_while_the_purge_asks_loses_nothing(flow, other):
             registered = source.installations.own(flow.spec, US)
         servers = [known_of(flow)]
         other.prepare_alone()  # it has nothing
-        with pytest.raises(PurgeOvertaken):
+        with raises(PURGE_OVERTAKEN):
             purging.purge(flow.spec, source, servers, US, registered, 1, (), dry_run=False)
     other.move()
     assert [row[0] for row in other.target_rows()] == ["a"]
@@ -238,7 +240,7 @@ def test_a_server_that_went_back_refuses_with_the_exact_list(flow, copies):
     age(flow)
     purge(flow, known_of(flow))
     copies.restore(flow.bonus, "bonus")
-    with pytest.raises(RowsPurged) as refused:
+    with raises(ROWS_PURGED) as refused:
         flow.move()
     assert [(name,) for name in refused.value.changesets] == lines(flow, "changeset::text")[1:]
 

@@ -4,11 +4,12 @@ from decimal import Decimal
 
 import pytest
 
+from tests.causes import raises
 from tests.databases import query
 from tests.engine.operations import call, correct, line, load, named, rejects, shop_of, sums, undo
 from tests.flow import Flow
+from transfer.causes.loads import LOAD_KNOWN, ROWS_NOT_REPEATABLE
 from transfer.engine.checks import Repair
-from transfer.engine.errors.ledger import LoadKnown, RowsNotRepeatable
 from transfer.engine.shop_all.staging_import import StagingImport
 
 
@@ -76,7 +77,7 @@ def test_a_key_of_the_api_is_used_once_whatever_rows_it_has(flow):
         staged = StagingImport(shop_all, flow.spec)
         staged.receive(iter([line(1, flow, ("a", 3))]))
         name, used = shop_all.names.of_call(flow.spec, "key", b"other"), shop_all.names.call("key")
-        with pytest.raises(LoadKnown):
+        with raises(LOAD_KNOWN):
             staged.stage("tests", name, call=used)
     assert query(flow.shop_all, 'select count(*) from "changeAccountBalanceTemp"') == [(1,)]
 
@@ -181,7 +182,7 @@ def test_where_values_are_unique_no_reject_is_corrected(flow):
     flow.move()
     original = named(flow, "a b")
     query(flow.shop_all, 'create unique index on "changeAccountBalanceTemp" (account)')
-    with pytest.raises(RowsNotRepeatable):
+    with raises(ROWS_NOT_REPEATABLE):
         correct(flow, (original, {"account": "ab"}))
 
 

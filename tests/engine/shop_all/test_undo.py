@@ -2,15 +2,16 @@
 
 import pytest
 
+from tests.causes import raises
 from tests.databases import query
 from tests.engine.operations import correct, load, named, set_values, shop_of, undo
 from tests.flow import Flow
-from transfer.engine.errors.ledger import (
-    LoadCorrects,
-    LoadIsUndo,
-    LoadLost,
-    LoadRowsMissing,
-    RowsNotRepeatable,
+from transfer.causes.loads import (
+    LOAD_CORRECTS,
+    LOAD_IS_UNDO,
+    LOAD_LOST,
+    LOAD_ROWS_MISSING,
+    ROWS_NOT_REPEATABLE,
 )
 from transfer.engine.shop_all.undo import undo_again
 
@@ -61,20 +62,20 @@ def test_what_can_not_be_taken_back_is_refused_and_nothing_is_changed(flow, copi
     flow.stage(("x y", 1))
     flow.move()
     undone = undo(flow, name)
-    with pytest.raises(LoadIsUndo):
+    with raises(LOAD_IS_UNDO):
         undo(flow, undone.changeset)
-    with pytest.raises(LoadLost):
+    with raises(LOAD_LOST):
         undo(flow, named(flow, "x y")[0])
     lacking = load(flow, ("b", 1), ("c", 2))
     query(flow.shop_all, f"delete from {TABLE} where account = 'c'")
-    with pytest.raises(LoadRowsMissing):
+    with raises(LOAD_ROWS_MISSING):
         undo(flow, lacking)
     corrects = load_of_corrections(flow, named(flow, "x y"))
-    with pytest.raises(LoadCorrects):
+    with raises(LOAD_CORRECTS):
         undo(flow, corrects)
     kept = load(flow, ("d", 1))
     query(flow.shop_all, f"create unique index on {TABLE} (account, amount, comment)")
-    with pytest.raises(RowsNotRepeatable):
+    with raises(ROWS_NOT_REPEATABLE):
         undo(flow, kept)
     assert withdrawn(flow) == [name]
 
@@ -114,4 +115,4 @@ def test_undos_that_shop_all_lost_are_staged_again(flow, copies):
         done, refused = undo_again(shop_all, flow.spec, [kept, lost], "undone", "tests")
     assert [one.is_new for one in done] == [True]
     assert [*refused] == [lost]
-    assert isinstance(refused[lost], LoadLost)
+    assert refused[lost].cause is LOAD_LOST

@@ -14,7 +14,8 @@ from django.utils.translation import override
 from django_tasks_db.models import DBTaskResult
 
 from tests.databases import ROOT
-from transfer.errors import PortClosed
+from transfer.causes.connections import PORT_CLOSED
+from transfer.errors import Unreachable
 from transfer.models import Heartbeat, RecurringJob
 from transfer.parties import Kind, Party
 from transfer.queue.jobs import work_off
@@ -44,7 +45,9 @@ def test_what_the_product_can_go_on_with_is_a_warning_without_names(client, aliv
     settings.BACKUP_FOLDER = "/var/backups/dtadmin"
     Heartbeat.beat("shop: run_scheduler")
     job = RecurringJob.objects.create(kind="check_mail")
-    job.fail(PortClosed(party=Party(Kind.MAIL, "mail.shop"), host="mail.shop", port=25))
+    job.fail(
+        Unreachable(PORT_CLOSED, party=Party(Kind.MAIL, "mail.shop"), host="mail.shop", port=25)
+    )
     status, answer = ready(client)
     assert (status, answer["status"]) == (200, "ok")
     assert answer["warnings"] == ["two_schedulers", "mail", "backup"]

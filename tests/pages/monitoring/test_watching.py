@@ -16,7 +16,7 @@ from tests.papers import sections
 from tests.records import a_reject, a_run
 from transfer.engine.received import Totals
 from transfer.models import FailedStep, FlowHour, Heartbeat
-from transfer.problems.codes import Code
+from transfer.problems.kinds import Code
 from transfer.queue.jobs import work_off
 
 WATCHING = ROOT / "docs/watching"

@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.html import strip_tags
 
 from tests.records import a_run, many_tasks, server, user, wait_for
+from transfer.causes.connections import UNREACHABLE
 from transfer.engine.received import Totals
 from transfer.errors import Unreachable
 from transfer.models import Actor, FlowHour, Heartbeat, TransferTask
@@ -123,7 +124,7 @@ def test_every_other_state_is_said_in_a_word(client, eight):
     assert flows(client)["cards"].words.startswith("next ")
     cards.pause(timezone.now() + timedelta(hours=1), IVAN)
     balances.switch(False, IVAN)
-    wait_for(pincodes, error=Unreachable(party=database_of("8"), reason="refused"))
+    wait_for(pincodes, error=Unreachable(UNREACHABLE, party=database_of("8"), reason="refused"))
     shown = flows(client)
     assert shown["cards"].words.startswith("paused until ")
     assert shown["balances"].words == "switched off"
@@ -140,7 +141,7 @@ def test_of_many_servers_the_sums_are_drawn_and_the_table_begins_with_the_worst(
         wait_for(task, 5)
         a_run(task.server, queued_at=midnight(timezone.localdate()), applied=7)
     ill = TransferTask.objects.select_related("server").last()
-    wait_for(ill, error=Unreachable(party=database_of("8"), reason="refused"))
+    wait_for(ill, error=Unreachable(UNREACHABLE, party=database_of("8"), reason="refused"))
     scheme = client.get(reverse("overview")).context["scheme"]
     assert [one.server for one in scheme.wrong] == [ill.server]
     assert len(scheme.fine) == MANY - 1

@@ -10,6 +10,7 @@ from django_tasks_db.models import DBTaskResult
 
 from tests.databases import stage
 from tests.records import a_reject, a_run, many_tasks, server, user, wait_for
+from transfer.causes.connections import TOO_SLOW, UNREACHABLE
 from transfer.errors import TooSlow, Unreachable
 from transfer.models import (
     Actor,
@@ -74,7 +75,7 @@ def test_everything_arrives(client, task):
 
 def test_it_does_not_say_so_before_it_has_heard(client, task, monkeypatch):
     cache.clear()
-    slow = Backlog(error=TooSlow(party=database_of(task.server.name), reason="> 0.7 s"))
+    slow = Backlog(error=TooSlow(TOO_SLOW, party=database_of(task.server.name), reason="> 0.7 s"))
     monkeypatch.setattr(backlog, "backlogs", lambda tasks, seconds: {one.pk: slow for one in tasks})
     html = look(client).content.decode()
     assert "Everything arrives." not in html
@@ -157,7 +158,10 @@ def test_a_run_that_no_worker_takes_is_a_problem_within_a_minute(client, task):
 
 def test_a_server_that_does_not_answer_is_one_problem_not_three(client, task):
     for one in task.server.tasks.all():
-        wait_for(one, error=Unreachable(party=database_of(task.server.name), reason="timeout"))
+        wait_for(
+            one,
+            error=Unreachable(UNREACHABLE, party=database_of(task.server.name), reason="timeout"),
+        )
     (sentence,) = problems_on(client)
     assert sentence.startswith("The database of Бонусный сервер 8 has not answered since")
     assert sentence.endswith("; 1 transfer waits, no row is lost")
@@ -165,7 +169,7 @@ def test_a_server_that_does_not_answer_is_one_problem_not_three(client, task):
 
 def test_a_server_that_failed_its_check_is_named_with_the_cause_and_since_when(client, task):
     task.server.note_failure(
-        timezone.now(), Unreachable(party=server_named("work port"), reason="refused")
+        timezone.now(), Unreachable(UNREACHABLE, party=server_named("work port"), reason="refused")
     )
     (problem,) = look(client).context["problems"]
     assert problem.sentence.startswith("Бонусный сервер 8: port 7770 has not answered since")
@@ -289,10 +293,12 @@ def test_what_waits_in_all_has_a_plus_where_a_server_gives_no_answer(client, ali
     wait_for(much, 7)
     wait_for(ill, 0)
     assert look(client).context["backlog"] == "12"
-    wait_for(ill, error=Unreachable(party=database_of("work port"), reason="refused"))
+    wait_for(ill, error=Unreachable(UNREACHABLE, party=database_of("work port"), reason="refused"))
     assert look(client).context["backlog"] == "12+"
     for one in (few, much):
-        wait_for(one, error=Unreachable(party=database_of("work port"), reason="refused"))
+        wait_for(
+            one, error=Unreachable(UNREACHABLE, party=database_of("work port"), reason="refused")
+        )
     assert look(client).context["backlog"] == "—"
 
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from tests.databases import stage
 from tests.records import user
+from transfer.causes.connections import UNREACHABLE
 from transfer.errors import Unreachable
 from transfer.models import (
     Actor,
@@ -76,7 +77,9 @@ def test_each_step_checks_itself_and_when_all_are_done_the_list_is_gone(
     # What fails later is a problem, and no step of the set-up.
     run_here(task, Trigger.SCHEDULE)
     Heartbeat.objects.update(at=timezone.now() - timedelta(hours=1))
-    eight.note_failure(timezone.now(), Unreachable(party=database_of("8"), reason="refused"))
+    eight.note_failure(
+        timezone.now(), Unreachable(UNREACHABLE, party=database_of("8"), reason="refused")
+    )
     assert steps(admin) == []
 
 

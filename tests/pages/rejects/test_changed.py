@@ -13,8 +13,8 @@ from tests.databases import query
 from tests.records import user
 from transfer.engine.kinds import BALANCES, PINCODES
 from transfer.models import AuditEntry, BonusServer, RecurringJob, TransferRun, TransferTask
-from transfer.problems.codes import Code
 from transfer.problems.find import problems
+from transfer.problems.kinds import Code
 from transfer.runs import recurring
 from transfer.runs.execute import run_here
 

@@ -13,6 +13,7 @@ from django.utils import timezone
 from tests.databases import stage
 from tests.pages.scheduler.presses import page
 from tests.records import a_run, many_tasks, server, wait_for
+from transfer.causes.connections import UNREACHABLE
 from transfer.errors import Unreachable
 from transfer.models import BonusServer, TransferRun, TransferTask
 from transfer.pages.links import key_of
@@ -92,7 +93,8 @@ def test_many_servers_are_groups_with_the_wrong_ones_open_and_first(client, olga
     many_tasks(3 * MANY)
     *_fine, ill = BonusServer.objects.all()
     wait_for(
-        ill.tasks.get(kind="cards"), error=Unreachable(party=database_of("8"), reason="refused")
+        ill.tasks.get(kind="cards"),
+        error=Unreachable(UNREACHABLE, party=database_of("8"), reason="refused"),
     )
     groups = groups_of(client)
     assert groups[0] == (ill, True)

@@ -7,6 +7,7 @@ from django.utils import timezone
 from tests.databases import stage
 from tests.pages.scheduler.presses import IVAN, page, page_at, press
 from tests.records import a_run, server, user, wait_for
+from transfer.causes.connections import TOO_SLOW, UNREACHABLE
 from transfer.errors import TooSlow, Unreachable
 from transfer.models import (
     Heartbeat,
@@ -130,7 +131,7 @@ def test_a_task_that_no_tick_has_planned_yet_shows_no_time(client, olga, task):
 
 
 def test_a_server_that_does_not_answer_leaves_the_number_unknown(client, olga, task):
-    error = Unreachable(party=database_of(task.server.name), reason="timeout")
+    error = Unreachable(UNREACHABLE, party=database_of(task.server.name), reason="timeout")
     wait_for(task, error=error)
     html = page(client)
     assert "unknown" in html
@@ -158,7 +159,7 @@ def test_what_waits_is_asked_before_the_page_is_shown(client, olga, shown, recei
 
 
 def test_who_only_is_slow_is_asked_again_before_anything_is_said(client, olga, task, monkeypatch):
-    slow = TooSlow(party=database_of(task.server.name), reason="> 0.7 s")
+    slow = TooSlow(TOO_SLOW, party=database_of(task.server.name), reason="> 0.7 s")
     monkeypatch.setattr(
         backlog, "backlogs", lambda tasks, seconds: {one.pk: Backlog(error=slow) for one in tasks}
     )

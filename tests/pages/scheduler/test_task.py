@@ -7,6 +7,7 @@ from django.utils import timezone, translation
 
 from tests.pages.look import once_more, queries_of
 from tests.records import a_run, server, user, wait_for
+from transfer.causes.runs import UNEXPECTED
 from transfer.errors import TransferError
 from transfer.models import (
     Actor,
@@ -157,7 +158,7 @@ class TestADryRun:
         task = MaintenanceTask.objects.get(kind="purge_history")
         run = MaintenanceRun.of(task, "manual", dry_run=True)
         run.start()
-        run.finish(State.FAILED, error=TransferError())
+        run.finish(State.FAILED, error=TransferError(UNEXPECTED))
         assert "has never run" in shown(client, task)
         assert MaintenanceTask.objects.get(pk=task.pk).failures == 0
 

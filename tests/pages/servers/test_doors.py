@@ -8,7 +8,8 @@ from django.utils import timezone
 from django.utils.html import strip_tags
 
 from tests.records import a_run, server, user
-from transfer.errors import PortClosed
+from transfer.causes.connections import PORT_CLOSED
+from transfer.errors import Unreachable
 from transfer.models import Actor, BonusServer
 from transfer.models.alerts import Incident, Topic
 from transfer.models.failing import failure
@@ -20,8 +21,8 @@ from transfer.servers.checks import check_connections
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english", "nothing_asked")]
 NAME = "БС 12"
 WHERE = {"host": "10.0.0.12", "port": "7770", "seconds": "3", "reason": "x"}
-NO_PORT = PortClosed("[Errno 111]", party=server_named(NAME), **WHERE)
-NO_DATABASE = PortClosed("Connection refused", party=database_of(NAME), **WHERE)
+NO_PORT = Unreachable(PORT_CLOSED, "[Errno 111]", party=server_named(NAME), **WHERE)
+NO_DATABASE = Unreachable(PORT_CLOSED, "Connection refused", party=database_of(NAME), **WHERE)
 
 
 @pytest.fixture

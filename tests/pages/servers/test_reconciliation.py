@@ -8,8 +8,9 @@ from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.urls import reverse
 
+from tests.causes import raises
 from tests.databases import connected, query, run, stage
-from transfer.errors import Difference
+from transfer.causes.runs import DIFFERENCE
 from transfer.models.run_base import Trigger
 from transfer.pages.servers import server as page
 from transfer.runs.execute import run_here
@@ -44,7 +45,7 @@ def reconcile_by_command():
 
 
 def reconcile_daily():
-    with pytest.raises(Difference):
+    with raises(DIFFERENCE):
         list(reconcile_all())
 
 

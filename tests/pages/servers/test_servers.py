@@ -15,6 +15,7 @@ from tests.databases import connected, query, run, stage as stage_rows
 from tests.records import a_reject, server, user
 from tests.reference_server import TOKEN
 from tests.waiting import wait_until
+from transfer.causes.connections import UNREACHABLE
 from transfer.errors import Unreachable
 from transfer.management.docking import database_fields
 from transfer.models import AccountJob, Actor, AuditEntry, BonusServer, TransferTask
@@ -305,7 +306,7 @@ def test_the_compact_table_says_that_the_database_does_not_answer(admin):
     now = timezone.now()
     BonusServer.objects.update(state="available", checked_at=now)
     TransferTask.objects.update(enabled=True)
-    refused = Unreachable(party=database_of(ill.name), reason="refused")
+    refused = Unreachable(UNREACHABLE, party=database_of(ill.name), reason="refused")
     backlog.store({task.pk: Backlog(error=refused, asked_at=now) for task in ill.tasks.all()})
     page = admin.get(reverse("servers"))
     assert page.context["many"].rows[0].record.server == ill

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone
 
+from transfer.causes.connections import UNREACHABLE
 from transfer.errors import Unreachable
 from transfer.models import BonusServer
 from transfer.pages.trace.many import arrival, same_holdings
@@ -56,7 +57,9 @@ def holding(balance: int, **more: object) -> Holding:
 def test_servers_that_hold_the_same_are_one_line_and_the_usual_comes_first():
     answers = [Answer(server(number), holding=holding(1100)) for number in range(1, 28)]
     answers.insert(0, Answer(server(28), holding=holding(900)))
-    answers.append(Answer(server(29), error=Unreachable(party=database_of("БС 29"), reason="x")))
+    answers.append(
+        Answer(server(29), error=Unreachable(UNREACHABLE, party=database_of("БС 29"), reason="x"))
+    )
     shown = same_holdings(answers, "account")
     assert [(one.servers, one.is_usual) for one in shown] == [
         ("27 of 29 servers", True),

@@ -45,5 +45,5 @@ class BonusDatabase:
         return schema.is_complete(self.database)
 
     def ensure_schema(self) -> None:
-        """Create our schema where it is missing; the caller commits. Raises NoRightForSchema."""
+        """Create our schema where it is missing; the caller commits. Raises NO_RIGHT_FOR_SCHEMA."""
         schema.ensure(self.database)

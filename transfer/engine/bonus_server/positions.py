@@ -13,8 +13,9 @@ from uuid import uuid4
 
 from psycopg2 import errors
 
+from transfer.causes.ledger import POSITION_INVALID
+from transfer.causes.runs import ALREADY_RUNNING
 from transfer.engine.bonus_server.schema import is_complete
-from transfer.engine.errors.ledger import PositionInvalid
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.answer_size import LONG_LIST
 from transfer.engine.postgres.array import array
@@ -33,7 +34,7 @@ from transfer.engine.received import (
     is_sum,
     is_uuid,
 )
-from transfer.errors import AlreadyRunning
+from transfer.errors import AlreadyRunning, TransferError
 
 MOST_INCOMPLETE = 100_000
 """More changesets than can have been withdrawn before a server read them, or were read in part."""
@@ -218,7 +219,7 @@ class Positions:
     # The position
 
     def get(self, origin: str, kind: Kind) -> Position | None:
-        """Return the position, or None where there is none. Raises PositionInvalid."""
+        """Return the position, or None where there is none. Raises POSITION_INVALID."""
         if not self._is_complete():
             return None
         for row in self.database.rows(GET, [origin, kind.name]):
@@ -226,7 +227,7 @@ class Positions:
         return None
 
     def of_all_kinds(self, origin: str) -> dict[str, Position]:
-        """Return kind → position, of the kinds that have one. Raises PositionInvalid."""
+        """Return kind → position, of the kinds that have one. Raises POSITION_INVALID."""
         if not self._is_complete():
             return {}
         found = [self._position(row) for row in self.database.rows(OF_ALL_KINDS, [origin])]
@@ -240,7 +241,7 @@ class Positions:
                 rows = cursor.fetchall()
             except errors.LockNotAvailable:
                 self.database.connection.rollback()
-                raise AlreadyRunning(holder=self._holder(origin, kind)) from None
+                raise AlreadyRunning(ALREADY_RUNNING, holder=self._holder(origin, kind)) from None
         return self._position(rows[0]) if rows else None
 
     def version_once_settled(self, origin: str, kind: Kind) -> str | None:
@@ -301,7 +302,7 @@ class Positions:
         return self.database.execute(RENAME, [server, str(uuid4()), *where]) == 1
 
     def _position(self, row: tuple[Any, ...]) -> Position:
-        """Return the position of a row. Raises PositionInvalid where no transfer has written it.
+        """Return the position of a row. Raises POSITION_INVALID where no transfer has written it.
 
         The table is in the server's database, whose administrator can write anything into it.
         """
@@ -328,8 +329,8 @@ class Positions:
             beginning,
         )
 
-    def _invalid(self, column: str) -> PositionInvalid:
-        return PositionInvalid(database=self.database.name, column=column)
+    def _invalid(self, column: str) -> TransferError:
+        return TransferError(POSITION_INVALID, database=self.database.name, column=column)
 
     # Receipts
 
@@ -341,7 +342,7 @@ class Positions:
             self.database.execute(ADD_RECEIPTS, values)
 
     def places(self, position: Position) -> list[Place]:
-        """Return the places that receipts name, the last first. Raises PositionInvalid."""
+        """Return the places that receipts name, the last first. Raises POSITION_INVALID."""
         rows = self.database.rows(PLACES, [position.origin, position.kind], most=LONG_LIST)
         if not all(_is_possible("number", last) for last, _ in rows):
             raise self._invalid("receipt.last")
@@ -352,7 +353,7 @@ class Positions:
     def received_above(self, position: Position, number: int) -> list[str]:
         """Return the changesets that were passed above this line, and received at least in part.
 
-        Raises PositionInvalid.
+        Raises POSITION_INVALID.
         """
         values = {
             "origin": position.origin,
@@ -384,7 +385,7 @@ class Positions:
     # Exceptions
 
     def exceptions(self, position: Position) -> Exceptions:
-        """Return the incomplete exceptions, and if there are others. Raises PositionInvalid."""
+        """Return the incomplete exceptions, and if there are others. Raises POSITION_INVALID."""
         most = MOST_INCOMPLETE + 1
         values = {"origin": position.origin, "kind": position.kind, "most": most}
         rows = self.database.rows(EXCEPTIONS, values, most=LONG_LIST)
@@ -398,7 +399,7 @@ class Positions:
     def exceptions_of(self, position: Position, changesets: Sequence[str]) -> dict[str, ReceivedOf]:
         """Return changeset → what was received of it, of those that have an exception.
 
-        Raises PositionInvalid.
+        Raises POSITION_INVALID.
         """
         values = [position.origin, position.kind, array(changesets)]
         rows = self.database.rows(EXCEPTIONS_OF, values)
@@ -407,7 +408,10 @@ class Positions:
         return {name: ReceivedOf(last, skipped) for name, last, skipped in rows}
 
     def all_exceptions(self, position: Position) -> dict[str, ReceivedOf]:
-        """Return changeset → what was received of it, of all exceptions. Raises PositionInvalid."""
+        """Return changeset → what was received of it, of all exceptions.
+
+        Raises POSITION_INVALID.
+        """
         where = [position.origin, position.kind, MOST_EXCEPTIONS + 1]
         rows = self.database.rows(ALL_EXCEPTIONS, where, most=LONG_LIST)
         if len(rows) > MOST_EXCEPTIONS or not all(_is_exception(*row) for row in rows):

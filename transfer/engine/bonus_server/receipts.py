@@ -21,10 +21,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from transfer.causes.ledger import POSITION_INVALID
 from transfer.engine.bonus_server.positions import MOST_EXCEPTIONS
-from transfer.engine.errors.ledger import PositionInvalid
 from transfer.engine.postgres.database import Database
 from transfer.engine.received import NOTHING, WHOLE, Position, is_count, is_sum, is_uuid
+from transfer.errors import TransferError
 
 MERGED_AFTER = "1 day"
 
@@ -151,7 +152,7 @@ class Receipts:
         if None in {value for row in rows for value in row} or not all(
             is_uuid(name) and is_count(count) and is_sum(amount) for name, count, amount in rows
         ):
-            raise PositionInvalid(database=self.database.name, column="receipt")
+            raise TransferError(POSITION_INVALID, database=self.database.name, column="receipt")
         return [Skipped(*row) for row in rows]
 
     def cut(self, position: Position, last: int, skipped: Collection[Skipped]) -> int:
@@ -175,14 +176,16 @@ class Receipts:
     def received_above(self, position: Position, number: int) -> Iterator[tuple[Any, ...]]:
         """Yield what was received above a line: changeset, rows, sum, and when.
 
-        Raises PositionInvalid where no transfer can have written it.
+        Raises POSITION_INVALID where no transfer can have written it.
         """
         values = _of(position) | {"number": number, "nothing": NOTHING}
         rows = self.database.stream("received", RECEIVED_ABOVE, values)
         for place, (name, count, amount, at) in enumerate(rows):
             is_possible = is_uuid(name) and is_count(count) and is_sum(amount)
             if not is_possible or place >= MOST_EXCEPTIONS:
-                raise PositionInvalid(database=self.database.name, column="receipt, exception")
+                raise TransferError(
+                    POSITION_INVALID, database=self.database.name, column="receipt, exception"
+                )
             yield name, count, amount, at if isinstance(at, datetime) else None
 
     def sizes(self) -> dict[str, tuple[int, int]]:

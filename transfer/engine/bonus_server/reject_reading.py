@@ -14,11 +14,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from transfer.engine.checks import UNKNOWN
-from transfer.engine.errors.ledger import RejectsUnreadable
+from transfer.causes.ledger import REJECTS_UNREADABLE
+from transfer.causes.rows import REASONS, UNKNOWN
 from transfer.engine.kind import MASK, Kind
-from transfer.engine.kinds import CHECKS
-from transfer.errors import one_line
+from transfer.errors import TransferError
+from transfer.printable import one_line
 
 LONGEST_PAYLOAD = 100_000  # characters of the row as JSON
 LONGEST_NAME = 63  # characters of a name in PostgreSQL
@@ -68,13 +68,13 @@ class Reject:
 def read_rejects(rows: Iterable[tuple[Any, ...]], kind: Kind, database: str) -> Iterator[Reject]:
     """Yield the rejects of rows that READ found.
 
-    Raises RejectsUnreadable where a row has no proper name.
+    Raises REJECTS_UNREADABLE where a row has no proper name.
     """
     for row in rows:
         try:
             reject = _read(row, kind)
         except (TypeError, ValueError, AttributeError):
-            raise RejectsUnreadable(database=database) from None
+            raise TransferError(REJECTS_UNREADABLE, database=database) from None
         yield reject
 
 
@@ -86,7 +86,7 @@ def _read(row: tuple[Any, ...], kind: Kind) -> Reject:
     return Reject(
         changeset=str(UUID(changeset)),
         row=_number(number),
-        code=code if known is not None and code in CHECKS else UNKNOWN.code,
+        code=code if known is not None and code in REASONS else UNKNOWN.code,
         sqlstate=sqlstate if SQLSTATE.fullmatch(sqlstate or "") else "",
         constraint=_name(constraint),
         payload=known or {},

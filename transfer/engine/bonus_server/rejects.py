@@ -117,7 +117,7 @@ class Rejects:
         return self._read(CHANGED_IN, kind, [position.origin, kind.name, version])
 
     def open(self, kind: Kind, origin: str) -> Iterator[Reject]:
-        """Yield the open rejects. Raises RejectsUnreadable."""
+        """Yield the open rejects. Raises REJECTS_UNREADABLE."""
         return self._read(OPEN, kind, [origin, kind.name])
 
     def named(self, kind: Kind, origin: str, rows: Sequence[RowName]) -> Iterator[Reject]:

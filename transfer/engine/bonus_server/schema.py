@@ -2,9 +2,10 @@
 
 from psycopg2 import errors
 
-from transfer.engine.errors import NoRightForSchema, RightsMissing
-from transfer.engine.errors.ledger import PositionInvalid
+from transfer.causes.ledger import POSITION_INVALID
+from transfer.causes.tables import NO_RIGHT_FOR_SCHEMA, RIGHTS_MISSING
 from transfer.engine.postgres.database import Database
+from transfer.errors import TransferError
 
 # Our tables, if they are missing. They change in the transactions that change the vendor's tables.
 SCHEMA = """\
@@ -132,17 +133,18 @@ GRANTS = "grant usage on schema datatransfer to {role};\n" + "\n".join(
 
 
 def is_complete(database: Database) -> bool:
-    """Return whether all of our tables exist. Raises PositionInvalid where one is no table."""
+    """Return whether all of our tables exist. Raises POSITION_INVALID where one is no table."""
     found = database.rows(FOUND, [[*TABLES]], most=len(TABLES))
     if others := [name for name, is_table in found if not is_table]:
-        raise PositionInvalid(database=database.name, column=", ".join(others))
+        raise TransferError(POSITION_INVALID, database=database.name, column=", ".join(others))
     return len(found) == len(TABLES)
 
 
 def check_rights(database: Database) -> None:
-    """Raise RightsMissing where our role may not use our tables, which another one has made."""
+    """Raise RIGHTS_MISSING where our role may not use our tables, which another one has made."""
     if missing := [one for (one,) in database.rows(LACKED, [RIGHTS, [*TABLES]])]:
-        raise RightsMissing(
+        raise TransferError(
+            RIGHTS_MISSING,
             party=database.party,
             user=database.value("select current_user"),
             missing=", ".join(missing),
@@ -156,7 +158,7 @@ def ensure(database: Database) -> None:
     Of two first runs at once the second one waits at the catalogue's unique index until the first
     has committed, is refused there, and finds the tables that the first one has made.
 
-    Raises NoRightForSchema or RightsMissing with the SQL to run; PositionInvalid.
+    Raises NO_RIGHT_FOR_SCHEMA or RIGHTS_MISSING with the SQL to run; POSITION_INVALID.
     """
     if is_complete(database):
         check_rights(database)
@@ -166,7 +168,8 @@ def ensure(database: Database) -> None:
             cursor.execute(SCHEMA)
         except errors.InsufficientPrivilege:
             database.connection.rollback()
-            raise NoRightForSchema(
+            raise TransferError(
+                NO_RIGHT_FOR_SCHEMA,
                 database=database.name,
                 statements=SCHEMA + GRANTS.format(role=database.value(ROLE)),
             ) from None

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 from psycopg2 import sql
 
-from transfer.engine.errors import SequenceBehind
+from transfer.causes.tables import SEQUENCE_BEHIND
 from transfer.engine.postgres.database import Database
 from transfer.engine.table_mapping import TableMapping
 from transfer.engine.table_name import TableName
+from transfer.errors import TransferError
 
 # A row if it is a sequence. By the catalogue.
 IS_SEQUENCE = "select from pg_class where oid = to_regclass(%s) and relkind = 'S'"
@@ -54,7 +55,7 @@ def missing_sequence_rights(database: Database, mapping: TableMapping) -> Iterat
 
 
 def check_sequences(database: Database, mapping: TableMapping) -> None:
-    """Raises SequenceBehind if a sequence would give a number that a row has already.
+    """Raises SEQUENCE_BEHIND if a sequence would give a number that a row has already.
 
     Then it is not the sequence of this column, or the vendor's program makes something else of its
     numbers, as Hibernate does with hi/lo. A unique key would refuse our rows; without one, two rows
@@ -69,7 +70,8 @@ def check_sequences(database: Database, mapping: TableMapping) -> None:
         greatest = database.value(query)
         following = _next(database, sequence)
         if None not in (greatest, following) and greatest >= following:
-            raise SequenceBehind(
+            raise TransferError(
+                SEQUENCE_BEHIND,
                 database=database.name,
                 table=mapping.identifier.quoted,
                 column=column,

@@ -3,23 +3,23 @@
 import psycopg2
 from psycopg2 import errors, sql
 
+from transfer.causes.ledger import ROWS_SWALLOWED
+from transfer.causes.tables import (
+    RIGHTS_MISSING,
+    TARGET_TABLE_MISSING,
+    TOO_MANY_TRIGGERS,
+    WRONG_COLUMNS,
+)
 from transfer.engine.bonus_server.sequences import (
     check_sequences,
     is_sequence,
     missing_sequence_rights,
 )
-from transfer.engine.errors import (
-    RightsMissing,
-    RowsSwallowed,
-    TargetTableMissing,
-    TooManyTriggers,
-    WrongColumns,
-)
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.relations import COLUMNS, check_logged
 from transfer.engine.table_mapping import Column, TableMapping
-from transfer.errors import TransferError
+from transfer.errors import TargetTableMissing, TransferError, WrongColumns
 
 # All but ESTIMATE and COUNT_ROWS read the catalogue alone.
 
@@ -110,12 +110,14 @@ class VendorTables:
     def check_columns(self, kind: Kind) -> None:
         """Whether what passes the checks fits into the bonus server's table.
 
-        Raises TargetTableMissing, TableUnlogged, TooManyTriggers, WrongColumns, RowsSwallowed or
-        SequenceBehind.
+        Raises TargetTableMissing, TABLE_UNLOGGED, TOO_MANY_TRIGGERS, WrongColumns, ROWS_SWALLOWED
+        or SEQUENCE_BEHIND.
         """
         columns = {name: about for name, *about in self.database.rows(COLUMNS, [kind.target_table])}
         if not columns:
-            raise TargetTableMissing(database=self.database.name, table=kind.quoted_target)
+            raise TargetTableMissing(
+                TARGET_TABLE_MISSING, database=self.database.name, table=kind.quoted_target
+            )
         check_logged(self.database, kind.target_table)
         self._check_triggers(kind)
         mapping, problems = kind.bonus_server, []
@@ -139,17 +141,23 @@ class VendorTables:
         problems += self._other_problems(kind)
         if problems:
             raise WrongColumns(
-                party=self.database.party, table=kind.quoted_target, problems="; ".join(problems)
+                WRONG_COLUMNS,
+                party=self.database.party,
+                table=kind.quoted_target,
+                problems="; ".join(problems),
             )
         self.check_rules(kind)
         check_sequences(self.database, mapping)
 
     def _check_triggers(self, kind: Kind) -> None:
-        """Raises TooManyTriggers where the table's triggers would hold up each row."""
+        """Raises TOO_MANY_TRIGGERS where the table's triggers would hold up each row."""
         about = {"table": kind.target_table, "most": MOST_TRIGGERS}
         if self.database.value(HAS_MANY_TRIGGERS, about):
-            raise TooManyTriggers(
-                party=self.database.party, table=kind.quoted_target, most=MOST_TRIGGERS
+            raise TransferError(
+                TOO_MANY_TRIGGERS,
+                party=self.database.party,
+                table=kind.quoted_target,
+                most=MOST_TRIGGERS,
             )
 
     def _other_problems(self, kind: Kind) -> list[str]:
@@ -183,7 +191,7 @@ class VendorTables:
         return True
 
     def check_rights(self, *kinds: Kind) -> None:
-        """Whether we may do all that a chunk does. Raises RightsMissing with the SQL to run."""
+        """Whether we may do all that a chunk does. Raises RIGHTS_MISSING with the SQL to run."""
         user = self.database.value(ROLE)
         role = sql.Identifier(user)
         missing, grants = [], []
@@ -205,7 +213,8 @@ class VendorTables:
                 grants.append(sql.SQL(GRANT_SEQUENCE).format(sequence=sequence, role=role))
         if missing:
             statements = sql.SQL("\n").join(grants).as_string(self.database.connection)
-            raise RightsMissing(
+            raise TransferError(
+                RIGHTS_MISSING,
                 party=self.database.party,
                 user=user,
                 missing=", ".join(missing),
@@ -226,17 +235,22 @@ class VendorTables:
         return int(self.database.value(sql.SQL(COUNT_ROWS).format(table=kind.target_table)))
 
     def check_rules(self, kind: Kind) -> None:
-        """Whether each inserted row lands in the table itself. Raises RowsSwallowed."""
+        """Whether each inserted row lands in the table itself. Raises ROWS_SWALLOWED."""
         names = self.database.value(RULES, [kind.target_table])
         if kind.appends and names:
-            raise RowsSwallowed(database=self.database.name, table=kind.quoted_target, names=names)
+            raise TransferError(
+                ROWS_SWALLOWED, database=self.database.name, table=kind.quoted_target, names=names
+            )
 
     def swallowed(self, kind: Kind) -> TransferError:
         """What to raise when rows did not land: a trigger kept them out."""
         events = ON_INSERT if kind.appends else ON_INSERT_OR_UPDATE
         names = self.database.value(TRIGGERS, [kind.target_table, events])
-        return RowsSwallowed(
-            database=self.database.name, table=kind.quoted_target, names=names or "?"
+        return TransferError(
+            ROWS_SWALLOWED,
+            database=self.database.name,
+            table=kind.quoted_target,
+            names=names or "?",
         )
 
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 
 from psycopg2 import sql
 
+from transfer.causes.connections import ANSWER_INVALID
+from transfer.causes.ledger import POSITION_MOVED, ROWS_DIFFER
+from transfer.causes.rows import REASONS
 from transfer.engine import events
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors.ledger import PositionMoved, RowsDiffer
 from transfer.engine.kind import Kind
-from transfer.engine.kinds import CHECKS
 from transfer.engine.move.commit import commit
 from transfer.engine.move.dependents import (
     COLUMNS as DEPENDENT_COLUMNS,
@@ -42,7 +43,7 @@ from transfer.engine.received import NOTHING, WHOLE, Position, Totals
 from transfer.engine.shop_all.log import Line, receipts_of
 from transfer.engine.shop_all.rows import Reading
 from transfer.engine.shop_all.source import ShopAll
-from transfer.errors import AnswerInvalid
+from transfer.errors import RowsDiffer, TransferError
 
 IS_GOOD = "fault is null"
 # All statements over the temporary table `incoming` read it once, from end to end; those of a
@@ -154,7 +155,8 @@ def move_chunk(
     4. Writes the rejects, exceptions and receipts.
     5. Moves the position, if it is still where it was, and commits (not in a dry run).
 
-    Raises PlanOutdated, RowsDiffer, PositionMoved, RowsSwallowed, TooManyRefused, AnswerInvalid.
+    Raises PlanOutdated, RowsDiffer, POSITION_MOVED, ROWS_SWALLOWED, TOO_MANY_REFUSED,
+    ANSWER_INVALID.
     """
     database, watch = target.database.party.saved, events.Stopwatch()
     events.tell(
@@ -195,7 +197,7 @@ def receive(plan: ChunkPlan, reading: Reading, ahead: ReadAhead, target: BonusDa
     """Fill `incoming` with the rows of the chunk, and `dependent` with what they depend on.
 
     Reads them again if the stream that was begun ahead breaks, and as bytes if the bonus server's
-    encoding lacks a character. Raises AnswerInvalid where even then a text is none; RowsDiffer.
+    encoding lacks a character. Raises ANSWER_INVALID where even then a text is none; RowsDiffer.
     """
     kind, receive_into = plan.kind, receive_rows
     create = EMPTY.format(create=kind.incoming, create_dependent=CREATE_DEPENDENT)
@@ -281,7 +283,7 @@ def rows_differ(
 ) -> RowsDiffer:
     missing = sum(line.awaited - found.get(line.number, 0) for line in lines)
     error = RowsDiffer(
-        database=target.name, rows=missing, table=kind.quoted_staging, kind=kind.name
+        ROWS_DIFFER, database=target.name, rows=missing, table=kind.quoted_staging, kind=kind.name
     )
     error.changesets = tuple(line.changeset for line in lines)
     return error
@@ -296,8 +298,8 @@ def _check_not_withdrawn(plan: ChunkPlan, source: ShopAll) -> None:
             raise PlanOutdated
 
 
-def answer_invalid(source: ShopAll, what: str) -> AnswerInvalid:
-    return AnswerInvalid(party=source.database.party, what=what)
+def answer_invalid(source: ShopAll, what: str) -> TransferError:
+    return TransferError(ANSWER_INVALID, party=source.database.party, what=what)
 
 
 def apply(plan: ChunkPlan, target: BonusDatabase) -> tuple[Totals, int]:
@@ -307,8 +309,8 @@ def apply(plan: ChunkPlan, target: BonusDatabase) -> tuple[Totals, int]:
 
     Rows of which the server has a reject already are left out. Dependent rows are decided first,
     from what the server has received before the chunk. Rows that the vendor's table refuses are
-    marked as rejects. Raises RowsSwallowed if a row did not land and no error says why,
-    TooManyRefused.
+    marked as rejects. Raises ROWS_SWALLOWED if a row did not land and no error says why,
+    TOO_MANY_REFUSED.
     """
     kind, position = plan.kind, plan.before.position
     depends = plan.reading is not None and plan.reading.depends
@@ -346,11 +348,11 @@ def record(
     """Write the rejects of the chunk, and what became of dependent and changed rows.
 
     `has_changed`: good rows of it were changed before they were read.
-    Returns check code → rows rejected. Raises AnswerInvalid.
+    Returns check code → rows rejected. Raises ANSWER_INVALID.
     """
     kind, position = plan.kind, plan.before.position
     reasons: dict[str, int] = dict(target.database.rows(COUNT_REASONS)) if totals.rejected else {}
-    if reasons.keys() - CHECKS.keys():  # any text, from a program in place of PostgreSQL
+    if reasons.keys() - REASONS.keys():  # any text, from a program in place of PostgreSQL
         raise answer_invalid(source, "fault")
     depends = plan.reading is not None and plan.reading.depends
     dependents = Dependents(kind, position, plan.version, target)
@@ -370,7 +372,7 @@ def _note_received(
 ) -> tuple[Position, Mapping[str, int]]:
     """Write exceptions and receipts, and move the position.
 
-    Returns it, and the exceptions that are incomplete then. Raises PositionMoved.
+    Returns it, and the exceptions that are incomplete then. Raises POSITION_MOVED.
     """
     before = plan.before.position
     lasts = plan.lasts(received.rows, received.last)
@@ -389,7 +391,7 @@ def _note_received(
     state = plan.after(received.rows, received.last)
     after = state.position
     if not target.positions.advance(before, after.place, after.version, totals):
-        raise PositionMoved
+        raise TransferError(POSITION_MOVED)
     moved = replace(after, totals=before.totals + totals)
     return moved, state.exceptions.incomplete
 

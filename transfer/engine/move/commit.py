@@ -2,8 +2,8 @@
 
 import psycopg2
 
+from transfer.causes.ledger import COMMIT_UNCONFIRMED
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors import CommitUnconfirmed
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.refusals import is_broken
 from transfer.errors import TransferError
@@ -12,7 +12,7 @@ from transfer.errors import TransferError
 def commit(kind: Kind, target: BonusDatabase, origin: str, version: str) -> None:
     """Commit the transaction that gives the position this version.
 
-    If the answer is lost, the position tells whether it landed. Raises CommitUnconfirmed if it did
+    If the answer is lost, the position tells whether it landed. Raises COMMIT_UNCONFIRMED if it did
     not, or if that can't be known now: the next run reads the position first, so nothing is retried
     blindly.
     """
@@ -26,6 +26,8 @@ def commit(kind: Kind, target: BonusDatabase, origin: str, version: str) -> None
             with target.database.transaction(commit=False):
                 held = target.positions.version_once_settled(origin, kind)
         except TransferError as failure:
-            raise CommitUnconfirmed(failure.technical, database=target.name) from failure
+            raise TransferError(
+                COMMIT_UNCONFIRMED, failure.technical, database=target.name
+            ) from failure
         if held != version:
-            raise CommitUnconfirmed(database=target.name) from error
+            raise TransferError(COMMIT_UNCONFIRMED, database=target.name) from error

@@ -8,13 +8,14 @@ twice, and whatever the log has there now is sent if the server lacks it.
 from dataclasses import replace
 from uuid import uuid4
 
+from transfer.causes.ledger import POSITION_MOVED, SHOP_ALL_WENT_BACK
 from transfer.engine import events
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors.ledger import PositionMoved, ShopAllWentBack
 from transfer.engine.kind import Kind
 from transfer.engine.move.history import check_history, too_old
 from transfer.engine.received import Position
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import ShopAllWentBack, TransferError
 
 AT_ONCE = 50_000
 """Changesets that shop All is asked about at once."""
@@ -31,8 +32,8 @@ def go_back(
        line, that this is the right database, they are asked about before anything moves.
     3. Names what was received above the fork, and forgets the receipts above it.
 
-    Raises HistoryTooOld where there is no common place, or lines above it have gone;
-    ShopAllWentBack, PositionMoved.
+    Raises HISTORY_TOO_OLD where there is no common place, or lines above it have gone;
+    ShopAllWentBack, POSITION_MOVED.
     """
     with source.snapshot(kind):
         fork = source.log.last_common(kind, target.positions.places(position))
@@ -43,11 +44,11 @@ def go_back(
         if fork.number >= source.log.confirmed(kind, installation):
             lost = _lost(kind, source, target, position, fork.number)
             if lost:
-                error = ShopAllWentBack()
+                error = ShopAllWentBack(SHOP_ALL_WENT_BACK)
                 error.changesets = tuple(lost)
                 raise error
     if not target.positions.go_back(position, fork, str(uuid4())):
-        raise PositionMoved
+        raise TransferError(POSITION_MOVED)
     events.tell(
         events.FORK,
         kind=kind.name,

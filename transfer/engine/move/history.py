@@ -3,17 +3,18 @@
 Which changesets these lines named is forgotten, so nobody can say which of their rows it lacks.
 """
 
+from transfer.causes.ledger import HISTORY_TOO_OLD
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors.ledger import HistoryTooOld
 from transfer.engine.kind import Kind
 from transfer.engine.received import NOTHING, Exceptions, Position
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import ServerUndecided
 
 
 def check_history(
     kind: Kind, source: ShopAll, target: BonusDatabase, position: Position, exceptions: Exceptions
 ) -> None:
-    """Raise HistoryTooOld unless `is_in_history`."""
+    """Raise HISTORY_TOO_OLD unless `is_in_history`."""
     if not is_in_history(kind, source, target, position, exceptions):
         raise too_old(kind, source, target)
 
@@ -38,9 +39,10 @@ def is_in_history(
     return not (lacking and target.receipts.named(position, lacking))
 
 
-def too_old(kind: Kind, source: ShopAll, target: BonusDatabase) -> HistoryTooOld:
+def too_old(kind: Kind, source: ShopAll, target: BonusDatabase) -> ServerUndecided:
     """Return the error: somebody has to say what the server has received."""
-    return HistoryTooOld(
+    return ServerUndecided(
+        HISTORY_TOO_OLD,
         database=target.name,
         kind=kind.name,
         table=kind.quoted_target,

@@ -5,14 +5,15 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from uuid import uuid4
 
+from transfer.causes.ledger import ROWS_PURGED
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.bonus_server.rejects import RowName
-from transfer.engine.errors.ledger import RowsPurged
 from transfer.engine.kind import Kind
 from transfer.engine.received import NOTHING, WHOLE, Exceptions, Position, Totals
 from transfer.engine.shop_all.log import Line
 from transfer.engine.shop_all.rows import Reading
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import ServerUndecided
 
 LINES = 50_000
 """The most lines that a chunk passes."""
@@ -124,7 +125,7 @@ def plan_chunk(
     3. Else takes the next lines, up to the first one that does not fit, or has to wait for the
        others (see `Rows.first_to_wait`).
 
-    Raises Forked; RowsPurged where a needed row is purged.
+    Raises Forked; ROWS_PURGED where a needed row is purged.
     """
     position = before.position
     if before.is_in_log and not source.log.has(kind, position.place):
@@ -223,7 +224,7 @@ class _Lines:
 def _next_lines(
     kind: Kind, source: ShopAll, target: BonusDatabase, before: State, most: int
 ) -> _Lines:
-    """Choose among the next lines those whose rows fit into the chunk. Raises RowsPurged."""
+    """Choose among the next lines those whose rows fit into the chunk. Raises ROWS_PURGED."""
     window: list[Line] = []
     chosen: list[Line] = []
     lasts: dict[str, int] = {}
@@ -268,9 +269,11 @@ def is_needed(line: Line, lasts: dict[str, int]) -> bool:
 
 
 def _check_purged(needed: Sequence[Line], target: BonusDatabase) -> None:
-    """Raises RowsPurged where rows are purged of lines that the server needs."""
+    """Raises ROWS_PURGED where rows are purged of lines that the server needs."""
     purged = [line for line in needed if line.purged]
     if purged:
-        error = RowsPurged(database=target.name, rows=sum(line.purged for line in purged))
+        error = ServerUndecided(
+            ROWS_PURGED, database=target.name, rows=sum(line.purged for line in purged)
+        )
         error.changesets = tuple(line.changeset for line in purged)
         raise error

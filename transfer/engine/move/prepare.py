@@ -2,13 +2,14 @@
 
 from uuid import uuid4
 
+from transfer.causes.ledger import BEGINNING_UNDECIDED
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors.ledger import BeginningUndecided
 from transfer.engine.events import refusals_told
 from transfer.engine.kind import Kind
 from transfer.engine.knowledge import Knowledge
 from transfer.engine.received import BEFORE_THE_FIRST_LINE, Beginning, Place, Position
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import ServerUndecided
 
 
 def prepare(
@@ -22,7 +23,7 @@ def prepare(
     4. Finds the position. There it begins one only where every answer is the same: nothing was ever
        staged.
 
-    Raises ShopAllWentBack, BeginningUndecided, CopyOfServer, and what the checks raise.
+    Raises ShopAllWentBack, BEGINNING_UNDECIDED, COPY_OF, and what the checks raise.
     """
     with refusals_told(kind.name, target.database.party):
         return _prepare(kind, source, target, knowledge, dry_run=dry_run)
@@ -52,11 +53,12 @@ def _prepare(
 def _begin(
     kind: Kind, source: ShopAll, target: BonusDatabase, origin: str, server: str
 ) -> Position:
-    """Begin a position where nothing was ever staged. Raises BeginningUndecided elsewhere."""
+    """Begin a position where nothing was ever staged. Raises BEGINNING_UNDECIDED elsewhere."""
     with source.snapshot(kind):
         rows = source.log.count_staged(kind)
         if rows or not source.log.end(kind).is_begin:
-            raise BeginningUndecided(
+            raise ServerUndecided(
+                BEGINNING_UNDECIDED,
                 database=target.name,
                 kind=kind.name,
                 table=kind.quoted_target,

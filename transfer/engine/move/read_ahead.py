@@ -51,7 +51,7 @@ class ReadAhead:
     def plan(self, before: State, rows: int) -> ChunkPlan | None:
         """Return the plan of the next chunk: the one begun ahead, if it is for this very state.
 
-        Its rows are being sent. None where there is nothing to do. Raises Forked, RowsPurged.
+        Its rows are being sent. None where there is nothing to do. Raises Forked, ROWS_PURGED.
         """
         version = before.position.version
         if self.ahead is not None:

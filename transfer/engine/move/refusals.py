@@ -7,8 +7,9 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import cursor as Cursor
 
+from transfer.causes.ledger import TOO_MANY_REFUSED
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors import TooManyRefused
+from transfer.errors import TransferError
 
 FEW_ROWS = 100  # a chunk of fewer rows may be refused wholly: that alone shows no common cause
 
@@ -98,7 +99,7 @@ class Bisection:
     def run(self, good: str = "true") -> Applied:
         """Applies all rows that fulfil the condition `good`.
 
-        Raises TooManyRefused, or the error of the statements if they fail without any row, too.
+        Raises TOO_MANY_REFUSED, or the error of the statements if they fail without any row, too.
         """
         if (done := self._attempt(good)) is not None:
             return done
@@ -133,7 +134,8 @@ class Bisection:
         sqlstate, constraint = self._reason()
         self.refused += 1
         if self.rows >= FEW_ROWS and self.refused > self.rows / 2:
-            raise TooManyRefused(
+            raise TransferError(
+                TOO_MANY_REFUSED,
                 database=self.target.name,
                 rows=self.rows,
                 reason=" ".join(filter(None, [sqlstate, constraint])),

@@ -13,8 +13,8 @@ from typing import Any, BinaryIO
 
 from psycopg2 import errors, sql
 
+from transfer.causes.ledger import ROWS_LOST_ON_THE_WAY
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors import RowsLostOnTheWay
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
@@ -54,7 +54,7 @@ def stream_rows(sending: "Sending", target: BonusDatabase, into: sql.Composable)
     A source that dies in mid-stream may look like a clean end to the target, so both sides' counts
     are compared; where it looks like nonsense to the target, the source's own error counts.
 
-    Raises TextUnreadable, SourceFailed, RowsLostOnTheWay, or what the target raises.
+    Raises TextUnreadable, SourceFailed, ROWS_LOST_ON_THE_WAY, or what the target raises.
     """
     statement = sql.SQL(RECEIVE).format(table=into)
     sending.reader.database = target.database
@@ -66,7 +66,7 @@ def stream_rows(sending: "Sending", target: BonusDatabase, into: sql.Composable)
         raise
     sent = sending.result()
     if sent != received:
-        raise RowsLostOnTheWay(sent=sent, received=received)
+        raise TransferError(ROWS_LOST_ON_THE_WAY, sent=sent, received=received)
     return received
 
 

@@ -7,8 +7,9 @@ database alone, written in the same transaction as the data. Anything unexpected
 from collections.abc import Iterator
 from time import monotonic
 
+from transfer.causes.connections import ANSWER_INVALID
+from transfer.causes.ledger import POSITION_INVALID, POSITION_MOVED
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.errors.ledger import PositionInvalid, PositionMoved
 from transfer.engine.events import refusals_told
 from transfer.engine.kind import Kind
 from transfer.engine.knowledge import Knowledge
@@ -20,7 +21,7 @@ from transfer.engine.move.read_ahead import ReadAhead
 from transfer.engine.received import Position
 from transfer.engine.shop_all.log import Line
 from transfer.engine.shop_all.source import ShopAll
-from transfer.errors import AnswerInvalid, TooSlow
+from transfer.errors import TooSlow, TransferError
 
 CHUNK_ROWS = 50_000
 MOST_MOVED_BY_OTHERS = 1000
@@ -100,36 +101,38 @@ class _Progress:
         self.outdated = 0
 
     def is_outdated(self, source: ShopAll) -> None:
-        """Count a plan that was outdated. Raises AnswerInvalid."""
+        """Count a plan that was outdated. Raises ANSWER_INVALID."""
         self.outdated += 1
         if self.outdated > MOST_OUTDATED:
             what = "datatransfer.log: withdrawn"
-            raise AnswerInvalid(party=source.database.party, what=what)
+            raise TransferError(ANSWER_INVALID, party=source.database.party, what=what)
 
     def check(self, found: State, target: BonusDatabase) -> None:
         """Compare what is found before a chunk with what the last one has written.
 
         A trigger of the vendor's could put the position back when the chunk is committed: its rows
-        would be moved for ever. Raises PositionInvalid, PositionMoved.
+        would be moved for ever. Raises POSITION_INVALID, POSITION_MOVED.
         """
         if self.last is None:
             return
         if found.position.version != self.last.after.version:
             self.moved_by_others += 1
             if self.moved_by_others > MOST_MOVED_BY_OTHERS:
-                raise PositionMoved
+                raise TransferError(POSITION_MOVED)
         elif (found.position.place, found.exceptions.incomplete) != (
             self.last.after.place,
             self.last.incomplete,
         ):
-            raise PositionInvalid(database=target.name, column="number, mark, exception")
+            raise TransferError(
+                POSITION_INVALID, database=target.name, column="number, mark, exception"
+            )
 
 
 def _is_idle(kind: Kind, source: ShopAll, target: BonusDatabase, origin: str) -> bool:
     """Return whether there is nothing to move or to pass.
 
     Nothing is locked: that alone would be written down. Ends the caller's transaction on the
-    target. Raises HistoryTooOld.
+    target. Raises HISTORY_TOO_OLD.
     """
     target.database.roll_back()
     with target.database.transaction(commit=False):
@@ -166,7 +169,7 @@ def _next_chunk(
     """Move the next chunk in one transaction of the target; None when nothing is left to do.
 
     Where the log is another one since a restore, the position is put back to the fork first, in a
-    transaction of its own. Raises PositionMoved where it then stands elsewhere.
+    transaction of its own. Raises POSITION_MOVED where it then stands elsewhere.
     """
     database = target.database
     with database.transaction(commit=False) if not dry_run else database.explained():
@@ -177,7 +180,7 @@ def _next_chunk(
             plan = ahead.plan(state, rows)
         except Forked:
             if has_gone_back:
-                raise PositionMoved from None
+                raise TransferError(POSITION_MOVED) from None
             go_back(kind, source, target, position, knowledge.installation)
             if not dry_run:
                 database.commit()
@@ -193,8 +196,8 @@ def _next_chunk(
 
 
 def _locked(kind: Kind, target: BonusDatabase, origin: str) -> Position:
-    """Return the position, locked. Raises AlreadyRunning, PositionMoved where it is gone."""
+    """Return the position, locked. Raises AlreadyRunning, POSITION_MOVED where it is gone."""
     position = target.positions.lock(origin, kind)
     if position is None:
-        raise PositionMoved
+        raise TransferError(POSITION_MOVED)
     return position

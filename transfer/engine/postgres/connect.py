@@ -7,20 +7,22 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import PYDATETIMETZ, make_dsn, new_type, parse_dsn, register_type
 
+from transfer.causes.cause import Cause
+from transfer.causes.connections import (
+    ANSWER_TOO_LARGE,
+    DATABASE_MISSING,
+    HOST_SILENT,
+    HOST_UNKNOWN,
+    LOGIN_REFUSED,
+    PORT_CLOSED,
+    TOO_MANY_CONNECTIONS,
+    UNREACHABLE,
+    WEAK_LOGIN,
+)
 from transfer.engine.postgres.answer_size import ANSWER_BYTES, AnswerTooBig
 from transfer.engine.postgres.connection import Connection, name_of
 from transfer.engine.postgres.deadline import Limits
-from transfer.errors import (
-    AnswerTooLarge,
-    DatabaseMissing,
-    HostSilent,
-    HostUnknown,
-    LoginRefused,
-    PortClosed,
-    TooManyConnections,
-    Unreachable,
-    WeakLogin,
-)
+from transfer.errors import ConnectionLost, Unreachable
 from transfer.parties import SHOP_ALL, Party
 
 LOCK_SECONDS = 10
@@ -48,14 +50,14 @@ LOCAL = ("", "localhost", "127.0.0.1", "::1")
 
 # libpq has no codes for why there is no connection; the server says it in a language of its own.
 LONGEST_REASON = 1000  # characters: the server chooses them, and CAUSES backtrack
-CAUSES: tuple[tuple[type[Unreachable], str], ...] = (
-    (WeakLogin, "server requested .* password|did not complete authentication"),
-    (TooManyConnections, "too many (clients|connections)|connection slots|слишком много|слоты"),
-    (DatabaseMissing, 'database ".*" does not exist|база данных ".*" не существует'),
-    (LoginRefused, "authentication|pg_hba|password|role |подлинности|парол|роль "),
-    (HostUnknown, "could not translate host name"),
-    (PortClosed, "Connection refused|No such file or directory"),
-    (HostSilent, "timeout expired|no answer within"),
+CAUSES: tuple[tuple[Cause, str], ...] = (
+    (WEAK_LOGIN, "server requested .* password|did not complete authentication"),
+    (TOO_MANY_CONNECTIONS, "too many (clients|connections)|connection slots|слишком много|слоты"),
+    (DATABASE_MISSING, 'database ".*" does not exist|база данных ".*" не существует'),
+    (LOGIN_REFUSED, "authentication|pg_hba|password|role |подлинности|парол|роль "),
+    (HOST_UNKNOWN, "could not translate host name"),
+    (PORT_CLOSED, "Connection refused|No such file or directory"),
+    (HOST_SILENT, "timeout expired|no answer within"),
 )
 
 
@@ -95,7 +97,8 @@ def log_in(parts: dict[str, str]) -> dict[str, str]:
 def connect(
     dsn: str, *, party: Party, purpose: str, limits: Limits, is_waited_for: bool = False
 ) -> Connection:
-    """Opens a connection with time-outs, limits and keepalives. Raises Unreachable, AnswerTooLarge.
+    """Opens a connection with time-outs, limits and keepalives. Raises Unreachable,
+    ANSWER_TOO_LARGE.
 
     If a person waits for the answers, silence is noticed as soon as at a connection that is being
     opened.
@@ -124,7 +127,9 @@ def connect(
             connection_factory=Connection,
         )
     except AnswerTooBig:
-        raise AnswerTooLarge(party=party, megabytes=f"{ANSWER_BYTES >> 20}") from None
+        raise ConnectionLost(
+            ANSWER_TOO_LARGE, party=party, megabytes=f"{ANSWER_BYTES >> 20}"
+        ) from None
     except psycopg2.OperationalError as error:
         raise unreachable(dsn, party, first_line(error), limits.connect) from None
     connection.limit(limits)
@@ -134,8 +139,9 @@ def connect(
 
 def unreachable(dsn: str, party: Party, reason: str, seconds: float) -> Unreachable:
     parts = parse_dsn(dsn)
-    kind = next((one for one, words in CAUSES if re.search(words, reason)), Unreachable)
-    return kind(
+    cause = next((one for one, words in CAUSES if re.search(words, reason)), UNREACHABLE)
+    return Unreachable(
+        cause,
         reason,
         party=party,
         reason=reason,

@@ -8,20 +8,20 @@ from typing import Any, ClassVar, Self
 
 import psycopg2
 
+from transfer.causes.connections import (
+    ANSWER_INVALID,
+    ANSWER_OVERDUE,
+    CONNECTION_LOST,
+    TOO_MANY_ROWS,
+    TOO_SLOW,
+)
 from transfer.engine import events
 from transfer.engine.postgres.answer_size import MOST_ROWS, limited
 from transfer.engine.postgres.connect import connect
 from transfer.engine.postgres.connection import SAFE_PATH, Connection
 from transfer.engine.postgres.deadline import Limits
 from transfer.engine.postgres.refusals import in_our_words
-from transfer.errors import (
-    AnswerInvalid,
-    AnswerOverdue,
-    ConnectionLost,
-    TooManyRows,
-    TooSlow,
-    TransferError,
-)
+from transfer.errors import ConnectionLost, TooSlow, TransferError
 from transfer.parties import Party
 
 # Settings of a session, or of a transaction (`local`).
@@ -51,8 +51,8 @@ class Database:
     `party` is what errors call it, `purpose` what `pg_stat_activity` shows. With `secret`,
     error texts are left out, since they may quote a PIN code. With `seconds`, all transactions
     together take no longer: then the server stops the statement, and TooSlow is raised. A server
-    that does not even do that has its connection cut, and AnswerOverdue is raised. Likewise, and
-    with AnswerTooLarge, one that answers more than `answer_size.py` allows. `explain` may turn an
+    that does not even do that has its connection cut, and ANSWER_OVERDUE is raised. Likewise, and
+    with ANSWER_TOO_LARGE, one that answers more than `answer_size.py` allows. `explain` may turn an
     error of PostgreSQL into a more telling one than QueryFailed.
     """
 
@@ -187,7 +187,7 @@ class Database:
             return
         left = self.ends_at - monotonic()
         if left <= 0:
-            raise TooSlow(party=self.party, reason=f"> {self.seconds:g} s")
+            raise TooSlow(TOO_SLOW, party=self.party, reason=f"> {self.seconds:g} s")
         self.limit_statements(left)
 
     def limit_statements(self, seconds: float | None) -> None:
@@ -238,19 +238,19 @@ class Database:
     def explained(self) -> Iterator[None]:
         """Turns psycopg2's errors within into ours.
 
-        Raises ConnectionLost, AnswerOverdue, AnswerTooLarge, TooSlow or QueryFailed
+        Raises ConnectionLost, TooSlow or QueryFailed
         (`refusals.in_our_words`).
         """
         try:
             yield
         except psycopg2.Error as error:
             ours = self._explain(error) or in_our_words(error, self.party, secret=self.secret)
-            if isinstance(ours, ConnectionLost | AnswerOverdue):
+            if ours.cause in (CONNECTION_LOST, ANSWER_OVERDUE):
                 self._tell_lost(ours)
             raise ours from None
         except (SystemError, BrokenPipeError) as error:
             # What psycopg2 raises when the socket goes away under a COPY.
-            lost = ConnectionLost(type(error).__name__, party=self.party)
+            lost = ConnectionLost(CONNECTION_LOST, type(error).__name__, party=self.party)
             self._tell_lost(lost)
             raise lost from error
 
@@ -271,22 +271,22 @@ class Database:
     def rows(
         self, statement: Any, parameters: Any = None, *, most: int = MOST_ROWS
     ) -> list[tuple[Any, ...]]:
-        """All rows of a query. Raises TooManyRows where there are more than `most`."""
+        """All rows of a query. Raises TOO_MANY_ROWS where there are more than `most`."""
         with self.explained(), self.connection.cursor() as cursor:
             cursor.execute(limited(statement, most + 1, cursor), parameters)
             if cursor.rowcount > most:
-                raise TooManyRows(party=self.party, rows=most)
+                raise TransferError(TOO_MANY_ROWS, party=self.party, rows=most)
             return cursor.fetchall()
 
     def one(self, statement: Any, parameters: Any = None) -> tuple[Any, ...]:
-        """The only row of a query. Raises AnswerInvalid where a changed table yields another
+        """The only row of a query. Raises ANSWER_INVALID where a changed table yields another
         number of rows.
         """
         with self.explained(), self.connection.cursor() as cursor:
             cursor.execute(limited(statement, 2, cursor), parameters)
             if cursor.rowcount != 1:
-                raise AnswerInvalid(
-                    party=self.party, what="> 1" if cursor.rowcount > 1 else "0 ≠ 1"
+                raise TransferError(
+                    ANSWER_INVALID, party=self.party, what="> 1" if cursor.rowcount > 1 else "0 ≠ 1"
                 )
             (row,) = cursor.fetchall()
             return row

@@ -3,17 +3,17 @@
 import psycopg2
 from psycopg2 import errors
 
+from transfer.causes.connections import (
+    ANSWER_OVERDUE,
+    ANSWER_TOO_LARGE,
+    CONNECTION_LOST,
+    QUERY_FAILED,
+    TOO_SLOW,
+)
 from transfer.engine.postgres.answer_size import ANSWER_BYTES, AnswerTooBig
 from transfer.engine.postgres.connect import first_line
 from transfer.engine.postgres.deadline import Overdue
-from transfer.errors import (
-    AnswerOverdue,
-    AnswerTooLarge,
-    ConnectionLost,
-    QueryFailed,
-    TooSlow,
-    TransferError,
-)
+from transfer.errors import ConnectionLost, QueryFailed, TooSlow, TransferError
 from transfer.parties import Party
 
 # psycopg2's words when a COPY breaks with its connection; none of them is a class of its own.
@@ -21,7 +21,7 @@ BROKEN_COPY = ("invalid socket", "no COPY in progress", "PGRES_COPY", "unexpecte
 
 
 def in_our_words(error: psycopg2.Error, party: Party, *, secret: bool) -> TransferError:
-    """A ConnectionLost, AnswerOverdue, AnswerTooLarge, TooSlow or QueryFailed of the database
+    """A ConnectionLost, ANSWER_OVERDUE, ANSWER_TOO_LARGE, TooSlow or QueryFailed of the database
     `party`.
 
     PostgreSQL quotes values in the details, which are never taken over; with `secret`, not even
@@ -31,14 +31,18 @@ def in_our_words(error: psycopg2.Error, party: Party, *, secret: bool) -> Transf
     message = "" if secret else error.diag.message_primary or first_line(error)
     technical = " ".join(filter(None, [error.pgcode, condition, message]))
     if isinstance(error, AnswerTooBig):
-        return AnswerTooLarge(technical, party=party, megabytes=f"{ANSWER_BYTES >> 20}")
+        return ConnectionLost(
+            ANSWER_TOO_LARGE, technical, party=party, megabytes=f"{ANSWER_BYTES >> 20}"
+        )
     if isinstance(error, Overdue):
-        return AnswerOverdue(technical, party=party, seconds=f"{error.seconds:.3g}")
+        return ConnectionLost(
+            ANSWER_OVERDUE, technical, party=party, seconds=f"{error.seconds:.3g}"
+        )
     if isinstance(error, errors.QueryCanceled | errors.LockNotAvailable):
-        return TooSlow(technical, party=party, reason=message or condition)
+        return TooSlow(TOO_SLOW, technical, party=party, reason=message or condition)
     if is_broken(error):
-        return ConnectionLost(technical, party=party)
-    return QueryFailed(technical, party=party, reason=message or condition)
+        return ConnectionLost(CONNECTION_LOST, technical, party=party)
+    return QueryFailed(QUERY_FAILED, technical, party=party, reason=message or condition)
 
 
 def is_broken(error: psycopg2.Error) -> bool:

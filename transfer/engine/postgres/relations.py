@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Iterator
 
-from transfer.engine.errors import TablesForeign, TableUnlogged
+from transfer.causes.tables import TABLE_UNLOGGED, TABLES_FOREIGN
 from transfer.engine.postgres.database import Database
 from transfer.engine.table_name import TableName
-from transfer.errors import gettext_noop
+from transfer.errors import TransferError
+from transfer.parties import gettext_noop
 
 # Columns of a table: name, type, whether it is not null, type with modifier, modifier; and the
 # words of an enum. A domain is what it is made of.
@@ -64,13 +65,13 @@ TRIGGERS = gettext_noop("triggers of %(table)s may change rows or keep them out:
 
 
 def check_logged(database: Database, table: TableName) -> None:
-    """Raises TableUnlogged if a crash of the server would empty the table or a partition of it."""
+    """Raises TABLE_UNLOGGED if a crash of the server would empty the table or a partition of it."""
     if database.value(IS_UNLOGGED, {"table": table}):
-        raise TableUnlogged(party=database.party, table=table.quoted)
+        raise TransferError(TABLE_UNLOGGED, party=database.party, table=table.quoted)
 
 
 def check_ordinary(database: Database, tables: Iterable[TableName]) -> None:
-    """Raises TablesForeign if tables are foreign, have a foreign partition, or are views.
+    """Raises TABLES_FOREIGN if tables are foreign, have a foreign partition, or are views.
 
     A transfer does not ask: a later version will refuse them.
     """
@@ -80,7 +81,7 @@ def check_ordinary(database: Database, tables: Iterable[TableName]) -> None:
         if any(remark in (FOREIGN, VIEW) for remark, _named in remarks(database, table))
     ]
     if names:
-        raise TablesForeign(database=database.name, tables=", ".join(names))
+        raise TransferError(TABLES_FOREIGN, database=database.name, tables=", ".join(names))
 
 
 def remarks(database: Database, table: TableName) -> Iterator[tuple[str, dict[str, str]]]:

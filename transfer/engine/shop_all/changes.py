@@ -18,12 +18,13 @@ from dataclasses import dataclass
 
 from psycopg2 import sql
 
-from transfer.engine.errors.ledger import ChangeNotSendable, ChangesMoved
+from transfer.causes.loads import CHANGE_NOT_SENDABLE, CHANGES_MOVED
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.correction import check_repeatable
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging_import import MAY_SET_LINE, OWN_NAME
 from transfer.engine.table_mapping import Column
+from transfer.errors import TransferError
 
 # The changeset under which decisions about the rows of a changeset are kept.
 OF_DECISION = "md5('decided ' || {}::text)::uuid"
@@ -179,7 +180,7 @@ class Changes:
     def leave(self, kind: Kind, rows: Sequence[Changed]) -> int:
         """Decide that the servers keep what they have of these rows, and commit; return how many.
 
-        Raises ChangesMoved where one of them was changed or decided since it was listed.
+        Raises CHANGES_MOVED where one of them was changed or decided since it was listed.
         """
         with self.database.transaction():
             self.shop_all.log.lock(kind)
@@ -189,11 +190,11 @@ class Changes:
     def send(self, kind: Kind, rows: Sequence[Changed]) -> int:
         """Stage the present values of these rows as one changeset, and commit; return how many.
 
-        Raises ChangeNotSendable where a row has a `reason`, ChangesMoved, RowsNotRepeatable.
+        Raises CHANGE_NOT_SENDABLE where a row has a `reason`, CHANGES_MOVED, ROWS_NOT_REPEATABLE.
         """
         refused = sum(1 for row in rows if row.reason)
         if refused:
-            raise ChangeNotSendable(rows=refused)
+            raise TransferError(CHANGE_NOT_SENDABLE, rows=refused)
         if not rows:
             return 0
         with self.shop_all.log.held(kind):
@@ -201,7 +202,7 @@ class Changes:
             create = sql.SQL(CREATE).format(undecided=self._undecided(kind), chosen=_chosen(rows))
             found = self.database.execute(create)
             if found != len(rows):
-                raise ChangesMoved(rows=len(rows) - found)
+                raise TransferError(CHANGES_MOVED, rows=len(rows) - found)
             self._stage(kind)
             self._decide(kind, rows)
             self.shop_all.log.append_own(kind)
@@ -228,7 +229,7 @@ class Changes:
         query = sql.SQL(COUNT).format(undecided=self._undecided(kind), chosen=_chosen(rows))
         found = self.database.value(query)
         if found != len(rows):
-            raise ChangesMoved(rows=len(rows) - found)
+            raise TransferError(CHANGES_MOVED, rows=len(rows) - found)
 
     def _decide(self, kind: Kind, rows: Sequence[Changed]) -> int:
         values = {

@@ -8,10 +8,11 @@ rejected. The log is held meanwhile: what is read of it here stays true until th
 
 from psycopg2 import sql
 
+from transfer.causes.loads import ROWS_NOT_REPEATABLE
 from transfer.engine.checks import UNPRINTABLE, Repair
-from transfer.engine.errors.ledger import RowsNotRepeatable
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import TransferError
 
 # What `incoming` needs for lines that correct others. `root_…` is the row at the end of the chain
 # that the corrected row is in, `first` that row's amount as it was staged.
@@ -139,14 +140,14 @@ NOTE = """
 
 
 def check_repeatable(shop_all: ShopAll, kind: Kind) -> None:
-    """Raise RowsNotRepeatable where the staging table takes no second row with the same values."""
+    """Raise ROWS_NOT_REPEATABLE where the staging table takes no second row of the same values."""
     index = shop_all.identity.unique_over_values(kind)
     if index is not None:
-        raise RowsNotRepeatable(table=kind.quoted_staging, index=index)
+        raise TransferError(ROWS_NOT_REPEATABLE, table=kind.quoted_staging, index=index)
 
 
 def hold(shop_all: ShopAll, kind: Kind) -> None:
-    """Hold the log until the caller's transaction ends. Raises RowsNotRepeatable.
+    """Hold the log until the caller's transaction ends. Raises ROWS_NOT_REPEATABLE.
 
     Whoever locks rejected rows in our own database as well holds the log first, or two would lock
     each other out.

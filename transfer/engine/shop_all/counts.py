@@ -11,11 +11,12 @@ from decimal import Decimal
 
 from psycopg2 import sql
 
+from transfer.causes.connections import ANSWER_INVALID
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
 from transfer.engine.received import NOTHING, WHOLE, Place
 from transfer.engine.shop_all.log import Line, Log
-from transfer.errors import AnswerInvalid
+from transfer.errors import TransferError
 
 # The sums up to a line. By the primary key.
 SUMS_TO = "select rows_to, amount_to from datatransfer.log where kind = %s and number = %s"
@@ -128,7 +129,7 @@ class Counts:
     def read_up_to(self, kind: Kind, place: Place, exceptions: Mapping[str, Count | None]) -> Count:
         """Return what a server has read of the log, if its position is this place.
 
-        Raises AnswerInvalid.
+        Raises ANSWER_INVALID.
 
         `exceptions` is changeset → what was received of it, None for all. Everything up to the
         place counts, but for what the exceptions say, and what they say above it. What shop All has
@@ -164,6 +165,6 @@ class Counts:
         for rows, amount in self.database.rows(SUMS_TO, [kind.name, number]):
             if not amount.is_finite():
                 what = f"datatransfer.log, {kind.name}, {number}"
-                raise AnswerInvalid(party=self.database.party, what=what)
+                raise TransferError(ANSWER_INVALID, party=self.database.party, what=what)
             return Count(int(rows), amount)
         return Count()

@@ -3,14 +3,20 @@
 from typing import NoReturn
 from uuid import UUID
 
-from transfer.engine.errors import NotInitialised, StagingTableChanged, WrongColumns
-from transfer.engine.errors.ledger import StagingTableForeign, StagingTablePartitioned
+from transfer.causes.connections import ANSWER_INVALID
+from transfer.causes.tables import (
+    NOT_INITIALISED,
+    STAGING_TABLE_CHANGED,
+    STAGING_TABLE_FOREIGN,
+    STAGING_TABLE_PARTITIONED,
+    WRONG_COLUMNS,
+)
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.relations import COLUMNS, check_logged
 from transfer.engine.shop_all.schema.columns import NOT_NULL, TYPES
 from transfer.engine.shop_all.schema.rights import Guards
-from transfer.errors import AnswerInvalid
+from transfer.errors import TransferError, WrongColumns
 
 # Whether our table of the identity exists. By the catalogue, as all but the next.
 HAS_ORIGIN = "select to_regclass('datatransfer.origin')"
@@ -52,40 +58,40 @@ class Identity:
     def origin(self) -> str:
         """Return the identity of this staging database.
 
-        Raises NotInitialised; AnswerInvalid, since our own database and the bonus servers would
+        Raises NOT_INITIALISED; ANSWER_INVALID, since our own database and the bonus servers would
         have to store it.
         """
         self._has_origin = self._has_origin or bool(self.database.value(HAS_ORIGIN))
         rows = self.database.rows(ORIGIN) if self._has_origin else []
         if not rows:
-            raise NotInitialised(missing="datatransfer.origin")
+            raise TransferError(NOT_INITIALISED, missing="datatransfer.origin")
         try:
             ((origin,),) = rows
             return str(UUID(origin))
         except (ValueError, TypeError, AttributeError):
-            raise AnswerInvalid(
-                party=self.database.party, what="datatransfer.origin: origin"
+            raise TransferError(
+                ANSWER_INVALID, party=self.database.party, what="datatransfer.origin: origin"
             ) from None
 
     def check_table(self, kind: Kind) -> None:
         """Refuse what is no ordinary table, and one whose rows are partly in others.
 
-        Raises StagingTableForeign, StagingTablePartitioned, TableUnlogged. A table that is missing
-        is none of them.
+        Raises STAGING_TABLE_FOREIGN, STAGING_TABLE_PARTITIONED, TABLE_UNLOGGED. A table that is
+        missing is none of them.
         """
         for relation, is_divided in self.database.rows(ABOUT, [kind.staging_table]):
             if is_divided:
-                raise StagingTablePartitioned(table=kind.quoted_staging)
+                raise TransferError(STAGING_TABLE_PARTITIONED, table=kind.quoted_staging)
             if relation != "r":
-                raise StagingTableForeign(table=kind.quoted_staging)
+                raise TransferError(STAGING_TABLE_FOREIGN, table=kind.quoted_staging)
             check_logged(self.database, kind.staging_table)
 
     def check_columns(self, kind: Kind) -> None:
         """Compare the table with what binary COPY, and the names of rows, need.
 
-        Raises StagingTableChanged where the log is that of another table; NotInitialised when the
-        table, a column or a trigger is missing, WrongColumns when a type or a default differs, and
-        what `check_table` raises.
+        Raises STAGING_TABLE_CHANGED where the log is that of another table; NOT_INITIALISED when
+        the table, a column or a trigger is missing, WrongColumns when a type or a default differs,
+        and what `check_table` raises.
         """
         self.check_staging(kind)
         self.check_types(kind)
@@ -93,7 +99,9 @@ class Identity:
         if names := guards.differing_defaults(kind):
             self._refuse(kind, [f"{name} default" for name in names])
         for trigger in guards.differing_triggers(kind):
-            raise NotInitialised(missing=f"trigger {trigger.name} on {kind.quoted_staging}")
+            raise TransferError(
+                NOT_INITIALISED, missing=f"trigger {trigger.name} on {kind.quoted_staging}"
+            )
 
     def check_staging(self, kind: Kind) -> None:
         """See `check_staging` below."""
@@ -102,20 +110,20 @@ class Identity:
     def check_types(self, kind: Kind) -> None:
         """Compare the columns alone: whether they exist, their types, and which are not null.
 
-        Raises NotInitialised, WrongColumns, and what `check_table` raises.
+        Raises NOT_INITIALISED, WrongColumns, and what `check_table` raises.
         """
         columns = {
             name: about for name, *about in self.database.rows(COLUMNS, [kind.staging_table])
         }
         if not columns:
-            raise NotInitialised(missing=kind.quoted_staging)
+            raise TransferError(NOT_INITIALISED, missing=kind.quoted_staging)
         self.check_table(kind)
         mapping = kind.shop_all
         expected = {name: mapping.types(one) for one, name in mapping.names(kind.columns).items()}
         expected |= TYPES
         for name in expected:
             if name not in columns:
-                raise NotInitialised(missing=f"{kind.quoted_staging}.{name}")
+                raise TransferError(NOT_INITIALISED, missing=f"{kind.quoted_staging}.{name}")
         ours = {name: one for one, name in mapping.names(kind.columns).items()}
         problems = []
         for name, types in expected.items():
@@ -130,7 +138,10 @@ class Identity:
 
     def _refuse(self, kind: Kind, problems: list[str]) -> NoReturn:
         raise WrongColumns(
-            party=self.database.party, table=kind.quoted_staging, problems="; ".join(problems)
+            WRONG_COLUMNS,
+            party=self.database.party,
+            table=kind.quoted_staging,
+            problems="; ".join(problems),
         )
 
     def check_guards(self, guards: Guards) -> None:
@@ -153,10 +164,10 @@ class Identity:
 
 
 def check_staging(database: Database, kind: Kind) -> None:
-    """Raise StagingTableChanged where the log has the changesets of another table.
+    """Raise STAGING_TABLE_CHANGED where the log has the changesets of another table.
 
     One transaction may have rows in both, and then they have the same name.
     """
     for (before,) in database.rows(STAGING, [kind.name]):
         if before != kind.staging:
-            raise StagingTableChanged(now=kind.staging, before=before)
+            raise TransferError(STAGING_TABLE_CHANGED, now=kind.staging, before=before)

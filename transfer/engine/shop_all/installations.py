@@ -8,11 +8,13 @@ Docking and beginnings lower it, purges of that installation raise it.
 from dataclasses import dataclass
 from datetime import datetime
 
-from transfer.engine.errors.ledger import PurgeOvertaken
+from transfer.causes.connections import ANSWER_INVALID
+from transfer.causes.ledger import PURGE_OVERTAKEN
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
 from transfer.engine.received import NO_MARK, Place, is_count, is_uuid
-from transfer.errors import AnswerInvalid, one_line
+from transfer.errors import TransferError
+from transfer.printable import one_line
 
 FIELDS = "id::text, left(name, 200), kind, needs_from, mark::text, at"
 # The table has a row for each installation and kind: statements read all of it, or one row by its
@@ -106,18 +108,18 @@ class Installations:
     ) -> None:
         """Write that this installation needs nothing up to a place; the caller commits.
 
-        `known` is what it had said before its servers were asked. Raises PurgeOvertaken where it
+        `known` is what it had said before its servers were asked. Raises PURGE_OVERTAKEN where it
         has said something else since: a server has begun, and was not asked.
         """
         if known is None:
             if self.own(kind, installation) is not None:
-                raise PurgeOvertaken
+                raise TransferError(PURGE_OVERTAKEN)
             self.lower(kind, installation, before)
             return
         where = [installation.id, kind.name, known.at]
         values = [installation.name, before.number + 1, before.mark, *where]
         if self.database.execute(REPLACE, values) != 1:
-            raise PurgeOvertaken
+            raise TransferError(PURGE_OVERTAKEN)
 
     def remove(self, name: str) -> int:
         """Remove an installation that is gone, by its name; return how many rows that were.
@@ -127,10 +129,10 @@ class Installations:
         return self.database.execute(REMOVE, [name])
 
     def _registered(self, row: tuple[str, str, str, int, str, datetime]) -> Registered:
-        """Return what a row says. Raises AnswerInvalid where no installation has written it."""
+        """Return what a row says. Raises ANSWER_INVALID where no installation has written it."""
         id_, name, kind, needs_from, mark, at = row
         if not (is_uuid(id_) and is_uuid(mark) and is_count(needs_from) and needs_from):
             what = f"datatransfer.installation, {one_line(name)}, {one_line(kind)[:100]}"
-            raise AnswerInvalid(party=self.database.party, what=what)
+            raise TransferError(ANSWER_INVALID, party=self.database.party, what=what)
         before = Place(needs_from - 1, mark) if needs_from > 1 else Place(0, NO_MARK)
         return Registered(Installation(id_, name), kind, needs_from, before, at)

@@ -4,8 +4,8 @@ A line goes when nobody can ask about it any more: all its rows are gone, no doc
 below it, and it is older than any backup that anybody would restore. What a server may compare with
 stays: of each append the last line, as one without rows, whose number, mark and running sums are as
 before. `head.removed` is the last number that has gone: a server that was restored to below it
-can't be told what it lacks (HistoryTooOld). Loads stay, so a file that is loaded again has another
-name.
+can't be told what it lacks (HISTORY_TOO_OLD). Loads stay, so a file that is loaded again has
+another name.
 
 Withdrawn lines and answers of installations stay. They are few, and exceptions of bonus servers and
 questions after a restore refer to them.

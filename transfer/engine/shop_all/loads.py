@@ -8,9 +8,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
-from transfer.engine.errors.ledger import LoadKnown
+from transfer.causes.loads import LOAD_KNOWN
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
+from transfer.errors import TransferError
 
 LOAD_SECONDS = 3600
 """For each statement of a load, without the time in which it reads the file."""
@@ -86,8 +87,8 @@ class Loads:
     ) -> None:
         """Write a load, in the transaction that stages its rows.
 
-        Raises LoadKnown where shop All has this load, or this call, by now.
+        Raises LOAD_KNOWN where shop All has this load, or this call, by now.
         """
         values = [changeset, kind.name, rows, call, undoes, staged_for]
         if not self.database.execute(ADD, values):
-            raise LoadKnown
+            raise TransferError(LOAD_KNOWN)

@@ -20,15 +20,16 @@ from uuid import uuid4
 
 from psycopg2 import errors, sql
 
+from transfer.causes.connections import ANSWER_INVALID, STANDBY_AS_SOURCE
+from transfer.causes.ledger import LOG_BUSY
 from transfer.engine import events
-from transfer.engine.errors.ledger import LogBusy
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.array import array
 from transfer.engine.postgres.database import Database
 from transfer.engine.received import MOST_ROWS, NO_CHANGESET, NO_MARK, Place, Receipt, is_uuid
 from transfer.engine.shop_all.identity import check_staging
 from transfer.engine.shop_all.schema.tables import packed
-from transfer.errors import AnswerInvalid, IsReplica
+from transfer.errors import TransferError
 
 # How many lines one append adds at most: a longer one would hold the lock of `head` for seconds.
 LINES_OF_AN_APPEND = 100_000
@@ -355,7 +356,7 @@ class Log:
         return {name: found.get(name, Place()) for name in names}
 
     def lines(self, kind: Kind, after: int, most: int) -> list[Line]:
-        """Return the lines that follow the number `after`. Raises AnswerInvalid."""
+        """Return the lines that follow the number `after`. Raises ANSWER_INVALID."""
         rows = self.database.rows(LINES, [kind.name, kind.name, after, most])
         for row in rows[-1:]:
             if row[-1] is None or row[0] > row[-1]:  # later appends would add lines before it
@@ -363,7 +364,7 @@ class Log:
         return [self._checked(kind, Line(*row[:-1])) for row in rows]
 
     def purged_lines(self, kind: Kind, after: int, most: int) -> list[Line]:
-        """Return the lines with purged rows after the number `after`. Raises AnswerInvalid."""
+        """Return the lines with purged rows after the number `after`. Raises ANSWER_INVALID."""
         rows = self.database.rows(PURGED_LINES, [kind.name, after, most])
         return [self._checked(kind, Line(*row)) for row in rows]
 
@@ -373,7 +374,7 @@ class Log:
         return [self._checked(kind, Line(*row)) for row in rows]
 
     def _checked(self, kind: Kind, line: Line) -> Line:
-        """Return the line. Raises AnswerInvalid where no append can have written it."""
+        """Return the line. Raises ANSWER_INVALID where no append can have written it."""
         is_possible = (
             0 < line.number <= MOST_ROWS
             and is_uuid(line.mark)
@@ -390,8 +391,8 @@ class Log:
             raise self._invalid(f"datatransfer.log, {kind.name}, {line.number}")
         return line
 
-    def _invalid(self, what: str) -> AnswerInvalid:
-        return AnswerInvalid(party=self.database.party, what=what)
+    def _invalid(self, what: str) -> TransferError:
+        return TransferError(ANSWER_INVALID, party=self.database.party, what=what)
 
     def confirmed(self, kind: Kind, installation: str) -> int:
         """Return the number of the last line by which the installation has said yes, or 0."""
@@ -516,20 +517,20 @@ class Log:
     def append_all(self, kind: Kind) -> None:
         """Append until everything is in the log that was committed when this began.
 
-        Raises LogBusy where another process holds `head` for too long.
+        Raises LOG_BUSY where another process holds `head` for too long.
         """
         for _attempt in range(ATTEMPTS):
             if self.append(kind):
                 return
-        raise LogBusy
+        raise TransferError(LOG_BUSY)
 
     def _hint(self, kind: Kind) -> tuple[str | None, bool, str, bool]:
-        """Return where to look. Raises IsReplica: a replica takes no lines."""
+        """Return where to look. Raises STANDBY_AS_SOURCE: a replica takes no lines."""
         seen, is_here, here, is_old, is_replica = self.database.one(
             HINT, [kind.staging_table, kind.name]
         )
         if is_replica:
-            raise IsReplica(party=self.database.party)
+            raise TransferError(STANDBY_AS_SOURCE, party=self.database.party)
         return seen, is_here, here, is_old
 
     def _append_pieces(self, kind: Kind, part: "_Part") -> None:
@@ -569,14 +570,14 @@ class Log:
         return int(added), snapshot, None if xid is None else (xid, started)
 
     def _check_head(self, kind: Kind) -> None:
-        """Raise AnswerInvalid unless the log ends where `head` says, which the caller holds."""
+        """Raise ANSWER_INVALID unless the log ends where `head` says, which the caller holds."""
         if not self.database.value(ENDS_AT_HEAD, [kind.name]):
             raise self._invalid("datatransfer.head: number")
 
     def _lock(self, kind: Kind) -> None:
         """Lock `head` until the transaction ends. Raises _HeadLocked after LOCK_SECONDS.
 
-        Raises StagingTableChanged.
+        Raises STAGING_TABLE_CHANGED.
         """
         self.database.execute(sql.SQL(LOCK_TABLE).format(table=kind.staging_table))
         self.database.execute(LIMIT_LOCKS)
@@ -602,7 +603,7 @@ class Log:
     def lock(self, kind: Kind) -> None:
         """Wait for `head`, and hold it until the transaction under way ends.
 
-        Raises StagingTableChanged.
+        Raises STAGING_TABLE_CHANGED.
         """
         self.database.execute(LOCK_HEAD, [kind.name])
         self._locked(kind)

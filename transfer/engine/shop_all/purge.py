@@ -12,14 +12,15 @@ from typing import Self
 
 from psycopg2 import sql
 
+from transfer.causes.ledger import PURGE_WAITS
 from transfer.engine import events
-from transfer.engine.errors.ledger import PurgeWaits
 from transfer.engine.kind import Kind
 from transfer.engine.received import WHOLE, Place
 from transfer.engine.shop_all.installations import Installation, Registered
 from transfer.engine.shop_all.log import BY_INDEX
 from transfer.engine.shop_all.schema.indexes import Indexes
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import PurgeWaits
 
 ROWS_AT_ONCE = 50_000
 """How many rows a transaction removes at most."""
@@ -162,7 +163,7 @@ def _needs_from(kind: Kind, source: ShopAll, server: KnownServer) -> int:
     if server.place is None:
         return 1
     if not source.log.has(kind, server.place):
-        raise PurgeWaits(server=server.name)
+        raise PurgeWaits(PURGE_WAITS, server=server.name)
     lacking = [name for name, last in server.incomplete.items() if last != WHOLE]
     lines = source.log.lines_of(kind, lacking) if lacking else []
     needed = [line.number for line in lines if not line.withdrawn and line.awaited]
@@ -188,7 +189,7 @@ def least_needed(kind: Kind, source: ShopAll, own: Need, installation: Installat
         if registered.installation.id == installation.id:
             continue
         if not source.log.has(kind, registered.before):
-            raise PurgeWaits(server=registered.installation.name)
+            raise PurgeWaits(PURGE_WAITS, server=registered.installation.name)
         if registered.needs_from < least.line:
             least = Need(registered.needs_from, registered.before, registered.installation.name)
     return least
@@ -217,7 +218,7 @@ def purge(
        rows than the log says is left alone: nobody has received these.
     3. Makes room for new rows in the table.
 
-    A dry run counts, and writes nothing. Raises PurgeWaits, PurgeOvertaken.
+    A dry run counts, and writes nothing. Raises PurgeWaits, PURGE_OVERTAKEN.
     """
     if dry_run:
         with source.snapshot(kind):
@@ -257,7 +258,7 @@ def _registered_need(kind: Kind, source: ShopAll, own: Need, installation: Insta
     """Return the first line that anybody needs by now: a server may have begun meanwhile."""
     registered = source.installations.own(kind, installation)
     if registered is None:  # somebody has removed it: then nothing is known of our servers
-        raise PurgeWaits(server=installation.name)
+        raise PurgeWaits(PURGE_WAITS, server=installation.name)
     if registered.needs_from < own.line:
         own = Need(registered.needs_from, registered.before, installation.name)
     return least_needed(kind, source, own, installation)

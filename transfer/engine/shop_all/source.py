@@ -8,7 +8,7 @@ from typing import Self
 import psycopg2
 from psycopg2 import errors, sql
 
-from transfer.engine.errors import NotInitialised
+from transfer.causes.tables import NOT_INITIALISED
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.counts import Counts
@@ -79,4 +79,4 @@ def not_initialised(error: psycopg2.Error) -> TransferError | None:
     if not isinstance(error, errors.UndefinedTable | errors.UndefinedColumn):
         return None
     quoted = re.search('["«](.+)["»]', error.diag.message_primary or "")
-    return NotInitialised(missing=f'"{quoted[1]}"' if quoted else "datatransfer")
+    return TransferError(NOT_INITIALISED, missing=f'"{quoted[1]}"' if quoted else "datatransfer")

@@ -149,7 +149,7 @@ class StagingImport:
         `lock` is called with the rejected rows once the log is held: whoever locks both takes the
         log first, or two would lock each other out.
 
-        Raises RowsNotRepeatable, and the error of `lines`.
+        Raises ROWS_NOT_REPEATABLE, and the error of `lines`.
         """
         self.shop_all.identity.check_columns(self.kind)
         self.database.limit_statements(LOAD_SECONDS)
@@ -169,7 +169,7 @@ class StagingImport:
     def hold(self) -> None:
         """Hold the log of shop All until the transaction ends, before rejected rows are locked.
 
-        Raises RowsNotRepeatable.
+        Raises ROWS_NOT_REPEATABLE.
         """
         if not self.is_held:
             hold(self.shop_all, self.kind)
@@ -212,7 +212,7 @@ class StagingImport:
         changeset has the name of the transaction, as one of any writer. Lines that correct rejected
         rows are in the log at once. The caller commits, and stages nothing more.
 
-        Raises LoadKnown where shop All has a load of this name, or this call, by now.
+        Raises LOAD_KNOWN where shop All has a load of this name, or this call, by now.
         """
         changeset = name or self.database.value(OWN_NAME)
         self.database.execute(MAY_SET_LINE)

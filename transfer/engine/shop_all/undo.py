@@ -15,15 +15,15 @@ from decimal import Decimal
 
 from psycopg2 import sql
 
+from transfer.causes.loads import LOAD_CORRECTS, LOAD_IS_UNDO, LOAD_LOST, LOAD_ROWS_MISSING
 from transfer.engine import events
-from transfer.engine.errors.ledger import LoadCorrects, LoadIsUndo, LoadLost, LoadRowsMissing
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.correction import check_repeatable
 from transfer.engine.shop_all.loads import LOAD_SECONDS, Load
 from transfer.engine.shop_all.log import Line
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging_import import MAY_SET_LINE
-from transfer.errors import TransferError
+from transfer.errors import LoadNotUndoable, TransferError
 
 # How many rows of a load correct others. By the primary key.
 COUNT_CORRECTIONS = """
@@ -89,8 +89,8 @@ def undo(shop_all: ShopAll, kind: Kind, load: str, comment: str, by: str) -> Tak
     Corrections and changed amounts of its rows stay as they are: nothing of them is open or in
     effect any more once a server has the opposites.
 
-    Raises LoadLost where shop All lacks the load; LoadIsUndo; LoadCorrects where rows of it correct
-    others; LoadRowsMissing where rows were purged or deleted; RowsNotRepeatable.
+    Raises LOAD_LOST where shop All lacks the load; LOAD_IS_UNDO; LOAD_CORRECTS where rows of it
+    correct others; LOAD_ROWS_MISSING where rows were purged or deleted; ROWS_NOT_REPEATABLE.
     """
     watch = events.Stopwatch()
     events.tell(events.UNDO_BEGINS, kind=kind.name, load=load)
@@ -141,7 +141,7 @@ def undo_again(
     for load in loads:
         try:
             done.append(undo(shop_all, kind, load, comment, by))
-        except (LoadLost, LoadIsUndo, LoadCorrects, LoadRowsMissing) as error:
+        except LoadNotUndoable as error:
             refused[load] = error
     return done, refused
 
@@ -149,9 +149,9 @@ def undo_again(
 def _loaded(shop_all: ShopAll, kind: Kind, load: str) -> Load:
     loaded = shop_all.loads.get(load)
     if loaded is None or loaded.kind != kind.name:
-        raise LoadLost
+        raise LoadNotUndoable(LOAD_LOST)
     if loaded.undoes is not None:
-        raise LoadIsUndo
+        raise LoadNotUndoable(LOAD_IS_UNDO)
     return loaded
 
 
@@ -159,7 +159,7 @@ def _line(shop_all: ShopAll, kind: Kind, loaded: Load) -> Line:
     """Return the line of a load. All rows of one that has none were deleted before it was read."""
     for line in shop_all.log.lines_of(kind, [loaded.changeset]):
         return line
-    raise LoadRowsMissing(rows=loaded.rows)
+    raise LoadNotUndoable(LOAD_ROWS_MISSING, rows=loaded.rows)
 
 
 def _check_rows(shop_all: ShopAll, kind: Kind, loaded: Load, line: Line) -> None:
@@ -167,10 +167,10 @@ def _check_rows(shop_all: ShopAll, kind: Kind, loaded: Load, line: Line) -> None
     database = shop_all.database
     corrections = database.value(COUNT_CORRECTIONS, [kind.name, loaded.changeset])
     if corrections:
-        raise LoadCorrects(rows=corrections)
+        raise LoadNotUndoable(LOAD_CORRECTS, rows=corrections)
     missing = loaded.rows - shop_all.rows.count(kind, line)
     if missing:
-        raise LoadRowsMissing(rows=missing)
+        raise LoadNotUndoable(LOAD_ROWS_MISSING, rows=missing)
     check_repeatable(shop_all, kind)
 
 

@@ -7,12 +7,14 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.utils.translation import gettext as _, gettext_noop, ngettext
 
+from transfer.causes import CATALOGUE
+from transfer.causes.files import BAD_LINES_LEFT, COLUMNS_MISSING
 from transfer.engine.kind import Kind
-from transfer.loading.faults import BadLinesLeft, ColumnsMissing
+from transfer.errors import FileRefused
 from transfer.loading.headings import missing
 from transfer.loading.loaded_before import earlier
 from transfer.loading.receive import receive
-from transfer.loading.report import fault_named, warning
+from transfer.loading.report import warning
 from transfer.loading.upload_job import go_on
 from transfer.management.command import FAILED, Command as BaseCommand, UsageError
 from transfer.management.progress import SHARE_AND_TIME_LEFT, Bar
@@ -59,10 +61,10 @@ class Command(BaseCommand):
         self._go_on(upload, _("Checking"))
         if upload.state == Upload.State.COLUMNS:
             lacking = missing(upload.kind_spec, upload.layout["columns"])
-            raise ColumnsMissing(columns=alternatives(lacking))
+            raise FileRefused(COLUMNS_MISSING, columns=alternatives(lacking))
         self._report(upload)
         if upload.bad and not options["good_only"]:
-            raise BadLinesLeft(bad=upload.bad)
+            raise FileRefused(BAD_LINES_LEFT, bad=upload.bad)
         before = earlier(upload)
         if before and not options["again"]:
             self.stderr.write(
@@ -109,7 +111,7 @@ class Command(BaseCommand):
                 % {
                     "line": bad.line,
                     "where": where,
-                    "reason": explain(fault_named(bad.code)).sentence,
+                    "reason": explain(CATALOGUE[bad.code]).sentence,
                 }
             )
         if upload.bad > LISTED:

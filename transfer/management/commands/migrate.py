@@ -8,8 +8,8 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.doctor.encoding import check_own
-from transfer.doctor.errors import OwnEncoding
 from transfer.doctor.schema import refusal, unknown_migrations
+from transfer.errors import OwnEncoding
 from transfer.management.command import FAILED, NO_DATABASE, Command as BaseCommand
 from transfer.text.explain import explain
 

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.engine.shop_all.gone import Difference as LinesDiffer
-from transfer.errors import TransferError, one_line
+from transfer.errors import TransferError
 from transfer.management.command import (
     FAILED,
     Command as BaseCommand,
@@ -15,6 +15,7 @@ from transfer.management.command import (
     with_zone,
 )
 from transfer.models import TransferTask
+from transfer.printable import one_line
 from transfer.runs.reconcile import Reconciliation, compare_lines, reconcile
 from transfer.text.explain import explain
 from transfer.text.formats import NOTHING

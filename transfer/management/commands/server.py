@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 from django.core.management.base import CommandError
 from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.engine.errors.ledger import CopyOfServer
-from transfer.errors import TransferError
+from transfer.causes.ledger import COPY_OF
+from transfer.errors import ServerUndecided, TransferError
 from transfer.management.command import (
     ALREADY_RUNNING,
     FAILED,
@@ -19,7 +19,7 @@ from transfer.management.command import (
 from transfer.management.docking import check_fields, database_fields, dock
 from transfer.models import Actor, BonusServer, TransferTask
 from transfer.runs import left_behind
-from transfer.runs.beginning import QUESTIONS, Answer, Decision, begin, decide
+from transfer.runs.beginning import Answer, Decision, begin, decide
 from transfer.runs.undocking import consequences, question, undock, why_not_now
 from transfer.servers.stages import STAGES, note_test, run_stage
 from transfer.servers.timed_check import Result
@@ -135,19 +135,19 @@ class Add(Action):
             try:
                 self._begin_task(task, received)
             except TransferError as error:
-                is_question = isinstance(error, QUESTIONS)
+                is_question = isinstance(error, ServerUndecided)
                 if received or is_question:
                     self._report_error(task, error, json)
                 if not is_question:  # a database that does not answer would be waited for again
                     return
 
     def _begin_task(self, task: TransferTask, received: str | None) -> None:
-        """Raises one of QUESTIONS where the answer is not given, or does not fit."""
+        """Raises ServerUndecided where the answer is not given, or does not fit."""
         actor = Actor.at_command_line()
         try:
             begin(task, actor)
-        except QUESTIONS as error:
-            if received is None or (received == Answer.OWN) != isinstance(error, CopyOfServer):
+        except ServerUndecided as error:
+            if received is None or (received == Answer.OWN) != error.cause is COPY_OF:
                 raise
             decide(task, Decision(Answer(received)), actor, dry_run=False)
 

@@ -4,7 +4,8 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.engine.errors.ledger import PositionKnown, RowsPurged
+from transfer.causes.ledger import ROWS_PURGED
+from transfer.errors import PositionKnown
 from transfer.management.command import (
     UNASKED,
     Command as BaseCommand,
@@ -82,7 +83,7 @@ def _asked(task: TransferTask) -> Question | None:
         asked = question(task)
     except PositionKnown:
         return None
-    if not isinstance(asked.error, RowsPurged):
+    if asked.error.cause is not ROWS_PURGED:
         raise UsageError(
             _("%(task)s: something else has to be decided first. Run: manage.py begin"), task=task
         )

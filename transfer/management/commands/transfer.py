@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.engine.kinds import check_named
+from transfer.causes.rows import reason_named
 from transfer.engine.move.transfer import CHUNK_ROWS
 from transfer.errors import AlreadyRunning, TransferError
 from transfer.management.command import (
@@ -103,7 +103,7 @@ class Command(BaseCommand):
 
     def _report_reasons(self, reasons: dict[str, int]) -> None:
         for code, rows in sorted(reasons.items(), key=lambda item: -item[1]):
-            self.stdout.write(f"  {rows} × {explain(check_named(code)).sentence} [{code}]")
+            self.stdout.write(f"  {rows} × {explain(reason_named(code)).sentence} [{code}]")
 
     def _report_json(self, run: TransferRun, seconds: float) -> None:
         self.say_json(

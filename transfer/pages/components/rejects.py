@@ -7,7 +7,7 @@ from django.utils.html import format_html
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 
-from transfer.engine.kinds import check_named
+from transfer.causes.rows import reason_named
 from transfer.models import RejectedRow
 from transfer.models.addresses import numbered
 from transfer.pages.components.html import Html, joined, link, muted, row, titled
@@ -20,7 +20,7 @@ from transfer.text.explain import explain
 @once
 def reason_of(code: str) -> Html:
     """Why the row was rejected; the tooltip says what to do."""
-    reason = explain(check_named(code))
+    reason = explain(reason_named(code))
     return titled(reason.sentence, reason.hint)
 
 

@@ -9,7 +9,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
-from transfer.engine.kinds import BALANCES, check_named
+from transfer.causes.rows import reason_named
+from transfer.engine.kinds import BALANCES
 from transfer.models import Actor, MaintenanceRun, TransferRun
 from transfer.models.run_base import BAD_STATES, GOOD_STATES, Run, RunClosed, State
 from transfer.pages.back import read_or_post, refused
@@ -154,5 +155,6 @@ def reasons(one: TransferRun) -> list[dict[str, Any]]:
     """The rejects of the run by reason, the most frequent first."""
     counted = sorted(one.count_reasons().items(), key=lambda pair: (-pair[1], pair[0]))
     return [
-        {"code": code, "rows": rows, "reason": explain(check_named(code))} for code, rows in counted
+        {"code": code, "rows": rows, "reason": explain(reason_named(code))}
+        for code, rows in counted
     ]

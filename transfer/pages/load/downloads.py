@@ -8,10 +8,10 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
+from transfer.causes import CATALOGUE
 from transfer.engine.kind import Kind
 from transfer.engine.table_mapping import Column
 from transfer.loading.headings import REJECT
-from transfer.loading.report import fault_named
 from transfer.loading.values import number
 from transfer.models import Upload
 from transfer.pages.exports import Field, Sheet
@@ -24,7 +24,7 @@ def bad_lines(upload: Upload) -> Sheet:
 
     The columns that loading reads come first. The others have headings that it ignores.
     """
-    explained = cache(lambda code: explain(fault_named(code)))
+    explained = cache(lambda code: explain(CATALOGUE[code]))
     has_rejects = REJECT in upload.layout.get("columns", {})
     fields = [
         *column_fields(upload.kind_spec, lambda line, name: line.cells.get(name, "")),

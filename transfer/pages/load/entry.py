@@ -11,9 +11,9 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from transfer.access import role
+from transfer.causes.files import FILE_WITHOUT_ROWS
 from transfer.errors import TransferError
 from transfer.loading import upload_job
-from transfer.loading.faults import NothingInside
 from transfer.loading.loaded_before import Earlier, earlier
 from transfer.loading.receive import receive
 from transfer.models import Actor, Settings, Upload
@@ -50,7 +50,7 @@ def _judge(form: EntryForm, actor: Actor) -> Upload | None:
     upload_job.go_on(upload)
     if upload.state == State.READY and upload.good == 1:
         return upload
-    if upload.error_code not in ("", NothingInside.code):
+    if upload.error_code not in ("", FILE_WITHOUT_ROWS.code):
         form.add_error(None, str(upload.explained))
     else:
         form.refuse(upload)

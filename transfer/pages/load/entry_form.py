@@ -7,10 +7,10 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext as _, gettext_lazy
 
+from transfer.causes import CATALOGUE
 from transfer.engine.checks import CARD_STATUSES
 from transfer.engine.kind import Kind
 from transfer.engine.table_mapping import Column
-from transfer.loading.report import fault_named
 from transfer.models import Upload
 from transfer.text.columns import heading, how_to_fill_in
 from transfer.text.explain import explain
@@ -51,7 +51,7 @@ class EntryForm(forms.Form):
         for line in upload.bad_lines.all():
             column = line.columns.split(", ")[-1]
             field = column if column in self.fields else None
-            self.add_error(field, str(explain(fault_named(line.code))))
+            self.add_error(field, str(explain(CATALOGUE[line.code])))
         if not self.errors:
             self.add_error(None, _("This can't be read as a change."))
 

@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy
 
-from transfer.loading.report import fault_named
+from transfer.causes import CATALOGUE
 from transfer.models import BadLine, Upload
 from transfer.pages.components.html import Html, link
 from transfer.pages.components.states import state_badge
@@ -76,4 +76,4 @@ class BadLineTable(Table):
         return named(value) or "—"
 
     def render_code(self, value: str) -> Html:
-        return bad_line(explain(fault_named(value)))
+        return bad_line(explain(CATALOGUE[value]))

@@ -9,9 +9,10 @@ from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_safe
 
 from transfer.access import role
+from transfer.causes.file_warnings import HARMLESS
 from transfer.errors import TransferError
 from transfer.loading import undo as undoing, upload_job
-from transfer.loading.report import HARMLESS, warning
+from transfer.loading.report import warning
 from transfer.loading.values import as_people_write
 from transfer.models import Actor, Settings, Upload
 from transfer.models.tasks import KindChoices

@@ -14,6 +14,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import Role, has_role, role
+from transfer.causes import CATALOGUE
+from transfer.causes.file_warnings import HARMLESS
 from transfer.engine.kinds import PINCODES
 from transfer.errors import FileRefused, TransferError
 from transfer.loading import upload_job
@@ -22,7 +24,7 @@ from transfer.loading.loaded_before import earlier
 from transfer.loading.lost import look
 from transfer.loading.receive import LARGEST, receive
 from transfer.loading.recognise import kind_of
-from transfer.loading.report import HARMLESS, fault_named, warning
+from transfer.loading.report import warning
 from transfer.models import Actor, Settings, Upload
 from transfer.pages.back import is_part, refused
 from transfer.pages.exports import csv_response, file_response, xlsx_response
@@ -30,13 +32,7 @@ from transfer.pages.load import arrival, downloads
 from transfer.pages.load.forms import DELIMITERS, ENCODINGS, ReadingForm, UploadForm
 from transfer.pages.load.tables import BadLineTable, UploadTable
 from transfer.pages.uploading import takes_file
-from transfer.text.columns import (
-    MOMENT,
-    amount_words,
-    heading,
-    how_to_fill_in,
-    with_local_moments,
-)
+from transfer.text.columns import MOMENT, amount_words, heading, how_to_fill_in, with_local_moments
 from transfer.text.explain import explain
 
 State = Upload.State
@@ -152,8 +148,7 @@ def _preview(upload: Upload) -> dict[str, Any]:
         "bad_lines": BadLineTable(upload.bad_lines.all()[:BAD_LINES_SHOWN], orderable=False),
         "shown": BAD_LINES_SHOWN,
         "reasons": [
-            (explain(fault_named(code)).sentence, count)
-            for code, count in report.get("reasons", [])
+            (explain(CATALOGUE[code]).sentence, count) for code, count in report.get("reasons", [])
         ],
         "added": Decimal(report.get("added") or 0),
         "taken": Decimal(report.get("taken") or 0),
@@ -164,7 +159,7 @@ def _preview(upload: Upload) -> dict[str, Any]:
                 row["line"],
                 row.get("reject", ""),
                 cells_of(upload, row, zone),
-                explain(fault_named(row["fault"])).sentence if row["fault"] else "",
+                explain(CATALOGUE[row["fault"]]).sentence if row["fault"] else "",
             )
             for row in report.get("sample", [])
         ],

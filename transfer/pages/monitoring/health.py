@@ -11,7 +11,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from transfer.doctor.schema import pending_migrations, refusal, unknown_migrations
-from transfer.problems.codes import Code
+from transfer.problems.kinds import Code
 from transfer.problems.of_background import look
 from transfer.problems.problem import Problem
 from transfer.text.explain import explain

@@ -12,7 +12,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.alerts.outside import is_forbidden_host
-from transfer.alerts.send import NoApprise, messenger_knows
+from transfer.alerts.send import messenger_knows
+from transfer.errors import NoApprise
 from transfer.models.alerts import Recipient, Topic
 from transfer.models.planned_work import PlannedWork
 from transfer.pages.scheduler.forms import LocalMoment

@@ -34,11 +34,11 @@ from transfer.pages.registers.filters import MOTHBALLED
 from transfer.pages.scheduler import status
 from transfer.pages.scheduler.groups import added_once, oldest
 from transfer.pages.scheduler.task_status import TaskStatus
-from transfer.problems.codes import FOR_ADMINISTRATORS, Code
 from transfer.problems.find import problems
 from transfer.problems.groups import grouped
 from transfer.problems.history import night
 from transfer.problems.incidents import with_since
+from transfer.problems.kinds import KINDS, Code
 from transfer.problems.problem import Problem
 from transfer.queue.residents import count_workers
 from transfer.runs import workers
@@ -120,9 +120,11 @@ def problems_for(user: Any, rows: list[TaskStatus]) -> list[Problem]:
     return [one for one in listed if one.code not in hidden_from(user)]
 
 
-def hidden_from(user: Any) -> tuple[Code, ...]:
-    """The codes of problems that this user may not see."""
-    return () if has_role(user, Role.ADMINISTRATOR) else FOR_ADMINISTRATORS
+def hidden_from(user: Any) -> list[Code]:
+    """Return the codes of problems that this user may not see."""
+    if has_role(user, Role.ADMINISTRATOR):
+        return []
+    return [code for code, kind in KINDS.items() if kind.is_for_administrators]
 
 
 def backlog_now(rows: list[TaskStatus], shown: Callable[[int | None], str] = formats.number) -> str:

@@ -13,7 +13,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from transfer.access import role
-from transfer.loading.faults import FileRefused
+from transfer.causes.files import FILE_REFUSED
+from transfer.errors import FileRefused
 from transfer.models import Actor, AuditEntry, BonusServer, CashRegister
 from transfer.models.accounts import AccountState, attach_states
 from transfer.pages.back import done, read_or_post
@@ -94,7 +95,7 @@ def sent_back(request: HttpRequest) -> bytes:
     try:
         return b64decode(request.POST.get("content", ""), validate=True)
     except ValueError as error:
-        raise FileRefused from error
+        raise FileRefused(FILE_REFUSED) from error
 
 
 def save(request: HttpRequest, plan: Plan) -> HttpResponse:

@@ -11,9 +11,9 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from transfer.access import role
+from transfer.causes.rows import reason_named
 from transfer.engine.checks import Repair
 from transfer.engine.kind import Kind
-from transfer.engine.kinds import check_named
 from transfer.errors import TransferError
 from transfer.models import Actor, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet
@@ -147,7 +147,7 @@ def counted(groups: list[dict[str, Any]]) -> str:
 
 def points(groups: list[dict[str, Any]]) -> list[str]:
     lines = [
-        f"{KindChoices(group['kind']).label}: {explain(check_named(group['code'])).sentence} "
+        f"{KindChoices(group['kind']).label}: {explain(reason_named(group['code'])).sentence} "
         f"({formats.number(group['rows'])})"
         for group in groups
     ]

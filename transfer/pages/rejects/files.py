@@ -13,8 +13,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from transfer.causes.rows import reason_named
 from transfer.engine.kind import Kind
-from transfer.engine.kinds import check_named
 from transfer.loading.headings import REJECT
 from transfer.loading.values import as_people_write
 from transfer.models import Settings
@@ -49,7 +49,7 @@ def sheet_of(kind: Kind, rows: QuerySet[Any]) -> Sheet:
         rows.filter(kind=kind.name).order_by("changeset", "row", "pk").distinct("changeset", "row")
     )
     zone = Settings.load().zone
-    explained = cache(lambda code: explain(check_named(code)))
+    explained = cache(lambda code: explain(reason_named(code)))
     fields = [
         Field(heading(REJECT), lambda one: one.key, is_text=True),
         *column_fields(kind, lambda one, name: as_people_write(name, one.payload.get(name), zone)),

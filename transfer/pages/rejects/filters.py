@@ -8,7 +8,7 @@ from django.forms import HiddenInput
 from django.http import QueryDict
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.engine.kinds import CHECKS
+from transfer.causes.rows import REASONS
 from transfer.models import BonusServer, RejectedRow, Upload
 from transfer.models.rejects import REJECT_KEY, RejectedRowQuerySet
 from transfer.models.tasks import KindChoices
@@ -24,7 +24,7 @@ class RejectFilter(DayFilters):
     kind = django_filters.ChoiceFilter(label=gettext_lazy("Transfer"), choices=KindChoices.choices)
     code = django_filters.ChoiceFilter(
         label=gettext_lazy("Reason"),
-        choices=lambda: [(code, _(check.sentence)) for code, check in CHECKS.items()],
+        choices=lambda: [(code, _(cause.sentence)) for code, cause in REASONS.items()],
     )
     server = django_filters.ModelChoiceFilter(
         label=gettext_lazy("Bonus server"), queryset=BonusServer.objects.all()

@@ -6,11 +6,11 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext as _, gettext_lazy
 
+from transfer.causes import CATALOGUE
+from transfer.causes.file_lines import PIN_GONE, PIN_MASKED, ROW_GONE
+from transfer.causes.rows import reason_named
 from transfer.engine.checks import Repair
 from transfer.engine.kind import Kind
-from transfer.engine.kinds import check_named
-from transfer.loading.faults import columns_of
-from transfer.loading.report import fault_named
 from transfer.loading.values import as_people_write, is_masked, reader
 from transfer.models import RejectedRow, Settings
 from transfer.pages.load.entry_form import STATUSES, EntryForm
@@ -22,6 +22,7 @@ from transfer.text.columns import heading
 from transfer.text.explain import Explanation, explain
 
 ROW_IS_GONE = "row_is_gone"
+OF_PIN_CODES = {PIN_MASKED.code, PIN_GONE.code}  # faults that no check of a kind looks for
 
 
 class CorrectionForm(EntryForm):
@@ -65,22 +66,22 @@ class CorrectionForm(EntryForm):
                 continue
             reading = reader(column, zone)(cell)
             if reading.fault:
-                self.add_error(column.name, str(explain(fault_named(reading.fault))))
+                self.add_error(column.name, str(explain(CATALOGUE[reading.fault])))
             else:
                 self.values[column.name] = reading.value
 
     def refuse_code(self, code: str) -> None:
         """Shows the fault that the checks found at its field."""
-        if code == "row_gone":
+        if code == ROW_GONE.code:
             self._ask_for_all_values()
         else:
             self.show_fault(code)
 
     def show_fault(self, code: str) -> None:
         """Shows the fault at its field, or above all fields if the form has no such field."""
-        fault = fault_named(code)
-        names = [name for name in columns_of(self.kind, fault) if name in self.fields]
-        self.add_error(names[-1] if names else None, str(explain(fault)))
+        columns = ["pincode"] if code in OF_PIN_CODES else self.kind.columns_of(code)
+        names = [name for name in columns if name in self.fields]
+        self.add_error(names[-1] if names else None, str(explain(CATALOGUE[code])))
 
     def _ask_for_all_values(self) -> None:
         """Empties the fields: their values may be forged, and can no longer be looked up."""
@@ -88,7 +89,7 @@ class CorrectionForm(EntryForm):
         self.errors.clear()
         for name in self.kind.secrets:
             self.fields[name].help_text = ""
-        self.add_error(None, str(explain(fault_named("row_gone"))))
+        self.add_error(None, str(explain(ROW_GONE)))
 
 
 def received(reject: RejectedRow) -> dict[str, str]:
@@ -161,12 +162,12 @@ class GridForm(CorrectionForm):
 
     @property
     def reason(self) -> Explanation:
-        return explain(check_named(self.reject.code))
+        return explain(reason_named(self.reject.code))
 
     @property
     def hints(self) -> list[str]:
         """The suggestions, each as a sentence."""
-        texts, words = received(self.reject), words_of(self.reject.code)
+        texts, words = received(self.reject), words_of(self.kind, self.reject.code)
         return [
             str(words.in_grid) % {"old": texts[name], "new": new}
             for name, new in self.suggested.items()
@@ -182,7 +183,7 @@ class GridForm(CorrectionForm):
         shown = {name: self.data.get(self.add_initial_prefix(name)) for name in self.fields}
         suggested = suggestion(self.kind, self.reject.code, shown)
         if suggested and all(self.cleaned_data.get(name) == suggested[name] for name in suggested):
-            self.repair = check_named(self.reject.code).repair
+            self.repair = self.kind.repair_of(self.reject.code)
             self.values = {n: value for n, value in self.values.items() if n not in suggested}
 
 

@@ -17,9 +17,7 @@ from django.utils.translation import gettext as _, ngettext
 
 from transfer.access import role
 from transfer.engine.kind import Kind
-from transfer.engine.kinds import check_named
 from transfer.errors import ConnectionLost, TooSlow, TransferError, Unreachable
-from transfer.loading.faults import columns_of
 from transfer.models import Actor, RejectedRow
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import next_url, read_or_post
@@ -86,7 +84,7 @@ def sections(rejects: Iterable[RejectedRow], data: Any = None) -> Iterator[Secti
 
 def columns_to_correct(kind: Kind, codes: set[str]) -> list[str]:
     """The columns that the failed checks look at; all columns if one of them looks at none."""
-    looked_at = [columns_of(kind, check_named(code)) for code in codes]
+    looked_at = [kind.columns_of(code) for code in codes]
     if not all(looked_at):
         return list(kind.names)
     return [name for name in kind.names if any(name in names for names in looked_at)]

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from django.conf import settings
 from django.core.cache import cache
 
-from transfer.engine.errors.ledger import RowsNotRepeatable
+from transfer.causes.loads import ROWS_NOT_REPEATABLE
 from transfer.errors import TransferError
 from transfer.servers.ask import shop_all
 from transfer.text.explain import Explanation, explain
@@ -47,4 +47,4 @@ def _ask() -> dict[str, str]:
 
 def _reason(kind: str, index: str) -> Explanation:
     table = settings.KINDS[kind].quoted_staging
-    return explain(RowsNotRepeatable(table=table, index=index))
+    return explain(TransferError(ROWS_NOT_REPEATABLE, table=table, index=index))

@@ -15,8 +15,6 @@ from django.utils.translation import gettext_lazy
 
 from transfer.engine.checks import UNPRINTABLE, Repair
 from transfer.engine.kind import Kind
-from transfer.engine.kinds import check_named
-from transfer.loading.faults import columns_of
 from transfer.loading.values import number
 from transfer.text import formats
 
@@ -59,10 +57,10 @@ def suggestion(kind: Kind, code: str, shown: Mapping[str, str | None]) -> dict[s
 
     `shown` are the values of the row as a bonus server has recorded them, or as a page shows them.
     """
-    check = check_named(code)
-    if check.repair is None:
+    check = kind.check(code)
+    if check is None or check.repair is None:
         return {}
-    given = {name: shown.get(name) or "" for name in columns_of(kind, check)}
+    given = {name: shown.get(name) or "" for name in kind.columns_of(code)}
     repaired = {name: _repaired(check.repair, text) for name, text in given.items()}
     return {name: text for name, text in repaired.items() if text and text != given[name]}
 
@@ -75,7 +73,7 @@ def _repaired(repair: Repair, text: str) -> str:
     return formats.typed_amount(f"{amount:f}") if amount else ""
 
 
-def words_of(code: str) -> Words | None:
+def words_of(kind: Kind, code: str) -> Words | None:
     """The words of the repair of a failed check; None if it has none."""
-    repair = check_named(code).repair
+    repair = kind.repair_of(code)
     return WORDS[repair] if repair else None

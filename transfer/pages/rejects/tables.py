@@ -9,9 +9,6 @@ from django.http import HttpRequest
 from django.utils.functional import lazy
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.engine.checks import UNKNOWN
-from transfer.engine.kinds import CHECKS
-from transfer.loading.faults import columns_of
 from transfer.loading.values import as_people_write
 from transfer.models import BonusServer, RejectedRow, Settings
 from transfer.models.rejects import ROW
@@ -96,7 +93,7 @@ class RejectTable(Table):
 
     def draw_payload(self, record: RejectedRow) -> Html:
         texts, kind = written(record, self.zone), record.kind_spec
-        wrong = columns_of(kind, CHECKS.get(record.code, UNKNOWN)) if texts else ()
+        wrong = kind.columns_of(record.code) if texts else ()
         named = [name for group in kind.needed for name in group]
         return payload(texts, wrong, named, str(KindChoices(record.kind).label))
 

@@ -3,6 +3,7 @@
 from collections.abc import Container
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
@@ -12,10 +13,11 @@ from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
+from transfer.causes import CATALOGUE
+from transfer.causes.file_lines import ROW_SETS_AMOUNT
+from transfer.causes.rows import reason_named
 from transfer.engine.checks import Repair
-from transfer.engine.kinds import check_named
 from transfer.errors import TransferError
-from transfer.loading.report import fault_named
 from transfer.models import Actor, RejectedRow, Settings
 from transfer.models.tasks import KindChoices
 from transfer.pages.components.html import format_words
@@ -79,14 +81,14 @@ def described(
     query.pop("page", None)
     acting = query.copy()
     acting["next"] = request.get_full_path()
-    check = check_named(group["code"])
+    repair = settings.KINDS[group["kind"]].repair_of(group["code"])
     return group | {
         "kind_label": KindChoices(group["kind"]).label,
-        "reason": explain(check),
+        "reason": explain(reason_named(group["code"])),
         "query": query.urlencode(),
         "acting": acting.urlencode(),  # for pages that lead back to this list
         "is_blocked": group["kind"] in blocked,
-        "has_spaces": check.repair == Repair.SPACES and group["open"],
+        "has_spaces": repair == Repair.SPACES and group["open"],
     }
 
 
@@ -109,11 +111,11 @@ def page_of(request: HttpRequest, one: RejectedRow, form: CorrectionForm) -> Htt
         "reject": one,
         "corrects": corrected_by(one),
         "blocked": blocked.get(one.kind),
-        "sets_amount": explain(fault_named("row_sets_amount")) if one.effect == "sets" else None,
+        "sets_amount": explain(ROW_SETS_AMOUNT) if one.effect == "sets" else None,
         "again": rejected_again(one),
         "cells": [(heading(name), text or formats.NOTHING) for name, text in as_it_came.items()]
         or [(_("As received"), _("unknown"))],
-        "reason": explain(check_named(one.code)),
+        "reason": explain(reason_named(one.code)),
         "form": form,
         "discard_form": DiscardForm(),
         "discard_title": _("Discard")
@@ -121,8 +123,8 @@ def page_of(request: HttpRequest, one: RejectedRow, form: CorrectionForm) -> Htt
         else _("Discard instead"),
         "others": reject_links(others),
         "suggested": suggested(one),
-        "repair": words_of(one.code),
-        "fix": check_named(one.code).repair,
+        "repair": words_of(one.kind_spec, one.code),
+        "fix": one.kind_spec.repair_of(one.code),
         "goes_where_rejected": one.kind_spec.appends,
         "next": following(request, one),
     }
@@ -218,7 +220,7 @@ def tell(request: HttpRequest, outcome: resend.Outcome, one: RejectedRow | None 
         )
         messages.success(request, text % {"n": formats.number(outcome.sent)})
     for code, count in outcome.faults.items():
-        words = {"rows": formats.rows(count), "reason": explain(fault_named(code)).sentence}
+        words = {"rows": formats.rows(count), "reason": explain(CATALOGUE[code]).sentence}
         messages.error(request, _("Not sent, %(rows)s: %(reason)s") % words)
     if not (outcome.sent or outcome.faults):
         messages.warning(request, _("Someone else closed it first."))

@@ -14,16 +14,15 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from transfer.access import role
-from transfer.engine.errors.ledger import CopyOfServer, PositionKnown, RowsPurged
+from transfer.causes.ledger import COPY_OF, ROWS_PURGED
 from transfer.engine.skip import Lacking
-from transfer.errors import TransferError
+from transfer.errors import PositionKnown, ServerUndecided, TransferError
 from transfer.models import Actor, AuditEntry, BonusServer, TransferTask
 from transfer.pages.back import done, read_or_post, refused
 from transfer.runs.beginning import (
     CODES,
     COPIES,
     LACKING,
-    QUESTIONS,
     Answer,
     Decision,
     Outcome,
@@ -89,7 +88,7 @@ class BeginningForm(forms.Form):
     @property
     def asks_what_it_has(self) -> bool:
         """Whether a position is to begin, or was lost; the others only lack purged rows."""
-        return any(not isinstance(one.error, RowsPurged) for one in self.questions)
+        return any(one.error.cause is not ROWS_PURGED for one in self.questions)
 
     def groups(self) -> Iterator[dict[str, Any]]:
         """Yields the parts of the page: a transfer, why it asks, and its fields."""
@@ -100,7 +99,7 @@ class BeginningForm(forms.Form):
                 "why": explain(one.error).sentence,
                 "copied_from": one.copied_from,
                 "purged": one.purged,
-                "lacks": isinstance(one.error, RowsPurged),
+                "lacks": one.error.cause is ROWS_PURGED,
                 "lacking": [(line, _staged(line)) for line in one.lacking[:LISTED]],
                 "more": max(0, len(one.lacking) - LISTED),
                 "fields": [self[name] for name in names if name in self.fields],
@@ -116,9 +115,9 @@ def others(question: Question) -> Any:
 
 
 def answers(question: Question) -> Iterator[tuple[str, str]]:
-    if isinstance(question.error, RowsPurged):
+    if question.error.cause is ROWS_PURGED:
         yield Answer.WITHOUT, _("Go on without these rows, for good")
-    elif isinstance(question.error, CopyOfServer):
+    elif question.error.cause is COPY_OF:
         yield (
             Answer.OWN,
             _("It is a copy of the database of %(server)s: go on from where that was made")
@@ -181,7 +180,7 @@ def ask(server: BonusServer, actor: Actor) -> tuple[list[Question], list[str]]:
     for task in server.tasks.select_related("server"):
         try:
             begin(task, actor, seconds=SECONDS)
-        except QUESTIONS:
+        except ServerUndecided:
             with suppress(PositionKnown):  # decided a moment ago
                 questions.append(question(task, SECONDS))
         except TransferError as error:

@@ -17,7 +17,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
 from transfer.access import role
-from transfer.bonus_api.errors import SecretNotTaken, SecretUnreadable
+from transfer.causes.bonus_servers import ACCOUNT_SECRET_NOT_TAKEN, API_SECRET_UNREADABLE
+from transfer.errors import TransferError
 from transfer.models import AccountJob, Actor, AuditEntry, IssuedSecret
 from transfer.pages.back import refused
 from transfer.pages.components.credentials import typed
@@ -75,7 +76,7 @@ def taken(request: HttpRequest, job: AccountJob) -> dict[str, Any]:
         "until": secrets.until(),
         "may_collect": job.may_collect(request.user),
         "may_show": bool(count) and job.shown_at is None and count <= SHOWN_AT_MOST,
-        "thrown_away": job.accounts.filter(error_code=SecretNotTaken.code).count(),
+        "thrown_away": job.accounts.filter(error_code=ACCOUNT_SECRET_NOT_TAKEN.code).count(),
     }
 
 
@@ -120,7 +121,9 @@ def download(request: HttpRequest, pk: int, job: int) -> HttpResponse:
 
 def unreadable(request: HttpRequest, job: AccountJob) -> HttpResponse:
     """Says that they can't be read. They are kept, since they can be with the old key."""
-    messages.error(request, str(explain(SecretUnreadable(server=job.server.name))))
+    messages.error(
+        request, str(explain(TransferError(API_SECRET_UNREADABLE, server=job.server.name)))
+    )
     return redirect(job)
 
 

@@ -36,7 +36,7 @@ from transfer.pages.servers.forms import ServerForm, swapped
 from transfer.pages.tables import Action
 from transfer.problems import doors
 from transfer.problems.find import outage_of
-from transfer.problems.sentences import rows_missing
+from transfer.problems.kinds import rows_missing
 from transfer.runs import backlog
 from transfer.runs.reconcile import PATIENTLY, last_result, reconcile_within
 from transfer.servers.stages import STAGES, note_test, run_all, run_stage

@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from transfer.access import role
-from transfer.errors import TransferError
+from transfer.errors import ServerUndecided, TransferError
 from transfer.models import Actor, AuditEntry, BonusServer, CashRegister, LeftBehind
 from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.registers.counts import with_states
@@ -19,7 +19,7 @@ from transfer.pages.servers.forms import ServerForm
 from transfer.pages.servers.server import TO_TEST
 from transfer.pages.servers.tables import ServerTable, lines
 from transfer.problems.find import outages_by_server
-from transfer.runs.beginning import QUESTIONS, begin
+from transfer.runs.beginning import begin
 from transfer.runs.undocking import consequences, question, undock, why_not_now
 
 BEGIN_SECONDS = 5
@@ -64,7 +64,7 @@ def begin_positions(request: HttpRequest, server: BonusServer) -> bool:
     for task in server.tasks.select_related("server"):
         try:
             begin(task, Actor.of(request), seconds=BEGIN_SECONDS)
-        except QUESTIONS:
+        except ServerUndecided:
             asks = True
         except TransferError:
             break

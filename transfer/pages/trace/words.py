@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
-from transfer.engine.kinds import check_named
+from transfer.causes.rows import reason_named
 from transfer.models import BonusServer, RejectedRow, TransferRun, Upload
 from transfer.pages.components.html import Html, format_words, joined, link
 from transfer.runs.backlog import why
@@ -155,7 +155,7 @@ def _detail(row: StagedRow, delivery: Delivery, reject_days: int) -> str:
     if delivery.state == "counted":
         about = {"who": delivery.said_by or "—", "when": formats.moment(delivery.said_at)}
         return _("Counted as received: %(who)s said so %(when)s.") % about
-    reason = explain(check_named(delivery.code)).sentence
+    reason = explain(reason_named(delivery.code)).sentence
     if delivery.state == "without_effect":
         return " ".join([reason, *_sent_again(row)])
     if delivery.reject:

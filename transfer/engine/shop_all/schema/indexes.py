@@ -8,7 +8,7 @@ from psycopg2 import sql
 from transfer.engine.kind import Kind
 from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import Database
-from transfer.errors import gettext_noop
+from transfer.parties import gettext_noop
 
 NAMED_ROWS = gettext_noop("%(table)s: index %(index)s created, which keeps names of rows unique")
 LOOKED_UP = gettext_noop("%(table)s: index %(index)s created, for the trace")

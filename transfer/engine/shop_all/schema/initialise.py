@@ -11,8 +11,7 @@ from typing import Protocol
 
 from psycopg2 import sql
 
-from transfer.engine.errors import RowsUndecided
-from transfer.engine.errors.ledger import IdsRepeated, NameTaken, ShopAllOf010
+from transfer.causes.tables import IDS_REPEATED, NAME_TAKEN, ROWS_UNDECIDED, SHOP_ALL_OF_0_1_0
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.relations import COLUMNS
@@ -21,7 +20,8 @@ from transfer.engine.shop_all.schema.columns import OURS
 from transfer.engine.shop_all.schema.indexes import Indexes, Step
 from transfer.engine.shop_all.schema.rights import RIGHTS, Guards, set_defaults
 from transfer.engine.shop_all.schema.triggers import CREATE_FUNCTIONS
-from transfer.errors import gettext_noop
+from transfer.errors import TransferError
+from transfer.parties import gettext_noop
 
 # Whether we may read a table. By the catalogue.
 MAY_READ = "select has_table_privilege(to_regclass(%s), 'select')"
@@ -110,9 +110,9 @@ class Staging:
     def initialise(self) -> list[Step]:
         """Add what is missing and keep the rest; all tables or none, then the indexes.
 
-        Raises ShopAllOf010, StagingTableForeign, StagingTablePartitioned, TableUnlogged;
-        StagingTableChanged; IdsRepeated; RowsUndecided when a table without our columns has rows
-        and `existing_moved` is not given; NameTaken; WrongColumns when an existing column has
+        Raises SHOP_ALL_OF_0_1_0, STAGING_TABLE_FOREIGN, STAGING_TABLE_PARTITIONED, TABLE_UNLOGGED;
+        STAGING_TABLE_CHANGED; IDS_REPEATED; ROWS_UNDECIDED when a table without our columns has
+        rows and `existing_moved` is not given; NAME_TAKEN; WrongColumns when an existing column has
         another type.
         """
         steps: dict[str, list[Step]] = {}
@@ -135,7 +135,7 @@ class Staging:
         return replaced + list(chain.from_iterable(steps.values()))
 
     def _check_version(self) -> None:
-        """Refuse what 0.1.0 has made, with the SQL that removes it. Raises ShopAllOf010."""
+        """Refuse what 0.1.0 has made, with the SQL that removes it. Raises SHOP_ALL_OF_0_1_0."""
         has_tables = bool(self.database.rows(tables.OF_0_1_0))
         parts = [DROP_SCHEMA] if has_tables else []
         for kind in self.kinds:
@@ -149,10 +149,10 @@ class Staging:
                 drop = sql.SQL(DROP_COLUMNS).format(table=kind.staging_table, columns=columns)
                 parts.append(drop.as_string(self.database.connection))
         if parts:
-            raise ShopAllOf010(script="\n".join(["begin;", *parts, "commit;"]))
+            raise TransferError(SHOP_ALL_OF_0_1_0, script="\n".join(["begin;", *parts, "commit;"]))
 
     def _add_head(self, kind: Kind) -> None:
-        """Add the row of the kind, if it is missing. Raises StagingTableChanged."""
+        """Add the row of the kind, if it is missing. Raises STAGING_TABLE_CHANGED."""
         names = {"kind": sql.Literal(kind.name), "staging": sql.Literal(kind.staging)}
         self.database.execute(sql.SQL(tables.ADD_HEAD).format(**names))
         self.checks.check_staging(kind)
@@ -200,7 +200,7 @@ class Staging:
             return [Step(CREATED, {"table": kind.staging})]
         if "xid" in missing and (taken := sorted(existing & OURS.keys() - {"id"})):
             # The vendor's own columns with names of ours: a writer may fill them in.
-            raise NameTaken(table=kind.quoted_staging, columns=", ".join(taken))
+            raise TransferError(NAME_TAKEN, table=kind.quoted_staging, columns=", ".join(taken))
         self._check_decided(kind, missing)
         self._check_ids(kind, existing)
         if not missing:
@@ -214,9 +214,9 @@ class Staging:
         return steps
 
     def _check_decided(self, kind: Kind, missing: Collection[str]) -> None:
-        """Raise RowsUndecided if there are rows, and nobody said whether they were moved."""
+        """Raise ROWS_UNDECIDED if there are rows, and nobody said whether they were moved."""
         if "xid" in missing and self.existing_moved is None and self._has_rows(kind):
-            raise RowsUndecided(table=kind.quoted_staging)
+            raise TransferError(ROWS_UNDECIDED, table=kind.quoted_staging)
 
     def _has_rows(self, kind: Kind) -> bool:
         """Return whether the table has rows; also if we may not look."""
@@ -227,7 +227,7 @@ class Staging:
         return bool(self.database.value(MAY_READ, [kind.staging_table]))
 
     def _check_ids(self, kind: Kind, existing: set[str]) -> None:
-        """Raise IdsRepeated where rows of one transaction have the same id, or none.
+        """Raise IDS_REPEATED where rows of one transaction have the same id, or none.
 
         Rows without our columns will all be of one transaction. Nothing is read where the unique
         index exists; where we may not read, the index will refuse such rows.
@@ -241,7 +241,8 @@ class Staging:
         )
         ids, repeated, missing = self.database.one(query)
         if repeated or missing:
-            raise IdsRepeated(
+            raise TransferError(
+                IDS_REPEATED,
                 table=kind.quoted_staging,
                 repeated=str(repeated),
                 missing=str(missing),

@@ -12,7 +12,7 @@ from collections.abc import Collection
 
 from psycopg2 import sql
 
-from transfer.engine.errors import GuardsOfAnother, GuardsOutdated
+from transfer.causes.tables import GUARDS_OF_ANOTHER, GUARDS_OUTDATED
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.schema.columns import DEFAULTS, OURS
@@ -24,6 +24,7 @@ from transfer.engine.shop_all.schema.triggers import (
     triggers_of,
 )
 from transfer.engine.table_name import TableName
+from transfer.errors import GuardsOfAnother, GuardsOutdated
 
 # Other roles may put functions and types into the schemas of our usual search_path.
 PIN = "set search_path = pg_catalog, pg_temp;"
@@ -230,8 +231,8 @@ class Guards:
             return
         if names := ", ".join(self.differences()):
             if self.database.value(MAY_REPAIR, [[*FUNCTIONS], self.tables()]):
-                raise GuardsOutdated(names=names)
-            raise GuardsOfAnother(names=names, script=self.script())
+                raise GuardsOutdated(GUARDS_OUTDATED, names=names)
+            raise GuardsOfAnother(GUARDS_OF_ANOTHER, names=names, script=self.script())
 
     def script(self) -> str:
         """Return the SQL by which the owner of the tables, or a superuser, puts all of it right."""

@@ -1,0 +1,58 @@
+"""The tables of papers that are made from what the code knows. `make papers` writes them anew."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import django
+
+from tests.databases import ROOT
+from transfer.causes import CATALOGUE
+
+BLOCK = "<!-- {name}: made by `make papers` -->\n{table}<!-- end of {name} -->\n"
+
+
+def refusals() -> Iterator[str]:
+    """Yield the lines of the table of refusals, those with the same remedy as one."""
+    yield "| Code | Do |"
+    yield "|---|---|"
+    remedies: dict[str, list[str]] = {}
+    for code, cause in CATALOGUE.items():
+        if cause.is_refusal:
+            remedies.setdefault(cause.remedy, []).append(f"`{code}`")
+    for remedy, codes in remedies.items():
+        yield f"| {', '.join(codes)} | {remedy} |"
+
+
+def problems() -> Iterator[str]:
+    """Yield the lines of the table of problems, the worst first."""
+    from transfer.problems.kinds import KINDS
+
+    yield "| `problem` | `severity` | `topic` | Means | Ends when |"
+    yield "|---|---|---|---|---|"
+    for code, kind in KINDS.items():
+        yield f"| `{code}` | {kind.severity} | {kind.topic} | {kind.means} | {kind.ends} |"
+
+
+TABLES: dict[tuple[Path, str], Callable[[], Iterator[str]]] = {
+    (ROOT / "docs/EXACTLY-ONCE.md", "refusals"): refusals,
+    (ROOT / "docs/WATCHING.md", "problems"): problems,
+}
+
+
+def with_tables(paper: Path) -> str:
+    """Return the text of a paper with its tables as they should be."""
+    text = paper.read_text()
+    for (of, name), lines in TABLES.items():
+        if of == paper:
+            block = BLOCK.format(name=name, table="".join(f"{line}\n" for line in lines()))
+            parts = re.split(rf"<!-- {name}: .*?<!-- end of {name} -->\n", text, flags=re.DOTALL)
+            before, after = parts
+            text = f"{before}{block}{after}"
+    return text
+
+
+if __name__ == "__main__":
+    django.setup()
+    for paper, _name in TABLES:
+        paper.write_text(with_tables(paper))

@@ -1,0 +1,529 @@
+"""What is known of each kind of problem: one record each, the worst first.
+
+A record says to which topic of messages the problem belongs, how bad it is, how it ends, and makes
+its sentence and its hint from its parameters, in the reader's language. Who finds the problem, such
+as `of_tasks`, gives these parameters.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from django.utils.translation import gettext as _, gettext_noop, ngettext
+
+from transfer.causes.ledger import ROWS_DIFFER, SHOP_ALL_WENT_BACK
+from transfer.models.alerts import Severity, Topic
+from transfer.problems import outage_words
+from transfer.problems.phrases import (
+    Params,
+    cause,
+    clock,
+    guards,
+    moment,
+    stuck,
+    task_name,
+    together,
+    waits,
+)
+from transfer.text import formats
+from transfer.text.commands import as_typed_here
+
+
+class Code(StrEnum):
+    """The kinds of problems. The worst first."""
+
+    GUARDS = "guards"
+    SCHEDULER_NEVER = "scheduler_never"
+    SCHEDULER = "scheduler"
+    CLOCK = "clock"
+    QUEUE = "queue_stuck"
+    SLOW_SERVER = "slow_server"
+    STEP = "step"
+    REFUSAL = "refusal"
+    DIFFERENCE = "difference"
+    OUTAGE = "outage"
+    FAILURES = "failures"
+    DATABASE = "database"
+    SERVER = "server"
+    SERVICE_PORT = "service_port"
+    MESSAGES = "messages"
+    PAGES = "pages"
+    MAIL = "mail"
+    CERTIFICATE = "certificate"
+    TWO_SCHEDULERS = "two_schedulers"
+    BACKUP = "backup"
+    LATE = "late"
+    SLOW = "slow"
+    LEFT_BEHIND = "left_behind"
+    WRITING = "writing"
+    CHANGED = "changed"
+    TABLES = "tables"
+    SECTIONS = "sections"
+    REJECTS = "rejects"
+    REGISTERS = "registers"
+    LOCKED = "locked"
+
+
+def always(params: Params) -> bool:
+    return True
+
+
+def never(params: Params) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class ProblemKind:
+    """What is known of a kind of problem. `means` and `ends` are for docs/WATCHING.md."""
+
+    topic: Topic
+    means: str
+    ends: str
+    sentence: Callable[[Params], str]  # what is wrong
+    hint: Callable[[Params], str]  # what it means for the rows, and what to do
+    severity: Severity = Severity.BAD  # unless who finds it says otherwise
+    says_when: Callable[[Params], bool] = never  # whether the sentence says since when
+    # Its page is for administrators, and it names users or addresses of people.
+    is_for_administrators: bool = False
+
+
+STEPS = {
+    "clock": gettext_noop("look at the clock"),
+    "dead_runs": gettext_noop("close runs whose process has ended"),
+    "lost_jobs": gettext_noop("queue jobs again whose worker has ended"),
+    "new_tasks": gettext_noop("plan tasks"),
+    "due_tasks": gettext_noop("start tasks that are due"),
+    "heartbeat": gettext_noop("note that the scheduler is alive"),
+    "uploads": gettext_noop("remove old uploads"),
+    "secrets": gettext_noop("remove old passwords"),
+    "api_calls": gettext_noop("note the calls of the API in the audit"),
+    "worked_off": gettext_noop("remove old entries of the queue"),
+    "recurring_jobs": gettext_noop("queue the jobs that come back every few minutes"),
+    "problems": gettext_noop("look for problems"),
+    "queue": gettext_noop("work off the queue"),
+    "arrivals": gettext_noop("look for rows that arrive"),
+    "recurring_job": gettext_noop("do a job that waits for other databases"),
+    "watchdog": gettext_noop("look whether the scheduler is alive"),
+}
+
+
+# Refusals whose cause is shop All: they are one question, and not one for each task.
+OF_SHOP_ALL = {SHOP_ALL_WENT_BACK.code, ROWS_DIFFER.code}
+
+
+def sentence(code: str, params: Params) -> str:
+    """Return what is wrong, without a full stop."""
+    return KINDS[Code(code)].sentence(params).rstrip(".")
+
+
+def hint(code: str, params: Params) -> str:
+    """Return what it means for the rows, and what to do."""
+    return KINDS[Code(code)].hint(params)
+
+
+def past(code: str, params: Params) -> str:
+    """Return what was wrong, of a problem that is over."""
+    if code == Code.OUTAGE:
+        return outage_words.past(params) or _first_cause(params)
+    return sentence(code, params)
+
+
+def sentence_of_cause(params: Params) -> str:
+    """Return the sentence of the error that the problem is about."""
+    return cause(params).sentence
+
+
+def hint_of_cause(params: Params) -> str:
+    return cause(params).hint
+
+
+def _step(params: Params) -> str:
+    step = str(params["step"])
+    return _("A step in the background fails: %(step)s") % {"step": _(STEPS.get(step, step))}
+
+
+def _first_cause(params: Params) -> str:
+    """Of an outage whose doors all answer."""
+    if not params["doors"] and params["failing"] > 1:
+        return outage_words.several_fail(params)
+    code, of_cause = params["causes"][0]
+    return sentence(code, of_cause)
+
+
+def _outage(params: Params) -> str:
+    if now := outage_words.now(params):
+        return now
+    waiting = outage_words.waits(params) if params["doors"] else ""
+    return "; ".join(filter(None, [_first_cause(params), waiting]))
+
+
+def _refusal(params: Params) -> str:
+    """A refusal of all tasks, or of all of a kind, names none of them."""
+    why = cause(params).sentence
+    return why if params["code"] in OF_SHOP_ALL else f"{task_name(params)}: {why}"
+
+
+def _failures(params: Params) -> str:
+    text = ngettext(
+        "%(task)s: the last run failed", "%(task)s: the last %(n)d runs failed", params["n"]
+    )
+    return text % {"task": task_name(params), "n": params["n"]}
+
+
+def _late(params: Params) -> str:
+    names = {"task": task_name(params), "waits": waits(params), "at": clock(params)}
+    return _("%(task)s: %(waits)s, the oldest since %(at)s") % names
+
+
+def _slow(params: Params) -> str:
+    names = {
+        "task": task_name(params),
+        "late": formats.number(params["late"]),
+        "rows": formats.rows(params["rows"]),
+        "limit": formats.span(params["limit"]),
+    }
+    return (
+        _("%(task)s: %(late)s of %(rows)s of the last 24 hours took longer than %(limit)s") % names
+    )
+
+
+def _writing(params: Params) -> str:
+    names = {"task": task_name(params), "at": clock(params)}
+    return _("%(task)s: a transaction has been writing rows since %(at)s") % names
+
+
+def _left_behind(params: Params) -> str:
+    left = _("%(server)s is left behind: purges do not wait for it") % params
+    return f"{left}; {rows_missing(params['n'])}" if params["n"] else left
+
+
+def rows_missing(rows: int) -> str:
+    """Return what purges have removed that a server has not received, without a full stop."""
+    words = ngettext(
+        "up to %(n)s row that it has not received is purged",
+        "up to %(n)s rows that it has not received are purged",
+        rows,
+    )
+    return words % {"n": formats.number(rows)}
+
+
+def _rejects(params: Params) -> str:
+    text = ngettext(
+        "%(rows)s rejected row waits for a decision",
+        "%(rows)s rejected rows wait for a decision",
+        params["n"],
+    )
+    return text % {"rows": formats.number(params["n"])}
+
+
+def _registers(params: Params) -> str:
+    text = ngettext(
+        "%(shop)s: %(n)d register has not been seen for a day",
+        "%(shop)s: %(n)d registers have not been seen for a day",
+        params["n"],
+    )
+    return text % params
+
+
+def _backup(params: Params) -> str:
+    if params["at"] is None:
+        return _("Our own database has no backup yet")
+    return _("The last backup of our own database was made %(at)s") % {"at": moment(params, "at")}
+
+
+def _outage_hint(params: Params) -> str:
+    if common := outage_words.hint(params):
+        return common
+    code, of_cause = params["causes"][0]
+    calm = _("Transfers are not affected.") if outage_words.leaves_transfers_alone(params) else ""
+    return f"{calm} {hint(code, of_cause)}".strip()
+
+
+def _why_it_failed(params: Params) -> str:
+    why = str(cause(params)).strip()
+    if not params.get("next"):
+        return why
+    return together(why, _("Next attempt: %(at)s.") % {"at": moment(params, "next")})
+
+
+def _silent(params: Params) -> str:
+    if params.get("by") == "service":
+        text = _("Nothing runs by schedule until it runs again. Start it: manage.py run_scheduler")
+        return as_typed_here(text)
+    return _("Nothing runs by schedule until it runs again. See whether cron is up.")
+
+
+KINDS: dict[Code, ProblemKind] = {
+    Code.GUARDS: ProblemKind(
+        Topic.SCHEDULER,
+        "Triggers or functions of the staging tables in shop All are not those of this version.",
+        "The check, made every few minutes, finds them right: `init_shop_all` has run.",
+        lambda p: guards(p).sentence,
+        lambda p: guards(p).hint.rstrip(),
+    ),
+    Code.SCHEDULER_NEVER: ProblemKind(
+        Topic.SCHEDULER,
+        "The scheduler has never run.",
+        "It runs.",
+        lambda p: _("The scheduler has never run"),
+        lambda p: as_typed_here(
+            _(
+                "Nothing runs by schedule. Run: manage.py crontab add, or without cron: manage.py "
+                "run_scheduler"
+            )
+        ),
+    ),
+    Code.SCHEDULER: ProblemKind(
+        Topic.SCHEDULER,
+        "The scheduler is silent: nothing runs by schedule.",
+        "It runs again.",
+        lambda p: _("The scheduler has been silent since %(at)s") % {"at": clock(p)},
+        _silent,
+        says_when=always,
+    ),
+    Code.CLOCK: ProblemKind(
+        Topic.SCHEDULER,
+        "The scheduler is silent, and the clock was set back.",
+        "It runs again.",
+        lambda p: (
+            _("The scheduler is silent, and the clock was set back: it last ran %(at)s")
+            % {"at": moment(p)}
+        ),
+        _silent,
+        says_when=always,
+    ),
+    Code.QUEUE: ProblemKind(
+        Topic.SCHEDULER,
+        "Jobs wait in the queue, and no worker takes them.",
+        "A worker takes them.",
+        lambda p: stuck(p).sentence,
+        lambda p: stuck(p).hint,
+        says_when=always,
+    ),
+    Code.SLOW_SERVER: ProblemKind(
+        Topic.LATE,
+        "A bonus server's jobs take up the workers, and jobs of other servers wait.",
+        "A worker is free, or no job waits.",
+        lambda p: _("%(server)s takes up the workers, and jobs of other servers wait") % p,
+        lambda p: _(
+            "Each of its steps takes long, and others go on only between them. See what slows its "
+            "database down, such as a trigger or a lock. More workers help meanwhile."
+        ),
+        severity=Severity.WARN,
+    ),
+    Code.STEP: ProblemKind(
+        Topic.SCHEDULER,
+        "A step of a loop in the background fails.",
+        "The step succeeds.",
+        _step,
+        lambda p: _("All other steps go on. The server’s log says where it fails; pass that on."),
+    ),
+    Code.REFUSAL: ProblemKind(
+        Topic.REFUSAL,
+        "A transfer stops until somebody decides.",
+        "The task's next run does not refuse.",
+        _refusal,
+        hint_of_cause,
+    ),
+    Code.DIFFERENCE: ProblemKind(
+        Topic.DIFFERENCE,
+        "The reconciliation found other rows or sums than were staged.",
+        "The next reconciliation finds none.",
+        sentence_of_cause,
+        hint_of_cause,
+    ),
+    Code.OUTAGE: ProblemKind(
+        Topic.FAILURES,
+        "A bonus server, or shop All, does not answer. It stands for all that follows from that.",
+        "All of it answers, and the runs that had failed have succeeded.",
+        _outage,
+        _outage_hint,
+        says_when=lambda p: bool(p["silent"] or p["answered"]),
+    ),
+    Code.FAILURES: ProblemKind(
+        Topic.FAILURES,
+        "The last runs of a task failed.",
+        "A run succeeds, or the task is switched off.",
+        _failures,
+        _why_it_failed,
+    ),
+    Code.DATABASE: ProblemKind(
+        Topic.FAILURES,
+        "A database could not be asked how many rows wait. Shown as a part of an outage.",
+        "It answers.",
+        sentence_of_cause,
+        lambda p: together(cause(p).hint, _("How many rows wait is not known.")),
+    ),
+    Code.SERVER: ProblemKind(
+        Topic.FAILURES,
+        "A bonus server's administration port does not answer. Shown as a part of an outage.",
+        "It answers.",
+        sentence_of_cause,
+        hint_of_cause,
+    ),
+    Code.SERVICE_PORT: ProblemKind(
+        Topic.FAILURES,
+        "A bonus server's service port does not answer. Shown as a part of an outage.",
+        "It answers.",
+        lambda p: _("No register can work with %(server)s: the service port does not answer") % p,
+        lambda p: str(cause(p)),
+    ),
+    Code.MESSAGES: ProblemKind(
+        Topic.SCHEDULER,
+        "Messages to a recipient do not arrive.",
+        "A message arrives, or the recipient is removed.",
+        lambda p: (
+            _("Messages to %(name)s have not arrived since %(since)s")
+            % {"name": p["name"], "since": clock(p)}
+        ),
+        lambda p: str(cause(p)),
+        says_when=always,
+        is_for_administrators=True,
+    ),
+    Code.PAGES: ProblemKind(
+        Topic.SCHEDULER,
+        "The pages do not answer at SITE_URL.",
+        "They answer.",
+        sentence_of_cause,
+        hint_of_cause,
+        severity=Severity.WARN,
+    ),
+    Code.MAIL: ProblemKind(
+        Topic.SCHEDULER,
+        "The mail server does not answer.",
+        "It answers.",
+        sentence_of_cause,
+        hint_of_cause,
+        severity=Severity.WARN,
+    ),
+    Code.CERTIFICATE: ProblemKind(
+        Topic.FAILURES,
+        "A bonus server's certificate ends soon.",
+        "A later one is found.",
+        sentence_of_cause,
+        hint_of_cause,
+        severity=Severity.WARN,
+    ),
+    Code.TWO_SCHEDULERS: ProblemKind(
+        Topic.SCHEDULER,
+        "Cron and a service look at the schedule on one machine.",
+        "One of them is stopped.",
+        lambda p: _("On %(host)s both cron and a service look at the schedule") % p,
+        lambda p: _("No row is moved twice. One is enough: stop the other."),
+        severity=Severity.WARN,
+    ),
+    Code.BACKUP: ProblemKind(
+        Topic.SCHEDULER,
+        "There was no backup of our own database for two days.",
+        "A backup is made.",
+        _backup,
+        lambda p: _(
+            "The nightly backup does not run, or fails. Make one now to see why: manage.py backup"
+        ),
+        severity=Severity.WARN,
+    ),
+    Code.LATE: ProblemKind(
+        Topic.LATE,
+        "Rows have waited longer than the settings allow.",
+        "They are moved.",
+        _late,
+        lambda p: _("They are not lost. See why the task does not move them."),
+        severity=Severity.WARN,
+        says_when=always,
+    ),
+    Code.SLOW: ProblemKind(
+        Topic.LATE,
+        "Too many rows of the last 24 hours arrived later than the settings allow.",
+        "At least 95 of 100 rows of the last 24 hours arrived in time.",
+        _slow,
+        lambda p: _(
+            "They have arrived. The settings allow that for 5 of 100 rows. Check whether runs "
+            "failed, or whether the task runs too rarely."
+        ),
+        severity=Severity.WARN,
+    ),
+    Code.LEFT_BEHIND: ProblemKind(
+        Topic.LATE,
+        "Purges do not wait for a bonus server, as an administrator has decided.",
+        "It has received what it needs, or purges wait for it again.",
+        _left_behind,
+        lambda p: _(
+            "When its database answers again, its next run says exactly how many rows it lacks."
+        ),
+        severity=Severity.WARN,
+    ),
+    Code.WRITING: ProblemKind(
+        Topic.LATE,
+        "A transaction has been writing rows into a staging table for ten minutes.",
+        "It ends.",
+        _writing,
+        lambda p: _("They can’t be read or moved until the transaction ends."),
+        severity=Severity.WARN,
+        says_when=always,
+    ),
+    Code.CHANGED: ProblemKind(
+        Topic.REJECTS,
+        "Rows were changed in shop All after their transfer.",
+        "Each is sent or kept, by a decision.",
+        sentence_of_cause,
+        hint_of_cause,
+        severity=Severity.WARN,
+    ),
+    Code.TABLES: ProblemKind(
+        Topic.FAILURES,
+        "Tables are foreign, or views: a later version will refuse them.",
+        "The check, made every few minutes, finds ordinary tables.",
+        sentence_of_cause,
+        hint_of_cause,
+        severity=Severity.WARN,
+    ),
+    Code.SECTIONS: ProblemKind(
+        Topic.FAILURES,
+        "The file of DTADMIN_TABLES has sections for servers that are not docked.",
+        "Each section is that of a docked server.",
+        lambda p: (
+            _("The file of DTADMIN_TABLES has sections for servers that are not docked: %(names)s")
+            % p
+        ),
+        lambda p: _(
+            "A section of a server that is docked later may stay. If a name is mistyped, its "
+            "server has the common part of the file: correct the name, or remove the section, and "
+            "restart the services."
+        ),
+        severity=Severity.WARN,
+    ),
+    Code.REJECTS: ProblemKind(
+        Topic.REJECTS,
+        "Rejected rows wait for a decision.",
+        "None waits.",
+        _rejects,
+        lambda p: _(
+            "Each row says why it was rejected. Correct it and send it again, or discard it."
+        ),
+        severity=Severity.WARN,
+    ),
+    Code.REGISTERS: ProblemKind(
+        Topic.REGISTERS,
+        "Registers of a shop have not been seen for a day.",
+        "They are seen again, blocked or mothballed.",
+        _registers,
+        lambda p: str(p["names"]),
+        severity=Severity.WARN,
+    ),
+    Code.LOCKED: ProblemKind(
+        Topic.LOCKED,
+        "A log-in is locked after wrong passwords.",
+        "The lock ends or is lifted.",
+        lambda p: _("Too many wrong passwords for %(who)s: the log-in is locked") % p,
+        lambda p: (
+            _(
+                "The last try came from %(address)s. If it was not one of your people, somebody "
+                "is guessing passwords: see the audit. An administrator lifts the lock on the "
+                "page “Users”."
+            )
+            % p
+        ),
+        severity=Severity.WARN,
+        is_for_administrators=True,
+    ),
+}

@@ -20,7 +20,7 @@ from dtadmin import urls as product
 from transfer.models import TransferRun
 from transfer.models.runs import State
 from transfer.pages.filters import DateFilter, FilterSet
-from transfer.pages.history.charts import Series, StackedBars
+from transfer.pages.shown.charts import Series, StackedBars
 from transfer.pages.tables import (
     AmountColumn,
     DurationColumn,

@@ -12,9 +12,9 @@ from tests.records import a_run, many_tasks, server, wait_for
 from transfer.causes.connections import UNREACHABLE
 from transfer.errors import Unreachable
 from transfer.models import BonusServer, TransferTask
-from transfer.pages.filters import midnight
-from transfer.pages.scheduler.groups import MANY
+from transfer.pages.shown.task_groups import MANY
 from transfer.parties import server as server_named
+from transfer.text.zones import midnight
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("nothing_asked")]
 

@@ -9,7 +9,7 @@ from tests.databases import as_url, query, stage
 from tests.flow import Flow, send_all
 from transfer.engine.kinds import KINDS
 from transfer.models import AuditEntry
-from transfer.pages.audit.sentences import sentence
+from transfer.pages.parts.audit_sentences import sentence
 
 pytestmark = pytest.mark.django_db
 

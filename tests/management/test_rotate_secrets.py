@@ -16,7 +16,7 @@ from transfer.models import (
     RegisterAccount,
     Shop,
 )
-from transfer.pages.audit.sentences import sentence
+from transfer.pages.parts.audit_sentences import sentence
 
 
 @pytest.fixture

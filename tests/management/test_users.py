@@ -7,7 +7,7 @@ from django.core.management import CommandError, call_command
 
 from tests.records import user
 from transfer.models import AuditEntry, User
-from transfer.pages.audit.sentences import sentence
+from transfer.pages.parts.audit_sentences import sentence
 
 pytestmark = pytest.mark.django_db
 PASSWORD = "correct horse battery"

@@ -13,7 +13,7 @@ from transfer.models.run_base import Trigger, attach_runs
 from transfer.models.runs import State
 from transfer.models.schedules import ChangedMeanwhile
 from transfer.models.settings import SettingsChangedMeanwhile
-from transfer.pages.audit import words
+from transfer.pages.parts import audit_words
 from transfer.runs.start import open_run
 
 FIVE_PAST = NOON.replace(minute=5, second=0)
@@ -57,8 +57,8 @@ def test_the_audit_says_which_way_the_switch_went_and_from_where(task, ivan):
     assert (off.old, off.new, off.reason) == ({"enabled": True}, {"enabled": False}, "stop")
     assert (off.who, off.address) == ("ivan", "10.0.0.7")
     with translation.override("en"):
-        assert words.subject(off) == "Balance changes → Бонусный сервер 8"
-        assert words.changes(off) == [("enabled", "yes", "no")]
+        assert audit_words.subject(off) == "Balance changes → Бонусный сервер 8"
+        assert audit_words.changes(off) == [("enabled", "yes", "no")]
 
 
 def test_switching_to_what_it_is_already_notes_nothing(switched_on, ivan):

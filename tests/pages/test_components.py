@@ -15,12 +15,13 @@ from transfer.models.alerts import Severity
 from transfer.models.run_base import State
 from transfer.pages.components.basic import commands
 from transfer.pages.components.charts import bar_line, bar_value
-from transfer.pages.components.html import format_words
 from transfer.pages.components.registers import account_badge
 from transfer.pages.components.rejects import reason_of
-from transfer.pages.components.states import LOOKS, TONES, state_badge, state_icon
+from transfer.pages.components.states import state_badge, state_icon
 from transfer.pages.components.times import moment
-from transfer.pages.history.charts import Series, StackedBars
+from transfer.pages.html import format_words
+from transfer.pages.shown.charts import Series, StackedBars
+from transfer.pages.shown.looks import LOOKS, TONES
 
 MODELS = {
     "run": State,

@@ -9,7 +9,7 @@ from django.utils import translation
 from tests.databases import query, stage
 from transfer.models import Actor, AuditEntry, RejectedRow
 from transfer.models.run_base import Trigger
-from transfer.pages.audit.words import changes
+from transfer.pages.parts.audit_words import changes
 from transfer.rejects import closing, resend
 from transfer.runs.execute import run_here
 

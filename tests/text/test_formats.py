@@ -4,7 +4,7 @@ from decimal import Decimal
 import pytest
 from django.utils import timezone, translation
 
-from transfer.pages.history.charts import Series, StackedBars
+from transfer.pages.shown.charts import Series, StackedBars
 from transfer.text import formats
 
 NOW = datetime(2026, 11, 24, 11, 5, 33, tzinfo=UTC)

@@ -1,7 +1,7 @@
 """What the tests of the trace have in common."""
 
 from transfer.models.run_base import Trigger
-from transfer.pages.trace.words import shown_row
+from transfer.pages.shown.traced import shown_row
 from transfer.runs import execute
 
 ACCOUNT, CARD = "4100000011", "7780000000011"

@@ -8,7 +8,7 @@ from transfer.engine.shop_all.changes import Changes
 from transfer.engine.shop_all.source import ShopAll
 from transfer.loading import undo, upload_job
 from transfer.models import RejectedRow, Upload
-from transfer.pages.trace.words import source_words
+from transfer.pages.shown.traced import source_words
 from transfer.rejects import resend
 from transfer.trace.subject import trace
 

@@ -28,8 +28,12 @@ from django.utils import timezone, translation
 from django.utils.formats import get_format
 from django.utils.translation import gettext as _
 
+from transfer.engine.kind import Kind
+from transfer.engine.table_mapping import Column
+from transfer.loading.values import number
 from transfer.pages.back import page_before, refused
 from transfer.text import formats
+from transfer.text.columns import heading
 
 logger = logging.getLogger(__name__)
 
@@ -243,3 +247,23 @@ def _write_cell(page: Any, line: int, column: int, cell: Any, moment: Any) -> No
 
 def _is_exact(number: Decimal) -> bool:
     return number.is_finite() and len(number.as_tuple().digits) <= EXACT_DIGITS
+
+
+def column_fields(kind: Kind, text_of: Callable[[Any, str], str]) -> list[Field]:
+    """The columns that loading reads, with amounts as numbers."""
+
+    def value_in(column: Column) -> Callable[[Any], Any]:
+        if column.carried_as == "numeric":
+            return lambda record: _exact(text_of(record, column.name))
+        return lambda record: text_of(record, column.name)
+
+    return [
+        Field(heading(column.name), value_in(column), column.carried_as == "text")
+        for column in kind.columns
+    ]
+
+
+def _exact(text: str) -> Decimal | str:
+    """An amount as a number, or the text as received if it is none."""
+    amount = number(text).value
+    return text if amount is None else Decimal(amount)

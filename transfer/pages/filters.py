@@ -1,16 +1,16 @@
 """What all filters have: they are in the URL, and know whether they filter anything."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, timedelta
 from typing import Any, ClassVar, NamedTuple
 
 import django_filters  # type: ignore[import-untyped]
 from django.db.models import QuerySet
 from django.forms import BoundField, DateInput, Form, Select
-from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
-from transfer.pages.widgets import LongSelect
+from transfer.pages.fields import LongSelect
 from transfer.text import formats
+from transfer.text.zones import midnight
 
 
 class Chip(NamedTuple):
@@ -114,8 +114,3 @@ class DayFilters(FilterSet):
 
     def filter_until(self, rows: QuerySet[Any], name: str, value: date) -> QuerySet[Any]:
         return rows.filter(**{f"{self.moment}__lt": midnight(value + timedelta(1))})
-
-
-def midnight(day: date) -> datetime:
-    """The beginning of the day in the user's time zone."""
-    return datetime.combine(day, time(), timezone.get_current_timezone())

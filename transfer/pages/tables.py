@@ -14,9 +14,9 @@ from django_tables2.rows import BoundRows  # type: ignore[import-untyped]
 
 from transfer.access import Role, has_role
 from transfer.pages.components import times
-from transfer.pages.components.html import Html, unseen_lazy
 from transfer.pages.components.states import state_badge
 from transfer.pages.components.table import cell_opening, choose_box, table_body
+from transfer.pages.html import Html, unseen_lazy
 from transfer.pages.keyset_page import KeysetPage
 from transfer.text import formats
 

@@ -17,7 +17,8 @@ from transfer.pages.components import (
     times,
     trace,
 )
-from transfer.pages.history.charts import StackedBars
+from transfer.pages.shown import looks
+from transfer.pages.shown.charts import StackedBars
 from transfer.text import formats
 from transfer.text.commands import as_typed_here
 
@@ -47,8 +48,8 @@ register.simple_block_tag(lambda content: content, name="capture")  # to say it 
 register.simple_tag(buttons.hidden)
 register.simple_tag(buttons.post, takes_context=True)
 register.simple_tag(buttons.switch, takes_context=True)
-register.filter("look", states.look)
-register.filter("tone", states.tone)
+register.filter("look", looks.look)
+register.filter("tone", looks.tone)
 register.simple_tag(states.badge)
 register.simple_tag(states.state_badge)
 register.simple_tag(states.switch_badge)

@@ -1,13 +1,14 @@
 """Time zones by the names that people know: city and country, in the language in use."""
 
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.core import get_global
 from babel.dates import get_timezone_location
+from django.utils import timezone
 from django.utils.translation import get_language
 
 from transfer.text import formats
@@ -66,3 +67,8 @@ def _others(zones: frozenset[str], language: str | None) -> list[Choice]:
         (zone, words if count[words] == 1 else f"{words}, {zone}") for zone, words in shown.items()
     ]
     return sorted(choices, key=lambda choice: choice[1])
+
+
+def midnight(day: date) -> datetime:
+    """Return the beginning of the day in the user's time zone."""
+    return datetime.combine(day, time(), timezone.get_current_timezone())

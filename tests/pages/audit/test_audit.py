@@ -16,7 +16,7 @@ from transfer.models import (
     TransferTask,
 )
 from transfer.models.audit import PEOPLE
-from transfer.pages.audit import sentences
+from transfer.pages.parts import audit_sentences
 
 IVAN = Actor("ivan", address="10.0.0.7")
 
@@ -66,7 +66,7 @@ def test_what_a_recipient_is_told_of_has_a_name(admin_client):
 
 
 def test_every_action_has_its_sentence():
-    assert set(AuditEntry.Action.values) - sentences.SENTENCES.keys() == set()
+    assert set(AuditEntry.Action.values) - audit_sentences.SENTENCES.keys() == set()
 
 
 def test_names_in_a_sentence_are_text_and_no_markup(admin_client):

@@ -10,7 +10,7 @@ from tests.api.conftest import Program, a_key
 from tests.pages.look import words
 from tests.records import user
 from transfer.models import ApiKey, AuditEntry
-from transfer.pages.audit.sentences import sentence
+from transfer.pages.parts.audit_sentences import sentence
 
 pytestmark = pytest.mark.django_db
 FORM = {"name": "1C head office", "scopes": ["read", "load_balances"], "limit": "30"}

@@ -13,9 +13,9 @@ from transfer.engine.received import Totals
 from transfer.errors import Unreachable
 from transfer.models import Actor, FlowHour, Heartbeat, TransferTask
 from transfer.models.run_base import State
-from transfer.pages.filters import midnight
-from transfer.pages.scheduler.groups import MANY
+from transfer.pages.shown.task_groups import MANY
 from transfer.parties import database_of
+from transfer.text.zones import midnight
 
 pytestmark = pytest.mark.django_db
 IVAN = Actor("ivan")

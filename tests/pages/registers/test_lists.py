@@ -12,7 +12,7 @@ from django.utils import timezone
 from tests.chain import many_servers
 from transfer.models import AuditEntry, BonusServer, CashRegister, RegisterAccount, Shop
 from transfer.models.accounts import AccountState, state_case
-from transfer.pages.scheduler.groups import MANY
+from transfer.pages.shown.task_groups import MANY
 
 pytestmark = pytest.mark.django_db
 

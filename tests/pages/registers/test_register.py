@@ -10,7 +10,7 @@ from django.utils import timezone
 from tests.chain import many_servers
 from transfer.models import AccountJob, AuditEntry, CashRegister, RegisterAccount, SeenDay, Shop
 from transfer.models.accounts import AccountState
-from transfer.pages.scheduler.groups import MANY
+from transfer.pages.shown.task_groups import MANY
 from transfer.registers.last_seen import strip
 from transfer.servers.checks import old_days
 

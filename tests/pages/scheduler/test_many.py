@@ -17,7 +17,7 @@ from transfer.causes.connections import UNREACHABLE
 from transfer.errors import Unreachable
 from transfer.models import BonusServer, TransferRun, TransferTask
 from transfer.pages.links import key_of
-from transfer.pages.scheduler.groups import MANY
+from transfer.pages.shown.task_groups import MANY
 from transfer.parties import database_of
 from transfer.runs import backlog
 

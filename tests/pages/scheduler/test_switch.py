@@ -13,7 +13,7 @@ from tests.records import a_run, wait_for
 from transfer.models import AuditEntry, Heartbeat, TransferRun
 from transfer.models.run_base import State
 from transfer.pages.links import key_of
-from transfer.pages.scheduler.forms import next_morning
+from transfer.pages.parts.pauses import next_morning
 
 pytestmark = pytest.mark.django_db
 

@@ -19,8 +19,8 @@ from transfer.causes.connections import UNREACHABLE
 from transfer.errors import Unreachable
 from transfer.management.docking import database_fields
 from transfer.models import AccountJob, Actor, AuditEntry, BonusServer, TransferTask
-from transfer.pages.audit.words import subject
-from transfer.pages.scheduler.groups import MANY
+from transfer.pages.parts.audit_words import subject
+from transfer.pages.shown.task_groups import MANY
 from transfer.parties import database_of
 from transfer.queue.locks import Space
 from transfer.runs import backlog

@@ -8,8 +8,7 @@ from django.utils import timezone
 from transfer.causes.connections import UNREACHABLE
 from transfer.errors import Unreachable
 from transfer.models import BonusServer
-from transfer.pages.trace.many import arrival, same_holdings
-from transfer.pages.trace.words import ShownDelivery
+from transfer.pages.shown.traced import ShownDelivery, arrival, same_holdings
 from transfer.parties import database_of
 from transfer.trace.servers import Answer, Holding
 

@@ -23,7 +23,7 @@ from tests.waiting import wait_until
 from transfer.access import Role, has_role
 from transfer.models import Actor, AuditEntry, User
 from transfer.models.users import one_at_a_time
-from transfer.pages.audit.words import subject
+from transfer.pages.parts.audit_words import subject
 
 pytestmark = pytest.mark.django_db
 LIST = "/users/"

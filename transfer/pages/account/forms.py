@@ -14,23 +14,10 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import Actor
 from transfer.models.logins import Locked, LoginKey
-from transfer.models.settings import known_zones
-from transfer.pages.widgets import LongSelect
+from transfer.pages.fields import LongSelect, zone_choices
 from transfer.text import formats
-from transfer.text.zones import named, others, russian
 
 YEAR = 365 * 24 * 3600
-
-
-def zones() -> list[Any]:
-    """The installation's zone, then Russia's from west to east, then all others."""
-    known = {name for name in known_zones() if "/" in name}
-    russia = russian(known)
-    return [
-        ("", _("As on this installation: %(zone)s") % {"zone": named(settings.TIME_ZONE)}),
-        (_("Russia"), russia),
-        (_("Other"), others(known - {name for name, _words in russia})),
-    ]
 
 
 class LogInForm(AuthenticationForm):
@@ -135,7 +122,7 @@ class TimeZoneForm(forms.Form):
 
     zone = forms.ChoiceField(
         label=gettext_lazy("Time zone"),
-        choices=zones,
+        choices=zone_choices,
         widget=LongSelect,
         help_text=gettext_lazy("Times on the pages are shown in it. Schedules keep to their own."),
     )

@@ -4,9 +4,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import AuditEntry
-from transfer.pages.audit import sentences
-from transfer.pages.components.html import Html, with_note
 from transfer.pages.components.times import moment
+from transfer.pages.html import Html, with_note
+from transfer.pages.parts import audit_sentences
 from transfer.pages.tables import DrawnColumn, Table, classed
 
 
@@ -24,11 +24,11 @@ class AuditTable(Table):
 
     def keyset_paged(self, request: HttpRequest) -> "AuditTable":
         super().keyset_paged(request)
-        self.addresses = sentences.addresses(row.record for row in self.paginated_rows)
+        self.addresses = audit_sentences.addresses(row.record for row in self.paginated_rows)
         return self
 
     def draw_at(self, record: AuditEntry) -> Any:
         return with_note(moment(record.at), record.address or _("command line"))
 
     def draw_done(self, record: AuditEntry) -> Html:
-        return sentences.with_changes(record, self.addresses.get(record.pk))
+        return audit_sentences.with_changes(record, self.addresses.get(record.pk))

@@ -9,10 +9,10 @@ from django.views.decorators.http import require_safe
 
 from transfer.access import role
 from transfer.models import AuditEntry
-from transfer.pages.audit import sentences, words
 from transfer.pages.audit.filters import AuditFilter
 from transfer.pages.audit.tables import AuditTable
 from transfer.pages.exports import Field, Sheet, file_response, zoned
+from transfer.pages.parts import audit_sentences, audit_words
 
 
 @role("administrator")
@@ -23,7 +23,7 @@ def audit(request: HttpRequest) -> HttpResponse:
     context = {
         "filter": entries,
         "table": AuditTable(entries.qs).keyset_paged(request),
-        "about": words.subject(about) if about else "",
+        "about": audit_words.subject(about) if about else "",
     }
     return render(request, "audit/audit.html", context)
 
@@ -37,9 +37,9 @@ def export(request: HttpRequest, form: str) -> HttpResponseBase:
         Field(_("Who"), lambda one: one.who),
         Field(_("From where"), lambda one: one.address or _("command line")),
         Field(_("What"), lambda one: one.get_action_display()),
-        Field(_("Of what"), words.subject),
-        Field(_("In a sentence"), sentences.sentence),
-        Field(_("Before → after"), lambda one: words.in_a_line(words.changes(one))),
+        Field(_("Of what"), audit_words.subject),
+        Field(_("In a sentence"), audit_sentences.sentence),
+        Field(_("Before → after"), lambda one: audit_words.in_a_line(audit_words.changes(one))),
         Field(_("Reason"), lambda one: one.reason),
     ]
     entries = AuditFilter(request.GET, AuditEntry.objects.all()).qs

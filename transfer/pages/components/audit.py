@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
-from transfer.pages.components.html import Html, format_words, joined, link
+from transfer.pages.html import Html, format_words, joined, link
 
 
 def audit_sentence(words: Any, names: dict[str, str], url: str | None) -> Html:

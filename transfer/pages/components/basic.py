@@ -9,8 +9,8 @@ from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 
-from transfer.pages.components import html
-from transfer.pages.components.html import Html
+from transfer.pages import html
+from transfer.pages.html import Html
 from transfer.text import formats
 
 # The icon of a tone, where no other one is given.

@@ -7,7 +7,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext as _
 
 from transfer.pages.components.basic import icon
-from transfer.pages.components.html import Html, unseen
+from transfer.pages.html import Html, unseen
 
 
 def hidden(**values: Any) -> Html:

@@ -1,20 +1,15 @@
 """Bars of a chart: in SVG, and as lines of the table beside it."""
 
 from html import escape
-from typing import TYPE_CHECKING
 
 from django.utils.html import format_html
 from django.utils.safestring import mark_safe
 
-from transfer.pages.components.html import Html, joined, link
-
-if TYPE_CHECKING:
-    from transfer.pages.history.charts import Bar
-
-BAR, STEP, HEIGHT = 8, 10, 100  # in the units of the viewBox
+from transfer.pages.html import Html, joined, link
+from transfer.pages.shown.charts import BAR, STEP, Bar
 
 
-def bar_shape(bar: "Bar") -> Html:
+def bar_shape(bar: Bar) -> Html:
     """`{% bar_shape bar %}`: a bar of a chart; one that is higher than the scale is broken."""
     parts = "".join(
         f'<rect class="chart-{tone}" x="{bar.x}" y="{y}" width="{BAR}" height="{height}" />'
@@ -24,7 +19,7 @@ def bar_shape(bar: "Bar") -> Html:
     return mark_safe(parts + broken * bar.is_cut)  # noqa: S308 - of numbers
 
 
-def bar_value(bar: "Bar", width: int) -> Html:
+def bar_value(bar: Bar, width: int) -> Html:
     """`{% bar_value bar chart.width %}`: what a bar says when the pointer or the focus is on it.
 
     It leads to the bar's `url` if it has one. It is in SVG, but not of the bars, whose scales would
@@ -44,7 +39,7 @@ def bar_value(bar: "Bar", width: int) -> Html:
     return mark_safe(link if bar.url else alone)  # noqa: S308 - escaped
 
 
-def bar_line(bar: "Bar") -> Html:
+def bar_line(bar: Bar) -> Html:
     """`{% bar_line bar %}`: the same as a line of the table."""
     head = link(bar.url, bar.label) if bar.url else bar.label
     values = (*bar.shown, bar.words)

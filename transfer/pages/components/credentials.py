@@ -4,7 +4,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from transfer.pages.components.basic import icon
-from transfer.pages.components.html import Html, joined, unseen
+from transfer.pages.html import Html, joined, unseen
 
 GROUP = 4  # characters that people read, and type, at once
 

@@ -8,12 +8,12 @@ from django.utils.translation import gettext as _
 
 from transfer.pages import links
 from transfer.pages.components.basic import icon
-from transfer.pages.components.html import Html, format_words, joined
 from transfer.pages.components.tasks import rows_that_wait, state_of_some
 from transfer.pages.components.times import ago
-from transfer.pages.overview.flows import Flow, KindTotal, Receiver
-from transfer.pages.scheduler.groups import oldest
-from transfer.pages.scheduler.task_status import TaskStatus
+from transfer.pages.html import Html, format_words, joined
+from transfer.pages.shown.flows import Flow, KindTotal, Receiver
+from transfer.pages.shown.task_groups import oldest
+from transfer.pages.shown.task_status import TaskStatus
 from transfer.text import formats
 
 ARROW = """

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.utils.html import format_html
 
-from transfer.pages.components.html import Html
+from transfer.pages.html import Html
 
 
 def choice_with_note(label: Any, note: Any) -> Html:

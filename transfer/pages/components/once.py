@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import get_language
 
-from transfer.pages.components.html import Html
+from transfer.pages.html import Html
 
 Draw = Callable[..., Html]
 

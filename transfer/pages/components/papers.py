@@ -6,7 +6,7 @@ from typing import Any
 from django.utils.safestring import mark_safe
 from markdown_it import MarkdownIt
 
-from transfer.pages.components.html import Html
+from transfer.pages.html import Html
 
 # The papers are part of the product. The HTML in them is the anchors of headings.
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")

@@ -10,9 +10,10 @@ from django.utils.translation import gettext as _, ngettext
 
 from transfer.models import CashRegister
 from transfer.models.accounts import AccountState
-from transfer.pages.components.html import Html, row, unseen
 from transfer.pages.components.once import once
-from transfer.pages.components.states import badge, look, state_badge
+from transfer.pages.components.states import badge, state_badge
+from transfer.pages.html import Html, row, unseen
+from transfer.pages.shown.looks import look
 from transfer.text import formats
 
 

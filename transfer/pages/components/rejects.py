@@ -10,9 +10,9 @@ from django.utils.translation import gettext as _
 from transfer.causes.rows import reason_named
 from transfer.models import RejectedRow
 from transfer.models.addresses import numbered
-from transfer.pages.components.html import Html, joined, link, muted, row, titled
 from transfer.pages.components.once import once
 from transfer.pages.components.states import state_badge
+from transfer.pages.html import Html, joined, link, muted, row, titled
 from transfer.text.columns import heading
 from transfer.text.explain import explain
 

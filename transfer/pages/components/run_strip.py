@@ -9,9 +9,9 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 
 from transfer.models.run_base import OPEN_STATES, PastRun, State
-from transfer.pages.components.html import Html
 from transfer.pages.components.once import once_a_day
-from transfer.pages.components.states import look
+from transfer.pages.html import Html
+from transfer.pages.shown.looks import look
 from transfer.text import formats
 
 # The shape of a run in a cell of 7 by 16, by its state. One that moved nothing is a low bar, one

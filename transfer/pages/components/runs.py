@@ -8,9 +8,10 @@ from django.utils.safestring import mark_safe
 
 from transfer.models.run_base import GOOD_STATES, State, Trigger
 from transfer.pages.components.basic import progress
-from transfer.pages.components.html import Html, with_note
-from transfer.pages.components.states import look, state_badge, state_icon
+from transfer.pages.components.states import state_badge, state_icon
 from transfer.pages.components.times import moment
+from transfer.pages.html import Html, with_note
+from transfer.pages.shown.looks import look
 from transfer.text import formats
 from transfer.text.explain import started_by
 

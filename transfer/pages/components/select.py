@@ -7,7 +7,7 @@ from typing import Any
 from django.forms.utils import flatatt
 from django.utils.safestring import mark_safe
 
-from transfer.pages.components.html import Html
+from transfer.pages.html import Html
 
 
 def select(attributes: Mapping[str, Any], choices: Iterable[Any], chosen: list[str]) -> Html:

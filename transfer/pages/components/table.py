@@ -8,7 +8,7 @@ from django.forms.utils import flatatt
 from django.utils.html import format_html, strip_tags
 from django.utils.safestring import mark_safe
 
-from transfer.pages.components.html import EMPTY, Html
+from transfer.pages.html import EMPTY, Html
 
 
 def table_body(

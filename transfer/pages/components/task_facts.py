@@ -9,10 +9,10 @@ from django.utils.translation import gettext as _
 
 from transfer.models.flow_hours import most_within
 from transfer.pages.components.basic import commands, fact
-from transfer.pages.components.html import Html, format_words, joined, link, muted
 from transfer.pages.components.states import badge, state_badge
 from transfer.pages.components.times import ago, clocks, moment
-from transfer.pages.scheduler.task_status import TaskStatus
+from transfer.pages.html import Html, format_words, joined, link, muted
+from transfer.pages.shown.task_status import TaskStatus
 from transfer.text import formats
 
 WHY = '<span class="why">{}</span>'

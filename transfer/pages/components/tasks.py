@@ -10,13 +10,13 @@ from django.utils.translation import gettext as _, ngettext
 
 from transfer.pages.components.basic import icon, share
 from transfer.pages.components.buttons import post, switch
-from transfer.pages.components.html import Html, format_words, joined, muted, titled
 from transfer.pages.components.run_strip import run_strip
 from transfer.pages.components.states import badge, state_badge, state_icon, switch_badge
 from transfer.pages.components.task_facts import facts
 from transfer.pages.components.times import clock
-from transfer.pages.scheduler.groups import ServerGroup, StateOfSome, Waiting
-from transfer.pages.scheduler.task_status import TaskStatus
+from transfer.pages.html import Html, format_words, joined, muted, titled
+from transfer.pages.shown.task_groups import ServerGroup, StateOfSome, Waiting
+from transfer.pages.shown.task_status import TaskStatus
 from transfer.text import formats
 
 

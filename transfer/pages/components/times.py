@@ -6,8 +6,8 @@ from html import escape
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 
-from transfer.pages.components.html import Html
 from transfer.pages.components.once import once_a_day
+from transfer.pages.html import Html
 from transfer.text import formats
 
 

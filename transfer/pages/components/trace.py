@@ -6,11 +6,11 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from transfer.pages.components.basic import icon, run_link
-from transfer.pages.components.html import EMPTY, Html, joined, link
-from transfer.pages.components.states import look, state_badge
+from transfer.pages.components.states import state_badge
 from transfer.pages.components.times import moment
-from transfer.pages.trace.many import arrival
-from transfer.pages.trace.words import ShownDelivery
+from transfer.pages.html import EMPTY, Html, joined, link
+from transfer.pages.shown.looks import look
+from transfer.pages.shown.traced import ShownDelivery, arrival
 
 LINE = """
 <li><span class="strong break">{server}</span><div>{state} {run}{note}</div></li>

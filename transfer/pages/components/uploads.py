@@ -5,7 +5,7 @@ from django.utils.translation import gettext as _
 
 from transfer.models import Upload
 from transfer.models.tasks import KindChoices
-from transfer.pages.components.html import Html
+from transfer.pages.html import Html
 from transfer.text.explain import Explanation
 
 

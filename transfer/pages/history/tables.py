@@ -5,7 +5,7 @@ from typing import Any
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.pages.components import runs
-from transfer.pages.components.html import Html, unseen_lazy
+from transfer.pages.html import Html, unseen_lazy
 from transfer.pages.tables import (
     DrawnColumn,
     DurationColumn,

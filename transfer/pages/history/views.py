@@ -19,9 +19,14 @@ from transfer.models.failing import FAILURE
 from transfer.models.run_base import Run
 from transfer.models.runs import COUNTS
 from transfer.pages.exports import Field, Sheet, file_response, zoned
-from transfer.pages.history.filters import MaintenanceRunFilter, RunFilter, TransferRunFilter
-from transfer.pages.history.summary import summary, trend
 from transfer.pages.history.tables import MaintenanceRunTable, RunTable, TransferRunTable
+from transfer.pages.parts.runs import (
+    MaintenanceRunFilter,
+    RunFilter,
+    TransferRunFilter,
+    summary,
+    trend,
+)
 from transfer.text.explain import explain
 from transfer.text.reports import run_report
 

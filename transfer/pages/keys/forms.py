@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import ApiKey
 from transfer.models.api_keys import Scope
-from transfer.pages.scheduler.forms import LocalMoment
+from transfer.pages.fields import LocalMoment
 
 VALID_FOR = timedelta(days=365)
 

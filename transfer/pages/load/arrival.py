@@ -11,9 +11,9 @@ from django.views.decorators.http import require_POST, require_safe
 from transfer.access import role
 from transfer.models import Actor, TransferTask, Upload
 from transfer.pages.back import is_part
-from transfer.pages.scheduler import status
-from transfer.pages.scheduler.groups import MANY
-from transfer.pages.scheduler.status import AT_ONCE, FAST, SLOW
+from transfer.pages.shown import task_rows
+from transfer.pages.shown.task_groups import MANY
+from transfer.pages.shown.task_rows import AT_ONCE, FAST, SLOW
 from transfer.runs.backlog import why
 from transfer.runs.start import RunIsOpen, run_now
 from transfer.text import formats
@@ -43,7 +43,7 @@ def context(request: HttpRequest, upload: Upload) -> dict[str, Any]:
         if upload.undoes is None:
             return {}
         load = upload.undoes
-    on_servers = arrivals(load, status.patience(request))
+    on_servers = arrivals(load, task_rows.patience(request))
     lacking = [one for one in on_servers if one.state in AWAITED and load.state == State.LOADED]
     many = len(on_servers) >= MANY
     folded = [one for one in on_servers if many and one.state == "arrived"]

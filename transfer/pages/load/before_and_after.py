@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.errors import TransferError
 from transfer.models import Settings, Upload
-from transfer.pages.scheduler.groups import MANY
-from transfer.pages.trace.many import which
+from transfer.pages.shown.task_groups import MANY
+from transfer.pages.shown.traced import which
 from transfer.servers.balances import ask_balances
 from transfer.text import formats
 

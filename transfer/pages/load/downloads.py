@@ -1,20 +1,16 @@
 """Templates of files, and the bad lines of a file."""
 
-from collections.abc import Callable, Iterator
-from decimal import Decimal
+from collections.abc import Iterator
 from functools import cache
 from operator import itemgetter
-from typing import Any
 
 from django.utils.translation import gettext as _
 
 from transfer.causes import CATALOGUE
 from transfer.engine.kind import Kind
-from transfer.engine.table_mapping import Column
 from transfer.loading.headings import REJECT
-from transfer.loading.values import number
 from transfer.models import Upload
-from transfer.pages.exports import Field, Sheet
+from transfer.pages.exports import Field, Sheet, column_fields
 from transfer.text.columns import HOW_TO_FILL_IN, KEPT_PIN, heading, how_to_fill_in, named
 from transfer.text.explain import explain
 
@@ -40,26 +36,6 @@ def bad_lines(upload: Upload) -> Sheet:
         kept_pin = _("•••• keeps the PIN code of the rejected row.") if has_rejects else ""
         fields.append(Field(_("About the PIN code"), lambda line: f"{note} {kept_pin}".strip()))
     return Sheet(_("Bad lines"), fields, upload.bad_lines.all())
-
-
-def column_fields(kind: Kind, text_of: Callable[[Any, str], str]) -> list[Field]:
-    """The columns that loading reads, with amounts as numbers."""
-
-    def value_in(column: Column) -> Callable[[Any], Any]:
-        if column.carried_as == "numeric":
-            return lambda record: _exact(text_of(record, column.name))
-        return lambda record: text_of(record, column.name)
-
-    return [
-        Field(heading(column.name), value_in(column), column.carried_as == "text")
-        for column in kind.columns
-    ]
-
-
-def _exact(text: str) -> Decimal | str:
-    """An amount as a number, or the text as received if it is none."""
-    amount = number(text).value
-    return text if amount is None else Decimal(amount)
 
 
 def template(kind: Kind) -> list[Sheet]:

@@ -19,8 +19,8 @@ from transfer.loading.receive import receive
 from transfer.models import Actor, Settings, Upload
 from transfer.pages.back import read_or_post
 from transfer.pages.load.before_and_after import Outlook, SureForm, outlook
-from transfer.pages.load.entry_form import EntryForm
 from transfer.pages.load.views import cells_of
+from transfer.pages.parts.entry_form import EntryForm
 from transfer.text import formats
 from transfer.text.explain import explain
 

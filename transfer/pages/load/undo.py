@@ -17,9 +17,8 @@ from transfer.loading.values import as_people_write
 from transfer.models import Actor, Settings, Upload
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import read_or_post, refused
-from transfer.pages.exports import Sheet, file_response
-from transfer.pages.load.downloads import column_fields
-from transfer.pages.scheduler.groups import MANY
+from transfer.pages.exports import Sheet, column_fields, file_response
+from transfer.pages.shown.task_groups import MANY
 from transfer.text import formats
 from transfer.text.explain import explain
 from transfer.trace.arrival import Arrival

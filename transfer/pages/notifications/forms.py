@@ -16,7 +16,7 @@ from transfer.alerts.send import messenger_knows
 from transfer.errors import NoApprise
 from transfer.models.alerts import Recipient, Topic
 from transfer.models.planned_work import PlannedWork
-from transfer.pages.scheduler.forms import LocalMoment
+from transfer.pages.fields import LocalMoment
 from transfer.text.explain import explain
 
 Channel = Recipient.Channel

@@ -16,10 +16,10 @@ from transfer.alerts.send import deliver
 from transfer.models import Actor, AuditEntry, BonusServer
 from transfer.models.alerts import Incident, Notice, Recipient, Topic
 from transfer.models.planned_work import PlannedWork
-from transfer.pages.audit import sentences
 from transfer.pages.back import done, next_url, read_or_post
 from transfer.pages.notifications.forms import PlannedWorkForm, RecipientForm
-from transfer.pages.notifications.tables import IncidentTable
+from transfer.pages.parts import audit_sentences
+from transfer.pages.parts.incident_table import IncidentTable
 from transfer.problems.find import problems
 from transfer.problems.groups import grouped
 from transfer.problems.incidents import with_since
@@ -86,7 +86,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
                 "tells__incident"
             )[:20]
         ],
-        "entries": sentences.latest(recipient),
+        "entries": audit_sentences.latest(recipient),
         "about": f"recipient-{pk}",
     }
     return render(request, "notifications/recipient.html", context)

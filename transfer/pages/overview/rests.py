@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _, ngettext
 
 from transfer.models import PlannedWork
 from transfer.pages.links import with_query
-from transfer.pages.scheduler.task_status import TaskStatus
+from transfer.pages.shown.task_status import TaskStatus
 from transfer.text import formats
 
 

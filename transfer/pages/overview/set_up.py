@@ -17,7 +17,7 @@ from transfer.models import (
     TransferRun,
 )
 from transfer.pages import links
-from transfer.pages.scheduler.task_status import TaskStatus
+from transfer.pages.shown.task_status import TaskStatus
 from transfer.runs.backlog import shop_all_error
 from transfer.text.commands import as_typed_here
 from transfer.text.explain import explain

@@ -24,16 +24,15 @@ from transfer.models.accounts import AccountState
 from transfer.models.flow_hours import added as added_delays, most_within
 from transfer.pages import links
 from transfer.pages.back import is_part
-from transfer.pages.components.states import look, tone
-from transfer.pages.history.filters import TransferRunFilter
-from transfer.pages.history.summary import summary
-from transfer.pages.overview.flows import scheme
 from transfer.pages.overview.rests import rests
 from transfer.pages.overview.set_up import set_up
-from transfer.pages.registers.filters import MOTHBALLED
-from transfer.pages.scheduler import status
-from transfer.pages.scheduler.groups import added_once, oldest
-from transfer.pages.scheduler.task_status import TaskStatus
+from transfer.pages.parts.accounts import MOTHBALLED
+from transfer.pages.parts.runs import TransferRunFilter, summary
+from transfer.pages.shown import task_rows
+from transfer.pages.shown.flows import scheme
+from transfer.pages.shown.looks import look, tone
+from transfer.pages.shown.task_groups import added_once, oldest
+from transfer.pages.shown.task_status import TaskStatus
 from transfer.problems.find import problems
 from transfer.problems.groups import grouped
 from transfer.problems.history import night
@@ -63,14 +62,14 @@ URGENCY = {
 def overview(request: HttpRequest) -> HttpResponse:
     """Shows what is known at once; then the page asks the servers, and refreshes itself."""
     page = "overview/live.html" if is_part(request) else "overview/overview.html"
-    return render(request, page, context(status.patience(request), request.user))
+    return render(request, page, context(task_rows.patience(request), request.user))
 
 
 def context(seconds: float, user: Any) -> dict[str, Any]:
-    rows = status.of(status.transfer_tasks())
-    status.ask(rows, seconds)
-    status.with_delays(rows)
-    maintenance = status.of(MaintenanceTask.objects.with_runs())
+    rows = task_rows.of(task_rows.transfer_tasks())
+    task_rows.ask(rows, seconds)
+    task_rows.with_delays(rows)
+    maintenance = task_rows.of(MaintenanceTask.objects.with_runs())
     heartbeat = Heartbeat.last()
     running = [row for row in [*rows, *maintenance] if row.run]
     asked = all(row.asked_at for row in rows)

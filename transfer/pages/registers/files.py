@@ -19,8 +19,8 @@ from transfer.models import Actor, AuditEntry, BonusServer, CashRegister
 from transfer.models.accounts import AccountState, attach_states
 from transfer.pages.back import done, read_or_post
 from transfer.pages.exports import Field, Sheet, csv_response
+from transfer.pages.parts.account_tables import LineTable
 from transfer.pages.registers.forms import ImportForm
-from transfer.pages.registers.tables import LineTable
 from transfer.pages.registers.views import filtered
 from transfer.pages.uploading import takes_file
 from transfer.registers.file import LARGEST, Plan, apply, read

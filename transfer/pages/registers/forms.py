@@ -4,7 +4,7 @@ from django import forms
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import CashRegister, Shop
-from transfer.pages.widgets import LongSelect
+from transfer.pages.fields import LongSelect
 
 
 class RegisterForm(forms.ModelForm[CashRegister]):

@@ -14,13 +14,12 @@ from transfer.access import role
 from transfer.models import Actor, AuditEntry, BonusServer, CashRegister, RegisterAccount, Shop
 from transfer.models.accounts import PROBLEMS, AccountState
 from transfer.pages.back import done, read_or_post, refused
-from transfer.pages.registers.counts import with_states
-from transfer.pages.registers.filters import RegisterFilter
+from transfer.pages.parts.account_tables import RegisterTable, ShopTable
+from transfer.pages.parts.accounts import RegisterFilter, with_states
+from transfer.pages.parts.server_table import ServerTable, lines
 from transfer.pages.registers.forms import RegisterForm, ShopForm
-from transfer.pages.registers.tables import RegisterTable, ShopTable
 from transfer.pages.registers.why import why
-from transfer.pages.scheduler.groups import MANY
-from transfer.pages.servers.tables import ServerTable, lines
+from transfer.pages.shown.task_groups import MANY
 from transfer.registers.last_seen import strip
 from transfer.text import formats
 

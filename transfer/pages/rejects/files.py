@@ -19,8 +19,7 @@ from transfer.loading.headings import REJECT
 from transfer.loading.values import as_people_write
 from transfer.models import Settings
 from transfer.models.tasks import KindChoices
-from transfer.pages.exports import Field, Sheet, file_response, zoned
-from transfer.pages.load.downloads import column_fields
+from transfer.pages.exports import Field, Sheet, column_fields, file_response, zoned
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.text.columns import KEPT_PIN, heading
 from transfer.text.explain import explain

@@ -13,8 +13,8 @@ from transfer.engine.checks import Repair
 from transfer.engine.kind import Kind
 from transfer.loading.values import as_people_write, is_masked, reader
 from transfer.models import RejectedRow, Settings
-from transfer.pages.load.entry_form import STATUSES, EntryForm
-from transfer.pages.reasons import reason_field
+from transfer.pages.fields import reason_field
+from transfer.pages.parts.entry_form import STATUSES, EntryForm
 from transfer.pages.rejects.suggestions import suggestion, words_of
 from transfer.rejects.resend import Values
 from transfer.text import formats

@@ -20,8 +20,8 @@ from transfer.engine.checks import Repair
 from transfer.errors import TransferError
 from transfer.models import Actor, RejectedRow, Settings
 from transfer.models.tasks import KindChoices
-from transfer.pages.components.html import format_words
 from transfer.pages.components.rejects import reject_link, reject_links
+from transfer.pages.html import format_words
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import CorrectionForm, DiscardForm, form_of, received
 from transfer.pages.rejects.repeatable import unrepeatable

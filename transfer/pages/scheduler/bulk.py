@@ -16,9 +16,10 @@ from transfer.access import role
 from transfer.models import Actor
 from transfer.models.schedules import ChangedMeanwhile, ScheduledTask
 from transfer.pages.back import next_url, refused
-from transfer.pages.scheduler import started, status
-from transfer.pages.scheduler.conflicts import who_did_what
-from transfer.pages.scheduler.forms import PauseForm, ReasonForm
+from transfer.pages.parts.conflicts import who_did_what
+from transfer.pages.parts.pauses import PauseForm, ReasonForm
+from transfer.pages.scheduler import started
+from transfer.pages.shown import task_rows
 from transfer.runs.backlog import AT_FIRST_SIGHT
 from transfer.runs.start import RunIsOpen, run_now
 from transfer.text import formats
@@ -70,7 +71,7 @@ def run_all(request: HttpRequest, tasks: Iterable[str], back: str) -> HttpRespon
     runs = []
     for key in tasks:
         try:
-            runs.append(run_now(status.find(key), Actor.of(request)))
+            runs.append(run_now(task_rows.find(key), Actor.of(request)))
         except RunIsOpen as overlap:
             runs.append(overlap.run)
     return redirect(started.url_of(back, runs))
@@ -89,7 +90,7 @@ def change_all(tasks: dict[str, int], change: Change) -> dict[str, ChangedMeanwh
     late = {}
     for key, version in tasks.items():
         try:
-            change(status.find(key), version)
+            change(task_rows.find(key), version)
         except ChangedMeanwhile as conflict:
             late[key] = conflict
     return late
@@ -105,7 +106,7 @@ def say_done(request: HttpRequest, action: str, changed: list[str]) -> None:
         "pause": ngettext("%(n)d task is paused.", "%(n)d tasks are paused.", count),
     }[action] % {"n": count}
     if action == "on":
-        times = [status.find(key).upcoming_at for key in changed]
+        times = [task_rows.find(key).upcoming_at for key in changed]
         if first := min((at for at in times if at), default=None):
             text += " " + _("The first run: %(at)s.") % {"at": formats.moment(first)}
     messages.success(request, text)
@@ -120,8 +121,8 @@ def ask(
     late: dict[str, ChangedMeanwhile],
 ) -> HttpResponse:
     """Shows what the action means for each task, and asks."""
-    rows = status.of([status.find(key) for key in keys])
-    status.ask(rows, AT_FIRST_SIGHT)
+    rows = task_rows.of([task_rows.find(key) for key in keys])
+    task_rows.ask(rows, AT_FIRST_SIGHT)
     title, button = WORDS[action]
     done = {key: who_did_what(conflict.entry) for key, conflict in late.items()}
     context = {

@@ -16,14 +16,15 @@ from transfer.models import Actor, Settings
 from transfer.models.run_base import RunClosed
 from transfer.models.schedules import ChangedMeanwhile, ScheduledTask
 from transfer.pages import links
-from transfer.pages.audit import sentences
 from transfer.pages.back import done, is_part, next_url, read_or_post
-from transfer.pages.scheduler import started, status
-from transfer.pages.scheduler.conflicts import ask_again, posted_version, who_did_what
-from transfer.pages.scheduler.forms import PauseForm, ReasonForm
+from transfer.pages.parts import audit_sentences
+from transfer.pages.parts.conflicts import ask_again, posted_version, who_did_what
+from transfer.pages.parts.pauses import PauseForm, ReasonForm
+from transfer.pages.parts.task_table import LastMaintenanceTable, LastRunTable
+from transfer.pages.scheduler import started
 from transfer.pages.scheduler.schedule_form import ScheduleForm
-from transfer.pages.scheduler.status import AT_ONCE, FAST, SLOW
-from transfer.pages.scheduler.tables import LastMaintenanceTable, LastRunTable
+from transfer.pages.shown import task_rows
+from transfer.pages.shown.task_rows import AT_ONCE, FAST, SLOW
 from transfer.queue.locks import Space, is_held
 from transfer.runs.start import RunIsOpen, run_now
 from transfer.schedule import Schedule
@@ -36,15 +37,15 @@ ENTRIES = 20
 @require_safe
 def task(request: HttpRequest, key: str) -> HttpResponse:
     """Everything about one task, which refreshes itself."""
-    task = status.find(key)
-    row = status.of_one(task, status.patience(request), request.GET.get("changed"))
-    status.with_recent([row])
-    status.with_delays([row])
+    task = task_rows.find(key)
+    row = task_rows.of_one(task, task_rows.patience(request), request.GET.get("changed"))
+    task_rows.with_recent([row])
+    task_rows.with_delays([row])
     context = {
         "row": row,
         "poll": FAST if row.run else SLOW,
         "runs": (LastRunTable if row.is_transfer else LastMaintenanceTable)(task.runs.all()[:10]),
-        "entries": sentences.latest(task, ENTRIES),
+        "entries": audit_sentences.latest(task, ENTRIES),
         **started.context(request),
     }
     if row.is_transfer and not row.asked_at and not is_part(request):
@@ -89,7 +90,7 @@ def answer(
 @role("operator")
 @require_POST
 def switch(request: HttpRequest, key: str) -> HttpResponse:
-    task, on = status.find(key), request.POST.get("enabled") == "1"
+    task, on = task_rows.find(key), request.POST.get("enabled") == "1"
     change = partial(task.switch, on, reason=request.POST.get("reason", "")[:500])
     wish = _("Switch on anyway") if on else _("Switch off anyway")
     return answer(request, task, change, wish, wanted=on)
@@ -99,7 +100,7 @@ def switch(request: HttpRequest, key: str) -> HttpResponse:
 @require_POST
 def undo(request: HttpRequest, key: str) -> HttpResponse:
     """Undoes the last switch; `enabled` is the state that the sender expects."""
-    task, on = status.find(key), request.POST.get("enabled") == "1"
+    task, on = task_rows.find(key), request.POST.get("enabled") == "1"
 
     def change(actor: Actor, expected_version: int | None) -> None:
         # Without the version of a switch none is undone: no version is -1.
@@ -112,7 +113,7 @@ def undo(request: HttpRequest, key: str) -> HttpResponse:
 @require_POST
 def explain(request: HttpRequest, key: str) -> HttpResponse:
     """Adds the reason for the switch that was just pressed."""
-    task, form = status.find(key), ReasonForm(request.POST)
+    task, form = task_rows.find(key), ReasonForm(request.POST)
     if not form.is_valid():
         return redirect(home(request, task, changed=True))
     change = partial(task.explain_switch, reason=form.cleaned_data["reason"])
@@ -126,7 +127,7 @@ def run(request: HttpRequest, key: str) -> HttpResponse:
 
     Redirects to the page that shows the run, or the one that was open already.
     """
-    task = status.find(key)
+    task = task_rows.find(key)
     try:
         if request.POST.get("dry") == "1" and getattr(task, "removes", False):
             return redirect(run_now(task, Actor.of(request), dry_run=True))
@@ -140,7 +141,7 @@ def run(request: HttpRequest, key: str) -> HttpResponse:
 @require_POST
 def cancel(request: HttpRequest, key: str) -> HttpResponse:
     """Ends the open run after its current step."""
-    task = status.find(key)
+    task = task_rows.find(key)
     opened = task.runs.open().first()
     try:
         if opened is None:
@@ -157,7 +158,7 @@ def cancel(request: HttpRequest, key: str) -> HttpResponse:
 @role("operator")
 @read_or_post
 def pause(request: HttpRequest, key: str) -> HttpResponse:
-    task = status.find(key)
+    task = task_rows.find(key)
     form = PauseForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         until, reason = form.cleaned_data["moment"], form.cleaned_data["reason"]
@@ -166,14 +167,14 @@ def pause(request: HttpRequest, key: str) -> HttpResponse:
             return answer(request, task, change, _("Pause anyway"))
         except ValidationError:
             form.add_error("moment", _("The pause has to end in the future."))
-    context = {"row": status.of_one(task), "form": form, "back": home(request, task)}
+    context = {"row": task_rows.of_one(task), "form": form, "back": home(request, task)}
     return render(request, "scheduler/pause.html", context)
 
 
 @role("operator")
 @require_POST
 def resume(request: HttpRequest, key: str) -> HttpResponse:
-    task = status.find(key)
+    task = task_rows.find(key)
     return answer(request, task, task.resume, _("Resume anyway"))
 
 
@@ -181,7 +182,7 @@ def resume(request: HttpRequest, key: str) -> HttpResponse:
 @read_or_post
 def schedule(request: HttpRequest, key: str) -> HttpResponse:
     """The editor. Sent with `show`, it shows what the form's fields mean, and changes nothing."""
-    task = status.find(key)
+    task = task_rows.find(key)
     values = request.POST if request.method == "POST" else ScheduleForm.values_of(task.timing)
     form = ScheduleForm(values, reads_rows=task.READS_ROWS)
     timing = form.cleaned_data["schedule"] if form.is_valid() else None
@@ -195,7 +196,7 @@ def schedule(request: HttpRequest, key: str) -> HttpResponse:
     is_by_rows = timing == AS_ROWS_ARRIVE
     by_cron = Schedule.parse("" if is_by_rows or timing is None else timing)
     context = {
-        "row": status.of_one(task),
+        "row": task_rows.of_one(task),
         "form": form,
         "next": home(request, task),
         "words": in_words(timing) if timing else "",

@@ -10,12 +10,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from transfer.models import BonusServer, Heartbeat, MaintenanceTask, Settings, TransferTask
 from transfer.pages.back import is_part, next_url
-from transfer.pages.scheduler import started, status
+from transfer.pages.parts.task_table import GroupedTaskTable, MaintenanceTable, TaskTable
+from transfer.pages.scheduler import started
 from transfer.pages.scheduler.filters import TaskFilter
-from transfer.pages.scheduler.groups import MANY, by_server
-from transfer.pages.scheduler.status import AT_ONCE, FAST, SLOW
-from transfer.pages.scheduler.tables import GroupedTaskTable, MaintenanceTable, TaskTable
-from transfer.pages.scheduler.task_status import TaskStatus
+from transfer.pages.shown import task_rows
+from transfer.pages.shown.task_groups import MANY, by_server
+from transfer.pages.shown.task_rows import AT_ONCE, FAST, SLOW
+from transfer.pages.shown.task_status import TaskStatus
 from transfer.pages.tables import Action, page_size
 
 ACTIONS = (
@@ -76,12 +77,12 @@ def transfers(request: HttpRequest, tasks: TaskFilter) -> TaskTable:
 
 def in_groups(request: HttpRequest) -> TaskTable:
     """Reads all tasks, since the worst servers come first. Only those of the page are asked."""
-    groups = by_server(status.of(status.transfer_tasks()))
+    groups = by_server(task_rows.of(task_rows.transfer_tasks()))
     size = page_size(request, GroupedTaskTable.page_sizes)
     page = Paginator(groups, size).get_page(request.GET.get("page"))
-    rows = status.with_recent([row for group in page for row in group.rows])
+    rows = task_rows.with_recent([row for group in page for row in group.rows])
     changed = request.GET.get("changed")
-    status.ask(rows, status.patience(request), changed)
+    task_rows.ask(rows, task_rows.patience(request), changed)
     page.object_list = by_server(rows)  # their order as just asked
     return GroupedTaskTable(page, changed).for_user(request.user)
 
@@ -91,20 +92,20 @@ def in_lines(request: HttpRequest, tasks: TaskFilter) -> TaskTable:
 
     Only for an order by what waits or by the last runs all of them are read.
     """
-    listed = status.sortable(tasks.qs.with_runs())
+    listed = task_rows.sortable(tasks.qs.with_runs())
     if {name.lstrip("-") for name in request.GET.getlist("sort")} & SORTED_BY_RUNS:
-        listed = status.of(listed)
+        listed = task_rows.of(listed)
     table = TaskTable(listed).paged(request)
     rows = [one.record for one in table.paginated_rows]
     if not isinstance(listed, list):
-        rows = status.of(rows)
-    table.show(status.with_recent(rows))
-    status.ask(rows, status.patience(request), request.GET.get("changed"))
+        rows = task_rows.of(rows)
+    table.show(task_rows.with_recent(rows))
+    task_rows.ask(rows, task_rows.patience(request), request.GET.get("changed"))
     return table
 
 
 def maintenance(request: HttpRequest) -> TaskTable:
-    rows = status.with_recent(status.of(MaintenanceTask.objects.with_runs()))
+    rows = task_rows.with_recent(task_rows.of(MaintenanceTask.objects.with_runs()))
     return MaintenanceTable(rows, prefix="m-", orderable=False).for_user(request.user)
 
 

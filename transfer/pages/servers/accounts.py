@@ -19,8 +19,8 @@ from transfer.errors import TransferError
 from transfer.models import AccountJob, Actor, BonusServer, CashRegister, RegisterAccount
 from transfer.models.accounts import state_case
 from transfer.pages.back import done, next_url, read_or_post, refused
-from transfer.pages.registers.filters import AccountFilter
-from transfer.pages.registers.tables import ResultTable
+from transfer.pages.parts.account_tables import ResultTable
+from transfer.pages.parts.accounts import AccountFilter
 from transfer.pages.servers.credentials import job_of, taken
 from transfer.pages.servers.forms import BlockForm
 from transfer.servers.account_job import change_one, order

@@ -22,9 +22,9 @@ from transfer.errors import TransferError
 from transfer.models import AccountJob, Actor, AuditEntry, IssuedSecret
 from transfer.pages.back import refused
 from transfer.pages.components.credentials import typed
-from transfer.pages.components.html import Html
 from transfer.pages.components.registers import register_name
 from transfer.pages.exports import defused
+from transfer.pages.html import Html
 from transfer.pages.tables import DrawnColumn, Table, classed
 from transfer.text.explain import explain
 

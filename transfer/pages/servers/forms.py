@@ -7,7 +7,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext as _, gettext_lazy, pgettext_lazy
 
 from transfer.models import BonusServer
-from transfer.pages.reasons import reason_field
+from transfer.pages.fields import reason_field
 
 # Each secret, and the fields that say where and how it is sent. It is valid for these only.
 SECRETS = {

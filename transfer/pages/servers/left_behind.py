@@ -11,7 +11,7 @@ from transfer.access import role
 from transfer.errors import TransferError
 from transfer.models import Actor, BonusServer
 from transfer.pages.back import done, read_or_post
-from transfer.pages.reasons import reason_field
+from transfer.pages.fields import reason_field
 from transfer.runs import left_behind
 from transfer.text.explain import explain
 

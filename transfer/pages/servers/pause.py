@@ -8,8 +8,8 @@ from django.utils.translation import gettext as _, gettext_lazy
 from transfer.access import role
 from transfer.models import Actor, BonusServer, PlannedWork
 from transfer.pages.back import done, read_or_post
-from transfer.pages.reasons import reason_field
-from transfer.pages.scheduler.forms import PauseForm
+from transfer.pages.fields import reason_field
+from transfer.pages.parts.pauses import PauseForm
 
 
 class ServerPauseForm(PauseForm):

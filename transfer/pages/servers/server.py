@@ -25,14 +25,14 @@ from transfer.models import (
     TransferTask,
 )
 from transfer.pages.back import is_part
-from transfer.pages.notifications.tables import IncidentTable
-from transfer.pages.registers.counts import summary
-from transfer.pages.registers.tables import AccountTable
-from transfer.pages.scheduler import status
-from transfer.pages.scheduler.tables import TaskTable
+from transfer.pages.parts.account_tables import AccountTable
+from transfer.pages.parts.accounts import summary
+from transfer.pages.parts.incident_table import IncidentTable
+from transfer.pages.parts.task_table import TaskTable
 from transfer.pages.servers.accounts import filtered
 from transfer.pages.servers.beginning import copies, lacking, undecided
 from transfer.pages.servers.forms import ServerForm, swapped
+from transfer.pages.shown import task_rows
 from transfer.pages.tables import Action
 from transfer.problems import doors
 from transfer.problems.find import outage_of
@@ -104,7 +104,7 @@ def incidents_of(request: HttpRequest, server: BonusServer) -> IncidentTable:
 
 
 def tasks_of(request: HttpRequest, server: BonusServer) -> dict[str, Any]:
-    rows = status.with_recent(status.of(status.transfer_tasks().filter(server=server)))
+    rows = task_rows.with_recent(task_rows.of(task_rows.transfer_tasks().filter(server=server)))
     return {
         "tasks": ServerTasks(rows).for_user(request.user),
         "undecided": undecided([row.task for row in rows]),

@@ -13,11 +13,11 @@ from transfer.access import role
 from transfer.errors import ServerUndecided, TransferError
 from transfer.models import Actor, AuditEntry, BonusServer, CashRegister, LeftBehind
 from transfer.pages.back import done, read_or_post, refused
-from transfer.pages.registers.counts import with_states
-from transfer.pages.scheduler.groups import MANY
+from transfer.pages.parts.accounts import with_states
+from transfer.pages.parts.server_table import ServerTable, lines
 from transfer.pages.servers.forms import ServerForm
 from transfer.pages.servers.server import TO_TEST
-from transfer.pages.servers.tables import ServerTable, lines
+from transfer.pages.shown.task_groups import MANY
 from transfer.problems.find import outages_by_server
 from transfer.runs.beginning import begin
 from transfer.runs.undocking import consequences, question, undock, why_not_now

@@ -5,8 +5,7 @@ from django.utils.translation import gettext_lazy
 
 from transfer.models import Settings
 from transfer.models.settings import REQUIRED_OF
-from transfer.pages.account.forms import zones
-from transfer.pages.widgets import LongSelect
+from transfer.pages.fields import LongSelect, zone_choices
 
 
 class SettingsForm(forms.ModelForm):
@@ -14,7 +13,7 @@ class SettingsForm(forms.ModelForm):
 
     time_zone = forms.ChoiceField(
         label=gettext_lazy("Time zone"),
-        choices=zones,
+        choices=zone_choices,
         widget=LongSelect,
         required=False,
         help_text=gettext_lazy(

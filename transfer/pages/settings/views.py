@@ -9,9 +9,9 @@ from transfer.access import role
 from transfer.models import Actor, MaintenanceTask, Settings
 from transfer.models.settings import SettingsChangedMeanwhile
 from transfer.pages import links
-from transfer.pages.audit import sentences
 from transfer.pages.back import done, read_or_post
-from transfer.pages.scheduler.conflicts import posted_version, who_did_what
+from transfer.pages.parts import audit_sentences
+from transfer.pages.parts.conflicts import posted_version, who_did_what
 from transfer.pages.settings.forms import SettingsForm
 
 
@@ -41,7 +41,7 @@ def settings(request: HttpRequest) -> HttpResponse:
             (task, links.of_task(task))
             for task in MaintenanceTask.objects.filter(kind__in=MaintenanceTask.REMOVING)
         ],
-        "entries": sentences.latest(held),
+        "entries": audit_sentences.latest(held),
     }
     status = 409 if conflict is not None else 200
     return render(request, "settings/settings.html", context, status=status)

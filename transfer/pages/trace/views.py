@@ -13,10 +13,9 @@ from django.views.decorators.http import require_safe
 from transfer.engine.kind import Kind
 from transfer.errors import TransferError
 from transfer.models import Settings
-from transfer.pages.scheduler.groups import MANY
-from transfer.pages.trace.many import same_holdings
+from transfer.pages.shown.task_groups import MANY
+from transfer.pages.shown.traced import holding, same_holdings, shown_row
 from transfer.pages.trace.places import Group, Link, link, places
-from transfer.pages.trace.words import holding, shown_row
 from transfer.text import formats
 from transfer.text.columns import heading
 from transfer.text.explain import explain

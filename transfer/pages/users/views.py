@@ -16,9 +16,9 @@ from transfer.access import role
 from transfer.models import Actor, ApiKey, User
 from transfer.models.logins import lift_locks, locked_names, locks
 from transfer.models.second_factors import factors_of, users_with_one
-from transfer.pages.audit import sentences
-from transfer.pages.audit.words import FACTORS
 from transfer.pages.back import done, read_or_post, refused
+from transfer.pages.parts import audit_sentences
+from transfer.pages.parts.audit_words import FACTORS
 from transfer.pages.users.forms import (
     AddUserForm,
     CloseForm,
@@ -102,7 +102,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         "provider": provider,
         "locked": locked_names(),
         "about": f"user-{pk}",
-        "entries": sentences.latest(user),
+        "entries": audit_sentences.latest(user),
         "factors": [FACTORS[one] for one in factors_of(user)],
     }
     return render(request, "users/user.html", context)

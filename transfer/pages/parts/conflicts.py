@@ -7,8 +7,8 @@ from django.utils.translation import gettext as _
 from transfer.models import AuditEntry
 from transfer.models.schedules import ChangedMeanwhile
 from transfer.pages import links
-from transfer.pages.audit.sentences import details, sentence
-from transfer.pages.audit.words import in_a_line
+from transfer.pages.parts.audit_sentences import details, sentence
+from transfer.pages.parts.audit_words import in_a_line
 from transfer.text import formats
 
 

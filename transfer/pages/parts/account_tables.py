@@ -11,7 +11,6 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import BonusServer, CashRegister, Shop
 from transfer.models.accounts import AccountState, attach_states
-from transfer.pages.components.html import Html, link, muted
 from transfer.pages.components.registers import (
     line_of_file,
     register_name,
@@ -21,7 +20,8 @@ from transfer.pages.components.registers import (
     states_on_servers,
 )
 from transfer.pages.components.times import ago
-from transfer.pages.scheduler.groups import MANY
+from transfer.pages.html import Html, link, muted
+from transfer.pages.shown.task_groups import MANY
 from transfer.pages.tables import ChooseColumn, DrawnColumn, NumberColumn, Table, classed
 from transfer.registers.file import RegisterLine
 from transfer.text import formats

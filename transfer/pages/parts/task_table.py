@@ -11,9 +11,9 @@ from django_tables2.rows import BoundRows  # type: ignore[import-untyped]
 
 from transfer.access import Role, has_role
 from transfer.pages.components import tasks
-from transfer.pages.components.html import Html, link, titled, unseen_lazy
-from transfer.pages.scheduler.groups import ServerGroup
-from transfer.pages.scheduler.task_status import TaskStatus
+from transfer.pages.html import Html, link, titled, unseen_lazy
+from transfer.pages.shown.task_groups import ServerGroup
+from transfer.pages.shown.task_status import TaskStatus
 from transfer.pages.tables import (
     ChooseColumn,
     DrawnColumn,

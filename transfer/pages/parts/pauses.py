@@ -7,7 +7,7 @@ from django import forms
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.pages.reasons import reason_field
+from transfer.pages.fields import LocalMoment, reason_field
 from transfer.text import formats
 
 MORNING = time(8)
@@ -15,15 +15,6 @@ MORNING = time(8)
 
 class ReasonForm(forms.Form):
     reason = reason_field(gettext_lazy("Shown beside the switch and in the audit."), required=False)
-
-
-class LocalMoment(forms.DateTimeInput):
-    """The browser's own field for a day and a time."""
-
-    input_type = "datetime-local"
-
-    def __init__(self) -> None:
-        super().__init__(format="%Y-%m-%dT%H:%M")
 
 
 def next_morning(now: datetime) -> datetime:

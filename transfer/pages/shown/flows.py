@@ -16,11 +16,18 @@ from transfer.models import BonusServer, LeftBehind, TransferRun
 from transfer.models.flow_hours import most_within
 from transfer.models.tasks import KindChoices
 from transfer.pages import links
-from transfer.pages.components.states import Look
-from transfer.pages.filters import midnight
-from transfer.pages.scheduler.groups import MANY, ServerGroup, Waiting, added, added_once, by_server
-from transfer.pages.scheduler.task_status import TaskStatus
+from transfer.pages.shown.looks import Look
+from transfer.pages.shown.task_groups import (
+    MANY,
+    ServerGroup,
+    Waiting,
+    added,
+    added_once,
+    by_server,
+)
+from transfer.pages.shown.task_status import TaskStatus
 from transfer.text import formats
+from transfer.text.zones import midnight
 
 LANE, GAP = 50, 14  # in the drawing: the height of a flow, and the gap between two servers
 Arrived = Mapping[tuple[int | None, str], int]  # rows that arrived today, by server and kind

@@ -1,5 +1,7 @@
-"""The filters of registers: shop, state, server, part of a name."""
+"""Which accounts of registers are shown, and how many are in which state."""
 
+from collections import defaultdict
+from collections.abc import Iterable
 from typing import Any
 
 import django_filters  # type: ignore[import-untyped]
@@ -7,7 +9,7 @@ from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import BonusServer, RegisterAccount, Shop
-from transfer.models.accounts import PROBLEMS, AccountState
+from transfer.models.accounts import PROBLEMS, AccountState, state_case
 from transfer.pages.filters import FilterSet
 
 ANY_PROBLEM, MOTHBALLED = "problem", "mothballed"
@@ -78,3 +80,24 @@ class RegisterFilter(Search):
             everywhere = accounts.values("register").annotate(known=Count("pk"))
             chosen |= ~Q(pk__in=everywhere.filter(known=len(servers)).values("register"))
         return chosen
+
+
+Summary = list[tuple[str, Any, int]]
+
+
+def with_states(servers: Iterable[BonusServer], in_use: int) -> list[tuple[BonusServer, Summary]]:
+    """Each server with the number of registers in use by their state there. One query."""
+    accounts = RegisterAccount.objects.filter(register__mothballed=False)
+    shown = accounts.annotate(shown_state=state_case()).order_by()
+    counted = shown.values_list("server", "shown_state").annotate(Count("pk"))
+    counts: dict[int, dict[str, int]] = defaultdict(dict)
+    for server, state, count in counted:
+        counts[server][state] = count
+    return [(server, summary(counts[server.pk], in_use)) for server in servers]
+
+
+def summary(counts: dict[str, int], in_use: int) -> Summary:
+    """Lists code, words and number of registers of each state that occurs."""
+    there = sum(count for state, count in counts.items() if state != AccountState.NOT_CREATED)
+    full = {**counts, AccountState.NOT_CREATED: in_use - there}
+    return [(state.value, state.label, full[state]) for state in AccountState if full.get(state)]

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.access import Role
 from transfer.models import AuditEntry
-from transfer.pages.trace.words import cell
+from transfer.pages.shown.traced import cell
 from transfer.text import formats
 from transfer.text.columns import HEADINGS
 from transfer.text.schedule import in_words

@@ -7,11 +7,12 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import BonusServer
 from transfer.pages import links
-from transfer.pages.components.html import Html, joined, link, muted, with_note
 from transfer.pages.components.registers import counts
-from transfer.pages.components.states import TONES, state_badge, tone
+from transfer.pages.components.states import state_badge
 from transfer.pages.components.times import ago
-from transfer.pages.registers.counts import Summary
+from transfer.pages.html import Html, joined, link, muted, with_note
+from transfer.pages.parts.accounts import Summary
+from transfer.pages.shown.looks import TONES, tone
 from transfer.pages.tables import DrawnColumn, Table, classed
 from transfer.problems.problem import Problem
 from transfer.text import formats

@@ -15,7 +15,7 @@ from transfer.models.run_base import GOOD_STATES
 from transfer.models.schedules import LOOK_COUNTS
 from transfer.models.tasks import KindChoices
 from transfer.pages import links
-from transfer.pages.components.states import TONES, Look, look
+from transfer.pages.shown.looks import TONES, Look, look
 from transfer.runs.backlog import Backlog, is_overdue, why
 from transfer.schedule import Schedule
 from transfer.text import formats

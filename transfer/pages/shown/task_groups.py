@@ -7,8 +7,8 @@ from functools import cached_property
 from typing import NamedTuple
 
 from transfer.models import BonusServer
-from transfer.pages.components.states import Look
-from transfer.pages.scheduler.task_status import TaskStatus
+from transfer.pages.shown.looks import Look
+from transfer.pages.shown.task_status import TaskStatus
 
 MANY = 8  # from so many bonus servers on, pages show them in a compact way
 WRONG = ("bad", "warn")  # tones

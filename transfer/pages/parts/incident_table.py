@@ -5,7 +5,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy
 
 from transfer.models import Incident
-from transfer.pages.components import html
+from transfer.pages import html
 from transfer.pages.tables import (
     DrawnColumn,
     DurationColumn,

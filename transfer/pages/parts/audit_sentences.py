@@ -11,9 +11,9 @@ from django.utils.translation import gettext_lazy
 from transfer.models import AuditEntry, RegisterAccount
 from transfer.models.schedules import ScheduledTask
 from transfer.pages import links
-from transfer.pages.audit import words
 from transfer.pages.components.audit import audit_entry, audit_sentence
-from transfer.pages.components.html import Html
+from transfer.pages.html import Html
+from transfer.pages.parts import audit_words
 
 # The object of a sentence, by the model of the entry's subject.
 OBJECTS = {
@@ -127,16 +127,16 @@ def with_changes(entry: AuditEntry, url: str | None) -> Html:
     return audit_entry(drawn, details(entry), entry.reason)
 
 
-def details(entry: AuditEntry) -> list[words.Change]:
+def details(entry: AuditEntry) -> list[audit_words.Change]:
     """The changes that the sentence does not say."""
     _action, _space, fact = _key(entry).partition(" ")
-    return words.changes(entry, but=fact.partition("=")[0] if "=" in fact else "")
+    return audit_words.changes(entry, but=fact.partition("=")[0] if "=" in fact else "")
 
 
 def _names(entry: AuditEntry) -> dict[str, str]:
-    name = entry.subject_params.get("name") or words.subject(entry)
+    name = entry.subject_params.get("name") or audit_words.subject(entry)
     what = OBJECTS.get(entry.subject_type, "%(name)s") % {"name": name}
-    return {"who": entry.who or words.NOBODY, "name": name, "what": what}
+    return {"who": entry.who or audit_words.NOBODY, "name": name, "what": what}
 
 
 def _key(entry: AuditEntry) -> str:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from transfer.pages.components.charts import HEIGHT, STEP
 from transfer.text import formats
 
+BAR, STEP, HEIGHT = 8, 10, 100  # in the units of the viewBox
 FAR, OTHERS = 5, 3  # so many times higher than the next bar; so many others have to be left
 
 

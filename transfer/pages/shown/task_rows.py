@@ -13,7 +13,7 @@ from transfer.models import FlowHour, MaintenanceTask, Settings, TransferTask
 from transfer.models.run_base import attach_recent, attach_runs
 from transfer.models.schedules import ScheduledTask
 from transfer.pages.back import is_part
-from transfer.pages.scheduler.task_status import ORDER, TaskStatus
+from transfer.pages.shown.task_status import ORDER, TaskStatus
 from transfer.runs import backlog as backlogs
 
 # Seconds until the next refresh: the backlog is not known yet, a run is open, none is.

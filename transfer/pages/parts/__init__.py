@@ -1,0 +1,1 @@
+"""Parts that pages of several menu items have: tables, filters, forms, sentences of the audit."""

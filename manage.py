@@ -30,9 +30,11 @@ if __name__ == "__main__":
     from django.db import OperationalError
     from django.utils.translation import gettext as _
 
+    from dtadmin.start import provide_databases
     from transfer.management.utility import Utility
 
     try:
+        provide_databases()
         Utility(sys.argv).execute()
     except ImproperlyConfigured as error:
         if "--traceback" in sys.argv:

@@ -23,6 +23,7 @@ from tests.databases import (
     migrate_own,
     stage,
 )
+from tests.early import IS_EMBEDDED
 from tests.flow import Flow, send_all
 from tests.forked import Forked, Forking
 from transfer.errors import TransferError
@@ -53,7 +54,7 @@ OF_BROWSERS = "DJANGO_ALLOW_ASYNC_UNSAFE"
 def postgres() -> Iterator[Server]:
     """The server that the tests run against: the embedded one, or that of the environment."""
     server = Server(django_settings.SHOP_ALL_DATABASE_URL)
-    if django_settings.EMBEDDED:
+    if IS_EMBEDDED:
         hasten(server.dsn)
     yield server
     server.close()
@@ -62,7 +63,7 @@ def postgres() -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def django_db_keepdb() -> bool:
     """Whether Django goes on with the copy below; the embedded server ends with the run."""
-    return bool(django_settings.EMBEDDED)
+    return IS_EMBEDDED
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,9 @@ from psycopg2.extensions import (
     parse_dsn,
 )
 
+from tests.early import IS_EMBEDDED
 from transfer.engine.shop_all.source import ShopAll
+from transfer.installed import installed_kinds
 
 ROOT = Path(__file__).parent.parent
 WORKER = os.environ.get("PYTEST_XDIST_WORKER", "main")
@@ -83,7 +85,7 @@ class Server:
 
         On a server that outlives the run, each worker makes one of its own, and drops it.
         """
-        if not settings.EMBEDDED:
+        if not IS_EMBEDDED:
             name = f"{name}_{WORKER}"
             fill(self.create(name))
             yield name
@@ -314,7 +316,7 @@ def stage(dsn: str, kind: str, rows: Iterable[tuple[Any, ...]]) -> None:
 
 
 def insert(connection: Connection, kind: str, rows: Iterable[tuple[Any, ...]]) -> None:
-    side, columns = settings.KINDS[kind].shop_all, settings.KINDS[kind].columns
+    side, columns = installed_kinds()[kind].shop_all, installed_kinds()[kind].columns
     values = [side.write(column, sql.Placeholder()) for column in columns]
     statement = sql.SQL("insert into {} ({}) values ({})").format(
         side.identifier,

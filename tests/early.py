@@ -38,3 +38,11 @@ if programs := os.environ.get("POSTGRES_PROGRAMS"):  # `make matrix`: of another
     utils.TARGET_POSTGRES_VERSION = int(os.environ["POSTGRES_VERSION"])
     utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION] = Path(programs)
     get_server.__kwdefaults__["postgres_version"] = utils.TARGET_POSTGRES_VERSION
+
+from dtadmin.start import provide_databases  # noqa: E402 - it reads DTADMIN_VAR
+
+# Workers of xdist have the databases of the process that starts them.
+if provide_databases():
+    os.environ["OF_TESTS_ALONE"] = "1"
+IS_EMBEDDED = "OF_TESTS_ALONE" in os.environ
+"""Whether the PostgreSQL server ends with this run."""

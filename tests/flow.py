@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from django.conf import settings
 from psycopg2 import sql
 
 from tests.databases import query, stage
@@ -23,6 +22,7 @@ from transfer.engine.shop_all.installations import Installation
 from transfer.engine.shop_all.purge import KnownServer, purge as purge_rows
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import ServerUndecided
+from transfer.installed import installed_kinds
 
 INSTALLATION = "11111111-1111-4111-8111-111111111111"
 US = Installation(INSTALLATION, "us")
@@ -38,7 +38,7 @@ def send_all(
     with ShopAll(shop_all, "tests") as source, BonusDatabase(bonus, "bonus", "tests") as target:
         target.ensure_schema()
         target.database.commit()
-        for kind in settings.KINDS.values():
+        for kind in installed_kinds().values():
             with source.snapshot():
                 source.identity.check_columns(kind)
                 origin = source.identity.origin()
@@ -60,7 +60,7 @@ def known_of(flow: "Flow", name: str = "server") -> KnownServer:
 
 def purge(dsn: str, kind: str, positions: list[Position], days: int = 30) -> int:
     """What the product's purge does once it knows these positions; returns how many rows went."""
-    spec = settings.KINDS[kind]
+    spec = installed_kinds()[kind]
     servers = [
         KnownServer.asked(f"server {n}", one.place, {}) for n, one in enumerate(positions, 1)
     ]
@@ -82,7 +82,7 @@ class Flow:
 
     @property
     def spec(self) -> Kind:
-        kind: Kind = settings.KINDS[self.kind]
+        kind: Kind = installed_kinds()[self.kind]
         return kind
 
     def stage(self, *rows: tuple[Any, ...]) -> None:

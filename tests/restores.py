@@ -11,6 +11,7 @@ from psycopg2.extensions import parse_dsn
 from tests.databases import NOBODY_ELSE, WORKER, Server, close_kept, opened, query, run
 from transfer.engine.question import confirm
 from transfer.engine.shop_all.source import ShopAll
+from transfer.installed import installed_kinds
 from transfer.loading.undo import again
 from transfer.models import LogPlace, Settings
 
@@ -72,7 +73,7 @@ def age(shop_all: str, kind: str = "balances", days: int = 40) -> None:
     The names of the rows change with it, so servers must not have to read them any more.
     """
     by = f"interval '{days} days'"
-    table = settings.KINDS[kind].staging_table
+    table = installed_kinds()[kind].staging_table
     statement = sql.SQL(
         "alter table {table} disable trigger all;"
         f"update {{table}} set started = started - {by};"
@@ -87,7 +88,7 @@ def age(shop_all: str, kind: str = "balances", days: int = 40) -> None:
 
 def say_that_it_is_right() -> None:
     """As an administrator confirms that a restored shop All is the right database."""
-    kinds = [*settings.KINDS.values()]
+    kinds = [*installed_kinds().values()]
     with ShopAll(settings.SHOP_ALL_DATABASE_URL, "tests") as source:
         with source.snapshot():
             origin = source.identity.origin()

@@ -11,7 +11,7 @@ from tests.deployment import COMPLETE
 
 SHOW = (
     "from django.conf import settings; d = settings.DATABASES['default']; "
-    "print(d['NAME'], d['HOST'], settings.DEBUG, settings.LANGUAGE_CODE, settings.EMBEDDED)"
+    "print(d['NAME'], d['HOST'], settings.DEBUG, settings.LANGUAGE_CODE)"
 )
 
 
@@ -44,14 +44,14 @@ def start(environment):
 
 
 def test_the_environment_is_enough_and_debug_is_off():
-    assert start(COMPLETE).stdout.split() == ["dtadmin", "db", "False", "ru", "False"]
+    assert start(COMPLETE).stdout.split() == ["dtadmin", "db", "False", "ru"]
 
 
 def test_an_env_file_is_read_and_what_the_environment_has_wins(tmp_path):
     file = tmp_path / "dtadmin.env"
     file.write_text("".join(f"{name}='{value}'\n" for name, value in COMPLETE.items()))
     shown = start({"DTADMIN_ENV": str(file), "DTADMIN_LANGUAGE": "en"}).stdout
-    assert shown.split() == ["dtadmin", "db", "False", "en", "False"]
+    assert shown.split() == ["dtadmin", "db", "False", "en"]
 
 
 def test_an_env_file_in_another_encoding_is_named(tmp_path):

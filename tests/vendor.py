@@ -4,13 +4,13 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from django.conf import settings
 
 from tests.databases import Server, initialise_shop_all, query
 from tests.flow import Flow
-from transfer.engine import mapping_file
 
 TABLES = """\
 [pincodes.shop_all]
@@ -109,15 +109,14 @@ def mapped(file: Path, *, changed: Callable[[str], str] = str) -> Iterator[None]
     They are set below what a test changes by the fixture `settings`: its changes end later, and
     would leave these tables behind.
     """
-    file.write_text(changed(TABLES))
+    # A name of its own: a process reads a file once.
+    named = file.with_stem(f"{file.stem}-{uuid4().hex}")
+    named.write_text(changed(TABLES))
     with pytest.MonkeyPatch.context() as patch:
-        tables = mapping_file.read(str(file))
-        patch.setattr(settings._wrapped, "TABLES", tables)
-        patch.delitem(vars(settings), "TABLES", raising=False)  # Django keeps what was read
-        for name, kind in tables.shop_all.items():
-            patch.setitem(settings.KINDS, name, kind)
+        patch.setattr(settings._wrapped, "DTADMIN_TABLES", str(named))
+        patch.delitem(vars(settings), "DTADMIN_TABLES", raising=False)  # Django keeps what was read
         yield
-    vars(settings).pop("TABLES", None)
+    vars(settings).pop("DTADMIN_TABLES", None)
 
 
 @pytest.fixture

@@ -7,11 +7,14 @@ class TransferConfig(AppConfig):
     verbose_name = "Data Transfer"
 
     def ready(self) -> None:
+        """Raises ImproperlyConfigured where the file of DTADMIN_TABLES is wrong."""
         from transfer import models
         from transfer.access import create_groups
+        from transfer.installed import installed_tables
         from transfer.models.maintenance import create_maintenance_tasks
         from transfer.queue.jobs import WORK
 
+        installed_tables()
         post_migrate.connect(create_groups, sender=self)
         post_migrate.connect(create_maintenance_tasks, sender=self)
         WORK.update(

@@ -18,7 +18,10 @@ import django
 import psutil
 import psycopg2
 
+from dtadmin.start import provide_databases
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dtadmin.settings")
+IS_EMBEDDED = provide_databases()
 django.setup()
 
 from django.conf import settings  # noqa: E402
@@ -44,7 +47,7 @@ def say(sentence: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    if not settings.EMBEDDED:
+    if not IS_EMBEDDED:
         say(_("make demo brings its own PostgreSQL: unset DATABASE_URL."))
         return 2
     if arguments:

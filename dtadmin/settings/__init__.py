@@ -5,10 +5,10 @@ Each module gives all its names: a setting that had to be listed here as well wo
 one day, and silently do nothing.
 """
 
+from dtadmin.environment import *
 from dtadmin.settings.apps import *
 from dtadmin.settings.cron import *
 from dtadmin.settings.databases import *
-from dtadmin.settings.environment import *
 from dtadmin.settings.keys import *
 from dtadmin.settings.log_in import *
 from dtadmin.settings.logs import *

@@ -4,7 +4,7 @@ import os
 import shlex
 from pathlib import Path
 
-from dtadmin.settings.environment import BASE_DIR
+from dtadmin.environment import BASE_DIR
 
 # `manage.py crontab add` writes this line into the crontab, and never another one: django-crontab
 # knows its lines by a hash, and leaves the crontab half removed when one has changed. cron gives

@@ -2,15 +2,10 @@
 
 from django.core.exceptions import ImproperlyConfigured
 
-from dtadmin.settings.databases import EMBEDDED
-from dtadmin.settings.environment import VAR, env, env_list
+from dtadmin.environment import env, env_list
 from dtadmin.translation import gettext as _
 
 SECRET_KEY = env("SECRET_KEY")
-if EMBEDDED and not SECRET_KEY:
-    from dtadmin import embedded  # only with the extra 'demo'
-
-    SECRET_KEY = embedded.secret(VAR / "secret_key")
 if not SECRET_KEY:
     raise ImproperlyConfigured(_("SECRET_KEY is not set. Set it to a long random text."))
 SECRET_KEY_FALLBACKS = env_list("SECRET_KEY_FALLBACKS")

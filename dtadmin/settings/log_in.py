@@ -4,7 +4,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-from dtadmin.settings.environment import env, env_list, env_number
+from dtadmin.environment import env, env_list, env_number
 from dtadmin.translation import gettext as _
 
 LOGIN_URL = "account_login"

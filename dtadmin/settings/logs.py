@@ -2,7 +2,7 @@
 
 from django.core.exceptions import ImproperlyConfigured
 
-from dtadmin.settings.environment import env
+from dtadmin.environment import env
 from dtadmin.translation import gettext as _
 
 LOG_FORMAT = env("LOG_FORMAT", "text")

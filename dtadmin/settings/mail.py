@@ -1,6 +1,6 @@
 """The mail server that sends notifications."""
 
-from dtadmin.settings.environment import env, env_flag, env_number
+from dtadmin.environment import env, env_flag, env_number
 
 EMAIL_HOST = env("EMAIL_HOST", "localhost")
 EMAIL_PORT = env_number("EMAIL_PORT", 25)

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy
 
-from dtadmin.settings.environment import BASE_DIR, env
+from dtadmin.environment import BASE_DIR, env
 from dtadmin.translation import gettext as _
 
 LANGUAGE_CODE = env("DTADMIN_LANGUAGE") or "ru"

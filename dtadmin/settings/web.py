@@ -5,7 +5,7 @@ from pathlib import Path
 
 from django.core.exceptions import ImproperlyConfigured
 
-from dtadmin.settings.environment import BASE_DIR, DEBUG, env, env_list
+from dtadmin.environment import BASE_DIR, DEBUG, env, env_list
 from dtadmin.translation import gettext as _
 
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")

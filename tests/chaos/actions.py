@@ -10,6 +10,7 @@ from django.db import connection
 
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
+from transfer.installed import installed_kinds
 from transfer.loading import upload_job
 from transfer.loading.receive import receive
 from transfer.models import Actor, RejectedRow, TransferRun, TransferTask, Upload
@@ -98,7 +99,7 @@ def purge() -> int | str:
     Returns how many rows were removed, or the code of the refusal.
     """
     rows = 0
-    for kind in settings.KINDS.values():
+    for kind in installed_kinds().values():
         tasks = TransferTask.objects.select_related("server").filter(kind=kind.name)
         done = purge_kind(kind, tasks, 0, dry_run=False)
         if done.waits is not None:
@@ -110,7 +111,7 @@ def purge() -> int | str:
 def load(kind: str, text: str) -> int:
     """Loads a file, as the page does; returns the number of the load."""
     chunks = [text.encode()]
-    upload = receive(settings.KINDS[kind], chunks, Actor("tests"), name="file.csv")
+    upload = receive(installed_kinds()[kind], chunks, Actor("tests"), name="file.csv")
     upload_job.go_on(upload)
     upload.confirm(Actor("tests"))
     upload_job.go_on(upload)
@@ -121,12 +122,12 @@ def load(kind: str, text: str) -> int:
 def append(kind: str) -> bool:
     """Gives what was staged its lines in the log."""
     with ShopAll(settings.SHOP_ALL_DATABASE_URL, "tests") as source:
-        return source.log.append(settings.KINDS[kind])
+        return source.log.append(installed_kinds()[kind])
 
 
 def send_changes(kind: str) -> int:
     """Sends the present values of all rows that were changed in place."""
-    return changed.decide(settings.KINDS[kind], changed.Decision.SEND, Actor("tests"))
+    return changed.decide(installed_kinds()[kind], changed.Decision.SEND, Actor("tests"))
 
 
 def discard(kind: str) -> int:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 
-from django.conf import settings
 from psycopg2 import sql
 from psycopg2.extensions import connection as Connection
 
@@ -16,6 +15,7 @@ from tests.chaos.reference import REFERENCES
 from tests.chaos.reset import reset
 from tests.chaos.statements import KILL_AFTER, KILL_BEFORE, LOSE_ANSWER, SENDING, Fault
 from tests.databases import connected, insert, run
+from transfer.installed import installed_kinds
 
 CHUNK = 4
 PATIENCE = 30
@@ -148,7 +148,7 @@ class History:
     def _wrong(self, flow, result, stderr):
         if result is None:
             return [stderr]
-        kind, due = settings.KINDS[flow.kind], flow.due
+        kind, due = installed_kinds()[flow.kind], flow.due
         columns = sql.SQL(", ".join(f"{n}::integer" if n == "status" else n for n in kind.names))
         held = run(flow.bonus, sql.SQL("select {} from {}").format(columns, kind.held))
         rejects = run(self.own, REJECTS, [kind.name, flow.server])

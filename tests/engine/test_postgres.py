@@ -8,8 +8,8 @@ from django.db import connection
 from django.db.backends.postgresql.base import DatabaseWrapper
 
 from dtadmin.demo.processes import free_port
-from dtadmin.settings.databases import database
 from tests.databases import as_url
+from transfer.engine.postgres.connect import as_django_setting
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.source import ShopAll
 from transfer.parties import SHOP_ALL
@@ -54,7 +54,7 @@ def test_shop_all_waits_longer_for_the_rows_that_it_sends_ahead_to_be_read(over_
 @pytest.mark.parametrize("more", ["", "&options=-c%20lock_timeout%3D7s"])
 def test_so_does_our_own_whatever_else_its_url_asks_for(over_tcp, more):
     own = DatabaseWrapper(
-        {**connection.settings_dict, **database("DATABASE_URL", as_url(over_tcp) + more)}
+        {**connection.settings_dict, **as_django_setting(as_url(over_tcp) + more)}
     )
     with own.cursor() as cursor:
         cursor.execute(SHOWN + ", current_setting('lock_timeout')")

@@ -1,7 +1,9 @@
 """One list of what is wrong, which every page, message and machine reads."""
 
+import tempfile
 from datetime import UTC, datetime, timedelta
 from html import unescape
+from pathlib import Path
 
 import pytest
 from django.conf import settings as django_settings
@@ -23,8 +25,6 @@ from transfer.causes.installation import CERTIFICATE_ENDS, PAGES_STOPPED
 from transfer.causes.ledger import POSITION_INVALID, ROWS_CHANGED
 from transfer.causes.runs import DIFFERENCE
 from transfer.causes.tables import GUARDS_OF_ANOTHER, TABLES_FOREIGN
-from transfer.engine.kinds import KINDS
-from transfer.engine.mapping_file import Tables
 from transfer.engine.received import Totals
 from transfer.errors import GuardsOfAnother, TransferError, Unreachable
 from transfer.models import (
@@ -188,7 +188,9 @@ def foreign(task):
 
 def sections(task):
     """The name of the server is mistyped."""
-    django_settings.TABLES = Tables(sections={"БC 8": KINDS})  # with a Latin letter
+    file = Path(tempfile.mkdtemp()) / "tables.toml"
+    file.write_text('[servers."БC 8".balances]\ntable = "asset"\n')  # with a Latin letter
+    django_settings.DTADMIN_TABLES = str(file)
 
 
 def rejects(task):

@@ -3,10 +3,10 @@ that have not received the correction, and a second correction doubles nothing a
 """
 
 import pytest
-from django.conf import settings as django_settings
 from django.utils import timezone
 
 from tests.databases import query, stage
+from transfer.installed import installed_kinds
 from transfer.models import RejectedRow, TransferTask
 from transfer.models.run_base import Trigger
 from transfer.rejects import changed, resend
@@ -17,7 +17,7 @@ from transfer.runs.restored import confirm
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-BALANCES = django_settings.KINDS["balances"]
+BALANCES = installed_kinds()["balances"]
 State = RejectedRow.State
 
 

@@ -7,7 +7,6 @@ from contextlib import closing, contextmanager, suppress
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from ninja import Router, Schema, Status
 from pydantic import Field
@@ -25,6 +24,7 @@ from transfer.causes.api_calls import (
 )
 from transfer.causes.files import TOO_LARGE_FOR_A_CALL
 from transfer.errors import FileRefused, TransferError
+from transfer.installed import installed_kinds
 from transfer.loading.body import Encrypted, NoPlace, places
 from transfer.loading.load_once import BYTES_IN_CALL, FORMATS, ROWS_IN_CALL, load_once
 from transfer.models.api_keys import Scope
@@ -138,7 +138,7 @@ def load_rows(
     encoding = encoding_of(request) if form == "csv" else ""
     with received(request) as body:
         loaded = load_once(
-            settings.KINDS[kind],
+            installed_kinds()[kind],
             body,
             request.api_key,  # type: ignore[attr-defined]
             request.actor,  # type: ignore[attr-defined]

@@ -3,7 +3,6 @@
 from decimal import Decimal
 from typing import Annotated, Any
 
-from django.conf import settings
 from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import AwareDatetime, Field
@@ -13,6 +12,7 @@ from transfer.api.shapes import Named, Problem, Refused, named, problem_of
 from transfer.causes.api_calls import NOT_FOUND, ROW_NOT_FOUND
 from transfer.causes.rows import reason_named
 from transfer.errors import TransferError
+from transfer.installed import installed_kinds
 from transfer.models.tasks import KindChoices
 from transfer.runs.backlog import why
 from transfer.text.explain import explain
@@ -111,7 +111,7 @@ def get_card(request: HttpRequest, number: str, page: PageNumber) -> Any:
     summary="One staged row, by its number: where it is, and why",
 )
 def get_row(request: HttpRequest, kind: KindChoices, id: int) -> Any:
-    row = trace_row(settings.KINDS[kind], id) if id <= LARGEST_NUMBER else None
+    row = trace_row(installed_kinds()[kind], id) if id <= LARGEST_NUMBER else None
     if row is None:
         raise TransferError(ROW_NOT_FOUND)
     return change_shape(row)

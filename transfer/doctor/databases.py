@@ -29,6 +29,7 @@ from transfer.engine.shop_all.schema.rights import Guards
 from transfer.engine.shop_all.schema.tables import MISSING, TABLES
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
+from transfer.installed import installed_kinds
 from transfer.models import BonusServer, LogPlace
 from transfer.parties import OWN, SHOP_ALL, database_of, gettext_noop
 from transfer.servers.stages import remarks_on
@@ -198,11 +199,11 @@ def try_staging() -> Passed:
     with shop_all() as source, source.database.transaction(commit=False):
         if missing := source.database.value(MISSING, [[*TABLES]]):
             raise TransferError(NOT_INITIALISED, missing=missing)
-        for kind in settings.KINDS.values():
+        for kind in installed_kinds().values():
             source.identity.check_columns(kind)
         unfinished = [
             name
-            for kind in settings.KINDS.values()
+            for kind in installed_kinds().values()
             for name, _table, is_valid in source.database.rows(
                 NAMED, [kind.staging_table, "datatransfer"]
             )
@@ -210,7 +211,7 @@ def try_staging() -> Passed:
         ]
         if unfinished:
             raise TransferError(DOCTOR_INDEX_UNFINISHED, names=", ".join(unfinished))
-        tables = [kind.staging_table for kind in settings.KINDS.values()]
+        tables = [kind.staging_table for kind in installed_kinds().values()]
         return remarks_on(source.database, tables, remarks(source.database))
 
 
@@ -232,7 +233,7 @@ def try_chain() -> Passed:
 def try_writers() -> Passed:
     """Tries whether functions, triggers and rights for writers are those of this version."""
     with shop_all() as source, source.database.transaction(commit=False):
-        Guards(source.database, settings.KINDS.values()).check()
+        Guards(source.database, installed_kinds().values()).check()
     sentence = gettext_noop(
         "Writers cannot choose the name of a row, and the trace names each writer."
     )
@@ -246,7 +247,7 @@ def try_rights() -> Passed:
         changed = [f"datatransfer.{name}" for name in TABLES if name != "origin"]
         changed += [
             kind.shop_all.identifier.as_string(database.connection)
-            for kind in settings.KINDS.values()
+            for kind in installed_kinds().values()
         ]
         wanted = [("SELECT", "datatransfer.origin")]
         wanted += [(right, name) for name in changed for right in CHANGES]

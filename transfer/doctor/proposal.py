@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.utils.translation import gettext as _
 from psycopg2 import sql
 
@@ -41,6 +40,7 @@ from transfer.engine.postgres.database import Database
 from transfer.engine.table_mapping import MINOR, Column, TableMapping
 from transfer.engine.table_name import TableName
 from transfer.errors import TargetTableMissing, TransferError, WrongColumns
+from transfer.installed import installed_tables
 from transfer.models import BonusServer
 from transfer.text.explain import explain
 
@@ -85,7 +85,7 @@ def section(server: BonusServer) -> Iterator[str]:
                 yield f"# {name}: " + _("the file fits as it is.")
             except (TargetTableMissing, WrongColumns):
                 part = f"{SERVERS}.{_text(server.name)}.{name}"
-                base = settings.TABLES.common[name].bonus_server
+                base = installed_tables().common[name].bonus_server
                 yield from _of_table(part, kind, base, kind.bonus_server, database)
             except TransferError as error:
                 if error.cause not in IN_ANOTHER_WAY:

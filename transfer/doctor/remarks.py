@@ -13,6 +13,7 @@ from transfer.engine.bonus_server.receipts import Receipts
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.identity import Identity
 from transfer.engine.shop_all.lifetime import size_of_log
+from transfer.installed import installed_kinds
 from transfer.models import Settings
 from transfer.parties import gettext_noop
 from transfer.servers.stages import PUBLISHED, Remark
@@ -44,7 +45,7 @@ SUBSCRIBED = gettext_noop(
 
 def remarks(database: Database) -> Iterator[Remark]:
     """What an administrator should know of the staging tables, beside what `relations` finds."""
-    kinds = settings.KINDS.values()
+    kinds = installed_kinds().values()
     for kind in kinds:
         if index := Identity(database).unique_over_values(kind):
             yield REPEATS_NOTHING, {"table": kind.staging, "index": index}

@@ -2,9 +2,8 @@
 
 from itertools import chain
 
-from django.conf import settings
-
 from transfer.engine.kind import Kind
+from transfer.installed import installed_kinds
 from transfer.loading import files
 from transfer.loading.headings import missing
 from transfer.models import Upload
@@ -14,9 +13,9 @@ class Anything:
     """A file of any kind: it may have the columns of each, and none is required."""
 
     title = "?"  # the name of no sheet
-    names = tuple(dict.fromkeys(chain(*(one.names for one in settings.KINDS.values()))))
+    names = tuple(dict.fromkeys(chain(*(one.names for one in installed_kinds().values()))))
     needed: tuple[tuple[str, ...], ...] = ()
-    secrets = frozenset(chain(*(one.secrets for one in settings.KINDS.values())))
+    secrets = frozenset(chain(*(one.secrets for one in installed_kinds().values())))
 
 
 def kind_of(upload: Upload) -> Kind | None:
@@ -27,8 +26,8 @@ def kind_of(upload: Upload) -> Kind | None:
     layout = files.detect(Anything(), upload.open, is_utf8=upload.is_utf8, chosen={})
     matches = {
         name: len({*layout.columns} & {*kind.names})
-        for name, kind in settings.KINDS.items()
+        for name, kind in installed_kinds().items()
         if not missing(kind, layout.columns)
     }
     best = [name for name, columns in matches.items() if columns == max(matches.values())]
-    return settings.KINDS[best[0]] if len(best) == 1 else None
+    return installed_kinds()[best[0]] if len(best) == 1 else None

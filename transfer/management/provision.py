@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.conf import settings
 from django.core.management import CommandError
 from django.db import DatabaseError, transaction
 from django.utils.translation import gettext as _
@@ -25,6 +24,7 @@ from transfer.engine.shop_all.schema.tables import TABLES
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.table_name import TableName
 from transfer.errors import GuardsOfAnother, GuardsOutdated, QueryFailed, TransferError, Unreachable
+from transfer.installed import installed_kinds
 from transfer.management.passwords import verifier
 from transfer.models import Actor, AuditEntry, Settings
 from transfer.parties import OWN, SHOP_ALL, Party
@@ -187,7 +187,7 @@ def ensure_staging(
             raise
         refusal = error
     with Script(url, SHOP_ALL, PURPOSE) as script:
-        staging = Staging(script, settings.KINDS.values(), Unchecked(), existing_moved)
+        staging = Staging(script, installed_kinds().values(), Unchecked(), existing_moved)
         steps = staging.initialise()
         if may_all(script) and not without_complete(steps):
             return steps
@@ -236,7 +236,7 @@ def without_complete(steps: list[Step]) -> list[Step]:
 def why(database: Database, cause: TransferError) -> TransferError:
     """The problem of the guards, which is urgent, or else `cause`."""
     try:
-        Guards(database, settings.KINDS.values()).check()
+        Guards(database, installed_kinds().values()).check()
     except GuardsOutdated as urgent:
         return urgent
     return cause
@@ -244,7 +244,7 @@ def why(database: Database, cause: TransferError) -> TransferError:
 
 def initialise(shop_all: ShopAll, existing_moved: bool | None = None) -> list[Step]:
     """See `Staging`."""
-    kinds = settings.KINDS.values()
+    kinds = installed_kinds().values()
     staging = Staging(shop_all.database, kinds, shop_all.identity, existing_moved)
     return staging.initialise()
 
@@ -327,7 +327,8 @@ def grants(database: Database, url: str) -> str:
 def staging_tables(database: Database) -> list[str]:
     """As a statement names them."""
     return [
-        kind.shop_all.identifier.as_string(database.connection) for kind in settings.KINDS.values()
+        kind.shop_all.identifier.as_string(database.connection)
+        for kind in installed_kinds().values()
     ]
 
 

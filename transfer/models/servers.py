@@ -3,7 +3,6 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 from uuid import uuid4
 
-from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models, transaction
@@ -17,6 +16,7 @@ from transfer.causes.bonus_servers import API_NO_TOKEN, API_SECRET_UNREADABLE
 from transfer.engine.mapping_file import Kinds
 from transfer.engine.postgres.connect import ANY_LOG_IN
 from transfer.errors import TransferError
+from transfer.installed import installed_kinds, installed_tables
 from transfer.models.addresses import numbered
 from transfer.models.failing import Failing, failure
 from transfer.models.secret import SecretField, WithSecrets
@@ -143,7 +143,7 @@ class BonusServer(WithSecrets, Failing):
         """
         names = type(self).objects.filter(pk=self.pk).values_list("name", flat=True)
         before = names.first() if self.pk else None
-        if before is None or settings.TABLES.are_same(before, self.name):
+        if before is None or installed_tables().are_same(before, self.name):
             return
         sentence = _(
             "The file of DTADMIN_TABLES has other tables for the name “%(after)s” than for "
@@ -156,7 +156,7 @@ class BonusServer(WithSecrets, Failing):
     @property
     def kinds(self) -> Kinds:
         """The kinds of transfers with the tables of this server, by their names."""
-        return settings.TABLES.of(self.name)
+        return installed_tables().of(self.name)
 
     @property
     def dsn(self) -> str:
@@ -242,5 +242,5 @@ class BonusServer(WithSecrets, Failing):
         """Saves a new server and creates its three tasks, disabled."""
         self.save(force_insert=True)
         self.tasks.bulk_create(
-            [self.tasks.model(server=self, kind=name) for name in settings.KINDS]
+            [self.tasks.model(server=self, kind=name) for name in installed_kinds()]
         )

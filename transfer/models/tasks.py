@@ -1,9 +1,9 @@
-from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.engine.kind import Kind
 from transfer.engine.kinds import BALANCES, CARDS, PINCODES
+from transfer.installed import installed_kinds
 from transfer.models.schedules import ScheduledTask
 from transfer.models.servers import BonusServer
 from transfer.queue.locks import Space
@@ -23,7 +23,7 @@ class OfKind:
     @property
     def kind_spec(self) -> Kind:
         """The kind, for what concerns shop All."""
-        return settings.KINDS[self.kind]
+        return installed_kinds()[self.kind]
 
 
 class TransferTask(ScheduledTask):

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from django.conf import settings
 from django.db.models import Count, F, Max, Min, Q, Sum
 from django.urls import reverse
 
 from transfer.engine.kind import MASK
+from transfer.installed import installed_tables
 from transfer.models import AuditEntry, BonusServer, Recipient, RegisterAccount, RejectedRow
 from transfer.models.failing import Failing
 from transfer.models.logins import PERIOD
@@ -59,10 +59,10 @@ def of_servers(only: BonusServer | None = None) -> Iterator[Problem]:
 
 def of_sections() -> Iterator[Problem]:
     """Sections of the file of DTADMIN_TABLES that no docked server has the name of."""
-    if not settings.TABLES.sections:
+    if not installed_tables().sections:
         return
     docked = set(BonusServer.objects.values_list("name", flat=True))
-    if unknown := [name for name in settings.TABLES.sections if name not in docked]:
+    if unknown := [name for name in installed_tables().sections if name not in docked]:
         params = {"names": ", ".join(unknown)}
         url = reverse("servers")
         yield Problem(Code.SECTIONS, Code.SECTIONS, url, params, notify=False)

@@ -13,6 +13,7 @@ from django.utils.translation import gettext_noop
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.changes import Changed, Changes
 from transfer.engine.shop_all.source import ShopAll
+from transfer.installed import installed_kinds
 from transfer.models import Actor, AuditEntry, RejectedRow, TransferTask
 
 AT_ONCE = 10_000  # rows that one decision takes
@@ -59,7 +60,7 @@ def undecided(most: int = SHOWN, seconds: float | None = SECONDS) -> Iterator[Un
 
     Rows that no server has read yet are left out: they arrive as they are.
     """
-    kinds = settings.KINDS.values()
+    kinds = installed_kinds().values()
     with (
         ShopAll(settings.SHOP_ALL_DATABASE_URL, "changed", seconds=seconds) as shop_all,
         shop_all.snapshot(*kinds),

@@ -22,6 +22,7 @@ from transfer.engine.shop_all.copy_text import as_array, copied
 from transfer.engine.shop_all.correction import REPAIRED
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging_import import StagingImport
+from transfer.installed import installed_kinds
 from transfer.models import Actor, AuditEntry, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet
 from transfer.rejects.closing import AT_ONCE, close_staged
@@ -63,7 +64,7 @@ def resend(
 def _by_kind(chosen: RejectedRowQuerySet) -> Iterator[tuple[Kind, RejectedRowQuerySet]]:
     """The kinds of the open ones, and those of each."""
     for name in chosen.open().order_by("kind").values_list("kind", flat=True).distinct():
-        yield settings.KINDS[name], chosen.filter(kind=name)
+        yield installed_kinds()[name], chosen.filter(kind=name)
 
 
 def _resend(rows: "_Rows", actor: Actor, repair: Repair | None) -> Outcome:

@@ -31,6 +31,7 @@ from transfer.engine.postgres.pool import pooled
 from transfer.engine.received import Place, Recorded
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import AlreadyRunning, TransferError
+from transfer.installed import installed_kinds
 from transfer.models import FailedStep, LogPlace, TransferRun, TransferTask
 from transfer.models.run_base import State, Trigger
 from transfer.queue.locks import Space, lock
@@ -169,7 +170,7 @@ class Look:
 
         Nothing is added to the log of a shop All that our own history would ask about.
         """
-        kinds = [settings.KINDS[name] for name in names]
+        kinds = [installed_kinds()[name] for name in names]
         opened = ShopAll(settings.SHOP_ALL_DATABASE_URL, "arrivals", seconds=ANSWER_WITHIN)
         with pooled(opened) as source:
             with source.snapshot():

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.core.cache import cache
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -17,6 +16,7 @@ from transfer.engine.received import Place, Position
 from transfer.engine.shop_all.counts import Waiting
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TooSlow, TransferError
+from transfer.installed import installed_kinds
 from transfer.models import BonusServer, TaskBacklog, TransferTask
 from transfer.models.failing import FAILURE, failure
 from transfer.models.run_base import State
@@ -134,7 +134,7 @@ def shop_all_error(seconds: float) -> TransferError | None:
     try:
         with shop_all(seconds) as source, source.snapshot():
             source.identity.origin()
-            for kind in settings.KINDS.values():
+            for kind in installed_kinds().values():
                 source.identity.check_columns(kind)
     except TransferError as error:
         return error

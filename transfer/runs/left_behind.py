@@ -17,6 +17,7 @@ from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.received import Place
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
+from transfer.installed import installed_kinds
 from transfer.models import Actor, AuditEntry, BonusServer, LeftBehind, TransferTask
 
 SECONDS = 5  # that shop All, and the server, are waited for
@@ -95,7 +96,7 @@ def count_missing(left: LeftBehind, source: ShopAll) -> int:
     recorded = run.counted_to if run else None
     if recorded is None:  # its position has never begun: a new server is not sent these rows
         return 0
-    kind = settings.KINDS[left.task.kind]
+    kind = installed_kinds()[left.task.kind]
     with source.snapshot():
         place = recorded.place if source.log.has(kind, recorded.place) else Place()
         return source.counts.purged_above(kind, place)

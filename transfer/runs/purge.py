@@ -10,6 +10,7 @@ from transfer.engine.kind import Kind
 from transfer.engine.shop_all.purge import KnownServer, purge as purge_rows
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import PurgeWaits, TransferError
+from transfer.installed import installed_kinds
 from transfer.models import LeftBehind, RejectedRow, Settings, TransferTask
 from transfer.runs.knowledge import knowledge_of
 from transfer.runs.left_behind import note_missing
@@ -119,7 +120,7 @@ def purge_all(days: int | None = None, *, dry_run: bool) -> Iterator[Purge]:
     chosen = Settings.load()
     tasks = list(TransferTask.objects.select_related("server"))
     for name in dict.fromkeys(task.kind for task in tasks):
-        kind = settings.KINDS[name]
+        kind = installed_kinds()[name]
         of_kind = [task for task in tasks if task.kind == name]
         by_settings = chosen.pin_days if kind.secrets else chosen.staging_days
         yield purge(kind, of_kind, days or by_settings, dry_run=dry_run)

@@ -16,6 +16,7 @@ from transfer.engine.shop_all.counts import Count
 from transfer.engine.shop_all.gone import Difference as LinesDiffer, compare
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
+from transfer.installed import installed_kinds
 from transfer.models import TransferTask
 from transfer.runs.execute import open_databases
 from transfer.servers.ask import ask_all
@@ -158,7 +159,7 @@ def compare_lines() -> dict[str, list[LinesDiffer]]:
     """
     found: dict[str, list[LinesDiffer]] = {}
     with ShopAll(settings.SHOP_ALL_DATABASE_URL, "reconcile") as source:
-        for kind in settings.KINDS.values():
+        for kind in installed_kinds().values():
             source.identity.check_columns(kind)
             source.log.append(kind)
             with source.snapshot(kind):
@@ -188,6 +189,6 @@ def reconcile_all() -> Iterator[dict[str, Any]]:
                 differing.append(str(task))
         if not differing:  # after a difference, the run goes on to the end and reports it
             yield {"reconciled": compared, "not_reconciled": silent}
-    differing += [settings.KINDS[name].staging for name in compare_lines()]
+    differing += [installed_kinds()[name].staging for name in compare_lines()]
     if differing:
         raise TransferError(DIFFERENCE, tasks=", ".join(differing))

@@ -10,6 +10,7 @@ from transfer.engine.postgres.relations import check_ordinary
 from transfer.engine.shop_all.changes import Changes
 from transfer.engine.shop_all.schema.rights import Guards
 from transfer.errors import TransferError
+from transfer.installed import installed_kinds
 from transfer.models import RecurringJob, TransferTask
 from transfer.queue.worker import Stopped
 from transfer.rejects.changed import read_up_to
@@ -35,12 +36,12 @@ def ask_backlogs(_job: RecurringJob) -> None:
 def check_guards(_job: RecurringJob) -> None:
     """Raises GuardsOutdated, which the row of the job keeps for `problems`."""
     with shop_all(SECONDS) as source, source.snapshot():
-        Guards(source.database, settings.KINDS.values()).check()
+        Guards(source.database, installed_kinds().values()).check()
 
 
 def check_changes(_job: RecurringJob) -> None:
     """Raises ROWS_CHANGED."""
-    kinds = settings.KINDS.values()
+    kinds = installed_kinds().values()
     with shop_all(SECONDS) as source, source.snapshot(*kinds):
         changes = Changes(source)
         if rows := sum(changes.count(kind, read_up_to(kind)) for kind in kinds):
@@ -50,7 +51,7 @@ def check_changes(_job: RecurringJob) -> None:
 def check_tables(job: RecurringJob) -> None:
     """Raises TABLES_FOREIGN about the tables of the job's server, or of shop All."""
     if job.server is None:
-        tables = [kind.staging_table for kind in settings.KINDS.values()]
+        tables = [kind.staging_table for kind in installed_kinds().values()]
         with shop_all(SECONDS) as source, source.database.transaction(commit=False):
             check_ordinary(source.database, tables)
     else:

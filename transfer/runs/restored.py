@@ -28,6 +28,7 @@ from transfer.engine.question import (
 )
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import ShopAllWentBack, TransferError
+from transfer.installed import installed_kinds
 from transfer.loading.lost import note_lost
 from transfer.loading.undo import again
 from transfer.models import (
@@ -105,7 +106,7 @@ def what_is_lost(seconds: float = SECONDS) -> Restored:
     Changes nothing, but notes which of our loads are lost. Raises TransferError where shop All does
     not answer.
     """
-    knowledge, kinds = knowledge_of(None), [*settings.KINDS.values()]
+    knowledge, kinds = knowledge_of(None), [*installed_kinds().values()]
     found = Restored()
     with shop_all(seconds) as source, source.snapshot():
         origin = source.identity.origin()
@@ -139,7 +140,7 @@ def _ask(server: BonusServer, seconds: float, origin: str, installation: str) ->
     """Ask one server. It runs in a thread, and asks nothing of our own database."""
     lost, asks = {}, False
     with shop_all(seconds) as source, bonus_db(server, seconds) as target:
-        for kind in settings.KINDS.values():
+        for kind in installed_kinds().values():
             with target.database.transaction(commit=False), source.snapshot():
                 lost[kind.name] = [*lost_changesets(kind, source, target, origin)]
                 asks |= bool(lost[kind.name]) and _waits(kind, source, target, origin, installation)
@@ -185,7 +186,7 @@ def _of_server(
 ) -> Iterator[tuple[str, Lost]]:
     try:
         with bonus_db(server, seconds) as target:
-            for kind in settings.KINDS.values():
+            for kind in installed_kinds().values():
                 with target.database.transaction(commit=False), source.snapshot():
                     for one in lost_changesets(kind, source, target, origin):
                         yield kind.name, one
@@ -209,7 +210,7 @@ def confirm(actor: Actor, seconds: float = SECONDS) -> Restored:
         found = what_is_lost(seconds)
         if not found.asks:
             return found
-        kinds = [*settings.KINDS.values()]
+        kinds = [*installed_kinds().values()]
         with ShopAll(settings.SHOP_ALL_DATABASE_URL, "confirm") as source:
             places = confirm_log(
                 source,

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
@@ -18,6 +17,7 @@ from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.relations import TRIGGERS, remarks
 from transfer.engine.table_name import TableName
 from transfer.errors import TransferError, from_socket
+from transfer.installed import installed_tables
 from transfer.models import Actor, AuditEntry, BonusServer
 from transfer.parties import gettext_noop, server as party_of
 from transfer.servers.timed_check import Passed, Result, timed_check
@@ -137,7 +137,7 @@ def try_tables(server: BonusServer) -> Passed:
         for kind in server.kinds.values():
             database.tables.check_columns(kind)
         tables = [kind.target_table for kind in server.kinds.values()]
-        has_section = server.name in settings.TABLES.sections
+        has_section = server.name in installed_tables().sections
         return remarks_on(database.database, tables, [(BY_SECTION, {})] if has_section else [])
 
 

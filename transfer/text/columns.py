@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.engine.checks import CARD_STATUSES
 from transfer.engine.kind import Kind
+from transfer.installed import installed_kinds
 from transfer.text import formats
 
 HEADINGS = {
@@ -104,7 +105,7 @@ def with_local_moments(text: str, zone: ZoneInfo) -> str:
 
 
 def table_choices() -> list[tuple[str, str]]:
-    return [(kind.name, f"{_(kind.title)} ({kind.staging})") for kind in settings.KINDS.values()]
+    return [(kind.name, f"{_(kind.title)} ({kind.staging})") for kind in installed_kinds().values()]
 
 
 def heading_of_place(layout: dict[str, Any], place: int) -> str:

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.conf import settings
 from django.utils.translation import gettext as _
 
 from transfer.causes.ledger import PURGE_WAITS
 from transfer.errors import PurgeWaits
+from transfer.installed import installed_kinds
 from transfer.parties import gettext_noop
 from transfer.text import formats
 from transfer.text.explain import explain
@@ -39,7 +39,7 @@ ABOUT_SERVERS = {
     ),
     "left_behind": gettext_noop("%(table)s: %(server)s was left behind (%(kind)s)"),
 }
-TABLES = [kind.staging for kind in settings.KINDS.values()]
+TABLES = [kind.staging for kind in installed_kinds().values()]
 
 
 def report_lines(report: dict[str, Any], *, dry_run: bool = False) -> Iterator[str]:
@@ -71,14 +71,17 @@ def _report_lines(name: str, value: Any) -> Iterator[str]:
     elif name == UNKNOWN:
         for task in value:
             line = _("%(server)s: not compared, since it can’t be asked (%(kind)s)")
-            yield line % {"server": task["server"], "kind": _(settings.KINDS[task["kind"]].title)}
+            yield line % {
+                "server": task["server"],
+                "kind": _(installed_kinds()[task["kind"]].title),
+            }
     elif name in TABLES:
         if server := value.get("waits_for"):
             reason = explain(PurgeWaits(PURGE_WAITS, server=server)).sentence
             yield _("%(table)s: all rows are kept: %(reason)s") % {"table": name, "reason": reason}
         for key, words in ABOUT_SERVERS.items():
             for task in value.get(key, []):
-                kind = _(settings.KINDS[task["kind"]].title)
+                kind = _(installed_kinds()[task["kind"]].title)
                 yield _(words) % {"table": name, "server": task["server"], "kind": kind}
         if value.get("rows"):
             rows = {"table": name, "n": formats.number(value["rows"])}

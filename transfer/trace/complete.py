@@ -6,11 +6,11 @@ cost each writer several times the row.
 
 from dataclasses import dataclass
 
-from django.conf import settings
 from psycopg2 import sql
 
 from transfer.engine.kind import Kind
 from transfer.errors import TransferError
+from transfer.installed import installed_kinds
 from transfer.models import BonusServer
 from transfer.servers.ask import ask_all, bonus_db
 
@@ -38,7 +38,7 @@ class Completions:
 
 def kinds_of(column: str) -> list[Kind]:
     """The kinds whose tables have the column."""
-    return [kind for kind in settings.KINDS.values() if column in kind.names]
+    return [kind for kind in installed_kinds().values() if column in kind.names]
 
 
 def complete(text: str) -> Completions:

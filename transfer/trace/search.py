@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
-from django.conf import settings
 from psycopg2 import sql
 
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.source import ShopAll
+from transfer.installed import installed_kinds
 from transfer.servers.ask import shop_all
 from transfer.text import formats
 from transfer.trace.complete import COLUMNS, MOST, complete, kinds_of
@@ -32,7 +32,7 @@ class Matches:
 def search(text: str, seconds: float = 3.0) -> Matches:
     """Finds staged numbers; else those on the bonus servers that begin so. Raises TransferError."""
     matches = Matches()
-    with shop_all(seconds) as source, source.snapshot(*settings.KINDS.values()):
+    with shop_all(seconds) as source, source.snapshot(*installed_kinds().values()):
         source.rows.by_value()
         matches.exact = [column for column in COLUMNS if _is_staged(source, column, text)]
         matches.rows = _numbered(source, text)
@@ -70,7 +70,7 @@ def _numbered(source: ShopAll, text: str) -> list[tuple[Kind, int, str, str]]:
     number, rows = number_named(text), []
     if not number or text.lstrip("№# ").startswith("0"):
         return []
-    for kind in settings.KINDS.values():
+    for kind in installed_kinds().values():
         subject = subject_of(source, kind, number)
         if subject is not None:
             rows.append((kind, number, kind.columns[0].name, subject))

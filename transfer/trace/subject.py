@@ -6,13 +6,13 @@ What has reached a server is read from its own position, as the engine reads it;
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.conf import settings
 from psycopg2 import sql
 
 from transfer.engine.bonus_server.rejects import RowName
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.schema.tables import packed
 from transfer.engine.shop_all.source import ShopAll
+from transfer.installed import installed_kinds
 from transfer.models import TransferTask
 from transfer.models.run_base import attach_runs
 from transfer.runs.backlog import writing_since
@@ -126,7 +126,7 @@ def staged_rows(
     )
     return [
         StagedRow(
-            settings.KINDS[kind],
+            installed_kinds()[kind],
             RowName(changeset, number),
             id_,
             line,

@@ -9,7 +9,6 @@ from django.core.cache import cache
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
-from dtadmin.version import version
 from tests.databases import stage
 from tests.records import a_reject, a_run, server, user, wait_for
 from transfer.engine.received import Totals
@@ -25,6 +24,7 @@ from transfer.models import (
 from transfer.models.run_base import State
 from transfer.runs.purge_history import purge_history
 from transfer.runs.start import run_now
+from transfer.version import version
 
 pytestmark = pytest.mark.django_db
 NAME = "Бонусный сервер 8"

@@ -157,3 +157,19 @@ def first_line(error: Exception) -> str:
     """The cause alone: libpq puts where it tried to connect before it."""
     line = (str(error).strip() or type(error).__name__).splitlines()[0][:LONGEST_REASON]
     return re.sub(r"^.*(failed|error): |FATAL:\s+", "", line).rstrip(".")
+
+
+def as_django_setting(url: str) -> dict[str, Any]:
+    """Return a connection as Django has it in DATABASES. Raises ProgrammingError with the URL."""
+    parts = parse_dsn(url)
+    named = {"connect_timeout": 5, "application_name": "dtadmin", **KEEPALIVE, **log_in(parts)}
+    options = f"{KEEPALIVE_OF_SERVER} {parts.pop('options', '')}".strip()
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.pop("dbname", ""),
+        **{name.upper(): parts.pop(name, "") for name in ("user", "password", "host", "port")},
+        # A page opens no connection of its own: that takes as long as its queries.
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {**named, **parts, "options": options},
+    }

@@ -1,9 +1,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.conf import settings
 from django.utils.translation import gettext as _, gettext_noop
 
+from transfer.installed import installed_kinds
 from transfer.management.command import Command as BaseCommand, servers_named, with_zone
 from transfer.models import Actor
 from transfer.runs.beginning import Answer, Decision, Outcome, decide
@@ -21,7 +21,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("server", metavar=_("SERVER"), help=_("number or name"))
-        parser.add_argument("kind", choices=[*settings.KINDS], help=_("the transfer"))
+        parser.add_argument("kind", choices=[*installed_kinds()], help=_("the transfer"))
         answers = parser.add_mutually_exclusive_group(required=True)
         answers.add_argument(
             "--nothing",

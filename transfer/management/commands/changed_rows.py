@@ -3,11 +3,11 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from typing import Any
 
-from django.conf import settings
 from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.changes import Changed
+from transfer.installed import installed_kinds
 from transfer.management.command import Command as BaseCommand, UsageError
 from transfer.models import Actor
 from transfer.rejects.changed import AT_ONCE, REASONS, Decision, decide, key_of, undecided
@@ -22,7 +22,7 @@ class Command(BaseCommand):
     flags = {"--json": gettext_noop("one JSON object a line")}
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--kind", choices=[*settings.KINDS], help=_("only this kind"))
+        parser.add_argument("--kind", choices=[*installed_kinds()], help=_("only this kind"))
         parser.add_argument(
             "--row", metavar=_("NUMBER"), help=_("only this row, as the list names it: 17-3")
         )
@@ -68,7 +68,7 @@ class Command(BaseCommand):
             raise UsageError(_("Name the kind, too: several rows have this number."))
         keys = {kind.name: key_of(one) if row is not None else None for kind, one in found}
         for name, key in keys.items():
-            kind = settings.KINDS[name]
+            kind = installed_kinds()[name]
             rows = decide(kind, decision, actor, key=key)
             self.say(_("%(kind)s: %(rows)s rows decided"), kind=_(kind.title), rows=rows)
 

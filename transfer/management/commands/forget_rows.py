@@ -1,9 +1,9 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.conf import settings
 from django.utils.translation import gettext as _, gettext_noop
 
+from transfer.installed import installed_kinds
 from transfer.management.command import UNASKED, Command as BaseCommand, confirm, with_zone
 from transfer.models import Actor
 from transfer.models.tasks import KindChoices
@@ -22,10 +22,10 @@ class Command(BaseCommand):
     }
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("kind", choices=[*settings.KINDS], help=_("the transfer"))
+        parser.add_argument("kind", choices=[*installed_kinds()], help=_("the transfer"))
 
     def handle(self, *, kind: str, dry_run: bool, yes: bool, json: bool, **options: Any) -> None:
-        chosen, title = settings.KINDS[kind], KindChoices(kind).label
+        chosen, title = installed_kinds()[kind], KindChoices(kind).label
         listed = missing_rows(chosen)
         for one in listed:
             if json:

@@ -3,7 +3,6 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import CommandError
 from django.utils.translation import gettext as _, gettext_noop, ngettext
 
@@ -11,6 +10,7 @@ from transfer.causes import CATALOGUE
 from transfer.causes.files import BAD_LINES_LEFT, COLUMNS_MISSING
 from transfer.engine.kind import Kind
 from transfer.errors import FileRefused
+from transfer.installed import installed_kinds
 from transfer.loading.headings import missing
 from transfer.loading.loaded_before import earlier
 from transfer.loading.receive import receive
@@ -23,7 +23,7 @@ from transfer.text.columns import alternatives, named
 from transfer.text.explain import explain
 from transfer.text.formats import amount, full_moment
 
-TABLES = {name: kind for kind in settings.KINDS.values() for name in (kind.name, kind.staging)}
+TABLES = {name: kind for kind in installed_kinds().values() for name in (kind.name, kind.staging)}
 CHUNK = 1 << 20
 LISTED = 1000
 
@@ -44,7 +44,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "table",
             choices=list(TABLES),
-            metavar=" | ".join(settings.KINDS),
+            metavar=" | ".join(installed_kinds()),
             help=_("what the file contains: a kind, or the name of its staging table"),
         )
         parser.add_argument("file", type=Path, metavar=_("FILE"), help=_("its path"))

@@ -2,11 +2,11 @@ import sys
 from argparse import ArgumentParser
 from typing import Any
 
-from django.conf import settings
 from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.engine.shop_all.gone import Difference as LinesDiffer
 from transfer.errors import TransferError
+from transfer.installed import installed_kinds
 from transfer.management.command import (
     FAILED,
     Command as BaseCommand,
@@ -87,7 +87,7 @@ class Command(BaseCommand):
                 "%(rows)s rows; %(found)s are in the table. Sum: %(amount)s; in the table: "
                 "%(amount_found)s"
             ),
-            table=settings.KINDS[kind].staging,
+            table=installed_kinds()[kind].staging,
             number=line.number,
             who=one_line(line.staged_by or "—"),
             when=with_zone(line.started),

@@ -19,9 +19,8 @@ from django.utils.translation import gettext as _, gettext_noop
 from dotenv import dotenv_values, set_key
 from psycopg2.extensions import parse_dsn
 
-from dtadmin.settings.databases import database
 from transfer.access import Role
-from transfer.engine.postgres.connect import LOCAL
+from transfer.engine.postgres.connect import LOCAL, as_django_setting
 from transfer.engine.shop_all.schema.indexes import Step
 from transfer.errors import Unreachable
 from transfer.management import provision, services
@@ -87,7 +86,7 @@ class Command(BaseCommand):
         self.make_database(shop_all, SHOP_ALL, "SHOP_ALL_ADMIN", options["shop_all_admin"])
         steps = self.make_staging(shop_all, options["shop_all_admin"], options["existing_rows"])
         self.must("migrate", "--noinput", "--verbosity=0")
-        connection.settings_dict |= database("DATABASE_URL", own)
+        connection.settings_dict |= as_django_setting(own)
         if provision.without_complete(steps):
             provision.note_staging(steps, options["existing_rows"])
         self.make_administrator(options["administrator"])

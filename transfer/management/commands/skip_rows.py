@@ -1,11 +1,11 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from django.conf import settings
 from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.causes.ledger import ROWS_PURGED
 from transfer.errors import PositionKnown
+from transfer.installed import installed_kinds
 from transfer.management.command import (
     UNASKED,
     Command as BaseCommand,
@@ -30,7 +30,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("server", metavar=_("SERVER"), help=_("number or name"))
-        parser.add_argument("kind", choices=[*settings.KINDS], help=_("the transfer"))
+        parser.add_argument("kind", choices=[*installed_kinds()], help=_("the transfer"))
 
     def handle(
         self, *, server: str, kind: str, dry_run: bool, yes: bool, json: bool, **options: Any

@@ -4,11 +4,11 @@ from argparse import ArgumentParser, ArgumentTypeError
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from django.conf import settings
 from django.core.management.base import CommandError
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_noop
 
+from transfer.installed import installed_kinds
 from transfer.management.command import (
     ALREADY_RUNNING,
     Action,
@@ -42,7 +42,7 @@ class OfTasks(Action):
     def add_arguments(cls, parser: ArgumentParser) -> None:
         parser.add_argument(
             "task",
-            choices=[*settings.KINDS, "all", *MAINTENANCE],
+            choices=[*installed_kinds(), "all", *MAINTENANCE],
             help=_("a transfer, all transfers, or a maintenance task"),
         )
         add_server(parser)

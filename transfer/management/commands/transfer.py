@@ -3,12 +3,12 @@ from argparse import ArgumentParser
 from collections.abc import Callable
 from typing import Any
 
-from django.conf import settings
 from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.causes.rows import reason_named
 from transfer.engine.move.transfer import CHUNK_ROWS
 from transfer.errors import AlreadyRunning, TransferError
+from transfer.installed import installed_kinds
 from transfer.management.command import (
     ALREADY_RUNNING,
     FAILED,
@@ -39,7 +39,7 @@ class Command(BaseCommand):
     }
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("kind", choices=[*settings.KINDS, "all"], help=_("what is moved"))
+        parser.add_argument("kind", choices=[*installed_kinds(), "all"], help=_("what is moved"))
         add_server(parser)
         parser.add_argument(
             "--chunk",
@@ -50,7 +50,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, kind: str, server: str | None, **options: Any) -> None:
-        kinds = list(settings.KINDS) if kind == "all" else [kind]
+        kinds = list(installed_kinds()) if kind == "all" else [kind]
         codes = set()
         with soft_stop() as stopped:
             for named in servers_named(server):

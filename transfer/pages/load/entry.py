@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -13,6 +12,7 @@ from django.utils.translation import gettext as _
 from transfer.access import role
 from transfer.causes.files import FILE_WITHOUT_ROWS
 from transfer.errors import TransferError
+from transfer.installed import installed_kinds
 from transfer.loading import upload_job
 from transfer.loading.loaded_before import Earlier, earlier
 from transfer.loading.receive import receive
@@ -32,12 +32,12 @@ SECONDS = 3.0  # that the page waits for shop All
 @read_or_post
 def entry(request: HttpRequest, kind: str) -> HttpResponse:
     """The form. A change that passes the checks is confirmed on its own page."""
-    if kind not in settings.KINDS:
+    if kind not in installed_kinds():
         raise Http404
-    form = EntryForm(settings.KINDS[kind], request.POST or None, initial=request.GET.dict())
+    form = EntryForm(installed_kinds()[kind], request.POST or None, initial=request.GET.dict())
     if form.is_valid() and (upload := _judge(form, Actor.of(request))):
         return redirect("entry_confirm", upload.pk)
-    context = {"form": form, "kinds": list(settings.KINDS.values())}
+    context = {"form": form, "kinds": list(installed_kinds().values())}
     return render(request, "load/entry.html", context, status=422 if form.errors else 200)
 
 

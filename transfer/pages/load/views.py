@@ -4,7 +4,6 @@ from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.contrib import messages
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
@@ -18,6 +17,7 @@ from transfer.causes import CATALOGUE
 from transfer.causes.file_warnings import HARMLESS
 from transfer.engine.kinds import PINCODES
 from transfer.errors import FileRefused, TransferError
+from transfer.installed import installed_kinds
 from transfer.loading import upload_job
 from transfer.loading.headings import REJECT
 from transfer.loading.loaded_before import earlier
@@ -45,7 +45,7 @@ STYLES = {"amount": "num", "comment": "break"}
 def loads(request: HttpRequest) -> HttpResponse:
     """The form that takes a file, and the list of earlier loads."""
     kind = request.GET.get("kind")
-    return _loads(request, UploadForm(initial={"kind": kind if kind in settings.KINDS else ""}))
+    return _loads(request, UploadForm(initial={"kind": kind if kind in installed_kinds() else ""}))
 
 
 def _loads(request: HttpRequest, form: UploadForm) -> HttpResponse:
@@ -55,7 +55,7 @@ def _loads(request: HttpRequest, form: UploadForm) -> HttpResponse:
         "form": form,
         "kinds": [
             (kind, [(heading(c.name), how_to_fill_in(kind, c.name)) for c in kind.columns])
-            for kind in settings.KINDS.values()
+            for kind in installed_kinds().values()
         ],
         "table": table,
         "zone": Settings.load().zone,
@@ -91,7 +91,7 @@ def upload_file(request: HttpRequest) -> HttpResponse:
 def received(form: UploadForm, actor: Actor) -> Upload | None:
     """Stores the file; None if its kind is neither given nor recognised. Raises FileRefused."""
     file, name = form.cleaned_data["file"], form.cleaned_data["kind"]
-    upload = receive(settings.KINDS[name or PINCODES.name], file.chunks(), actor, name=file.name)
+    upload = receive(installed_kinds()[name or PINCODES.name], file.chunks(), actor, name=file.name)
     if not name:
         kind = kind_of(upload)
         if kind is None:
@@ -246,7 +246,7 @@ def upload_bad_lines(request: HttpRequest, pk: int, form: str) -> HttpResponseBa
 @require_safe
 def template(request: HttpRequest, kind: str, form: str) -> HttpResponseBase:
     """A template to fill in."""
-    if kind not in settings.KINDS:
+    if kind not in installed_kinds():
         raise Http404
-    sheets = downloads.template(settings.KINDS[kind])
+    sheets = downloads.template(installed_kinds()[kind])
     return csv_response(kind, sheets[0]) if form == "csv" else xlsx_response(kind, sheets)

@@ -29,7 +29,6 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from dtadmin.version import version
 from transfer.models import (
     FailedStep,
     FlowHour,
@@ -45,6 +44,7 @@ from transfer.problems.find import all_tasks, problems
 from transfer.queue.residents import count_workers
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
+from transfer.version import version
 
 View = Callable[[HttpRequest], HttpResponse]
 

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.apps import apps
-from django.conf import settings
 from django.core.exceptions import FieldDoesNotExist
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.access import Role
+from transfer.installed import installed_kinds
 from transfer.models import AuditEntry
 from transfer.pages.shown.traced import cell
 from transfer.text import formats
@@ -96,8 +96,8 @@ def subject(entry: AuditEntry) -> str:
     params = entry.subject_params
     if kind := params.get("kind"):
         title = (
-            _(settings.KINDS[kind].title)
-            if kind in settings.KINDS
+            _(installed_kinds()[kind].title)
+            if kind in installed_kinds()
             else _chosen(entry, "kind", kind)
         )
         return f"{title} → {params['server']}" if params.get("server") else title

@@ -3,7 +3,6 @@
 from decimal import Decimal
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -15,6 +14,7 @@ from transfer.access import role
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.gone import Missing
 from transfer.errors import TransferError
+from transfer.installed import installed_kinds
 from transfer.models import Actor
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import done, read_or_post, refused
@@ -31,7 +31,7 @@ def rows_missing(request: HttpRequest) -> HttpResponse:
     """Show, for each kind, which changesets have lost rows that a bonus server still needs."""
     groups: list[dict[str, Any]] = []
     causes: list[Explanation] = []
-    for kind in settings.KINDS.values():
+    for kind in installed_kinds().values():
         try:
             listed = missing_rows(kind, SECONDS)
         except TransferError as error:
@@ -62,7 +62,7 @@ def _group(kind: Kind, listed: list[Missing]) -> dict[str, Any]:
 @read_or_post
 def forget(request: HttpRequest, kind: str) -> HttpResponse:
     """Ask, and then go on without the missing rows of a kind."""
-    chosen = settings.KINDS.get(kind)
+    chosen = installed_kinds().get(kind)
     if chosen is None:
         raise Http404
     try:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
@@ -15,6 +14,7 @@ from transfer.causes.rows import reason_named
 from transfer.engine.checks import Repair
 from transfer.engine.kind import Kind
 from transfer.errors import TransferError
+from transfer.installed import installed_kinds
 from transfer.models import Actor, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet
 from transfer.models.tasks import KindChoices
@@ -65,7 +65,7 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
     posted = request.POST if request.method == "POST" else None
     if posted is not None and (repair := repair_named(request.GET.get("fix"))):
         return send(request, rows, {}, repair)
-    kinds = [settings.KINDS[name] for name in sorted({group["kind"] for group in groups})]
+    kinds = [installed_kinds()[name] for name in sorted({group["kind"] for group in groups})]
     form = BulkForm(kinds[0], posted) if len(kinds) == 1 else None
     if posted is not None and (form is None or form.is_valid()):
         return send(request, rows, form.values if form else {})

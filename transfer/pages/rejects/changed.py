@@ -3,7 +3,6 @@
 import re
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -15,6 +14,7 @@ from transfer.access import role
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.changes import Changed
 from transfer.errors import TransferError
+from transfer.installed import installed_kinds
 from transfer.loading.values import as_people_write
 from transfer.models import Actor, Settings
 from transfer.models.tasks import KindChoices
@@ -73,7 +73,7 @@ def cells(kind: Kind, row: Changed) -> list[tuple[str, str]]:
 @read_or_post
 def changed_decide(request: HttpRequest) -> HttpResponse:
     """Asks, and then does: sends one row or all of a kind again, or leaves them as they are."""
-    kind = settings.KINDS.get(request.GET.get("kind", ""))
+    kind = installed_kinds().get(request.GET.get("kind", ""))
     decision, key = request.GET.get("decision", ""), request.GET.get("row")
     if kind is None or decision not in [*Decision] or not (key is None or KEY.fullmatch(key)):
         return refused(request, _("Choose a row of the list."), "changed")

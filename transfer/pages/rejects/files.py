@@ -3,7 +3,6 @@
 from functools import cache
 from typing import Any
 
-from django.conf import settings
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -15,6 +14,7 @@ from django.views.decorators.http import require_safe
 
 from transfer.causes.rows import reason_named
 from transfer.engine.kind import Kind
+from transfer.installed import installed_kinds
 from transfer.loading.headings import REJECT
 from transfer.loading.values import as_people_write
 from transfer.models import Settings
@@ -33,7 +33,7 @@ def export(request: HttpRequest, form: str) -> HttpResponseBase:
     there = set(rows.order_by().values_list("kind", flat=True).distinct()) or {"pincodes"}
     if form == "csv" and len(there) > 1:
         return redirect(f"{reverse('rejects_xlsx')}?{request.GET.urlencode()}")
-    sheets = [sheet_of(kind, rows) for name, kind in settings.KINDS.items() if name in there]
+    sheets = [sheet_of(kind, rows) for name, kind in installed_kinds().items() if name in there]
     name = f"rejects-{timezone.localtime():%Y-%m-%d-%H%M}"
     return file_response(request, name, form, *sheets)
 

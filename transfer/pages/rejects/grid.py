@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -18,6 +17,7 @@ from django.utils.translation import gettext as _, ngettext
 from transfer.access import role
 from transfer.engine.kind import Kind
 from transfer.errors import ConnectionLost, TooSlow, TransferError, Unreachable
+from transfer.installed import installed_kinds
 from transfer.models import Actor, RejectedRow
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import next_url, read_or_post
@@ -76,7 +76,7 @@ def rejects_grid(request: HttpRequest) -> HttpResponse:
 
 
 def sections(rejects: Iterable[RejectedRow], data: Any = None) -> Iterator[Section]:
-    for name, kind in settings.KINDS.items():
+    for name, kind in installed_kinds().items():
         if rows := [one for one in rejects if one.kind == name]:
             columns = columns_to_correct(kind, {one.code for one in rows})
             yield Section(kind, columns, [GridForm(one, columns, data) for one in rows])

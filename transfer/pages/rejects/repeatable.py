@@ -6,11 +6,11 @@ offering it. If one tries all the same, the engine refuses.
 
 from collections.abc import Collection
 
-from django.conf import settings
 from django.core.cache import cache
 
 from transfer.causes.loads import ROWS_NOT_REPEATABLE
 from transfer.errors import TransferError
+from transfer.installed import installed_kinds
 from transfer.servers.ask import shop_all
 from transfer.text.explain import Explanation, explain
 
@@ -40,11 +40,12 @@ def _ask() -> dict[str, str]:
     """Return kind → index that forbids a second row. Raises TransferError."""
     with shop_all(SECONDS) as source, source.database.transaction(commit=False):
         found = {
-            name: source.identity.unique_over_values(kind) for name, kind in settings.KINDS.items()
+            name: source.identity.unique_over_values(kind)
+            for name, kind in installed_kinds().items()
         }
     return {name: index for name, index in found.items() if index is not None}
 
 
 def _reason(kind: str, index: str) -> Explanation:
-    table = settings.KINDS[kind].quoted_staging
+    table = installed_kinds()[kind].quoted_staging
     return explain(TransferError(ROWS_NOT_REPEATABLE, table=table, index=index))

@@ -3,7 +3,6 @@
 from collections.abc import Container
 from typing import Any
 
-from django.conf import settings
 from django.contrib import messages
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
@@ -18,6 +17,7 @@ from transfer.causes.file_lines import ROW_SETS_AMOUNT
 from transfer.causes.rows import reason_named
 from transfer.engine.checks import Repair
 from transfer.errors import TransferError
+from transfer.installed import installed_kinds
 from transfer.models import Actor, RejectedRow, Settings
 from transfer.models.tasks import KindChoices
 from transfer.pages.components.rejects import reject_link, reject_links
@@ -81,7 +81,7 @@ def described(
     query.pop("page", None)
     acting = query.copy()
     acting["next"] = request.get_full_path()
-    repair = settings.KINDS[group["kind"]].repair_of(group["code"])
+    repair = installed_kinds()[group["kind"]].repair_of(group["code"])
     return group | {
         "kind_label": KindChoices(group["kind"]).label,
         "reason": explain(reason_named(group["code"])),

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -12,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from transfer.engine.kind import Kind
 from transfer.errors import TransferError
+from transfer.installed import installed_kinds
 from transfer.models import Settings
 from transfer.pages.shown.task_groups import MANY
 from transfer.pages.shown.traced import holding, same_holdings, shown_row
@@ -65,7 +65,7 @@ def _traced(subject: str, column: str, page: int, reject_days: int) -> dict[str,
         "trace": result,
         "rows": [shown_row(row, reject_days, subject) for row in result.rows],
         "writing": [
-            (settings.KINDS[name].staging, since) for name, since in result.writing.items()
+            (installed_kinds()[name].staging, since) for name, since in result.writing.items()
         ],
         "holdings": [holding(answer, column) for answer in result.answers],
         "same": same_holdings(result.answers, column) if len(result.answers) >= MANY else [],

@@ -8,7 +8,7 @@ from dotenv import load_dotenv
 
 from dtadmin.translation import gettext as _
 
-BASE_DIR = Path(__file__).resolve().parent.parent.parent
+BASE_DIR = Path(__file__).resolve().parent.parent
 PACKAGED = str(BASE_DIR) == "/opt/dtadmin"  # installed by the Debian package
 SYSTEMD = PACKAGED and Path("/run/systemd/system").is_dir()  # it runs the package's services
 

@@ -1,0 +1,38 @@
+"""The tables of this installation: those of the file of DTADMIN_TABLES, or our own.
+
+The tables of one bonus server: `BonusServer.kinds`.
+"""
+
+from functools import lru_cache
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext as _
+
+from transfer.engine import mapping_file
+from transfer.engine.kind import Kind
+
+
+def installed_tables() -> mapping_file.Tables:
+    """Return what the file says, read once by each process. Raises ImproperlyConfigured."""
+    return _read(settings.DTADMIN_TABLES)
+
+
+def installed_kinds() -> dict[str, Kind]:
+    """Return name → kind with the tables of shop All. Raises ImproperlyConfigured."""
+    return _kinds(settings.DTADMIN_TABLES)
+
+
+@lru_cache
+def _read(path: str) -> mapping_file.Tables:
+    if not path:
+        return mapping_file.Tables()
+    try:
+        return mapping_file.read(path)
+    except mapping_file.TablesRefused as refused:
+        raise ImproperlyConfigured(refused.translated(_)) from None
+
+
+@lru_cache
+def _kinds(path: str) -> dict[str, Kind]:
+    return dict(_read(path).shop_all)

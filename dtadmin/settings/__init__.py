@@ -7,11 +7,9 @@ one day, and silently do nothing.
 
 from dtadmin.environment import *
 from dtadmin.settings.apps import *
-from dtadmin.settings.cron import *
 from dtadmin.settings.databases import *
-from dtadmin.settings.keys import *
 from dtadmin.settings.log_in import *
 from dtadmin.settings.logs import *
-from dtadmin.settings.mail import *
+from dtadmin.settings.mail_and_cron import *
 from dtadmin.settings.pages import *
 from dtadmin.settings.web import *

@@ -62,3 +62,12 @@ STORAGES = {
 if not DEBUG:
     # Kept for ever. The admin's styles name their images without a hash.
     WHITENOISE_IMMUTABLE_FILE_TEST = f"^/{STATIC_URL}(?!admin/)"
+
+
+SECRET_KEY = env("SECRET_KEY")
+if not SECRET_KEY:
+    raise ImproperlyConfigured(_("SECRET_KEY is not set. Set it to a long random text."))
+SECRET_KEY_FALLBACKS = env_list("SECRET_KEY_FALLBACKS")
+# Secrets at rest are encrypted with SECRET_KEY; the salt only separates them from its other uses.
+SALT_KEY = "dtadmin.secrets-at-rest"
+METRICS_TOKEN = env("METRICS_TOKEN")

@@ -16,7 +16,7 @@ from transfer.models.run_base import State
 from transfer.pages.components.basic import commands
 from transfer.pages.components.charts import bar_line, bar_value
 from transfer.pages.components.registers import account_badge
-from transfer.pages.components.rejects import reason_of
+from transfer.pages.components.rows import reason_of
 from transfer.pages.components.states import state_badge, state_icon
 from transfer.pages.components.times import moment
 from transfer.pages.html import format_words

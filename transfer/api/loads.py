@@ -9,9 +9,19 @@ from django.shortcuts import get_object_or_404
 from ninja import Router, Schema
 from pydantic import AwareDatetime, Field
 
-from transfer.api.pages import After, Limit, page
 from transfer.api.refusals import bad_rows
-from transfer.api.shapes import Named, Problem, Refused, RefusedField, named, one_of, problem_of
+from transfer.api.shapes import (
+    After,
+    Limit,
+    Named,
+    Problem,
+    Refused,
+    RefusedField,
+    named,
+    one_of,
+    page,
+    problem_of,
+)
 from transfer.loading.load_once import BAD_ROWS_NAMED
 from transfer.loading.lost import look
 from transfer.loading.report import warning

@@ -8,8 +8,7 @@ from django.shortcuts import get_object_or_404
 from ninja import Router, Schema
 from pydantic import AwareDatetime, Field
 
-from transfer.api.pages import After, Limit, page
-from transfer.api.shapes import Named, Problem, Refused, named, problem_of
+from transfer.api.shapes import After, Limit, Named, Problem, Refused, named, page, problem_of
 from transfer.errors import TransferError
 from transfer.models import BonusServer, TransferTask
 from transfer.models.tasks import KindChoices

@@ -8,8 +8,7 @@ from django.shortcuts import get_object_or_404
 from ninja import Query, Router, Schema
 from pydantic import AwareDatetime, Field
 
-from transfer.api.pages import After, Limit, page
-from transfer.api.shapes import Problem, Refused, one_of
+from transfer.api.shapes import After, Limit, Problem, Refused, one_of, page
 from transfer.causes.rows import reason_named
 from transfer.models import RejectedRow, Upload
 from transfer.models.tasks import KindChoices

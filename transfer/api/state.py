@@ -8,8 +8,19 @@ from django.shortcuts import get_object_or_404
 from ninja import Router, Schema
 from pydantic import AwareDatetime, Field
 
-from transfer.api.pages import After, All, Limit, page
-from transfer.api.shapes import LastRun, Named, Problem, Refused, named, one_of, problem_of
+from transfer.api.shapes import (
+    After,
+    All,
+    LastRun,
+    Limit,
+    Named,
+    Problem,
+    Refused,
+    named,
+    one_of,
+    page,
+    problem_of,
+)
 from transfer.models import BonusServer, CashRegister, TransferRun, TransferTask
 from transfer.models.accounts import attach_states
 from transfer.models.run_base import State, attach_runs

@@ -7,8 +7,7 @@ from django.http import HttpRequest
 from ninja import Query, Router, Schema
 from pydantic import AwareDatetime, Field
 
-from transfer.api.pages import LARGEST_NUMBER
-from transfer.api.shapes import Named, Problem, Refused, named, problem_of
+from transfer.api.shapes import LARGEST_NUMBER, Named, Problem, Refused, named, problem_of
 from transfer.causes.api_calls import NOT_FOUND, ROW_NOT_FOUND
 from transfer.causes.rows import reason_named
 from transfer.errors import TransferError

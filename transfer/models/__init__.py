@@ -6,7 +6,6 @@ from transfer.models.alerts import Incident, Notice, Recipient
 from transfer.models.api_calls import ApiCall
 from transfer.models.api_keys import ApiKey
 from transfer.models.audit import Actor, AuditEntry
-from transfer.models.bad_lines import BadLine
 from transfer.models.bulletins import Bulletin
 from transfer.models.failed_steps import FailedStep
 from transfer.models.flow_hours import FlowHour
@@ -23,7 +22,6 @@ from transfer.models.rejects import RejectedRow
 from transfer.models.runs import TransferRun
 from transfer.models.servers import BonusServer
 from transfer.models.settings import Settings
-from transfer.models.task_backlogs import TaskBacklog
-from transfer.models.tasks import TransferTask
-from transfer.models.uploads import Upload
+from transfer.models.tasks import TaskBacklog, TransferTask
+from transfer.models.uploads import BadLine, Upload
 from transfer.models.users import StartPassword, User

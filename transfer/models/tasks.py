@@ -4,6 +4,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 from transfer.engine.kind import Kind
 from transfer.engine.kinds import BALANCES, CARDS, PINCODES
 from transfer.installed import installed_kinds
+from transfer.models.failing import Failing
 from transfer.models.schedules import ScheduledTask
 from transfer.models.servers import BonusServer
 from transfer.queue.locks import Space
@@ -64,3 +65,24 @@ class TransferTask(ScheduledTask):
 
     def audit_params(self) -> dict[str, str]:
         return {"kind": self.kind, "server": self.server.name}
+
+
+class TaskBacklog(Failing):
+    """What waited for a transfer task when its databases were last asked, or why they were silent.
+
+    A job asks each minute, so that the tick and /health need not wait for other databases.
+    """
+
+    task = models.OneToOneField(
+        TransferTask, on_delete=models.CASCADE, primary_key=True, related_name="stored_backlog"
+    )
+    rows = models.BigIntegerField(null=True)  # null: not known
+    oldest = models.DateTimeField(null=True)
+    writing_since = models.DateTimeField(null=True)
+    asked_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = gettext_lazy("backlog of a task")
+
+    def __str__(self) -> str:
+        return f"{self.task_id}: {self.rows}"

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models.settings import known_zones
-from transfer.pages.components.select import select
+from transfer.pages.components.forms import select
 from transfer.pages.html import Html
 from transfer.text.zones import named, others, russian
 

@@ -1,11 +1,14 @@
 """Safe pieces of HTML: every value is escaped, unless it is such a piece itself."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import lru_cache, wraps
 from typing import Any
 
+from django.utils import timezone
 from django.utils.functional import lazy
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import get_language
 
 Html = SafeString
 EMPTY = Html()
@@ -52,3 +55,22 @@ def with_note(main: Any, note: Any, tone: str = "muted") -> Any:
     if not note:
         return main
     return format_html('<div>{}<div class="cell-note {}">{}</div></div>', main, tone, note)
+
+
+Draw = Callable[..., Html]
+
+
+def once(draw: Draw, key: Callable[[], Any] = get_language) -> Draw:
+    """Keeps a component's answers by its arguments and the language in use."""
+
+    @lru_cache(maxsize=1000)
+    def kept(_key: Any, *arguments: Any) -> Html:
+        return draw(*arguments)
+
+    return wraps(draw)(lambda *arguments: kept(key(), *arguments))
+
+
+def once_a_day(draw: Draw) -> Draw:
+    """Keeps them also by the day and the time zone, on which the words for a moment depend."""
+    zone = timezone.get_current_timezone_name
+    return once(draw, lambda: (get_language(), timezone.localdate(), zone()))

@@ -13,6 +13,8 @@ from transfer.engine.received import WHOLE, Beginning, Place
 from transfer.engine.shop_all.loads import Load
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
+from transfer.loading.below_zero import Warning
+from transfer.loading.undo_balances import warnings
 from transfer.models import TransferRun, TransferTask, Upload
 from transfer.models.run_base import attach_runs
 from transfer.servers.ask import ask_all, bonus_db, shop_all
@@ -180,3 +182,21 @@ def _key(one: Arrival) -> Key:
 def _moved_by(one: Arrival, run: TransferRun | None) -> Arrival:
     """Return the same with its run: what a run has moved is not counted by anybody's word."""
     return one if run is None else replace(one, run=run, said_by="", said_at=None)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """How much of a load has arrived where, and which balances would go below zero."""
+
+    arrivals: list[Arrival]
+    waiting: int | None  # rows that no server has read; None where a server does not answer
+    warnings: list[Warning]
+
+
+def outlook(load: Upload, seconds: float) -> Outlook:
+    """Takes about twice so many seconds at most. Raises TransferError."""
+    on_servers = arrivals(load, seconds)
+    waiting = None
+    if all(one.error is None for one in on_servers):
+        waiting = load.good - max((one.moved for one in on_servers), default=0)
+    return Outlook(on_servers, waiting, [*warnings(load, seconds)])

@@ -15,8 +15,7 @@ from transfer.models import Actor, Settings, Upload
 from transfer.text.columns import heading
 from transfer.text.explain import explain
 from transfer.text.formats import full_moment
-from transfer.trace.arrival import arrivals
-from transfer.trace.undo import outlook
+from transfer.trace.arrival import arrivals, outlook
 
 LISTED = 50
 SECONDS = 10.0

@@ -10,9 +10,9 @@ from django.utils.translation import gettext as _, ngettext
 
 from transfer.models import CashRegister
 from transfer.models.accounts import AccountState
-from transfer.pages.components.once import once
+from transfer.pages.components.basic import icon
 from transfer.pages.components.states import badge, state_badge
-from transfer.pages.html import Html, row, unseen
+from transfer.pages.html import Html, joined, once, row, unseen
 from transfer.pages.shown.looks import look
 from transfer.text import formats
 
@@ -133,3 +133,20 @@ def runs(hours: list[bool]) -> Iterator[dict[str, int]]:
         if wanted:
             yield {"x": start, "width": width}
         start += width
+
+
+GROUP = 4  # characters that people read, and type, at once
+
+
+def typed(value: str) -> Html:
+    """A value in groups, which a copy of the text does not contain, and a button that copies it."""
+    groups = (value[at : at + GROUP] for at in range(0, len(value), GROUP))
+    return format_html(
+        '<span class="typed">{}</span> <button type="button" class="button plain small '
+        'icon-only" data-copy="{}" title="{}" hidden>{}{}</button>',
+        joined(format_html("<span>{}</span>", group) for group in groups),
+        value,
+        _("Copy"),
+        icon("copy"),
+        unseen(_("Copy")),
+    )

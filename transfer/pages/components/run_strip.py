@@ -9,8 +9,7 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 
 from transfer.models.run_base import OPEN_STATES, PastRun, State
-from transfer.pages.components.once import once_a_day
-from transfer.pages.html import Html
+from transfer.pages.html import Html, once_a_day
 from transfer.pages.shown.looks import look
 from transfer.text import formats
 

@@ -5,8 +5,7 @@ from typing import Any
 from django.utils.html import format_html
 
 from transfer.pages.components.basic import TONE_ICONS, icon
-from transfer.pages.components.once import once
-from transfer.pages.html import Html, unseen
+from transfer.pages.html import Html, once, unseen
 from transfer.pages.shown.looks import look
 
 

@@ -6,8 +6,7 @@ from html import escape
 from django.utils.html import format_html_join
 from django.utils.safestring import mark_safe
 
-from transfer.pages.components.once import once_a_day
-from transfer.pages.html import Html
+from transfer.pages.html import Html, once_a_day
 from transfer.text import formats
 
 

@@ -9,8 +9,8 @@ from django.utils.translation import gettext_lazy
 
 from transfer.causes import CATALOGUE
 from transfer.models import BadLine, Upload
+from transfer.pages.components.rows import bad_line, upload_name
 from transfer.pages.components.states import state_badge
-from transfer.pages.components.uploads import bad_line, upload_name
 from transfer.pages.html import Html, link
 from transfer.pages.tables import (
     AmountColumn,

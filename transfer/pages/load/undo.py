@@ -21,8 +21,7 @@ from transfer.pages.exports import Sheet, column_fields, file_response
 from transfer.pages.shown.task_groups import MANY
 from transfer.text import formats
 from transfer.text.explain import explain
-from transfer.trace.arrival import Arrival
-from transfer.trace.undo import Outlook, outlook
+from transfer.trace.arrival import Arrival, Outlook, outlook
 
 SECONDS = 3.0
 SECONDS_OF_A_LIST = 10.0

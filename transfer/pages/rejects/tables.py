@@ -13,7 +13,7 @@ from transfer.loading.values import as_people_write
 from transfer.models import BonusServer, RejectedRow, Settings
 from transfer.models.rejects import ROW
 from transfer.models.tasks import KindChoices
-from transfer.pages.components.rejects import payload, reason_of, reject_state, rejecting_servers
+from transfer.pages.components.rows import payload, reason_of, reject_state, rejecting_servers
 from transfer.pages.components.times import clock
 from transfer.pages.html import Html, link
 from transfer.pages.tables import ChooseColumn, DrawnColumn, Table, classed

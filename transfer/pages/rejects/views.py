@@ -20,7 +20,7 @@ from transfer.errors import TransferError
 from transfer.installed import installed_kinds
 from transfer.models import Actor, RejectedRow, Settings
 from transfer.models.tasks import KindChoices
-from transfer.pages.components.rejects import reject_link, reject_links
+from transfer.pages.components.rows import reject_link, reject_links
 from transfer.pages.html import format_words
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import CorrectionForm, DiscardForm, form_of, received

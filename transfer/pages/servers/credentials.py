@@ -21,8 +21,7 @@ from transfer.causes.bonus_servers import ACCOUNT_SECRET_NOT_TAKEN, API_SECRET_U
 from transfer.errors import TransferError
 from transfer.models import AccountJob, Actor, AuditEntry, IssuedSecret
 from transfer.pages.back import refused
-from transfer.pages.components.credentials import typed
-from transfer.pages.components.registers import register_name
+from transfer.pages.components.registers import register_name, typed
 from transfer.pages.exports import defused
 from transfer.pages.html import Html
 from transfer.pages.tables import DrawnColumn, Table, classed

@@ -1,10 +1,19 @@
-"""The line in the crontab that `manage.py crontab add` writes."""
+"""The mail server that sends notifications, and the line in the crontab."""
 
 import os
 import shlex
 from pathlib import Path
 
-from dtadmin.environment import BASE_DIR
+from dtadmin.environment import BASE_DIR, env, env_flag, env_number
+
+EMAIL_HOST = env("EMAIL_HOST", "localhost")
+EMAIL_PORT = env_number("EMAIL_PORT", 25)
+EMAIL_HOST_USER = env("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = env_flag("EMAIL_USE_TLS")
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env("DEFAULT_FROM_EMAIL", "dtadmin@localhost")
+
 
 # `manage.py crontab add` writes this line into the crontab, and never another one: django-crontab
 # knows its lines by a hash, and leaves the crontab half removed when one has changed. cron gives

@@ -8,13 +8,13 @@ from django.utils.safestring import mark_safe
 from django.utils.translation import gettext as _
 
 from transfer.causes.rows import reason_named
-from transfer.models import RejectedRow
+from transfer.models import RejectedRow, Upload
 from transfer.models.addresses import numbered
-from transfer.pages.components.once import once
+from transfer.models.tasks import KindChoices
 from transfer.pages.components.states import state_badge
-from transfer.pages.html import Html, joined, link, muted, row, titled
+from transfer.pages.html import Html, joined, link, muted, once, row, titled
 from transfer.text.columns import heading
-from transfer.text.explain import explain
+from transfer.text.explain import Explanation, explain
 
 
 @once
@@ -77,3 +77,22 @@ def reject_state(one: RejectedRow, is_of_one_state: bool) -> Html:
     badge = state_badge("reject", one.state)
     words = '<div class="row">{}<span class="muted small">{}</span></div>'
     return format_html(words, "" if is_of_one_state else badge, note) if note else badge
+
+
+def upload_name(upload: Upload) -> Html:
+    """The file as a link, and below it its kind, who loaded it, and whether it was taken back."""
+    facts = [KindChoices(upload.kind).label, upload.created_by]
+    if upload.is_undone:
+        facts.append(_("taken back"))
+    return format_html(
+        '<div><a href="{}">{}</a><div class="note">{}</div></div>',
+        upload.get_absolute_url(),
+        upload,
+        " · ".join(map(str, facts)),
+    )
+
+
+def bad_line(explained: Explanation) -> Html:
+    """What is wrong with a line, and below it what to do."""
+    drawn = '<div>{}<div class="note">{}</div></div>'
+    return format_html(drawn, explained.sentence, explained.hint)

@@ -27,8 +27,8 @@ NOTHING_KNOWN = Knowledge(US.id, {}, {})
 def open_databases(shop_all: str, bonus: str) -> Iterator[Opened]:
     """Connections to both sides."""
     with (
-        ShopAll(shop_all, "bench") as source,
-        BonusDatabase(bonus, "bonus server", "bench") as target,
+        ShopAll(shop_all, "bench", secret=False) as source,
+        BonusDatabase(bonus, "bonus server", "bench", secret=False) as target,
     ):
         yield source, target
 
@@ -76,7 +76,7 @@ def forget_log(shop_all: str) -> None:
 
 def vacuum(shop_all: str, kind: str) -> None:
     """What a purge does at its end."""
-    with ShopAll(shop_all, "bench") as source:
+    with ShopAll(shop_all, "bench", secret=False) as source:
         Indexes(source.database).vacuum(KINDS[kind])
 
 

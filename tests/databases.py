@@ -331,7 +331,7 @@ def insert(connection: Connection, kind: str, rows: Iterable[tuple[Any, ...]]) -
 def initialise_shop_all(dsn: str) -> None:
     from transfer.management.provision import initialise  # needs Django set up; the bench is not
 
-    with ShopAll(dsn, "tests") as shop_all:
+    with ShopAll(dsn, "tests", secret=False) as shop_all:
         initialise(shop_all)
 
 

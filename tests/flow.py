@@ -35,7 +35,10 @@ def send_all(
 
     `server` is the name that its positions give it.
     """
-    with ShopAll(shop_all, "tests") as source, BonusDatabase(bonus, "bonus", "tests") as target:
+    with (
+        ShopAll(shop_all, "tests", secret=False) as source,
+        BonusDatabase(bonus, "bonus", "tests", secret=False) as target,
+    ):
         target.ensure_schema()
         target.database.commit()
         for kind in installed_kinds().values():
@@ -64,7 +67,7 @@ def purge(dsn: str, kind: str, positions: list[Position], days: int = 30) -> int
     servers = [
         KnownServer.asked(f"server {n}", one.place, {}) for n, one in enumerate(positions, 1)
     ]
-    with ShopAll(dsn, "tests") as source:
+    with ShopAll(dsn, "tests", secret=False) as source:
         with source.database.transaction(commit=False):
             registered = source.installations.own(spec, US)
         return purge_rows(spec, source, servers, US, registered, days, (), dry_run=False).rows
@@ -91,8 +94,8 @@ class Flow:
     @contextmanager
     def open(self) -> Iterator[tuple[ShopAll, BonusDatabase]]:
         with (
-            ShopAll(self.shop_all, "tests") as source,
-            BonusDatabase(self.bonus, "bonus server", "tests") as target,
+            ShopAll(self.shop_all, "tests", secret=False) as source,
+            BonusDatabase(self.bonus, "bonus server", "tests", secret=False) as target,
         ):
             yield source, target
 

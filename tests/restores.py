@@ -89,7 +89,7 @@ def age(shop_all: str, kind: str = "balances", days: int = 40) -> None:
 def say_that_it_is_right() -> None:
     """As an administrator confirms that a restored shop All is the right database."""
     kinds = [*installed_kinds().values()]
-    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "tests") as source:
+    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "tests", secret=False) as source:
         with source.snapshot():
             origin = source.identity.origin()
         installation = str(Settings.load().installation)

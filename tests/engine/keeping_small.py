@@ -36,7 +36,7 @@ def age(flow: Flow, days: int = 100) -> None:
 
 
 def purge(flow: Flow, *servers: KnownServer, **options: Any) -> Purged:
-    with ShopAll(flow.shop_all, "tests") as source:
+    with ShopAll(flow.shop_all, "tests", secret=False) as source:
         with source.database.transaction(commit=False):
             registered = source.installations.own(flow.spec, US)
         options = {"spared": (), "dry_run": False, **options}
@@ -45,7 +45,7 @@ def purge(flow: Flow, *servers: KnownServer, **options: Any) -> Purged:
 
 def end(flow: Flow, *servers: KnownServer, days: int = DAYS) -> int:
     """End the lifetimes of lines; return of how many."""
-    with ShopAll(flow.shop_all, "tests") as source:
+    with ShopAll(flow.shop_all, "tests", secret=False) as source:
         return end_lifetimes(flow.spec, source, servers, US, days)
 
 

@@ -18,7 +18,7 @@ Row = tuple[str, int]  # changeset and row
 
 @contextmanager
 def shop_of(flow: Flow) -> Iterator[ShopAll]:
-    with ShopAll(flow.shop_all, "tests") as shop_all:
+    with ShopAll(flow.shop_all, "tests", secret=False) as shop_all:
         yield shop_all
 
 

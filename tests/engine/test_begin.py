@@ -38,9 +38,9 @@ def copy_vendors_table(flow, other):
 
 def begin_like(flow, other, version):
     with (
-        ShopAll(flow.shop_all, "tests") as source,
-        BonusDatabase(flow.bonus, "the first", "tests") as original,
-        BonusDatabase(other.bonus, "the second", "tests") as target,
+        ShopAll(flow.shop_all, "tests", secret=False) as source,
+        BonusDatabase(flow.bonus, "the first", "tests", secret=False) as original,
+        BonusDatabase(other.bonus, "the second", "tests", secret=False) as target,
     ):
         begun = begin_as(flow.spec, source, original, target, "tests", NAME, version)
         target.database.commit()
@@ -48,14 +48,14 @@ def begin_like(flow, other, version):
 
 
 def registered(flow):
-    with ShopAll(flow.shop_all, "tests") as source, source.snapshot():
+    with ShopAll(flow.shop_all, "tests", secret=False) as source, source.snapshot():
         return [
             (one.installation.name, one.needs_from) for one in source.installations.of(flow.spec)
         ]
 
 
 def confirm(flow):
-    with ShopAll(flow.shop_all, "tests") as source, source.database.transaction():
+    with ShopAll(flow.shop_all, "tests", secret=False) as source, source.database.transaction():
         source.log.confirm(flow.spec, INSTALLATION)
 
 

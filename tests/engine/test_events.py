@@ -111,7 +111,7 @@ def test_an_undo_and_a_purge_tell_their_begin_and_what_they_did(shop_all, bonus,
     name = load(flow, ("4100", 5), ("4200", 6))
     flow.move()
     told()
-    with ShopAll(shop_all, "tests") as source:
+    with ShopAll(shop_all, "tests", secret=False) as source:
         undo(source, flow.spec, name, "taken back", "tests")
     lines = told()
     assert names(lines)[0] == events.UNDO_BEGINS
@@ -120,7 +120,7 @@ def test_an_undo_and_a_purge_tell_their_begin_and_what_they_did(shop_all, bonus,
     flow.move()
     server = known_of(flow)
     told()
-    with ShopAll(shop_all, "tests") as source:
+    with ShopAll(shop_all, "tests", secret=False) as source:
         with source.database.transaction(commit=False):
             registered = source.installations.own(flow.spec, US)
         purge(flow.spec, source, [server], US, registered, 0, (), dry_run=False)

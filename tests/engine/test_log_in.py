@@ -42,7 +42,10 @@ def heard(monkeypatch) -> Iterator[Callable[..., bytes]]:
         impostor = Impostor(asks)
         with misbehaving.server(impostor) as port:
             dsn = f"host={host} port={port} dbname=loyalty user=bonus password=s3cret {more}"
-            with BonusDatabase(dsn, "bs8", "test") as database, pytest.raises(Unreachable) as error:
+            with (
+                BonusDatabase(dsn, "bs8", "test", secret=False) as database,
+                pytest.raises(Unreachable) as error,
+            ):
                 database.database.one("select 1")
         assert "s3cret" not in str(error.value) + error.value.technical
         return impostor.heard, error.value.cause

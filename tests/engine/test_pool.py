@@ -20,7 +20,7 @@ LEFT_OVER = """
 
 
 def ask(dsn, statement=PID):
-    with pooled(ShopAll(dsn, "tests")) as source:
+    with pooled(ShopAll(dsn, "tests", secret=False)) as source:
         return source.database.value(statement)
 
 
@@ -29,12 +29,12 @@ def test_a_question_goes_through_the_connection_of_the_one_before(shop_all):
 
 
 def test_two_questions_at_once_have_a_connection_each(shop_all):
-    with pooled(ShopAll(shop_all, "tests")) as source:
+    with pooled(ShopAll(shop_all, "tests", secret=False)) as source:
         assert source.database.value(PID) != ask(shop_all)
 
 
 def test_the_next_question_finds_nothing_of_the_one_before(shop_all):
-    with pooled(ShopAll(shop_all, "tests")) as source:
+    with pooled(ShopAll(shop_all, "tests", secret=False)) as source:
         pid = source.database.value(PID)
         source.database.execute(
             "set session enable_sort = off; set session datestyle = german;"
@@ -44,7 +44,7 @@ def test_the_next_question_finds_nothing_of_the_one_before(shop_all):
         source.database.commit()
         with source.snapshot():
             source.database.one("select 1")
-    with pooled(ShopAll(shop_all, "tests")) as source:
+    with pooled(ShopAll(shop_all, "tests", secret=False)) as source:
         assert source.database.value(PID) == pid
         settings = ("enable_sort", "transaction_isolation", "transaction_read_only", "search_path")
         asked = ", ".join(f"current_setting('{name}')" for name in settings)
@@ -56,7 +56,7 @@ def test_the_next_question_finds_nothing_of_the_one_before(shop_all):
 
 def test_a_connection_has_the_name_of_who_uses_it_now(shop_all):
     for purpose in ("run 1", "run 2"):
-        with pooled(ShopAll(shop_all, purpose)) as source:
+        with pooled(ShopAll(shop_all, purpose, secret=False)) as source:
             assert source.database.value("show application_name") == f"dtadmin {purpose}"
 
 
@@ -66,7 +66,7 @@ def test_a_table_that_moved_to_another_schema_is_found_by_the_next_question(shop
     query(shop_all, "create schema later")
     try:
         for schema in ("public", "later"):
-            with pooled(ShopAll(shop_all, "tests")) as source:
+            with pooled(ShopAll(shop_all, "tests", secret=False)) as source:
                 name = source.database.connection.table_name("accountpincodeTemp")
                 assert name == f'"{schema}"."accountpincodeTemp"'
             query(shop_all, 'create table if not exists later."accountpincodeTemp" ()')

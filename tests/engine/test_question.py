@@ -35,13 +35,13 @@ def other(shop_all, second_bonus):
 
 
 def origin_of(flow):
-    with ShopAll(flow.shop_all, "tests") as source, source.snapshot():
+    with ShopAll(flow.shop_all, "tests", secret=False) as source, source.snapshot():
         return source.identity.origin()
 
 
 def seen_by(flow):
     """What our own history has seen of this shop All."""
-    with ShopAll(flow.shop_all, "tests") as source:
+    with ShopAll(flow.shop_all, "tests", secret=False) as source:
         source.log.append(flow.spec)
         with source.snapshot():
             return {
@@ -51,7 +51,7 @@ def seen_by(flow):
 
 
 def answer(flow, *taken_back, by=INSTALLATION):
-    with ShopAll(flow.shop_all, "tests") as source:
+    with ShopAll(flow.shop_all, "tests", secret=False) as source:
 
         def again(kind, loads):
             undo_again(source, kind, loads, "undone", "tests")
@@ -143,7 +143,7 @@ def test_our_own_history_says_how_far_it_has_seen(flow, copies):
     seen = seen_by(flow)
     copies.restore(flow.shop_all, "shop")
     origin = origin_of(flow)
-    with ShopAll(flow.shop_all, "tests") as source, source.snapshot():
+    with ShopAll(flow.shop_all, "tests", secret=False) as source, source.snapshot():
         found = lost_places(KINDS.values(), source, origin, seen)
     assert {kind: (one.seen.number, one.end.number) for kind, one in found.items()} == {
         "balances": (2, 1)
@@ -235,7 +235,7 @@ def amount(flow):
 
 def test_lost_undos_are_staged_again_with_the_answer(flow, copies):
     name, taken_back, believed = lose_an_undo(flow, copies)
-    with ShopAll(flow.shop_all, "tests") as source, source.snapshot():
+    with ShopAll(flow.shop_all, "tests", secret=False) as source, source.snapshot():
         assert {*believed} - source.loads.named(believed).keys() == {taken_back}
         assert lost_undos(source, [name]) == [name]
     flow.move()
@@ -246,7 +246,7 @@ def test_lost_undos_are_staged_again_with_the_answer(flow, copies):
     answer(flow, name)
     flow.move()
     assert amount(flow) == 0
-    with ShopAll(flow.shop_all, "tests") as source, source.snapshot():
+    with ShopAll(flow.shop_all, "tests", secret=False) as source, source.snapshot():
         assert source.loads.named(believed).keys() == {*believed}
 
 
@@ -256,7 +256,7 @@ def test_an_answer_that_dies_before_the_undos_is_repaired_by_the_next_run(flow, 
     def die(kind, loads):
         raise KeyboardInterrupt
 
-    with ShopAll(flow.shop_all, "tests") as source:
+    with ShopAll(flow.shop_all, "tests", secret=False) as source:
         kinds, taken_back = [*KINDS.values()], {"balances": [name]}
         with pytest.raises(KeyboardInterrupt):
             confirm(source, kinds, INSTALLATION, taken_back, die)
@@ -279,6 +279,6 @@ def test_a_load_that_is_lost_with_its_undo_is_not_taken_back_again(flow, copies)
     undo(flow, name)
     flow.move()
     copies.restore(flow.shop_all, "shop")
-    with ShopAll(flow.shop_all, "tests") as source, source.snapshot():
+    with ShopAll(flow.shop_all, "tests", secret=False) as source, source.snapshot():
         assert source.loads.named([name]) == {}
         assert lost_undos(source, [name]) == []

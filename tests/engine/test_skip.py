@@ -31,7 +31,7 @@ def do_without(flow, *names):
 
 
 def confirm(flow):
-    with ShopAll(flow.shop_all, "tests") as source, source.database.transaction():
+    with ShopAll(flow.shop_all, "tests", secret=False) as source, source.database.transaction():
         source.log.confirm(flow.spec, INSTALLATION)
 
 

@@ -92,7 +92,10 @@ def by_tcp(dsn):
 @pytest.fixture
 def counted(shop_all):
     """A connection over TCP; `counted.relay` knows what has arrived."""
-    with by_tcp(shop_all) as (relay, dsn), Database(dsn, SHOP_ALL, "tests") as database:
+    with (
+        by_tcp(shop_all) as (relay, dsn),
+        Database(dsn, SHOP_ALL, "tests", secret=False) as database,
+    ):
         database.relay = relay
         yield database
 
@@ -224,7 +227,7 @@ def test_what_a_copy_brings_besides_rows_that_were_taken_is_limited(counted, que
 def test_over_a_unix_socket_the_memory_of_the_process_is_the_limit(shop_all):
     """Nothing counts the bytes of such a socket."""
     with (
-        Database(shop_all, SHOP_ALL, "tests") as database,
+        Database(shop_all, SHOP_ALL, "tests", secret=False) as database,
         growth() as memory,
         raises(ANSWER_TOO_LARGE),
         database.explained(),
@@ -264,7 +267,7 @@ def test_a_server_that_does_not_end_the_log_in_is_cut(answers):
     with listening(flood) as port:
         dsn = f"host=127.0.0.1 port={port} dbname=x sslmode=disable gssencmode=disable"
         with growth() as memory, raises(ANSWER_TOO_LARGE):
-            Database(dsn, SHOP_ALL, "tests").one("select 1")
+            Database(dsn, SHOP_ALL, "tests", secret=False).one("select 1")
     assert sum(sent) < ANSWER_BYTES + LATE
     assert memory.bytes < ANSWER_BYTES + 2 * LATE
 

@@ -154,7 +154,7 @@ def test_tables_are_found_by_the_roles_own_path(flow, postgres):
 
 
 def test_a_sessions_path_is_pinned_and_stays_so_when_it_is_used_again(shop_all):
-    with Database(shop_all, SHOP_ALL, "tests") as database:
+    with Database(shop_all, SHOP_ALL, "tests", secret=False) as database:
         assert database.value("show search_path") == "pg_catalog, pg_temp"
         database.roll_back()
         database.connection.clear(60)

@@ -62,7 +62,10 @@ def amounts(dsn):
 
 def positions(dsn):
     """As a transfer reads them, which refuses impossible ones."""
-    with BonusDatabase(dsn, "bonus server", "tests") as target, target.database.transaction():
+    with (
+        BonusDatabase(dsn, "bonus server", "tests", secret=False) as target,
+        target.database.transaction(),
+    ):
         origins = target.database.rows("select distinct origin::text from datatransfer.position")
         return [target.positions.get(origin, task_kind()) for (origin,) in origins]
 

@@ -190,7 +190,7 @@ def test_a_server_that_hangs_within_the_log_in_is_unreachable(shop_all):
         within(BOUND),
         raises(HOST_SILENT),
     ):
-        Database(dsn, SHOP_ALL, "tests").one("select 1")
+        Database(dsn, SHOP_ALL, "tests", secret=False).one("select 1")
 
 
 def test_so_is_one_that_accepts_and_says_nothing(shop_all):
@@ -199,7 +199,9 @@ def test_so_is_one_that_accepts_and_says_nothing(shop_all):
         within(BOUND),
         raises(HOST_SILENT),
     ):
-        Database(f"host=127.0.0.1 port={port} dbname=x", SHOP_ALL, "tests").one("select 1")
+        Database(f"host=127.0.0.1 port={port} dbname=x", SHOP_ALL, "tests", secret=False).one(
+            "select 1"
+        )
 
 
 def test_so_is_one_that_hangs_when_psycopg2_sets_the_form_of_dates(shop_all):
@@ -211,14 +213,14 @@ def test_so_is_one_that_hangs_when_psycopg2_sets_the_form_of_dates(shop_all):
         within(BOUND),
         raises(HOST_SILENT),
     ):
-        Database(dsn, SHOP_ALL, "tests").one("select 1")
+        Database(dsn, SHOP_ALL, "tests", secret=False).one("select 1")
 
 
 def test_kept_connections_that_go_silent_cost_no_more_than_the_time_of_one_question(shop_all):
     has_begun = []
 
     def kept():
-        return pooled(ShopAll(dsn, "tests", seconds=1))
+        return pooled(ShopAll(dsn, "tests", seconds=1, secret=False))
 
     with silent_proxy(shop_all, lambda message: bool(has_begun)) as dsn:
         with ExitStack() as stack:
@@ -231,7 +233,7 @@ def test_kept_connections_that_go_silent_cost_no_more_than_the_time_of_one_quest
 
 def test_closing_does_not_wait_for_a_server_that_does_not_read(shop_all):
     with silent_proxy(shop_all, after(2, is_received_piece), holds=True) as dsn:
-        database = Database(dsn, SHOP_ALL, "tests")
+        database = Database(dsn, SHOP_ALL, "tests", secret=False)
         database.execute("create temporary table filled (line text)")
         rows = ThreadPoolExecutor(1).submit(fill, database)
         with within(BOUND), raises(ANSWER_OVERDUE):
@@ -250,7 +252,7 @@ def fill(database):
 
 
 def test_what_may_take_any_time_is_not_cut(shop_all):
-    with Database(shop_all, SHOP_ALL, "tests") as database:
+    with Database(shop_all, SHOP_ALL, "tests", secret=False) as database:
         with database.transaction():
             database.limit_statements(None)
             database.one("select pg_sleep(2)")
@@ -260,7 +262,7 @@ def test_what_may_take_any_time_is_not_cut(shop_all):
 
 def test_the_time_in_which_a_source_waits_for_our_pipe_is_not_counted(balances):
     stage_many(balances, 20_000)
-    with ShopAll(balances.shop_all, "tests") as source, source.snapshot():
+    with ShopAll(balances.shop_all, "tests", secret=False) as source, source.snapshot():
         source.database.limit_statements(60)
         source.database.connection.statement_seconds = 0.1  # our own limit; the server's is longer
         (line,) = source.log.not_appended(BALANCES)
@@ -275,13 +277,13 @@ def test_the_time_in_which_a_source_waits_for_our_pipe_is_not_counted(balances):
 
 
 def test_a_forked_process_has_a_watchdog_of_its_own(shop_all):
-    with Database(shop_all, SHOP_ALL, "tests") as database:
+    with Database(shop_all, SHOP_ALL, "tests", secret=False) as database:
         database.one("select 1")
     reader, writer = os.pipe()
     if (pid := os.fork()) == 0:  # as a web server forks its workers
         try:
             with silent_proxy(shop_all, after_log_in) as dsn:
-                Database(dsn, SHOP_ALL, "tests").one("select 1")
+                Database(dsn, SHOP_ALL, "tests", secret=False).one("select 1")
         except ConnectionLost as error:
             os.write(writer, error.code.encode())
         finally:

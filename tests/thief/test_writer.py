@@ -171,7 +171,10 @@ def clerk(shop_all, settings):
 
 
 def found(dsn):
-    with Database(dsn, SHOP_ALL, "tests") as database, database.transaction(commit=False):
+    with (
+        Database(dsn, SHOP_ALL, "tests", secret=False) as database,
+        database.transaction(commit=False),
+    ):
         return Guards(database, KINDS.values()).differences()
 
 

@@ -90,7 +90,7 @@ def many(shop_all):
 
 
 def test_a_whole_number_is_looked_up_by_the_summaries(many):
-    with ShopAll(many, "tests") as source, source.snapshot():
+    with ShopAll(many, "tests", secret=False) as source, source.snapshot():
         source.rows.by_value()
         plans = [
             str(
@@ -107,7 +107,7 @@ def test_a_whole_number_is_looked_up_by_the_summaries(many):
 def test_so_are_the_changes_of_an_account_however_many_are_looked_through(many, monkeypatch):
     """Without the tables' order: walking it from the end, the planner would read all of them."""
     plans = []
-    with ShopAll(many, "tests") as source, source.snapshot():
+    with ShopAll(many, "tests", secret=False) as source, source.snapshot():
         source.rows.by_value()
         rows = source.database.rows
 

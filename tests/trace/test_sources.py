@@ -58,7 +58,7 @@ def test_a_row_that_brings_a_changed_amount_names_the_changed_one(server, shop_a
     move(server)
     query(shop_all, 'update "changeAccountBalanceTemp" set amount = 8')
     kind = task_of(server).kind_spec
-    with ShopAll(shop_all, "tests") as source:
+    with ShopAll(shop_all, "tests", secret=False) as source:
         with source.snapshot(kind):
             changed = Changes(source).rows(kind, 10)
         Changes(source).send(kind, changed)

@@ -101,16 +101,16 @@ def own() -> Database:
     """Connects to our own database as Django does, but with errors that say what to do."""
     given = connection.get_connection_params()
     dsn = make_dsn(**{name: str(one) for name, one in given.items() if isinstance(one, str | int)})
-    return Database(dsn, OWN, "doctor", seconds=SECONDS)
+    return Database(dsn, OWN, "doctor", seconds=SECONDS, secret=False)
 
 
 def shop_all() -> ShopAll:
-    return ShopAll(settings.SHOP_ALL_DATABASE_URL, "doctor", seconds=SECONDS)
+    return ShopAll(settings.SHOP_ALL_DATABASE_URL, "doctor", seconds=SECONDS, secret=False)
 
 
 def of_server(server: BonusServer) -> Database:
     server.check_secrets()
-    return Database(server.dsn, database_of(server.name), "doctor", seconds=SECONDS)
+    return Database(server.dsn, database_of(server.name), "doctor", seconds=SECONDS, secret=False)
 
 
 def try_server(asked: Database) -> Passed:

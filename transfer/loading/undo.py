@@ -73,7 +73,7 @@ def require_can_be_undone(load: Upload, *, seconds: float | None = None) -> None
 def is_noted(load: Upload) -> bool:
     """Return whether shop All has noted that the load was taken back. Raises TransferError."""
     with (
-        ShopAll(settings.SHOP_ALL_DATABASE_URL, "undo") as shop_all,
+        ShopAll(settings.SHOP_ALL_DATABASE_URL, "undo", secret=False) as shop_all,
         shop_all.database.transaction(commit=False),
     ):
         return shop_all.loads.get(shop_all.names.of_undo(str(load.changeset))) is not None

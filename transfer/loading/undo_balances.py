@@ -63,7 +63,7 @@ class Place:
 
 def _rows(load: Upload, seconds: float) -> tuple[Place, list[Row]]:
     kind, changeset = load.kind_spec, str(load.changeset)
-    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "undo", seconds=seconds) as shop_all:
+    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "undo", seconds=seconds, secret=False) as shop_all:
         shop_all.log.append(kind)
         with shop_all.snapshot(kind):
             origin = shop_all.identity.origin()
@@ -78,7 +78,10 @@ def _below(
 ) -> list[str]:
     """Return the accounts that would go below zero on the server."""
     kind, changeset = load.kind_spec, str(load.changeset)
-    with bonus_db(server, seconds) as target, target.database.transaction(commit=False):
+    with (
+        bonus_db(server, seconds, secret=False) as target,
+        target.database.transaction(commit=False),
+    ):
         position = target.positions.get(place.origin, kind)
         if position is None:
             return []

@@ -115,7 +115,7 @@ def ensure(url: str, party: Party, administrator: Administrator) -> bool:
     else's; AdministratorNeeded, Unreachable.
     """
     try:
-        with Database(url, party, PURPOSE) as database:
+        with Database(url, party, PURPOSE, secret=False) as database:
             database.one("select 1")
         return False
     except Unreachable as refusal:
@@ -131,7 +131,7 @@ def ensure(url: str, party: Party, administrator: Administrator) -> bool:
         try:
             with (
                 administrator.logged_in(url, "postgres") as dsn,
-                Database(dsn, party, PURPOSE) as server,
+                Database(dsn, party, PURPOSE, secret=False) as server,
             ):
                 server.connection.set_session(autocommit=True)
                 has_user, has_database = server.one(THERE, [parts["user"], parts["dbname"]])
@@ -155,7 +155,7 @@ def check_own(url: str) -> None:
 
     Raises CommandError, OwnEncoding.
     """
-    with Database(url, OWN, PURPOSE) as database:
+    with Database(url, OWN, PURPOSE, secret=False) as database:
         has_tables, has_migrations = database.one(FOREIGN, [MIGRATIONS])
         if not has_tables:
             encoding.check_own(database.connection)
@@ -180,7 +180,7 @@ def ensure_staging(
     Raises AdministratorNeeded, TransferError.
     """
     try:
-        with ShopAll(url, PURPOSE) as shop_all:
+        with ShopAll(url, PURPOSE, secret=False) as shop_all:
             return initialise(shop_all, existing_moved)
     except (QueryFailed, GuardsOfAnother) as error:
         if not isinstance(error, GuardsOfAnother) and not error.technical.startswith(NO_RIGHT):
@@ -197,7 +197,7 @@ def ensure_staging(
                 raise refusal
             with (
                 administrator.logged_in(url, parse_dsn(url)["dbname"]) as dsn,
-                ShopAll(dsn, PURPOSE) as shop_all,
+                ShopAll(dsn, PURPOSE, secret=False) as shop_all,
             ):
                 steps = initialise(shop_all, existing_moved)
                 with shop_all.database.transaction():
@@ -253,7 +253,7 @@ class Script(Database):
     """A database that answers queries, and keeps other statements instead of running them."""
 
     def __init__(self, dsn: str, party: Party, purpose: str) -> None:
-        super().__init__(dsn, party, purpose)
+        super().__init__(dsn, party, purpose, secret=False)
         self.statements: list[str] = []
 
     def execute(self, statement: Any, parameters: Any = None) -> int:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from transfer.errors import TransferError
-from transfer.models.failing import Failing, failure
+from transfer.models.failing import Failing, failure, retry_delay
 from transfer.models.secret import SecretField, WithSecrets
 from transfer.models.servers import BonusServer
 from transfer.models.settings import Settings
@@ -246,7 +246,7 @@ class Notice(Job, Failing):
         """Notes the failure; the notice is tried again, later and later, for two days."""
         now = timezone.now()
         self.refresh_from_db(fields=["attempts"])
-        delay = min(timedelta(minutes=2 ** min(self.attempts, 10)), LONGEST_DELAY)
+        delay = retry_delay(self.attempts, LONGEST_DELAY)
         self.saved.update(retry_at=now + delay, **failure(error))
         recipient = Recipient.objects.filter(pk=self.recipient_id)
         recipient.update(**failure(error))

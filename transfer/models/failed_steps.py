@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from transfer.errors import TransferError
+from transfer.models.failing import retry_delay
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class FailedStep(models.Model):
         now = timezone.now()
         known = {"failed_at": now, "put_off_until": now}
         row, _created = cls.objects.get_or_create(step=step, item=item, defaults=known)
-        delay = min(timedelta(minutes=2 ** min(row.failures, 10)), LONGEST_DELAY)
+        delay = retry_delay(row.failures, LONGEST_DELAY)
         cls.objects.filter(pk=row.pk).update(
             total=F("total") + 1,
             failures=F("failures") + 1,

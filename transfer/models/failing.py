@@ -1,5 +1,6 @@
 """What went wrong, as a value: a code, its parameters, and a technical text."""
 
+from datetime import timedelta
 from typing import Any
 
 from django.db import models
@@ -15,6 +16,11 @@ def failure(error: TransferError | None) -> dict[str, Any]:
     """The columns of `Failing`, as `update` takes them; without an error, nothing went wrong."""
     values = (error.code, error.params, error.technical) if error else ("", {}, "")
     return dict(zip(FAILURE, values, strict=True))
+
+
+def retry_delay(earlier: int, longest: timedelta) -> timedelta:
+    """Return how long the next attempt waits after so many earlier ones: 1, 2, 4 … minutes."""
+    return min(timedelta(minutes=2 ** min(earlier, 10)), longest)
 
 
 class Failing(models.Model):

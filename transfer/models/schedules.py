@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models.audit import Actor, AuditEntry
+from transfer.models.failing import retry_delay
 from transfer.models.schedule_queries import ScheduledTaskQuerySet
 from transfer.models.settings import Settings
 from transfer.queue.locks import Space, lock
@@ -276,7 +277,7 @@ class ScheduledTask(models.Model):
         if task is None:
             return None
         task.failures += 1
-        at = now + min(timedelta(minutes=2 ** min(task.failures - 1, 10)), LONGEST_DELAY)
+        at = now + retry_delay(task.failures - 1, LONGEST_DELAY)
         planned_at = task.next_run_at if task.enabled and not task.is_paused(now) else None
         is_before_next = planned_at is not None and (at < planned_at or task.as_rows_arrive)
         task.retry_at = at if is_before_next else None

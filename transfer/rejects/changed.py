@@ -62,7 +62,9 @@ def undecided(most: int = SHOWN, seconds: float | None = SECONDS) -> Iterator[Un
     """
     kinds = installed_kinds().values()
     with (
-        ShopAll(settings.SHOP_ALL_DATABASE_URL, "changed", seconds=seconds) as shop_all,
+        ShopAll(
+            settings.SHOP_ALL_DATABASE_URL, "changed", seconds=seconds, secret=False
+        ) as shop_all,
         shop_all.snapshot(*kinds),
     ):
         changes = Changes(shop_all)

@@ -171,7 +171,9 @@ class Look:
         Nothing is added to the log of a shop All that our own history would ask about.
         """
         kinds = [installed_kinds()[name] for name in names]
-        opened = ShopAll(settings.SHOP_ALL_DATABASE_URL, "arrivals", seconds=ANSWER_WITHIN)
+        opened = ShopAll(
+            settings.SHOP_ALL_DATABASE_URL, "arrivals", seconds=ANSWER_WITHIN, secret=False
+        )
         with pooled(opened) as source:
             with source.snapshot():
                 origin = source.identity.origin()

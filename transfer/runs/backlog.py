@@ -86,7 +86,10 @@ def backlogs(tasks: Iterable[TransferTask], seconds: float = PATIENTLY) -> dict[
 
 def _of_server(server: BonusServer, kinds: list[Kind], seconds: float) -> dict[str, Backlog]:
     """Return kind → backlog of one server. Asks both databases, and not our own."""
-    with shop_all(seconds) as source, bonus_db(server, seconds) as target:
+    with (
+        shop_all(seconds, secret=False) as source,
+        bonus_db(server, seconds, secret=False) as target,
+    ):
         with source.snapshot():
             origin = source.identity.origin()
         # Shop All after the positions, so that what comes meanwhile counts as waiting.
@@ -132,7 +135,7 @@ def writing_since(source: ShopAll, kinds: Iterable[Kind]) -> dict[str, datetime]
 def shop_all_error(seconds: float) -> TransferError | None:
     """Why rows can't be read from shop All, if they can't. Takes about `seconds` at most."""
     try:
-        with shop_all(seconds) as source, source.snapshot():
+        with shop_all(seconds, secret=False) as source, source.snapshot():
             source.identity.origin()
             for kind in installed_kinds().values():
                 source.identity.check_columns(kind)

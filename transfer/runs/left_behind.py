@@ -43,7 +43,9 @@ def leave_behind(server: BonusServer, actor: Actor, reason: str) -> list[Transfe
     """
     tasks = list(server.tasks.select_related("server"))
     with (
-        ShopAll(settings.SHOP_ALL_DATABASE_URL, "leave behind", seconds=SECONDS) as source,
+        ShopAll(
+            settings.SHOP_ALL_DATABASE_URL, "leave behind", seconds=SECONDS, secret=False
+        ) as source,
         source.snapshot(),
     ):
         origin = source.identity.origin()
@@ -63,7 +65,7 @@ def can_be_read(task: TransferTask, origin: str, seconds: float) -> bool:
     try:
         with (
             BonusDatabase(
-                task.server.dsn, task.server.name, "leave behind", seconds=seconds
+                task.server.dsn, task.server.name, "leave behind", seconds=seconds, secret=False
             ) as target,
             target.database.transaction(commit=False),
         ):
@@ -80,7 +82,9 @@ def take_back(server: BonusServer, actor: Actor) -> None:
     does not answer.
     """
     left = list(LeftBehind.objects.filter(task__server=server).select_related("task__server"))
-    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "take back", seconds=SECONDS) as source:
+    with ShopAll(
+        settings.SHOP_ALL_DATABASE_URL, "take back", seconds=SECONDS, secret=False
+    ) as source:
         if missing := sum(count_missing(one, source) for one in left):
             raise TransferError(PURGED_MEANWHILE, server=server.name, rows=missing)
     with transaction.atomic():

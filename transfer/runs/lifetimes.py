@@ -43,6 +43,6 @@ def trim_servers(kind: Kind, shop_all: ShopAll, tasks: Iterable[TransferTask], o
         server = task.server
         with (
             suppress(TransferError),
-            BonusDatabase(server.dsn, server.name, "trim", seconds=SECONDS) as target,
+            BonusDatabase(server.dsn, server.name, "trim", seconds=SECONDS, secret=False) as target,
         ):
             trim(kind, shop_all, target, origin, days)

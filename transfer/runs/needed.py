@@ -52,7 +52,7 @@ def ask_servers(
 def _ask(task: TransferTask, seconds: float, origin: str) -> KnownServer:
     server, kind = task.server, task.kind_spec
     with (
-        BonusDatabase(server.dsn, server.name, "purge", seconds=seconds) as target,
+        BonusDatabase(server.dsn, server.name, "purge", seconds=seconds, secret=False) as target,
         target.database.transaction(commit=False),
     ):
         position = target.positions.get(origin, kind)

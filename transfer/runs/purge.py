@@ -53,7 +53,7 @@ def purge(kind: Kind, tasks: Iterable[TransferTask], days: int, *, dry_run: bool
         one.task_id: one
         for one in LeftBehind.objects.filter(task__in=tasks).select_related("task__server")
     }
-    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "purge") as shop_all:
+    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "purge", secret=False) as shop_all:
         with shop_all.snapshot():
             origin = shop_all.identity.origin()
             knowledge_of(None).check_shop_all(shop_all, origin)
@@ -151,7 +151,7 @@ def forget_installation(name: str) -> int:
     Purges do not wait for its servers any more. Raises TransferError.
     """
     with (
-        ShopAll(settings.SHOP_ALL_DATABASE_URL, "purge") as shop_all,
+        ShopAll(settings.SHOP_ALL_DATABASE_URL, "purge", secret=False) as shop_all,
         shop_all.database.transaction(),
     ):
         return shop_all.installations.remove(name)

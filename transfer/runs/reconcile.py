@@ -158,7 +158,7 @@ def compare_lines() -> dict[str, list[LinesDiffer]]:
     see. Reads the staging tables as a whole, so once a day is enough. Raises TransferError.
     """
     found: dict[str, list[LinesDiffer]] = {}
-    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "reconcile") as source:
+    with ShopAll(settings.SHOP_ALL_DATABASE_URL, "reconcile", secret=False) as source:
         for kind in installed_kinds().values():
             source.identity.check_columns(kind)
             source.log.append(kind)

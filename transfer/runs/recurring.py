@@ -35,14 +35,14 @@ def ask_backlogs(_job: RecurringJob) -> None:
 
 def check_guards(_job: RecurringJob) -> None:
     """Raises GuardsOutdated, which the row of the job keeps for `problems`."""
-    with shop_all(SECONDS) as source, source.snapshot():
+    with shop_all(SECONDS, secret=True) as source, source.snapshot():
         Guards(source.database, installed_kinds().values()).check()
 
 
 def check_changes(_job: RecurringJob) -> None:
     """Raises ROWS_CHANGED."""
     kinds = installed_kinds().values()
-    with shop_all(SECONDS) as source, source.snapshot(*kinds):
+    with shop_all(SECONDS, secret=True) as source, source.snapshot(*kinds):
         changes = Changes(source)
         if rows := sum(changes.count(kind, read_up_to(kind)) for kind in kinds):
             raise TransferError(ROWS_CHANGED, rows=rows)
@@ -52,11 +52,14 @@ def check_tables(job: RecurringJob) -> None:
     """Raises TABLES_FOREIGN about the tables of the job's server, or of shop All."""
     if job.server is None:
         tables = [kind.staging_table for kind in installed_kinds().values()]
-        with shop_all(SECONDS) as source, source.database.transaction(commit=False):
+        with shop_all(SECONDS, secret=False) as source, source.database.transaction(commit=False):
             check_ordinary(source.database, tables)
     else:
         tables = [kind.target_table for kind in job.server.kinds.values()]
-        with bonus_db(job.server, SECONDS) as target, target.database.transaction(commit=False):
+        with (
+            bonus_db(job.server, SECONDS, secret=False) as target,
+            target.database.transaction(commit=False),
+        ):
             check_ordinary(target.database, tables)
 
 

@@ -108,7 +108,7 @@ def what_is_lost(seconds: float = SECONDS) -> Restored:
     """
     knowledge, kinds = knowledge_of(None), [*installed_kinds().values()]
     found = Restored()
-    with shop_all(seconds) as source, source.snapshot():
+    with shop_all(seconds, secret=False) as source, source.snapshot():
         origin = source.identity.origin()
         found.kinds = lost_places(kinds, source, origin, knowledge.seen)
         try:
@@ -139,7 +139,10 @@ def _knows(knowledge: Knowledge, origin: str) -> bool:
 def _ask(server: BonusServer, seconds: float, origin: str, installation: str) -> _Answer:
     """Ask one server. It runs in a thread, and asks nothing of our own database."""
     lost, asks = {}, False
-    with shop_all(seconds) as source, bonus_db(server, seconds) as target:
+    with (
+        shop_all(seconds, secret=False) as source,
+        bonus_db(server, seconds, secret=False) as target,
+    ):
         for kind in installed_kinds().values():
             with target.database.transaction(commit=False), source.snapshot():
                 lost[kind.name] = [*lost_changesets(kind, source, target, origin)]
@@ -174,7 +177,7 @@ def every_lost(seconds: float = SECONDS) -> Iterator[tuple[str, Lost]]:
     A server that does not answer is left out; `what_is_lost` names it. Raises TransferError where
     shop All does not answer.
     """
-    with shop_all(seconds) as source:
+    with shop_all(seconds, secret=False) as source:
         with source.snapshot():
             origin = source.identity.origin()
         for server in BonusServer.objects.order_by("pk"):
@@ -185,7 +188,7 @@ def _of_server(
     server: BonusServer, source: ShopAll, origin: str, seconds: float
 ) -> Iterator[tuple[str, Lost]]:
     try:
-        with bonus_db(server, seconds) as target:
+        with bonus_db(server, seconds, secret=False) as target:
             for kind in installed_kinds().values():
                 with target.database.transaction(commit=False), source.snapshot():
                     for one in lost_changesets(kind, source, target, origin):
@@ -211,7 +214,7 @@ def confirm(actor: Actor, seconds: float = SECONDS) -> Restored:
         if not found.asks:
             return found
         kinds = [*installed_kinds().values()]
-        with ShopAll(settings.SHOP_ALL_DATABASE_URL, "confirm") as source:
+        with ShopAll(settings.SHOP_ALL_DATABASE_URL, "confirm", secret=False) as source:
             places = confirm_log(
                 source,
                 kinds,

@@ -27,14 +27,14 @@ Subject = TypeVar("Subject")
 Answer = TypeVar("Answer")
 
 
-def shop_all(seconds: float, *, secret: bool = False) -> AbstractContextManager[ShopAll]:
+def shop_all(seconds: float, *, secret: bool) -> AbstractContextManager[ShopAll]:
     """Shop All for a page, which waits: by a connection of the pool."""
     dsn = settings.SHOP_ALL_DATABASE_URL
     return pooled(ShopAll(dsn, "page", secret=secret, seconds=seconds))
 
 
 def bonus_db(
-    server: BonusServer, seconds: float, *, secret: bool = False
+    server: BonusServer, seconds: float, *, secret: bool
 ) -> AbstractContextManager[BonusDatabase]:
     """The server's database for a page, likewise."""
     return pooled(BonusDatabase(server.dsn, server.name, "page", secret=secret, seconds=seconds))

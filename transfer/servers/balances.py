@@ -33,7 +33,10 @@ def ask_balances(
 
 
 def _ask(server: BonusServer, accounts: list[str], seconds: float) -> Balances:
-    with bonus_db(server, seconds) as target, target.database.transaction(commit=False):
+    with (
+        bonus_db(server, seconds, secret=False) as target,
+        target.database.transaction(commit=False),
+    ):
         return balances_of(server, target, accounts)
 
 

@@ -95,7 +95,10 @@ def arrivals(upload: Upload, seconds: float) -> list[Arrival]:
 def _ask(upload: Upload, task: TransferTask, seconds: float) -> Arrival:
     server, changeset = task.server, str(upload.changeset)
     kind = server.kinds[upload.kind]
-    with shop_all(seconds) as source, bonus_db(server, seconds) as target:
+    with (
+        shop_all(seconds, secret=False) as source,
+        bonus_db(server, seconds, secret=False) as target,
+    ):
         with source.snapshot():
             origin = source.identity.origin()
         with target.database.snapshot():

@@ -54,7 +54,7 @@ def trace_row(kind: Kind, number: int, *, seconds: float = SECONDS) -> StagedRow
 
     Raises TransferError when shop All fails.
     """
-    with shop_all(2 * seconds) as source, source.snapshot(kind):
+    with shop_all(2 * seconds, secret=True) as source, source.snapshot(kind):
         source.rows.by_value()
         whose = subject_of(source, kind, number)
     if whose is None:
@@ -78,7 +78,7 @@ def trace(
     """
     tasks = TransferTask.objects.select_related("server").order_by("server_id")
     servers = list({task.server_id: task.server for task in tasks}.values())
-    with shop_all(2 * seconds) as source, source.snapshot(*kinds_of(column)):
+    with shop_all(2 * seconds, secret=True) as source, source.snapshot(*kinds_of(column)):
         origin = source.identity.origin()
         source.rows.by_value()
         rows = staged_rows(source, subject, column, page, row)

@@ -143,12 +143,15 @@ class World:
 
     @contextmanager
     def shop(self) -> Iterator[ShopAll]:
-        with ShopAll(self.clusters.shop, "tests") as source:
+        with ShopAll(self.clusters.shop, "tests", secret=False) as source:
             yield source
 
     @contextmanager
     def both(self, server: str) -> Iterator[tuple[ShopAll, BonusDatabase]]:
-        with self.shop() as source, BonusDatabase(self.dsn(server), server, "tests") as target:
+        with (
+            self.shop() as source,
+            BonusDatabase(self.dsn(server), server, "tests", secret=False) as target,
+        ):
             yield source, target
 
     def ask(self, statement: str, values: Any = None) -> list[tuple[Any, ...]]:

@@ -40,7 +40,7 @@ def mover(bonus):
 
 def refusal(dsn: str) -> TransferError:
     with (
-        BonusDatabase(dsn, "bonus server", "tests") as target,
+        BonusDatabase(dsn, "bonus server", "tests", secret=False) as target,
         pytest.raises(TransferError) as refused,
     ):
         target.ensure_schema()
@@ -58,7 +58,7 @@ def test_the_sql_of_the_refusal_is_all_that_a_transfer_needs(shop_all, bonus, mo
 
 
 def test_rights_that_lack_on_our_tables_are_named_with_the_sql(shop_all, bonus, mover):
-    with BonusDatabase(bonus, "bonus server", "tests") as target:
+    with BonusDatabase(bonus, "bonus server", "tests", secret=False) as target:
         target.ensure_schema()
         target.database.commit()
     error = refusal(mover)
@@ -79,13 +79,16 @@ def test_of_two_first_runs_at_once_the_second_finds_the_tables_of_the_first(bonu
 
     def second_run():
         try:
-            with BonusDatabase(bonus, "bonus server", "tests") as target:
+            with BonusDatabase(bonus, "bonus server", "tests", secret=False) as target:
                 target.ensure_schema()
                 target.database.commit()
         except TransferError as error:
             refused.append(error)
 
-    with BonusDatabase(bonus, "bonus server", "tests") as first, connected(bonus) as watching:
+    with (
+        BonusDatabase(bonus, "bonus server", "tests", secret=False) as first,
+        connected(bonus) as watching,
+    ):
         first.ensure_schema()
         second = threading.Thread(target=second_run)
         second.start()

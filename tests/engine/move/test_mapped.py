@@ -51,7 +51,7 @@ def flow(postgres):
     shop_all, bonus = map(postgres.create, names)
     query(shop_all, SHOP_ALL_TABLES)
     query(bonus, BONUS)
-    with Database(shop_all, SHOP_ALL, "tests") as database:
+    with Database(shop_all, SHOP_ALL, "tests", secret=False) as database:
         Staging(database, [MAPPED], Identity(database), existing_moved=False).initialise()
     yield MappedFlow("balances", shop_all, bonus)
     for name in names:

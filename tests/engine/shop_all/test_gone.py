@@ -25,7 +25,7 @@ def other(shop_all, second_bonus):
 
 
 def append(flow):
-    with ShopAll(flow.shop_all, "tests") as source:
+    with ShopAll(flow.shop_all, "tests", secret=False) as source:
         source.log.append(flow.spec)
 
 
@@ -35,7 +35,7 @@ def delete(flow, *names):
 
 
 def missing(flow, needs_from=1):
-    with ShopAll(flow.shop_all, "tests") as source, source.snapshot(flow.spec):
+    with ShopAll(flow.shop_all, "tests", secret=False) as source, source.snapshot(flow.spec):
         return [
             (one.number, one.rows, one.amount)
             for one in gone.missing(flow.spec, source, needs_from)
@@ -48,12 +48,12 @@ def accept(flow, numbers=None):
         for number, name in lines(flow, "number, changeset::text")
         if numbers is None or number in numbers
     ]
-    with ShopAll(flow.shop_all, "tests") as source:
+    with ShopAll(flow.shop_all, "tests", secret=False) as source:
         return gone.accept(flow.spec, source, names)
 
 
 def differences(flow):
-    with ShopAll(flow.shop_all, "tests") as source, source.snapshot(flow.spec):
+    with ShopAll(flow.shop_all, "tests", secret=False) as source, source.snapshot(flow.spec):
         return [
             (one.number, one.rows, one.found, one.amount, one.amount_found)
             for one in gone.compare(flow.spec, source)

@@ -36,12 +36,18 @@ def roles(shop_all):
 
 
 def differences(dsn):
-    with Database(dsn, SHOP_ALL, "tests") as database, database.transaction(commit=False):
+    with (
+        Database(dsn, SHOP_ALL, "tests", secret=False) as database,
+        database.transaction(commit=False),
+    ):
         return Guards(database, KINDS.values()).differences()
 
 
 def check(dsn):
-    with Database(dsn, SHOP_ALL, "tests") as database, database.transaction(commit=False):
+    with (
+        Database(dsn, SHOP_ALL, "tests", secret=False) as database,
+        database.transaction(commit=False),
+    ):
         Guards(database, KINDS.values()).check()
 
 
@@ -147,7 +153,7 @@ def owned_by_the_vendor(shop_all):
     """Gives all to the vendor; returns the DSN of our role, which may move rows."""
     tables = ", ".join(f'"{kind.staging}"' for kind in KINDS.values())
     owned = "; ".join(f'alter table "{kind.staging}" owner to {VENDOR}' for kind in KINDS.values())
-    with Database(shop_all, SHOP_ALL, "tests") as database, database.transaction():
+    with Database(shop_all, SHOP_ALL, "tests", secret=False) as database, database.transaction():
         query(shop_all, owned)
         database.execute(Guards(database, KINDS.values()).hand_over())
     query(

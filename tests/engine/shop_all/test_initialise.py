@@ -58,7 +58,7 @@ STATE = """
 
 def initialise(dsn, kinds=None, *, existing_moved=None):
     """The steps as the command prints them, in order."""
-    with Database(dsn, SHOP_ALL, "tests") as database:
+    with Database(dsn, SHOP_ALL, "tests", secret=False) as database:
         steps = Staging(
             database, kinds or KINDS.values(), Identity(database), existing_moved
         ).initialise()
@@ -75,7 +75,10 @@ def refused(dsn, cause, *, existing_moved=None):
 
 
 def check_columns(dsn, kind=BALANCES):
-    with Database(dsn, SHOP_ALL, "tests") as database, database.transaction(commit=False):
+    with (
+        Database(dsn, SHOP_ALL, "tests", secret=False) as database,
+        database.transaction(commit=False),
+    ):
         Identity(database).check_columns(kind)
 
 
@@ -191,7 +194,7 @@ def test_the_vacuum_after_a_purge_forgets_what_the_pages_held(shop_all):
     query(shop_all, "select brin_summarize_new_values('datatransfer_balances_account_brin')")
     ranges = "select brin_summarize_new_values('datatransfer_balances_account_brin')"
     assert query(shop_all, ranges) == [(0,)]
-    with Database(shop_all, SHOP_ALL, "tests") as database:
+    with Database(shop_all, SHOP_ALL, "tests", secret=False) as database:
         Indexes(database).vacuum(BALANCES)
     ((forgotten,),) = query(shop_all, ranges)
     assert forgotten > 0
@@ -399,7 +402,10 @@ def test_a_transfer_refuses_a_table_in_which_rows_may_have_wrong_names(
 
 def test_the_identity_of_shop_all_is_drawn_once(shop_all, empty_database):
     def origin(dsn):
-        with Database(dsn, SHOP_ALL, "tests") as database, database.transaction(commit=False):
+        with (
+            Database(dsn, SHOP_ALL, "tests", secret=False) as database,
+            database.transaction(commit=False),
+        ):
             return Identity(database).origin()
 
     with raises(NOT_INITIALISED, match=r"datatransfer\.origin"):
@@ -430,6 +436,9 @@ def test_the_identity_of_shop_all_is_drawn_once(shop_all, empty_database):
 def test_a_unique_key_over_values_is_found(shop_all, definition, is_over_values):
     query(shop_all, f"alter table {TABLE} add booked uuid default gen_random_uuid()")
     query(shop_all, f"create {definition}")
-    with Database(shop_all, SHOP_ALL, "tests") as database, database.transaction(commit=False):
+    with (
+        Database(shop_all, SHOP_ALL, "tests", secret=False) as database,
+        database.transaction(commit=False),
+    ):
         found = Identity(database).unique_over_values(BALANCES)
     assert (found == "public.vendors" or found == "vendors") is is_over_values

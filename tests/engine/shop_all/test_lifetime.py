@@ -39,7 +39,7 @@ def fill(flow, *appends):
 
 
 def confirm(flow):
-    with ShopAll(flow.shop_all, "tests") as source, source.database.transaction():
+    with ShopAll(flow.shop_all, "tests", secret=False) as source, source.database.transaction():
         source.log.confirm(flow.spec, INSTALLATION)
 
 

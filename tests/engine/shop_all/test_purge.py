@@ -158,7 +158,7 @@ def test_another_installation_keeps_its_rows_back_until_it_is_removed(flow):
     flow.stage(("b", 1))
     flow.move()
     age(flow)
-    with ShopAll(flow.shop_all, "tests") as source:
+    with ShopAll(flow.shop_all, "tests", secret=False) as source:
         with source.database.transaction():
             first = source.log.lines(flow.spec, 0, 1)[0]
             source.installations.lower(flow.spec, THEM, first.place)
@@ -175,7 +175,7 @@ def test_an_installation_that_has_read_another_past_is_named(flow):
     flow.stage(("a", 1))
     flow.move()
     age(flow)
-    with ShopAll(flow.shop_all, "tests") as source, source.database.transaction():
+    with ShopAll(flow.shop_all, "tests", secret=False) as source, source.database.transaction():
         place = Place(1, "33333333-3333-4333-8333-333333333333")
         source.installations.lower(flow.spec, THEM, place)
     with pytest.raises(PurgeWaits):
@@ -187,7 +187,7 @@ def test_a_server_that_begins_while_the_purge_asks_loses_nothing(flow, other):
     flow.stage(("a", 1))
     flow.move()
     age(flow)
-    with ShopAll(flow.shop_all, "tests") as source:
+    with ShopAll(flow.shop_all, "tests", secret=False) as source:
         with source.database.transaction(commit=False):
             registered = source.installations.own(flow.spec, US)
         servers = [known_of(flow)]

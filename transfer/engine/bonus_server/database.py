@@ -20,7 +20,7 @@ class BonusDatabase:
         name: str,
         purpose: str,
         *,
-        secret: bool = False,
+        secret: bool,
         seconds: float | None = None,
     ) -> None:
         self.database = Database(dsn, database_of(name), purpose, secret=secret, seconds=seconds)

@@ -64,7 +64,7 @@ class Database:
         party: Party,
         purpose: str,
         *,
-        secret: bool = False,
+        secret: bool,
         seconds: float | None = None,
         explain: Explain = lambda error: None,
     ) -> None:

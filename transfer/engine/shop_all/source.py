@@ -29,7 +29,7 @@ class ShopAll:
     """The source of transfers. The parameters are those of `Database`."""
 
     def __init__(
-        self, dsn: str, purpose: str, *, secret: bool = False, seconds: float | None = None
+        self, dsn: str, purpose: str, *, secret: bool, seconds: float | None = None
     ) -> None:
         self.database = Database(
             dsn, SHOP_ALL, purpose, secret=secret, seconds=seconds, explain=not_initialised

@@ -63,7 +63,7 @@ class Command(BaseCommand):
             n=enabled,
         )
         self.say(_("Users who may log in: %(names)s"), names=", ".join(users))
-        shop_all = Database(settings.SHOP_ALL_DATABASE_URL, SHOP_ALL, "restore")
+        shop_all = Database(settings.SHOP_ALL_DATABASE_URL, SHOP_ALL, "restore", secret=False)
         try:
             with shop_all, shop_all.transaction(commit=False):
                 loads, rows = shop_all.one(LOADS, [at])

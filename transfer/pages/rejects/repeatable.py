@@ -38,7 +38,7 @@ def unrepeatable(kinds: Collection[str]) -> dict[str, Explanation]:
 
 def _ask() -> dict[str, str]:
     """Return kind → index that forbids a second row. Raises TransferError."""
-    with shop_all(SECONDS) as source, source.database.transaction(commit=False):
+    with shop_all(SECONDS, secret=False) as source, source.database.transaction(commit=False):
         found = {
             name: source.identity.unique_over_values(kind)
             for name, kind in installed_kinds().items()

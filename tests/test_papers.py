@@ -79,7 +79,7 @@ def test_every_command_option_and_variable_that_is_named_is_there(paper):
             parser = actions[0].choices[named[0]] if named else parser
         options = {one for action in parser._actions for one in action.option_strings}
         assert set(re.findall(r"--[a-z-]+", rest)) <= options, (name, rest)
-    settings = "".join(one.read_text() for one in (ROOT / "dtadmin/settings").glob("*.py"))
+    settings = "".join(one.read_text() for one in (ROOT / "dtadmin").glob("**/*.py"))
     known = {*re.findall(r'"([A-Z_]+)"', settings), "COMMAND", "KIND", "SERVER", "TASK", "RUN"}
     known |= {*re.findall(r"\$\{([A-Z_]+)", (ROOT / "image/compose.yaml").read_text())}
     variables = {one.removesuffix("_FILE") for one in VARIABLE.findall(text)}

@@ -156,8 +156,10 @@ def test_a_right_that_is_missing_comes_with_the_sql_to_run(balances, limited):
         f"grant select, insert, update, delete on all tables in schema datatransfer to {user}; "
         f"revoke insert on asset from {user}",
     )
-    with raises(RIGHTS_MISSING) as caught:
+    balances.stage(("1", 1))
+    with pytest.raises(RIGHTS_MISSING) as caught:
         Flow("balances", balances.shop_all, limited).move()
+    assert_nothing_moved(balances)
     assert "INSERT on asset" in caught.value.params["missing"]
     assert "grant insert on" in caught.value.params["statements"]
 

@@ -114,6 +114,17 @@ def test_a_query_is_refused_after_the_rows_that_its_caller_expects(counted):
     assert counted.rows("select generate_series(1, 10)", most=10) == [(n,) for n in range(1, 11)]
 
 
+@pytest.mark.parametrize(
+    "own",
+    ["limit 2000000", "limit 11 offset 0", "union all (select 1, '' limit 1)", "-- limit 1"],
+)
+def test_the_own_limit_of_a_query_counts_only_if_it_is_as_low_and_that_of_all_rows(counted, own):
+    with pytest.raises(TOO_MANY_ROWS):
+        counted.rows(f"select n, repeat('x', 500) from generate_series(1, 2000000) n {own}", most=9)
+    assert counted.relay.passed_on < MEGABYTE
+    assert counted.rows("select generate_series(1, 2000000) limit 2", most=9) == [(1,), (2,)]
+
+
 def test_a_caller_who_expects_nothing_special_gets_no_more_than_most_rows(counted):
     query = "select generate_series(1, %s)"
     assert len(counted.rows(query, [MOST_ROWS])) == MOST_ROWS

@@ -1,6 +1,7 @@
 """A table of others in a statement, which each connection names with its schema."""
 
-from typing import Any, Protocol, runtime_checkable
+from abc import ABC, abstractmethod
+from typing import Any
 
 from psycopg2 import sql
 from psycopg2.extensions import (
@@ -11,12 +12,17 @@ from psycopg2.extensions import (
 )
 
 
-@runtime_checkable
-class FindsTables(Protocol):
-    """A connection that knows the tables of its role: see `postgres.connection`."""
+class FindsTables(ABC):
+    """A connection that knows the tables of its role: see `postgres.connection`.
 
+    A base class: each statement asks whether its connection is one, and to compare with a Protocol
+    takes longer than a short statement.
+    """
+
+    @abstractmethod
     def table_name(self, name: str) -> str: ...
 
+    @abstractmethod
     def enum_of(self, table: str, column: str) -> str | None: ...
 
 

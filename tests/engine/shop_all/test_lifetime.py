@@ -198,6 +198,15 @@ def test_a_server_that_was_restored_to_below_is_too_old(flow, copies):
     assert accounts(flow) == []
 
 
+def test_such_a_server_without_the_vendors_table_holds_no_rows(flow, copies):
+    """What it has received is asked first; the next run says that the table is missing."""
+    restored_to_below(flow, copies)
+    query(flow.bonus, "drop table asset")
+    with pytest.raises(HISTORY_TOO_OLD) as refused:
+        flow.move()
+    assert refused.value.params["held"] == "0"
+
+
 @pytest.mark.parametrize("answer", Answer)
 def test_a_server_that_is_too_old_begins_again(flow, copies, answer):
     restored_to_below(flow, copies)

@@ -47,3 +47,4 @@ class BonusDatabase:
     def ensure_schema(self) -> None:
         """Create our schema where it is missing; the caller commits. Raises NO_RIGHT_FOR_SCHEMA."""
         schema.ensure(self.database)
+        self.positions.has_tables = True

@@ -49,10 +49,18 @@ FIELDS = """
 """
 # The table of positions has a row for each origin and kind: statements read all of it, or one row
 # by its primary key.
-GET = f"select {FIELDS} from datatransfer.position where origin = %s and kind = %s"
-LOCK = f"{GET} for update nowait"
+OF_KIND = "from datatransfer.position where origin = %s and kind = %s"
+GET = f"select {FIELDS} {OF_KIND} limit 1"
+LOCK = f"select {FIELDS} {OF_KIND} for update nowait"
 # The same, after whoever moves it has ended.
-GET_SETTLED = f"{GET} for update"
+GET_SETTLED = f"select {FIELDS} {OF_KIND} for update"
+# The same, and whether it has exceptions. By the primary keys.
+GET_IF_EXCEPTIONS = f"""
+    select {FIELDS},
+           exists (select from datatransfer.exception
+                    where exception.origin = position.origin and exception.kind = position.kind)
+      {OF_KIND} limit 1
+"""
 # The session that has locked a position: program, process, address, since when. The locker of a row
 # is its xmax. By the primary key.
 HOLDER = """
@@ -210,11 +218,11 @@ class Positions:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self._has_tables = False  # once they exist, they stay
+        self.has_tables = False  # once they exist, they stay
 
     def _is_complete(self) -> bool:
-        self._has_tables = self._has_tables or is_complete(self.database)
-        return self._has_tables
+        self.has_tables = self.has_tables or is_complete(self.database)
+        return self.has_tables
 
     # The position
 
@@ -224,6 +232,18 @@ class Positions:
             return None
         for row in self.database.rows(GET, [origin, kind.name]):
             return self._position(row)
+        return None
+
+    def get_with_exceptions(self, origin: str, kind: Kind) -> tuple[Position, Exceptions] | None:
+        """Return the position and its exceptions, or None where there is no position.
+
+        One query where there are no exceptions. Raises POSITION_INVALID.
+        """
+        if not self._is_complete():
+            return None
+        for *row, has_exceptions in self.database.rows(GET_IF_EXCEPTIONS, [origin, kind.name]):
+            position = self._position(tuple(row))
+            return position, self.exceptions(position) if has_exceptions else Exceptions()
         return None
 
     def of_all_kinds(self, origin: str) -> dict[str, Position]:

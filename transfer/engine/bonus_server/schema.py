@@ -1,5 +1,7 @@
 """Our schema in a bonus server's database: what it has received, and what was rejected."""
 
+from dataclasses import dataclass
+
 from psycopg2 import errors
 
 from transfer.causes.ledger import POSITION_INVALID
@@ -99,31 +101,21 @@ create table if not exists datatransfer.seen (
     primary key (origin, kind, changeset, "row")
 );
 """
-TABLES = tuple(
-    f"datatransfer.{name}" for name in ("position", "receipt", "exception", "reject", "seen")
-)
-# Which of these tables exist, and whether each is a table: the vendor may put a view in its place.
-# By the catalogue, and by numbers: a name is not looked up for a role without rights to the schema,
-# but refused.
-FOUND = """
-    select 'datatransfer.' || relname, relkind = 'r'
-      from pg_class join pg_namespace on pg_namespace.oid = relnamespace
-     where nspname = 'datatransfer' and 'datatransfer.' || relname = any(%s)
-     order by 1
+NAMES = ("position", "receipt", "exception", "reject", "seen")
+TABLES = tuple(f"datatransfer.{name}" for name in NAMES)
+RIGHTS = ("SELECT", "INSERT", "UPDATE", "DELETE")
+# Which of these tables exist; whether each is a table, since the vendor may put a view in its
+# place; whether our role may use the schema; and, for each of RIGHTS, whether it has it. By the
+# index of the catalogue on names, and by numbers: a name is not looked up for a role without rights
+# to the schema, but refused.
+FOUND = f"""
+    select 'datatransfer.' || relname, relkind = 'r', has_schema_privilege(relnamespace, 'usage'),
+           {", ".join(["has_table_privilege(oid, %s)"] * len(RIGHTS))}
+      from pg_class
+     where relnamespace = (select oid from pg_namespace where nspname = 'datatransfer')
+       and relname = any(%s)
+     order by relname
 """
-# What our role lacks of these rights on them, one row each.
-LACKED = """
-    select format('%%s on datatransfer.%%s', "right", relname)
-      from pg_class join pg_namespace on pg_namespace.oid = relnamespace
-     cross join unnest(%s) as "right"
-     where nspname = 'datatransfer' and 'datatransfer.' || relname = any(%s)
-       and not has_table_privilege(pg_class.oid, "right")
-     union all
-    select 'USAGE on datatransfer' from pg_namespace
-     where nspname = 'datatransfer' and not has_schema_privilege(oid, 'usage')
-     order by 1
-"""
-RIGHTS = ["SELECT", "INSERT", "UPDATE", "DELETE"]
 # Our role, quoted.
 ROLE = "select quote_ident(current_user)"
 # The rights that it needs in our schema.
@@ -132,17 +124,38 @@ GRANTS = "grant usage on schema datatransfer to {role};\n" + "\n".join(
 )
 
 
+@dataclass(frozen=True)
+class Found:
+    """Whether all of our tables exist, and what our role lacks to use those that do."""
+
+    is_complete: bool
+    missing: list[str]
+
+
+def find(database: Database) -> Found:
+    """Return what is found of our schema. Raises POSITION_INVALID where a table of it is none."""
+    rows = database.rows(FOUND, [*RIGHTS, [*NAMES]], most=len(NAMES))
+    if others := [name for name, is_table, *_ in rows if not is_table]:
+        raise TransferError(POSITION_INVALID, database=database.name, column=", ".join(others))
+    missing = [
+        f"{right} on {name}"
+        for name, _is_table, _may_use, *has in rows
+        for right, has_it in zip(RIGHTS, has, strict=True)
+        if not has_it
+    ]
+    if not all(may_use for _name, _is_table, may_use, *_ in rows):
+        missing.append("USAGE on datatransfer")
+    return Found(len(rows) == len(NAMES), sorted(missing))
+
+
 def is_complete(database: Database) -> bool:
     """Return whether all of our tables exist. Raises POSITION_INVALID where one is no table."""
-    found = database.rows(FOUND, [[*TABLES]], most=len(TABLES))
-    if others := [name for name, is_table in found if not is_table]:
-        raise TransferError(POSITION_INVALID, database=database.name, column=", ".join(others))
-    return len(found) == len(TABLES)
+    return find(database).is_complete
 
 
-def check_rights(database: Database) -> None:
+def check_rights(database: Database, found: Found) -> None:
     """Raise RIGHTS_MISSING where our role may not use our tables, which another one has made."""
-    if missing := [one for (one,) in database.rows(LACKED, [RIGHTS, [*TABLES]])]:
+    if missing := found.missing:
         raise TransferError(
             RIGHTS_MISSING,
             party=database.party,
@@ -160,8 +173,9 @@ def ensure(database: Database) -> None:
 
     Raises NO_RIGHT_FOR_SCHEMA or RIGHTS_MISSING with the SQL to run; POSITION_INVALID.
     """
-    if is_complete(database):
-        check_rights(database)
+    found = find(database)
+    if found.is_complete:
+        check_rights(database, found)
         return
     with database.explained(), database.connection.cursor() as cursor:
         try:
@@ -175,6 +189,7 @@ def ensure(database: Database) -> None:
             ) from None
         except errors.UniqueViolation:
             database.connection.rollback()
-            if not is_complete(database):
+            found = find(database)
+            if not found.is_complete:
                 raise
-            check_rights(database)
+            check_rights(database, found)

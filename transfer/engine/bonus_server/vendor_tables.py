@@ -116,7 +116,9 @@ class VendorTables:
         columns = {name: about for name, *about in self.database.rows(COLUMNS, [kind.target_table])}
         if not columns:
             raise TargetTableMissing(
-                TARGET_TABLE_MISSING, database=self.database.name, table=kind.quoted_target
+                TARGET_TABLE_MISSING,
+                database=self.database.name,
+                table=kind.quoted_target,
             )
         check_logged(self.database, kind.target_table)
         self._check_triggers(kind)
@@ -228,8 +230,14 @@ class VendorTables:
         return ", ".join(right for (right,) in rows)
 
     def count_rows(self, kind: Kind) -> int:
-        """How many rows the table holds; an estimate where there are many, or we may not read."""
-        estimate, may_read = self.database.one(ESTIMATE, [kind.target_table])
+        """How many rows the table holds; an estimate where there are many, or we may not read.
+
+        None of a table that is missing: a transfer says so before it moves a row.
+        """
+        found = self.database.rows(ESTIMATE, [kind.target_table])
+        if not found:
+            return 0
+        ((estimate, may_read),) = found
         if estimate > COUNTED_UP_TO or not may_read:
             return int(estimate)
         return int(self.database.value(sql.SQL(COUNT_ROWS).format(table=kind.target_table)))

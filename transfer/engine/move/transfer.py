@@ -5,6 +5,7 @@ database alone, written in the same transaction as the data. Anything unexpected
 """
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from time import monotonic
 
 from transfer.causes.connections import ANSWER_INVALID
@@ -17,6 +18,7 @@ from transfer.engine.move.chunk import Chunk, PlanOutdated, move_chunk
 from transfer.engine.move.fork import go_back
 from transfer.engine.move.history import check_history
 from transfer.engine.move.plan import Forked, State, has_unfinished
+from transfer.engine.move.prepare import check_before_rows
 from transfer.engine.move.read_ahead import ReadAhead
 from transfer.engine.received import Position
 from transfer.engine.shop_all.log import Line
@@ -44,8 +46,9 @@ def transfer(
     """Move every row that is in the log now, a chunk at a time, and yield each chunk.
 
     `origin` is that of the position which `prepare` returned. Where no row waits nothing is
-    yielded, and nothing is written on any side. A chunk that runs into the time limit of a
-    statement is tried again with fewer rows, and later chunks have as few.
+    yielded, and nothing is written on any side. Where some do, the tables are checked before the
+    first chunk: see `check_before_rows`. A chunk that runs into the time limit of a statement is
+    tried again with fewer rows, and later chunks have as few.
 
     With `dry_run` all chunks are one transaction, and nothing is committed: closing the target
     rolls all of it back. Then a chunk that takes too long is not tried again.
@@ -56,6 +59,10 @@ def transfer(
     rows = chunk_rows
     progress = _Progress()
     expected: tuple[Line, ...] = ()
+    if not dry_run and _is_idle(kind, source, target, origin):
+        return
+    with refusals_told(kind.name, target.database.party), _transaction(target, dry_run=dry_run):
+        check_before_rows(kind, source, target)
     if dry_run:
         with source.snapshot(kind):
             position = _locked(kind, target, origin)
@@ -63,8 +70,6 @@ def transfer(
                 exceptions = target.positions.exceptions(position)
                 check_history(kind, source, target, position, exceptions)
             expected = tuple(source.log.not_appended(kind))
-    elif _is_idle(kind, source, target, origin):
-        return
     with ReadAhead(kind, source, target) as ahead:
         while True:
             started = monotonic()
@@ -136,15 +141,22 @@ def _is_idle(kind: Kind, source: ShopAll, target: BonusDatabase, origin: str) ->
     """
     target.database.roll_back()
     with target.database.transaction(commit=False):
-        position = target.positions.get(origin, kind)
-        if position is None:
-            return False
-        state = State(position, target.positions.exceptions(position))
+        found = target.positions.get_with_exceptions(origin, kind)
+    if found is None:
+        return False
+    position, exceptions = found
     with source.snapshot():
-        if not source.log.has(kind, position.place):
+        is_at_end = source.log.end(kind) == position.place
+        if not is_at_end and not source.log.has(kind, position.place):
             return False
-        check_history(kind, source, target, position, state.exceptions)
-        return source.log.end(kind) == position.place and not has_unfinished(kind, source, state)
+        check_history(kind, source, target, position, exceptions)
+        return is_at_end and not has_unfinished(kind, source, State(position, exceptions))
+
+
+def _transaction(target: BonusDatabase, *, dry_run: bool) -> AbstractContextManager[None]:
+    """Return a transaction that ends with the block; in a dry run, the only one goes on."""
+    database = target.database
+    return database.explained() if dry_run else database.transaction(commit=False)
 
 
 def _took_all_its_time(target: BonusDatabase, seconds: float) -> bool:
@@ -172,7 +184,7 @@ def _next_chunk(
     transaction of its own. Raises POSITION_MOVED where it then stands elsewhere.
     """
     database = target.database
-    with database.transaction(commit=False) if not dry_run else database.explained():
+    with _transaction(target, dry_run=dry_run):
         position = _locked(kind, target, origin)
         state = State(position, target.positions.exceptions(position), expected)
         progress.check(state, target)

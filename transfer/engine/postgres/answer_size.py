@@ -26,6 +26,7 @@ import stat
 import struct
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any, ClassVar
 
 import psycopg2
@@ -57,6 +58,9 @@ NO_QUERY = re.compile(r"\b(insert|update|delete|merge|into)\b|;", re.IGNORECASE)
 # The planner plans the expression as without a limit, so the limit makes no plan worse. PostgreSQL
 # stops it after so many rows.
 LIMITED = "with answer as materialized (\n{query}\n) select * from answer limit {most}"
+# The limit at the end of a query, in no comment: it is that of all its rows. To plan the expression
+# around a query of one row takes as long as the query.
+LAST_LIMIT = re.compile(r"^(?:(?!--).)*\blimit (\d{1,9})\s*\Z", re.MULTILINE)
 
 
 class AnswerTooBig(psycopg2.OperationalError):
@@ -68,12 +72,24 @@ class AnswerTooBig(psycopg2.OperationalError):
 
 def limited(statement: Any, most: int, cursor: PlainCursor) -> str:
     """Return the statement so that PostgreSQL sends at most so many rows, where it is a query that
-    changes and locks nothing; any other one as it is.
+    changes and locks nothing, and does not end with a limit as low; any other one as it is.
     """
-    query: str = statement.as_string(cursor) if isinstance(statement, sql.Composable) else statement
+    if isinstance(statement, sql.Composable):
+        return _limited(statement.as_string(cursor), most)
+    return _limited_text(statement, most)
+
+
+def _limited(query: str, most: int) -> str:
     if not QUERY.match(query) or NO_QUERY.search(query):
         return query
+    own = LAST_LIMIT.search(query)
+    if own is not None and int(own[1]) <= most:
+        return query
     return LIMITED.format(query=query, most=most)
+
+
+# Of texts of our own, which hold no values: these come as parameters.
+_limited_text = lru_cache(maxsize=512)(_limited)
 
 
 class ByteLimit:

@@ -30,6 +30,7 @@ from transfer.engine.postgres.answer_size import (
     number_of,
 )
 from transfer.engine.postgres.deadline import Deadline, Limit, Limits, Overdue
+from transfer.engine.table_name import FindsTables
 
 SAFE_PATH = "pg_catalog, pg_temp"
 # Lets the session find names in these schemas alone.
@@ -65,7 +66,7 @@ def name_of(purpose: str) -> str:
     return f"dtadmin {purpose}"[:63]
 
 
-class Connection(PlainConnection):
+class Connection(FindsTables, PlainConnection):
     """A connection of psycopg2 whose steps have a deadline, and a limit of what they bring."""
 
     _line: socket.socket | None = None  # to the same server as psycopg2's own

@@ -9,7 +9,7 @@ from transfer.errors import TransferError
 from transfer.parties import gettext_noop
 
 # Columns of a table: name, type, whether it is not null, type with modifier, modifier; and the
-# words of an enum. A domain is what it is made of.
+# words of an enum. A domain is what it is made of. PostgreSQL allows no more columns.
 COLUMNS = """
     select a.attname, format_type(coalesce(nullif(t.typbasetype, 0), a.atttypid), null),
            a.attnotnull, format_type(a.atttypid, a.atttypmod),
@@ -17,6 +17,7 @@ COLUMNS = """
            array(select enumlabel::text from pg_enum where enumtypid = t.oid order by enumsortorder)
       from pg_attribute a join pg_type t on t.oid = a.atttypid
      where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped
+     limit 1600
 """
 # Whether the table, or a partition of it, is unlogged. By the catalogue.
 IS_UNLOGGED = """

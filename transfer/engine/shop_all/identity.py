@@ -9,11 +9,12 @@ from transfer.causes.tables import (
     STAGING_TABLE_CHANGED,
     STAGING_TABLE_FOREIGN,
     STAGING_TABLE_PARTITIONED,
+    TABLE_UNLOGGED,
     WRONG_COLUMNS,
 )
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
-from transfer.engine.postgres.relations import COLUMNS, check_logged
+from transfer.engine.postgres.relations import COLUMNS
 from transfer.engine.shop_all.schema.columns import NOT_NULL, TYPES
 from transfer.engine.shop_all.schema.rights import Guards
 from transfer.errors import TransferError, WrongColumns
@@ -24,14 +25,16 @@ HAS_ORIGIN = "select to_regclass('datatransfer.origin')"
 ORIGIN = "select left(origin::text, 100) from datatransfer.origin limit 2"
 
 # The table whose changesets are in the log. By the primary key.
-STAGING = "select staging from datatransfer.head where kind = %s"
+STAGING = "select staging from datatransfer.head where kind = %s limit 2"
 
-# What the relation is, and whether its rows are partly in other tables, or are those of another.
+# What the relation is, whether its rows are partly in other tables, or are those of another, and
+# whether a crash of the server would empty it.
 ABOUT = """
     select relkind::text,
            relkind = 'p' or relispartition
-           or exists (select from pg_inherits where oid in (inhparent, inhrelid))
-      from pg_class where oid = to_regclass(%s)
+           or exists (select from pg_inherits where oid in (inhparent, inhrelid)),
+           relpersistence = 'u'
+      from pg_class where oid = to_regclass(%s) limit 1
 """
 
 # Unique keys of a table: name of the index, and its columns, null in place of an expression.
@@ -79,22 +82,30 @@ class Identity:
         Raises STAGING_TABLE_FOREIGN, STAGING_TABLE_PARTITIONED, TABLE_UNLOGGED. A table that is
         missing is none of them.
         """
-        for relation, is_divided in self.database.rows(ABOUT, [kind.staging_table]):
+        for relation, is_divided, is_unlogged in self.database.rows(ABOUT, [kind.staging_table]):
             if is_divided:
                 raise TransferError(STAGING_TABLE_PARTITIONED, table=kind.quoted_staging)
             if relation != "r":
                 raise TransferError(STAGING_TABLE_FOREIGN, table=kind.quoted_staging)
-            check_logged(self.database, kind.staging_table)
+            if is_unlogged:
+                raise TransferError(
+                    TABLE_UNLOGGED, party=self.database.party, table=kind.quoted_staging
+                )
 
     def check_columns(self, kind: Kind) -> None:
         """Compare the table with what binary COPY, and the names of rows, need.
 
-        Raises STAGING_TABLE_CHANGED where the log is that of another table; NOT_INITIALISED when
-        the table, a column or a trigger is missing, WrongColumns when a type or a default differs,
-        and what `check_table` raises.
+        Raises what `check_staging`, `check_types` and `check_naming` raise.
         """
         self.check_staging(kind)
         self.check_types(kind)
+        self.check_naming(kind)
+
+    def check_naming(self, kind: Kind) -> None:
+        """Compare what gives each row of the table its name, and keeps writers from another one.
+
+        Raises NOT_INITIALISED when a trigger is missing, WrongColumns when a default differs.
+        """
         guards = Guards(self.database, [kind])
         if names := guards.differing_defaults(kind):
             self._refuse(kind, [f"{name} default" for name in names])
@@ -104,7 +115,7 @@ class Identity:
             )
 
     def check_staging(self, kind: Kind) -> None:
-        """See `check_staging` below."""
+        """See `check_staging` below: raises STAGING_TABLE_CHANGED."""
         check_staging(self.database, kind)
 
     def check_types(self, kind: Kind) -> None:

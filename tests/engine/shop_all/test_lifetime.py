@@ -202,7 +202,7 @@ def test_such_a_server_without_the_vendors_table_holds_no_rows(flow, copies):
     """What it has received is asked first; the next run says that the table is missing."""
     restored_to_below(flow, copies)
     query(flow.bonus, "drop table asset")
-    with pytest.raises(HISTORY_TOO_OLD) as refused:
+    with raises(HISTORY_TOO_OLD) as refused:
         flow.move()
     assert refused.value.params["held"] == "0"
 

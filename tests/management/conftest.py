@@ -1,12 +1,16 @@
 """Fixtures of the commands' tests."""
 
 import fcntl
+import json
 import os
 import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
+
+from transfer.models import Heartbeat
 
 
 @pytest.fixture
@@ -24,3 +28,26 @@ def crontab():
     else:
         subprocess.run(["crontab", "-r"], capture_output=True, check=False)
     lock.close()
+
+
+@pytest.fixture
+def doctor(capsys):
+    """Runs it; returns its exit code, and each line by area and label."""
+
+    def run():
+        code = 0
+        try:
+            call_command("doctor", "--json")
+        except SystemExit as end:
+            code = end.code
+        lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+        return code, {(line["area"], line["label"]): line for line in lines}
+
+    return run
+
+
+@pytest.fixture
+def installation(shop_all, docked, settings):
+    settings.SILENCED_SYSTEM_CHECKS = ["async.E001"]  # of what browser tests need here
+    Heartbeat.beat("here: run_due_tasks")
+    return docked

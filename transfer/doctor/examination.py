@@ -77,7 +77,7 @@ def examine() -> Iterator[tuple[str, Result]]:
 
 def _of_installation() -> list[Check]:
     machine, own, shop_all = _("This machine"), _("Our own database"), _("shop All")
-    pages, tables = _("Pages"), _("Tables")
+    pages, rights, tables, writers = _("Pages"), _("Rights"), _("Tables"), _("Writers")
     behind_proxy = [Check(pages, _("Proxy"), surroundings.try_proxy)]
     services = [Check(machine, _("Services"), surroundings.try_services)]
     return [
@@ -94,15 +94,18 @@ def _of_installation() -> list[Check]:
             lambda: databases.try_schemas(databases.shop_all().database),
             (shop_all,),
         ),
-        Check(shop_all, tables, databases.try_staging, (shop_all,)),
-        Check(shop_all, _("Chain"), databases.try_chain, (own, shop_all, tables)),
-        Check(shop_all, _("Writers"), databases.try_writers, (shop_all,)),
-        Check(shop_all, _("Rights"), databases.try_rights, (shop_all,)),
+        Check(shop_all, rights, databases.try_rights, (shop_all,)),
+        # Needs no rights, and is urgent.
+        Check(shop_all, writers, databases.try_writers, (shop_all,)),
+        # init_shop_all, which puts writers right, adds or names what the tables lack.
+        Check(shop_all, tables, databases.try_staging, (shop_all, rights, writers)),
+        # Does not need writers to be right: their remedy would change the wrong database.
+        Check(shop_all, _("Chain"), databases.try_chain, (own, shop_all, rights, tables)),
         Check(
             shop_all,
             pgettext("of shop All", "Log"),
             lambda: remarks.try_log(databases.shop_all().database),
-            (own, shop_all, tables),
+            (own, shop_all, rights, writers, tables),
         ),
         Check(pages, _("Address"), surroundings.try_pages),
         *(behind_proxy if settings.BEHIND_PROXY else []),

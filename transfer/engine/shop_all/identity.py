@@ -76,6 +76,10 @@ class Identity:
                 ANSWER_INVALID, party=self.database.party, what="datatransfer.origin: origin"
             ) from None
 
+    def is_ordinary(self, kind: Kind) -> bool:
+        """Return whether the staging table exists as one that `check_table` does not refuse."""
+        return self.database.rows(ABOUT, [kind.staging_table]) == [("r", False)]
+
     def check_table(self, kind: Kind) -> None:
         """Refuse what is no ordinary table, and one whose rows are partly in others.
 

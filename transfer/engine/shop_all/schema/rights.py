@@ -32,7 +32,8 @@ PIN = "set search_path = pg_catalog, pg_temp;"
 UNPIN = "reset search_path;"
 
 # Roles, as a subquery, that may read the key of the names of loads and do not move rows: those
-# that move them add lines to the log. 0 is PUBLIC.
+# that move them add lines to the log. None if the log is missing, since then all would seem to be.
+# 0 is PUBLIC.
 READERS_OF_KEY = """
     select distinct to_oid.grantee
       from pg_class as about
@@ -43,6 +44,8 @@ READERS_OF_KEY = """
                 where attrelid = about.oid) as to_oid
      where about.relnamespace = to_regnamespace('datatransfer') and about.relname = 'origin'
        and to_oid.grantee <> about.relowner
+       and exists (select from pg_class as log
+                    where log.relnamespace = about.relnamespace and log.relname = 'log')
        and not exists (select from pg_class as log cross join aclexplode(log.relacl) as granted
                         where log.relnamespace = about.relnamespace and log.relname = 'log'
                           and granted.privilege_type = 'INSERT'
@@ -222,12 +225,16 @@ class Guards:
             ),
         ]
 
+    def is_initialised(self) -> bool:
+        """Return whether our tables exist; also if our role may not use them."""
+        return bool(self.database.value(IS_INITIALISED))
+
     def check(self) -> None:
         """Raise GuardsOutdated, or GuardsOfAnother with the SQL for their owner.
 
         A database that was never initialised has no writers yet; others say what it lacks.
         """
-        if not self.database.value(IS_INITIALISED):
+        if not self.is_initialised():
             return
         if names := ", ".join(self.differences()):
             if self.database.value(MAY_REPAIR, [[*FUNCTIONS], self.tables()]):

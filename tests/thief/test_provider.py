@@ -5,6 +5,8 @@ import threading
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
+from allauth.socialaccount.models import SocialAccount
+from django.contrib.auth import SESSION_KEY
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
@@ -56,6 +58,17 @@ class TestALink:
         back = provider.let_in("anna", sent.url)
         assert browser.get(back.removeprefix("http://testserver")).url == "/"
         assert is_in(browser)
+
+    def test_that_connects_gives_a_user_who_is_in_no_log_in_of_another(self, provider):
+        """A thief's link, which leads to a session of the thief at the provider."""
+        root = user("administrator", "root")
+        browser = Client()
+        browser.force_login(root)
+        sent = browser.get("/login/sso/?process=connect")
+        back = provider.let_in("anna", sent.url)
+        assert browser.get(back.removeprefix("http://testserver")).status_code == 302
+        assert not SocialAccount.objects.filter(user_id=root.pk).exists()
+        assert browser.session[SESSION_KEY] == str(User.objects.get(username="anna").pk)
 
     def test_to_another_site_ends_on_the_overview(self, provider):
         assert log_in(provider, Client(), to="https://thief.example/").url == "/"

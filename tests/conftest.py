@@ -37,6 +37,7 @@ from transfer.runs.needed import this_installation
 pytest_plugins = [
     "tests.arrivals",
     "tests.forms",
+    "tests.messengers",
     "tests.provider",
     "tests.reference_server",
     "tests.restores",

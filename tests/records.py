@@ -118,13 +118,16 @@ def a_recipient(channel: str, address: str, **fields: Any) -> Recipient:
 
 def a_notice(recipient: Recipient, event: str = "began") -> Notice:
     """A message to the recipient about two registers that are no longer seen."""
-    incident = Incident.objects.create(
+    incident, _made = Incident.objects.get_or_create(
         topic=Topic.REGISTERS,
-        code=Code.REGISTERS,
         key="shop:1",
-        params={"shop": "На углу", "n": 2, "names": "Касса 1, Касса 2"},
-        url="/registers/?shop=1",
-        began_at=timezone.now() - timedelta(minutes=5),
+        ended_at=None,
+        defaults={
+            "code": Code.REGISTERS,
+            "params": {"shop": "На углу", "n": 2, "names": "Касса 1, Касса 2"},
+            "url": "/registers/?shop=1",
+            "began_at": timezone.now() - timedelta(minutes=5),
+        },
     )
     return Notice.objects.create(
         recipient=recipient, incident=incident, event=event, params=incident.params

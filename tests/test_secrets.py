@@ -41,7 +41,11 @@ from transfer.queue.worker import drain
 from transfer.runs.execute import run_here
 from transfer.tick import tick
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.timeout(600),
+    pytest.mark.filterwarnings("ignore:'imghdr'"),  # of Apprise
+]
 
 OF_A_KIND = 3  # pages that differ only in what they are about
 PIN = "9173502468"  # each PIN code begins so
@@ -166,6 +170,7 @@ def test_no_secret_stands_where_anybody_reads(
     bonus_of_reference,
     inbox,
     listener,
+    telegram,
     tmp_path,
 ):
     docked.db_password = f"{MARK}of-database"
@@ -176,7 +181,7 @@ def test_no_secret_stands_where_anybody_reads(
     move(boss, command, docked, shop_all, bonus_of_reference)
     issued |= make_accounts(boss, docked)
     issued |= call_the_api(boss)
-    tell(boss, docked, inbox, listener)
+    tell(boss, docked, inbox, listener, telegram)
     look_after(command, away, boss)
     break_down(boss)
     read_everything(boss)
@@ -395,26 +400,25 @@ def call_the_api(boss: Reader) -> set[str]:
     return {secret}
 
 
-def tell(boss: Reader, server: BonusServer, inbox: Any, listener: Any) -> None:
+def tell(boss: Reader, server: BonusServer, inbox: Any, listener: Any, telegram: Any) -> None:
     """Each channel, tried, told and failing; the key of the webhook is shown once."""
     form = {"language": "en", "reminders": "hourly", "topics": Topic.values, "enabled": "on"}
     hook = f"http://127.0.0.1:{listener.server_port}/{MARK}hook"
     boss.post(
         reverse("recipient_add"),
-        form | {"name": "olga", "channel": "mail", "address": "o@x.example"},
+        form | {"name": "olga", "channel": "mail", "mail_address": "o@x.example"},
     )
-    boss.post(
-        reverse("recipient_add"), form | {"name": "hook", "channel": "webhook", "address": hook}
-    )
+    of_hook = {"name": "hook", "channel": "webhook", "webhook_address": hook}
+    boss.post(reverse("recipient_add"), form | of_hook)
     key = Recipient.objects.get(name="hook").signing_key
     assert key in boss.heard.texts.pop()[1]
     dead = f"json://127.0.0.1:1/{MARK}messenger"
-    boss.post(
-        reverse("recipient_add"), form | {"name": "dead", "channel": "apprise", "address": dead}
-    )
-    boss.post(
-        reverse("recipient_add"), form | {"name": "bad", "channel": "webhook", "address": MARK}
-    )
+    of_dead = {"name": "dead", "channel": "apprise", "apprise_address": dead}
+    boss.post(reverse("recipient_add"), form | of_dead)
+    bot = {"bot_token": f"123456789:{MARK}of-a-bot", "telegram_chat": "-1001234"}
+    boss.post(reverse("recipient_add"), form | {"name": "bot", "channel": "telegram", **bot})
+    of_bad = {"name": "bad", "channel": "webhook", "webhook_address": MARK}
+    boss.post(reverse("recipient_add"), form | of_bad)
     boss.heard.texts.pop()  # the form gives back an address that can't be right
     for one in Recipient.objects.all():
         boss.post(reverse("recipient_test", args=[one.pk]))
@@ -425,6 +429,7 @@ def tell(boss: Reader, server: BonusServer, inbox: Any, listener: Any) -> None:
     assert Notice.objects.exclude(incident=None).exists()
     assert inbox.mails
     assert listener.posts
+    assert telegram.posts
 
 
 def look_after(command: Any, away: Any, boss: Reader) -> None:

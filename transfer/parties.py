@@ -16,7 +16,10 @@ class Kind(StrEnum):
     OWN = "own"  # our own database
     MAIL = "mail"
     WEBHOOK = "webhook"
-    MESSENGER = "messenger"
+    MESSENGER = "messenger"  # one that only Apprise's address names
+    TELEGRAM = "telegram"
+    MATTERMOST = "mattermost"
+    SLACK = "slack"
     CHECK = "check"  # one step of a connection test or of the doctor
 
 
@@ -29,6 +32,9 @@ PHRASES = {
     Kind.MAIL: gettext_noop("the mail server %(name)s"),
     Kind.WEBHOOK: gettext_noop("the webhook"),
     Kind.MESSENGER: gettext_noop("the messenger"),
+    Kind.TELEGRAM: "Telegram",
+    Kind.MATTERMOST: "Mattermost",
+    Kind.SLACK: "Slack",
     Kind.CHECK: gettext_noop("the check “%(name)s”"),
 }
 

@@ -181,9 +181,9 @@ def test_other_addresses_are_allowed(address):
 
 @pytest.mark.parametrize("host", URLS)
 def test_the_form_refuses_a_metadata_address(host):
-    given = {"name": "x", "channel": "webhook", "address": f"http://{host}/", "topics": ["late"]}
-    form = RecipientForm({**given, "language": "en", "reminders": "none"})
-    assert "clouds keep their secrets" in str(form.errors["address"])
+    given = {"name": "x", "channel": "webhook", "webhook_address": f"http://{host}/"}
+    form = RecipientForm({**given, "topics": ["late"], "language": "en", "reminders": "none"})
+    assert "clouds keep their secrets" in str(form.errors["webhook_address"])
 
 
 @pytest.mark.parametrize("host", URLS[-4:] + URLS[:1])

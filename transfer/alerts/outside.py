@@ -12,7 +12,7 @@ from transfer.alerts import outside_process
 
 
 def send(channel: str, most_seconds: float, **message: Any) -> dict[str, Any]:
-    """Returns {"status": of the answer}, or {"failed": why}.
+    """Returns what `outside_process` does of the answer, or {"failed": why}.
 
     `most_seconds` are for all of it: looking the name up, connecting, TLS, and the answer.
     """

@@ -13,6 +13,7 @@ import ssl
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
@@ -20,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 MEMORY = 1 << 30
 CPU_SECONDS = 60
+LONGEST_ANSWER = 2000  # bytes: messengers say in a few words why they refuse
 FORBIDDEN = [
     ip_network(network)
     for network in (
@@ -116,7 +118,7 @@ def post(address: str, content: str, headers: dict[str, str], seconds: float) ->
         connection.request("POST", path, content.encode(), headers)
         return {"status": connection.getresponse().status}
     except Exception as error:
-        return {"failed": next(why for kind, why in FAILURES if isinstance(error, kind))}
+        return {"failed": reason_of(error)}
 
 
 # The first that fits; the last fits all.
@@ -132,13 +134,73 @@ FAILURES: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
+def reason_of(error: BaseException) -> str:
+    """Return why a request failed: libraries wrap the error that says it in others."""
+    chain = list(chain_of(error))
+    return next(why for kind, why in FAILURES if any(isinstance(one, kind) for one in chain))
+
+
+def chain_of(error: BaseException | None) -> Iterator[BaseException]:
+    """Yields the error, and all that it was raised from or after."""
+    if error is not None:
+        yield error
+        yield from chain_of(error.__cause__)
+        if error.__context__ is not error.__cause__:
+            yield from chain_of(error.__context__)
+
+
 def notify(address: str, title: str, body: str) -> dict[str, Any]:
-    """Sends by Apprise, without following redirects."""
+    """Sends by Apprise, as plain text, without following redirects.
+
+    Returns {"arrived", "status", "answer"}: the first characters of the last answer. Or {"failed"}.
+    """
     import apprise
 
-    messenger = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))
-    taken = messenger.add(address) and messenger.notify(title=title, body=body)
-    return {"status": 200} if taken else {"failed": "refused"}
+    last = LastAnswer()
+    asset = apprise.AppriseAsset(app_id="Data Transfer", http_redirects=False)
+    messenger = apprise.Apprise(asset=asset)
+    with last.noted():
+        arrived = messenger.add(address) and messenger.notify(
+            title=title, body=body, body_format=apprise.NotifyFormat.TEXT
+        )
+    if arrived:
+        return {"arrived": True}
+    if last.status:
+        return {"arrived": False, "status": last.status, "answer": last.answer}
+    return {"failed": last.failed or "refused"}
+
+
+class LastAnswer:
+    """What the last request of Apprise was answered: Apprise itself only returns "no"."""
+
+    def __init__(self) -> None:
+        self.status, self.answer, self.failed = 0, "", ""
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Notes each answer, by the library that Apprise makes its requests with."""
+        import requests
+
+        send = requests.Session.send
+
+        def noting(session: Any, request: Any, **options: Any) -> Any:
+            try:
+                response = send(session, request, **options)
+            except requests.exceptions.ProxyError:
+                self.status, self.failed = 0, "proxy"
+                raise
+            except Exception as error:
+                self.status, self.failed = 0, reason_of(error)
+                raise
+            self.status = response.status_code
+            self.answer = response.content[:LONGEST_ANSWER].decode(errors="replace")
+            return response
+
+        requests.Session.send = noting  # type: ignore[method-assign, assignment]
+        try:
+            yield
+        finally:
+            requests.Session.send = send  # type: ignore[method-assign]
 
 
 if __name__ == "__main__":

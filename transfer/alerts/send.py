@@ -19,6 +19,7 @@ from django.core.mail import send_mail
 from django.utils import timezone, translation
 
 from transfer.alerts import outside, words
+from transfer.alerts.messengers import MESSENGERS
 from transfer.causes.messages import MESSAGE_REFUSED, NO_APPRISE
 from transfer.errors import NoApprise, TransferError, from_socket
 from transfer.models.alerts import Notice, Recipient
@@ -37,6 +38,8 @@ REASONS = {
     "time": gettext_noop("it did not answer in time"),
     "http": gettext_noop("what it answers is not HTTP"),
     "refused": gettext_noop("it rejected the message"),
+    "often": gettext_noop("it got too many messages lately"),
+    "proxy": gettext_noop("the proxy of this installation does not let it through"),
     "unknown": gettext_noop("Apprise does not know this kind of address"),
     "redirect": gettext_noop("it leads to another address, and redirects are not followed"),
     "login": gettext_noop("it refuses the log-in of this installation"),
@@ -120,11 +123,11 @@ def by_webhook(notice: Notice) -> None:
         headers=headers,
         seconds=WEBHOOK_SECONDS,
     )
-    status = outcome.get("status", 0)
-    if failed := "redirect" if 300 <= status < 400 else outcome.get("failed"):
+    if failed := outcome.get("failed"):
         raise TransferError(MESSAGE_REFUSED, party=Party(Kind.WEBHOOK), what=REASONS[failed])
+    status = outcome["status"]
     if not 200 <= status < 300:
-        raise TransferError(MESSAGE_REFUSED, party=Party(Kind.WEBHOOK), what=f"HTTP {status}")
+        raise TransferError(MESSAGE_REFUSED, party=Party(Kind.WEBHOOK), what=reason_of(status))
 
 
 def mail_server() -> Party:
@@ -137,31 +140,52 @@ def signature(key: str, number: str, at: str, content: bytes) -> str:
     return f"v1,{b64encode(signed.digest()).decode()}"
 
 
-def by_apprise(notice: Notice) -> None:
-    if not messenger_knows(notice.recipient.address):
-        raise TransferError(MESSAGE_REFUSED, party=Party(Kind.MESSENGER), what=REASONS["unknown"])
+def by_messenger(notice: Notice) -> None:
+    """Sends it by Apprise. A refusal is explained by what the messenger answers."""
+    messenger = MESSENGERS[Recipient.Channel(notice.recipient.channel)]
+    address = messenger.apprise_address(notice.recipient)
+    if not messenger_knows(address):
+        raise TransferError(MESSAGE_REFUSED, party=messenger.party, what=REASONS["unknown"])
     outcome = outside.send(
         "messenger",
         MESSENGER_SECONDS,
-        address=notice.recipient.address,
+        address=address,
         title=words.subject(notice),
         body=text(notice),
     )
     if failed := outcome.get("failed"):
-        raise TransferError(MESSAGE_REFUSED, party=Party(Kind.MESSENGER), what=REASONS[failed])
+        raise TransferError(MESSAGE_REFUSED, party=messenger.party, what=REASONS[failed])
+    if outcome["arrived"]:
+        return
+    status = outcome["status"]
+    if cause := messenger.cause_of(status, outcome["answer"]):
+        raise TransferError(cause, party=messenger.party)
+    raise TransferError(MESSAGE_REFUSED, party=messenger.party, what=reason_of(status))
+
+
+def reason_of(status: int) -> str:
+    """Return why a message was refused, in words, as far as the status of HTTP tells it."""
+    if 300 <= status < 400:
+        return REASONS["redirect"]
+    return REASONS["often"] if status == 429 else f"HTTP {status}"
 
 
 def messenger_knows(address: str) -> bool:
     """Whether Apprise could send to the address. Raises NoApprise where it is not installed."""
-    if find_spec("apprise") is None:
-        raise NoApprise(NO_APPRISE)
+    need_apprise()
     import apprise
 
     return bool(apprise.Apprise().add(address))
 
 
+def need_apprise() -> None:
+    """Raises NoApprise where it is not installed."""
+    if find_spec("apprise") is None:
+        raise NoApprise(NO_APPRISE)
+
+
 BY_CHANNEL = {
     Recipient.Channel.MAIL: by_mail,
     Recipient.Channel.WEBHOOK: by_webhook,
-    Recipient.Channel.APPRISE: by_apprise,
+    **dict.fromkeys(MESSENGERS, by_messenger),
 }

@@ -3,6 +3,11 @@
 from transfer.causes.cause import Cause
 from transfer.parties import Kind, gettext_noop
 
+REACH_MESSENGER = gettext_noop(
+    "Check whether this machine can reach it. A proxy is named by HTTPS_PROXY in the settings of "
+    "the installation. A notification is sent again automatically, a test is not."
+)
+
 MESSAGE_REFUSED = Cause(
     "message_refused",
     gettext_noop("%(party)s did not accept the message: %(what)s."),
@@ -19,7 +24,82 @@ MESSAGE_REFUSED = Cause(
             "Check the address as Apprise wants it, and whether this machine can reach the "
             "messenger. A notification is sent again automatically, a test is not."
         ),
+        **dict.fromkeys((Kind.TELEGRAM, Kind.MATTERMOST, Kind.SLACK), REACH_MESSENGER),
     },
+)
+
+# What messengers answer.
+
+TELEGRAM_TOKEN_REJECTED = Cause(
+    "telegram_token_rejected",
+    gettext_noop("Telegram rejected the bot’s token."),
+    gettext_noop(
+        "In Telegram, ask @BotFather for it: send /mybots, choose the bot, then API Token. Copy it "
+        "into the recipient."
+    ),
+)
+
+TELEGRAM_CHAT_UNKNOWN = Cause(
+    "telegram_chat_unknown",
+    gettext_noop("Telegram does not know this chat, or the bot is not in it."),
+    gettext_noop(
+        "Add the bot to the group or channel; a person writes /start to it first. Then check the "
+        "chat: the number of a group begins with a minus."
+    ),
+)
+
+TELEGRAM_CHAT_CLOSED = Cause(
+    "telegram_chat_closed",
+    gettext_noop("Telegram does not let the bot write to this chat."),
+    gettext_noop(
+        "The bot was removed or blocked, or may not write there. Add it again; in a channel it has "
+        "to be an administrator. A person writes /start to it."
+    ),
+)
+
+TELEGRAM_CHAT_MOVED = Cause(
+    "telegram_chat_moved",
+    gettext_noop("The group has a new number in Telegram."),
+    gettext_noop(
+        "Telegram has made it a supergroup. Open it at web.telegram.org/a, and enter the number "
+        "behind # in its address as the chat."
+    ),
+)
+
+WEBHOOK_GONE = Cause(
+    "webhook_gone",
+    gettext_noop("%(party)s does not know this webhook."),
+    gettext_noop(
+        "It was removed, or its address was not copied in full. Create an incoming webhook there, "
+        "and enter its address."
+    ),
+)
+
+WEBHOOKS_OFF = Cause(
+    "webhooks_off",
+    gettext_noop("%(party)s does not accept incoming webhooks."),
+    gettext_noop("Its administrator switches them on, under Integrations in the System Console."),
+)
+
+WEBHOOK_CHANNEL_LOCKED = Cause(
+    "webhook_channel_locked",
+    gettext_noop("The webhook may write only to its own channel."),
+    gettext_noop(
+        "Leave the channel of the recipient empty, or let the webhook write to other channels: it "
+        "has a switch for that in Mattermost."
+    ),
+)
+
+WEBHOOK_MAY_NOT_POST = Cause(
+    "webhook_may_not_post",
+    gettext_noop("%(party)s does not let the webhook write to this channel."),
+    gettext_noop("Whoever administers the channel has to permit it, or choose another channel."),
+)
+
+MESSENGER_CHANNEL_GONE = Cause(
+    "messenger_channel_gone",
+    gettext_noop("%(party)s does not have this channel any more, or has archived it."),
+    gettext_noop("Choose another channel: in the recipient, or in a new webhook."),
 )
 
 

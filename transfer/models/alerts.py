@@ -115,8 +115,11 @@ class Recipient(WithSecrets, Failing):
 
     class Channel(models.TextChoices):
         MAIL = "mail", gettext_lazy("E-mail")
+        TELEGRAM = "telegram", "Telegram"
+        MATTERMOST = "mattermost", "Mattermost"
+        SLACK = "slack", "Slack"
         WEBHOOK = "webhook", gettext_lazy("Webhook")
-        APPRISE = "apprise", gettext_lazy("Messenger (an address of Apprise)")
+        APPRISE = "apprise", gettext_lazy("Another messenger, by Apprise")
 
     class Reminders(models.TextChoices):
         NONE = "none", gettext_lazy("none")
@@ -127,8 +130,10 @@ class Recipient(WithSecrets, Failing):
 
     name = models.CharField(gettext_lazy("name"), max_length=100, validators=[printable])
     channel = models.CharField(gettext_lazy("how"), max_length=10, choices=Channel)
-    # Addresses of webhooks and messengers hold keys.
+    # Of Telegram, the bot's token. Addresses of webhooks and messengers hold keys, too.
     address = SecretField(gettext_lazy("address"))
+    # Where Telegram or Mattermost puts the message, if the address does not say it.
+    chat: Any = SecretField(gettext_lazy("chat"), null=True, editable=False)
     signing_key: Any = SecretField(editable=False, null=True)
     language = models.CharField(gettext_lazy("language"), max_length=5, default="ru")
     topics = ArrayField(models.CharField(max_length=20, choices=Topic), default=list)

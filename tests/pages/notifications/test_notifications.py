@@ -3,9 +3,11 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 from django.urls import reverse
 from django.utils import timezone
 
+from tests.messengers import BOT_TOKEN
 from tests.records import server, user
 from transfer.models import AuditEntry
 from transfer.models.alerts import Incident, Notice, Recipient, Topic
@@ -16,13 +18,29 @@ pytestmark = pytest.mark.django_db
 FIELDS = {
     "name": "Olga",
     "channel": "mail",
-    "address": "olga@shop.example",
+    "mail_address": "olga@shop.example",
     "language": "en",
     "topics": ["failures", "refusal"],
     "reminders": "hourly",
     "enabled": "on",
 }
-HOOK = {**FIELDS, "channel": "webhook", "address": "https://hooks.example/T0KEN"}
+HOOK = {**FIELDS, "channel": "webhook", "webhook_address": "https://hooks.example/T0KEN"}
+TELEGRAM = {
+    **FIELDS,
+    "channel": "telegram",
+    "bot_token": BOT_TOKEN,
+    "telegram_chat": "-1001234",
+}
+
+
+def stored(**fields):
+    """A recipient who gets mail, or what the fields say."""
+    values = {"name": "Olga", "channel": "mail", "address": "olga@shop.example", "language": "en"}
+    return Recipient.objects.create(**values | {"topics": ["failures", "refusal"]} | fields)
+
+
+def hook():
+    return stored(channel="webhook", address=HOOK["webhook_address"])
 
 
 @pytest.fixture(autouse=True)
@@ -50,10 +68,37 @@ def test_a_recipient_is_added_and_stands_in_the_list_and_the_audit(client):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"address": "nobody"}, "Enter a valid email address."),
-        ({"address": ""}, "Enter the address."),
-        ({**HOOK, "address": "ftp://x"}, "begins with https:// or http://"),
-        ({"channel": "apprise", "address": "nothing://"}, "Apprise does not know such an address."),
+        ({"mail_address": "nobody"}, "Enter a valid email address."),
+        ({"mail_address": ""}, "Enter the e-mail address."),
+        ({**HOOK, "webhook_address": "ftp://x"}, "begins with https:// or http://"),
+        ({**HOOK, "webhook_address": "http://169.254.169.254/"}, "clouds keep their secrets"),
+        (
+            {"channel": "apprise", "apprise_address": "nothing://"},
+            "Apprise does not know such an address.",
+        ),
+        ({"channel": "apprise"}, "Enter the address."),
+        ({"channel": "telegram", "telegram_chat": "-1001234"}, "Enter the bot’s token."),
+        ({**TELEGRAM, "bot_token": "T0KEN"}, "A bot token looks like 123456789:AAE…"),
+        ({**TELEGRAM, "telegram_chat": ""}, "Enter the chat."),
+        ({**TELEGRAM, "telegram_chat": "shop alerts"}, "A chat is a number such as -100123456789"),
+        ({"channel": "slack"}, "Enter the address of the webhook."),
+        (
+            {"channel": "slack", "slack_webhook": "https://hooks.slack.com/T0KEN"},
+            "The address of a Slack webhook looks like",
+        ),
+        ({"channel": "mattermost"}, "Enter the address of the webhook."),
+        (
+            {"channel": "mattermost", "mattermost_webhook": "https://chat.example/T0KEN"},
+            "The address of a Mattermost webhook looks like",
+        ),
+        (
+            {"channel": "mattermost", "mattermost_webhook": "http://169.254.169.254/hooks/T0KEN"},
+            "clouds keep their secrets",
+        ),
+        (
+            {**FIELDS, "channel": "mattermost", "mattermost_channel": "Магазин"},
+            "Enter the channel as its address has it",
+        ),
         ({"quiet_from": "22:00"}, "Enter both times, or neither."),
         ({"topics": []}, "This field is required."),
     ],
@@ -66,8 +111,75 @@ def test_what_can_not_be_told_is_refused_with_a_sentence(client, fields, words):
 
 
 def test_an_address_that_is_missing_is_asked_for_once(client):
-    page = client.post(reverse("recipient_add"), {**FIELDS, "address": ""})
-    assert words_of(page).count("Enter the address.") == 1
+    page = client.post(reverse("recipient_add"), {**FIELDS, "mail_address": ""})
+    assert words_of(page).count("Enter the e-mail address.") == 1
+    assert words_of(page).count('class="errorlist"') == 1
+
+
+def test_what_is_entered_for_another_channel_does_not_matter(client):
+    client.post(reverse("recipient_add"), {**FIELDS, "bot_token": "T0KEN", "slack_webhook": "x"})
+    one = Recipient.objects.get()
+    assert (one.channel, one.address, one.chat) == ("mail", "olga@shop.example", None)
+
+
+def test_a_bot_of_telegram_is_added_and_its_token_never_shown_again(client):
+    client.post(reverse("recipient_add"), TELEGRAM)
+    one = Recipient.objects.get()
+    assert (one.address, one.chat) == (BOT_TOKEN, "-1001234")
+    assert 'value="-1001234"' in words_of(client.get(one.get_absolute_url()))
+    for url in (one.get_absolute_url(), reverse("notifications"), reverse("audit")):
+        assert BOT_TOKEN not in words_of(client.get(url))
+    with connection.cursor() as cursor:
+        cursor.execute("select address || chat from transfer_recipient")
+        (kept,) = cursor.fetchone()
+    assert BOT_TOKEN not in kept
+    assert "-1001234" not in kept
+
+
+def test_a_chat_is_changed_and_the_audit_says_so_without_it(client):
+    client.post(reverse("recipient_add"), TELEGRAM)
+    one = Recipient.objects.get()
+    changed = {**TELEGRAM, "bot_token": "", "telegram_chat": "@shop_alerts"}
+    client.post(one.get_absolute_url(), changed)
+    one.refresh_from_db()
+    assert (one.address, one.chat) == (BOT_TOKEN, "@shop_alerts")
+    entry = AuditEntry.objects.about(one).first()
+    assert (entry.action, list(entry.new)) == ("change", ["chat"])
+    assert "shop_alerts" not in str(entry.new)
+    assert "-1001234" not in str(entry.old)
+
+
+@pytest.mark.parametrize(
+    ("language", "steps"),
+    [
+        ("en", ["send /newbot to @BotFather", "Incoming Webhooks", "Open api.slack.com/apps."]),
+        (
+            "ru",
+            ["отправьте @BotFather команду /newbot", "Входящие", "Откройте api.slack.com/apps."],
+        ),
+    ],
+)
+def test_the_form_says_in_three_steps_where_to_get_what_it_asks_for(
+    client, settings, language, steps
+):
+    settings.LANGUAGE_CODE = language
+    page = words_of(client.get(reverse("recipient_add")))
+    for step in steps:
+        assert step in page
+    assert page.count('<ol class="small muted">') == 3
+    assert page.count("<li>") >= 9
+
+
+def test_a_test_that_telegram_refuses_says_why(client, telegram):
+    one = stored(channel="telegram", address=BOT_TOKEN, chat="-100777")
+    answer = client.post(reverse("recipient_test", args=[one.pk]), follow=True)
+    assert "Telegram does not know this chat, or the bot is not in it." in words_of(answer)
+    assert BOT_TOKEN not in words_of(answer)
+    one.chat = "-1001234"
+    one.save()
+    answer = client.post(reverse("recipient_test", args=[one.pk]), follow=True)
+    assert "The test message is sent." in words_of(answer)
+    assert len(telegram.posts) == 2
 
 
 def test_a_webhooks_key_is_shown_once_and_its_address_never_again(client):
@@ -82,26 +194,27 @@ def test_a_webhooks_key_is_shown_once_and_its_address_never_again(client):
 def test_what_is_saved_as_it_was_is_no_change_for_the_audit(client):
     client.post(reverse("recipient_add"), HOOK)
     one = Recipient.objects.get()
-    client.post(one.get_absolute_url(), HOOK | {"address": ""})
+    client.post(one.get_absolute_url(), HOOK | {"webhook_address": ""})
     assert [entry.action for entry in AuditEntry.objects.about(one)] == ["create"]
 
 
 def test_an_address_that_is_left_empty_stays(client):
-    one = Recipient.objects.create(**{**HOOK, "enabled": True})
-    client.post(reverse("recipient", args=[one.pk]), {**HOOK, "address": "", "name": "Hook"})
+    one = hook()
+    fields = {**HOOK, "webhook_address": "", "name": "Hook"}
+    client.post(reverse("recipient", args=[one.pk]), fields)
     one.refresh_from_db()
-    assert (one.name, one.address) == ("Hook", HOOK["address"])
+    assert (one.name, one.address) == ("Hook", HOOK["webhook_address"])
 
 
 def test_an_address_does_not_become_that_of_another_channel(client):
-    one = Recipient.objects.create(**{**HOOK, "enabled": True})
-    changed = {**FIELDS, "address": ""}
+    one = hook()
+    changed = {**FIELDS, "channel": "apprise", "apprise_address": ""}
     response = client.post(reverse("recipient", args=[one.pk]), changed)
     assert "Enter the address." in words_of(response)
 
 
 def test_a_test_that_arrives_is_said_and_one_that_does_not_says_why(client, mailoutbox, settings):
-    one = Recipient.objects.create(**{**FIELDS, "enabled": True})
+    one = stored()
     answer = client.post(reverse("recipient_test", args=[one.pk]), follow=True)
     assert "The test message is sent." in words_of(answer)
     assert mailoutbox[0].to == ["olga@shop.example"]
@@ -114,7 +227,7 @@ def test_a_test_that_arrives_is_said_and_one_that_does_not_says_why(client, mail
 
 
 def test_a_recipient_is_removed_after_a_question(client):
-    one = Recipient.objects.create(**{**FIELDS, "enabled": True})
+    one = stored()
     url = reverse("recipient_remove", args=[one.pk])
     assert "Remove the recipient Olga?" in words_of(client.get(url))
     client.post(url)

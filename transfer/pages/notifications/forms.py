@@ -1,18 +1,27 @@
 """Forms of the page of notifications."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
+from transfer.alerts.messengers import (
+    BOT_TOKEN,
+    MATTERMOST_CHANNEL,
+    MATTERMOST_WEBHOOK,
+    MESSENGERS,
+    SLACK_WEBHOOK,
+    TELEGRAM_CHAT,
+)
 from transfer.alerts.outside import is_forbidden_host
-from transfer.alerts.send import messenger_knows
+from transfer.alerts.send import messenger_knows, need_apprise
 from transfer.errors import NoApprise
 from transfer.models.alerts import Recipient, Topic
 from transfer.models.planned_work import PlannedWork
@@ -22,25 +31,176 @@ from transfer.text.explain import explain
 Channel = Recipient.Channel
 
 
-class RecipientForm(forms.ModelForm[Recipient]):
-    """The address of a webhook or messenger holds keys: it is never shown again."""
-
-    pairs = {"quiet_from": "quiet_until"}
-
-    address = forms.CharField(
-        label=gettext_lazy("Address"),
-        max_length=500,
-        help_text=gettext_lazy(
-            "An e-mail address; an https:// address that accepts a POST request; or an address "
-            "of Apprise, such as tgram://…"
-        ),
-        widget=forms.TextInput(
-            attrs={"autocomplete": "off", "spellcheck": "false", "data-secret": ""}
-        ),
-        error_messages={"required": gettext_lazy("Enter the address.")},
+def secret(label: Any, missing: Any, **options: Any) -> forms.CharField:
+    """A field that is never filled with what is stored. `missing`: what an empty one is told."""
+    attrs = {"autocomplete": "off", "spellcheck": "false", "data-secret": ""}
+    widget = forms.TextInput(attrs=attrs | options.pop("attrs", {}))
+    return forms.CharField(
+        label=label, max_length=500, widget=widget, error_messages={"required": missing}, **options
     )
-    channel = forms.ChoiceField(
-        label=gettext_lazy("How"), choices=Channel, widget=forms.RadioSelect, initial=Channel.MAIL
+
+
+# What is entered for each channel. The first is stored as the address, the second as the chat.
+FIELDS = {
+    Channel.MAIL: ("mail_address",),
+    Channel.TELEGRAM: ("bot_token", "telegram_chat"),
+    Channel.MATTERMOST: ("mattermost_webhook", "mattermost_channel"),
+    Channel.SLACK: ("slack_webhook",),
+    Channel.WEBHOOK: ("webhook_address",),
+    Channel.APPRISE: ("apprise_address",),
+}
+ENTERED = tuple(name for names in FIELDS.values() for name in names)
+# How to get what is to be entered, in steps.
+STEPS = {
+    Channel.TELEGRAM: (
+        gettext_lazy(
+            "In Telegram, send /newbot to @BotFather and answer its questions. It replies with the "
+            "bot’s token."
+        ),
+        gettext_lazy(
+            "Add the bot to the group or channel. For messages to yourself, send it /start."
+        ),
+        gettext_lazy(
+            "Open the chat at web.telegram.org/a: its number stands in the address behind #. Your "
+            "own number: open Saved Messages there."
+        ),
+    ),
+    Channel.MATTERMOST: (
+        gettext_lazy(
+            "In Mattermost, open Integrations, then Incoming Webhooks. If they are missing, its "
+            "administrator switches them on."
+        ),
+        gettext_lazy("Add one, and choose the channel for the messages."),
+        gettext_lazy("Copy its address, which ends with /hooks/ and a key."),
+    ),
+    Channel.SLACK: (
+        gettext_lazy("Open api.slack.com/apps. Create an app from scratch in your workspace."),
+        gettext_lazy("In its Incoming Webhooks, switch them on, add one, and choose the channel."),
+        gettext_lazy("Copy its address, which begins with https://hooks.slack.com/services/."),
+    ),
+}
+
+
+class ChannelChoice(NamedTuple):
+    """A way to notify, with the fields that it needs."""
+
+    value: str
+    label: Any
+    steps: Sequence[Any]
+    fields: list[forms.BoundField]
+
+
+def check_bot_token(token: str) -> None:
+    if not BOT_TOKEN.fullmatch(token):
+        raise ValidationError(
+            _("A bot token looks like 123456789:AAE… – digits, a colon, and about 35 characters.")
+        )
+
+
+def check_telegram_chat(chat: str) -> None:
+    if not TELEGRAM_CHAT.fullmatch(chat):
+        raise ValidationError(
+            _(
+                "A chat is a number such as -1001234567890, or the name of a public group or "
+                "channel with @."
+            )
+        )
+
+
+def check_mattermost_webhook(address: str) -> None:
+    if not MATTERMOST_WEBHOOK.fullmatch(address):
+        raise ValidationError(
+            _("The address of a Mattermost webhook looks like https://chat.example.com/hooks/….")
+        )
+    check_host(address)
+
+
+def check_mattermost_channel(name: str) -> None:
+    if not MATTERMOST_CHANNEL.fullmatch(name):
+        raise ValidationError(
+            _("Enter the channel as its address has it: small Latin letters, digits, - and _.")
+        )
+
+
+def check_slack_webhook(address: str) -> None:
+    if not SLACK_WEBHOOK.fullmatch(address):
+        raise ValidationError(
+            _("The address of a Slack webhook looks like https://hooks.slack.com/services/T…/B…/….")
+        )
+
+
+def check_webhook(address: str) -> None:
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValidationError(_("Enter an address that begins with https:// or http://."))
+    check_host(address)
+
+
+def check_host(address: str) -> None:
+    if is_forbidden_host(urlsplit(address).hostname or ""):
+        raise ValidationError(
+            _("Messages may not go to this address: clouds keep their secrets there.")
+        )
+
+
+def check_apprise(address: str) -> None:
+    with suppress(NoApprise):  # which `clean` tells
+        if not messenger_knows(address):
+            raise ValidationError(_("Apprise does not know such an address."))
+
+
+class RecipientForm(forms.ModelForm[Recipient]):
+    """Tokens and addresses that hold keys are never shown again. No error quotes them."""
+
+    channel = forms.ChoiceField(label=gettext_lazy("How"), choices=Channel, initial=Channel.MAIL)
+    mail_address = forms.EmailField(
+        label=gettext_lazy("E-mail address"),
+        error_messages={"required": gettext_lazy("Enter the e-mail address.")},
+    )
+    bot_token = secret(
+        gettext_lazy("Bot token"),
+        gettext_lazy("Enter the bot’s token."),
+        validators=[check_bot_token],
+        attrs={"placeholder": "123456789:AAE…"},
+    )
+    telegram_chat = forms.CharField(
+        label=gettext_lazy("Chat"),
+        max_length=100,
+        validators=[check_telegram_chat],
+        error_messages={"required": gettext_lazy("Enter the chat.")},
+        help_text=gettext_lazy("Its number, or @name of a public group or channel."),
+    )
+    mattermost_webhook = secret(
+        gettext_lazy("Address of the webhook"),
+        gettext_lazy("Enter the address of the webhook."),
+        validators=[check_mattermost_webhook],
+        attrs={"placeholder": "https://…/hooks/…"},
+    )
+    mattermost_channel = forms.CharField(
+        label=gettext_lazy("Another channel"),
+        max_length=64,
+        required=False,
+        validators=[check_mattermost_channel],
+        help_text=gettext_lazy("Empty: the channel that the webhook was made for."),
+    )
+    slack_webhook = secret(
+        gettext_lazy("Address of the webhook"),
+        gettext_lazy("Enter the address of the webhook."),
+        validators=[check_slack_webhook],
+        attrs={"placeholder": "https://hooks.slack.com/services/…"},
+    )
+    webhook_address = secret(
+        gettext_lazy("Address"),
+        gettext_lazy("Enter the address."),
+        validators=[check_webhook],
+        help_text=gettext_lazy("A program of yours that accepts a POST request. It is signed."),
+        attrs={"placeholder": "https://…"},
+    )
+    apprise_address = secret(
+        gettext_lazy("Address"),
+        gettext_lazy("Enter the address."),
+        validators=[check_apprise],
+        help_text=gettext_lazy("As appriseit.com describes it, such as matrix://…"),
     )
     language = forms.ChoiceField(label=gettext_lazy("Language"), choices=settings.LANGUAGES)
     topics = forms.MultipleChoiceField(
@@ -53,7 +213,7 @@ class RecipientForm(forms.ModelForm[Recipient]):
     class Meta:
         model = Recipient
         fields = [
-            *("name", "channel", "address", "language", "topics", "reminders"),
+            *("name", "channel", "language", "topics", "reminders"),
             *("quiet_from", "quiet_until", "enabled"),
         ]
         widgets = dict.fromkeys(("quiet_from", "quiet_until"), forms.TimeInput({"type": "time"}))
@@ -70,50 +230,52 @@ class RecipientForm(forms.ModelForm[Recipient]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk:
-            is_mail = self.instance.channel == Channel.MAIL
-            self.fields["address"].required = is_mail
-            self.initial["address"] = self.instance.address if is_mail else ""
-            if not is_mail:
-                self.fields["address"].widget.attrs["placeholder"] = _("unchanged")
+            self._fill_in(*FIELDS[Channel(self.instance.channel)])
 
-    def clean_address(self) -> str:
-        """An empty address keeps the stored one if the channel is the same."""
-        held, channel = self.instance, self.cleaned_data.get("channel")
-        address: str = self.cleaned_data["address"]
-        if not address and held.pk and channel == held.channel:
-            address = held.address
-        if channel:
-            check_address(channel, address)
-        return address
+    def _fill_in(self, address: str, chat: str = "") -> None:
+        """Fills the fields of the stored channel. An empty secret keeps the stored one."""
+        if "data-secret" in self.fields[address].widget.attrs:
+            self.fields[address].required = False
+            self.fields[address].widget.attrs["placeholder"] = _("unchanged")
+        else:
+            self.initial[address] = self.instance.address
+        if chat:
+            self.initial[chat] = self.instance.chat
+
+    @property
+    def channels(self) -> list[ChannelChoice]:
+        return [
+            ChannelChoice(
+                channel,
+                channel.label,
+                STEPS.get(channel, ()),
+                [self[name] for name in names],
+            )
+            for channel, names in FIELDS.items()
+        ]
 
     def clean(self) -> dict[str, Any]:
+        """Checks what the chosen channel needs; what is entered for others does not matter."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        channel = cleaned.get("channel")
+        for name in ENTERED:
+            if channel and name not in FIELDS[Channel(channel)]:
+                self.errors.pop(name, None)
+        if channel in MESSENGERS:
+            try:
+                need_apprise()
+            except NoApprise as error:
+                self.add_error("channel", str(explain(error)))
         if (cleaned.get("quiet_from") is None) != (cleaned.get("quiet_until") is None):
             self.add_error("quiet_until", _("Enter both times, or neither."))
         return cleaned
 
-
-def check_address(channel: str, address: str) -> None:
-    """Raises ValidationError, which does not quote the address."""
-    if not address:
-        raise ValidationError(_("Enter the address."))
-    if channel == Channel.MAIL:
-        validate_email(address)
-    elif channel == Channel.WEBHOOK:
-        parts = urlsplit(address)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ValidationError(_("Enter an address that begins with https:// or http://."))
-        if is_forbidden_host(parts.hostname):
-            raise ValidationError(
-                _("Messages may not go to this address: clouds keep their secrets there.")
-            )
-    else:
-        try:
-            known = messenger_knows(address)
-        except NoApprise as error:
-            raise ValidationError(str(explain(error))) from None
-        if not known:
-            raise ValidationError(_("Apprise does not know such an address."))
+    def save(self, commit: bool = True) -> Recipient:
+        """Stores what was entered for the channel, too."""
+        address, *chat = FIELDS[Channel(self.cleaned_data["channel"])]
+        self.instance.address = self.cleaned_data[address] or self.instance.address
+        self.instance.chat = (self.cleaned_data[chat[0]] or None) if chat else None
+        return super().save(commit)
 
 
 class PlannedWorkForm(forms.ModelForm[PlannedWork]):

@@ -17,7 +17,7 @@ from transfer.models import Actor, AuditEntry, BonusServer
 from transfer.models.alerts import Incident, Notice, Recipient, Topic
 from transfer.models.planned_work import PlannedWork
 from transfer.pages.back import done, next_url, read_or_post
-from transfer.pages.notifications.forms import PlannedWorkForm, RecipientForm
+from transfer.pages.notifications.forms import ENTERED, PlannedWorkForm, RecipientForm
 from transfer.pages.parts import audit_sentences
 from transfer.pages.parts.incident_table import IncidentTable
 from transfer.problems.find import problems
@@ -44,7 +44,7 @@ def notifications(request: HttpRequest) -> HttpResponse:
 
 @role("administrator")
 @read_or_post
-@sensitive_post_parameters("address")
+@sensitive_post_parameters(*ENTERED)
 @never_cache
 def add(request: HttpRequest) -> HttpResponse:
     """Adds a recipient. The signing key of a webhook is shown once."""
@@ -62,15 +62,16 @@ def add(request: HttpRequest) -> HttpResponse:
 
 @role("administrator")
 @read_or_post
-@sensitive_post_parameters("address")
+@sensitive_post_parameters(*ENTERED)
 @never_cache
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     recipient = get_object_or_404(Recipient, pk=pk)
     form = RecipientForm(request.POST or None, instance=get_object_or_404(Recipient, pk=pk))
     if form.is_valid():
-        changed = [name for name in form.changed_data if name != "address" or form.data["address"]]
-        old = {name: getattr(recipient, name) for name in changed}
         saved = form.save()
+        stored = [*form.Meta.fields, "address", "chat"]
+        changed = [name for name in stored if getattr(recipient, name) != getattr(saved, name)]
+        old = {name: getattr(recipient, name) for name in changed}
         new = {name: getattr(saved, name) for name in changed}
         if changed:
             AuditEntry.record(Actor.of(request), AuditEntry.Action.CHANGE, saved, old=old, new=new)

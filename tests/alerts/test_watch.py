@@ -137,6 +137,47 @@ def test_in_quiet_hours_nobody_is_told_and_what_lasts_is_told_after_them(task, r
     assert [event for event, _subject in notices()] == ["began"]
 
 
+def test_outages_and_refusals_are_told_in_quiet_hours_to_whoever_wants_that(
+    task, recipient, in_english
+):
+    night = timezone.now().astimezone(Settings.load().zone).replace(hour=23)
+    Recipient.objects.update(
+        quiet_from=time(22), quiet_until=time(7), urgent_always=True, reminders="hourly"
+    )
+    a_reject(task.server)
+    failing(task, 3)
+    watch(night)
+    watch(night + timedelta(hours=2))
+    assert [subject for _event, subject in notices()] == [
+        "Balance changes → Бонусный сервер 8: the last 3 runs failed"
+    ]
+    type(task).objects.update(failures=0)
+    watch(night + timedelta(hours=3))
+    assert [event for event, _subject in notices()] == ["began", "ended"]
+    watch(night + timedelta(hours=9))
+    assert [event for event, _subject in notices()] == ["began", "ended", "began"]
+    assert notices()[2][1] == "1 rejected row waits for a decision"
+
+
+def test_a_recipient_of_some_servers_is_told_of_these_and_of_what_concerns_no_server(
+    task, recipient, in_english
+):
+    nine = server("БС 9")
+    other = nine.tasks.select_related("server").get(kind="balances")
+    other.switch(True, IVAN)
+    for one in nine.tasks.all():
+        backlog.note({one.pk: backlog.Backlog(0)})
+    recipient.servers.set([nine])
+    a_reject(task.server)
+    failing(task, 3)
+    failing(other, 3)
+    watch(NOW)
+    assert {subject for _event, subject in notices()} == {
+        "Balance changes → БС 9: the last 3 runs failed",
+        "1 rejected row waits for a decision",
+    }
+
+
 def test_what_began_and_ended_in_quiet_hours_is_not_told(task, recipient):
     night = NOW.astimezone(Settings.load().zone).replace(hour=23, minute=30)
     Recipient.objects.update(quiet_from=time(22), quiet_until=time(7))

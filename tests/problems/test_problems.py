@@ -319,6 +319,14 @@ def test_its_link_leads_to_a_page_that_shows_its_subject(task, go_wrong):
     assert "Another shop" not in page
 
 
+def test_undelivered_messages_rank_below_a_server_that_does_not_answer(task):
+    messages(task)
+    failing_server(task)
+    first, second = problems()
+    assert [code_of(first), code_of(second)] == [Code.SERVER, Code.MESSAGES]
+    assert (first.severity, second.severity) == ("bad", "warn")
+
+
 @each
 def test_its_message_has_the_same_words_and_link(task, go_wrong, settings):
     settings.SITE_URL = "https://shop.example/"

@@ -28,7 +28,8 @@ def watch(now: datetime) -> None:
         work.pause_tasks(now)
     with suppress(AlreadyRunning), lock(Space.WATCH, 0):
         incidents.note(look(now), now)
-        _tell(list(Recipient.objects.filter(enabled=True)), now)
+        enabled = Recipient.objects.filter(enabled=True).prefetch_related("servers")
+        _tell(list(enabled), now)
 
 
 def _tell(recipients: list[Recipient], now: datetime) -> None:
@@ -43,16 +44,21 @@ def _tell(recipients: list[Recipient], now: datetime) -> None:
     ]
     last = _last_notices(listed)
     for recipient in recipients:
-        if recipient.is_quiet(now):
-            continue
+        is_quiet = recipient.is_quiet(now)
         due = [
             notice
             for incident in listed
-            if incident.topic in recipient.topics
+            if recipient.wants(incident)
             and (notice := _due(recipient, incident, last.get((recipient.pk, incident.pk)), now))
+            and (not is_quiet or _is_told_in_quiet_hours(notice, incident))
         ]
         for first, *others in _alike(due):
             first.queue(others)
+
+
+def _is_told_in_quiet_hours(notice: Notice, incident: Incident) -> bool:
+    is_news = notice.event != Event.REMINDER
+    return notice.recipient.urgent_always and incident.is_urgent and is_news
 
 
 def _alike(due: list[Notice]) -> Iterable[list[Notice]]:

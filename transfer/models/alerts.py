@@ -47,6 +47,10 @@ class Topic(models.TextChoices):
     LOCKED = "locked", gettext_lazy("A log-in was locked")
 
 
+# What somebody may want to know of at night: rows do not move until somebody acts.
+URGENT = {Topic.REFUSAL, Topic.FAILURES}
+
+
 class Severity(models.TextChoices):
     """How bad a problem is."""
 
@@ -99,6 +103,11 @@ class Incident(models.Model):
         return f"{self.topic} {self.key}"
 
     @property
+    def is_urgent(self) -> bool:
+        """Whether it is an outage, a failure or a refusal."""
+        return self.topic in URGENT and self.severity == Severity.BAD
+
+    @property
     def until(self) -> datetime | None:
         """When it was over: of an outage, when the server answered again; None while it lasts."""
         if answered := self.params.get("answered"):
@@ -137,11 +146,18 @@ class Recipient(WithSecrets, Failing):
     signing_key: Any = SecretField(editable=False, null=True)
     language = models.CharField(gettext_lazy("language"), max_length=5, default="ru")
     topics = ArrayField(models.CharField(max_length=20, choices=Topic), default=list)
+    # None: all, and those that are docked later.
+    servers = models.ManyToManyField(
+        BonusServer, verbose_name=gettext_lazy("bonus servers"), blank=True, related_name="+"
+    )
     reminders = models.CharField(
         gettext_lazy("reminders"), max_length=10, choices=Reminders, default=Reminders.DAILY
     )
     quiet_from = models.TimeField(gettext_lazy("quiet from"), null=True, blank=True)
     quiet_until = models.TimeField(gettext_lazy("quiet until"), null=True, blank=True)
+    urgent_always = models.BooleanField(
+        gettext_lazy("outages and refusals also in quiet hours"), default=False
+    )
     enabled = models.BooleanField(gettext_lazy("enabled"), default=True)
     failing_since = models.DateTimeField(null=True, editable=False)
 
@@ -167,6 +183,13 @@ class Recipient(WithSecrets, Failing):
         if not self.enabled:
             return "off"
         return "failing" if self.failing_since else "ok"
+
+    def wants(self, incident: Incident) -> bool:
+        """Whether it is to be notified of it; what concerns no single server concerns everybody."""
+        if incident.topic not in self.topics:
+            return False
+        chosen = {one.pk for one in self.servers.all()}
+        return not chosen or incident.server_id is None or incident.server_id in chosen
 
     def is_quiet(self, now: datetime) -> bool:
         """Whether it is to be left alone, by the clock of the settings' zone."""

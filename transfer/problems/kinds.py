@@ -377,6 +377,7 @@ KINDS: dict[Code, ProblemKind] = {
             % {"name": p["name"], "since": clock(p)}
         ),
         lambda p: str(cause(p)),
+        severity=Severity.WARN,
         says_when=always,
         is_for_administrators=True,
     ),

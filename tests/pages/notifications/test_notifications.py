@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -12,6 +13,7 @@ from tests.records import server, user
 from transfer.models import AuditEntry
 from transfer.models.alerts import Incident, Notice, Recipient, Topic
 from transfer.models.planned_work import PlannedWork
+from transfer.pages.audit.words import changes, in_a_line
 
 pytestmark = pytest.mark.django_db
 
@@ -286,3 +288,32 @@ def test_work_that_can_not_be_is_refused(client, begins, ends, words):
     }
     assert words in words_of(client.post(reverse("work_add"), fields))
     assert not PlannedWork.objects.exists()
+
+
+def test_servers_and_quiet_hours_are_chosen_and_the_audit_names_them(client):
+    server()
+    nine = server("БС 9")
+    one = stored()
+    fields = {**FIELDS, "servers": [nine.pk], "urgent_always": "on"}
+    fields |= {"quiet_from": "22:00", "quiet_until": "07:00"}
+    client.post(one.get_absolute_url(), fields)
+    one.refresh_from_db()
+    assert (list(one.servers.all()), one.urgent_always) == ([nine], True)
+    entry = AuditEntry.objects.about(one).get()
+    assert (entry.old["servers"], entry.new["servers"]) == ([], ["БС 9"])
+    assert "bonus servers: — → БС 9" in in_a_line(changes(entry))
+    assert "Only БС 9" in words_of(client.get(reverse("notifications")))
+    client.post(one.get_absolute_url(), fields)
+    assert AuditEntry.objects.about(one).count() == 1
+
+
+def test_the_list_of_recipients_costs_the_same_for_each(client, django_assert_num_queries):
+    nine = server("БС 9")
+    stored().servers.set([nine])
+    client.get(reverse("notifications"))
+    with CaptureQueriesContext(connection) as few:
+        client.get(reverse("notifications"))
+    for number in range(5):
+        stored(name=f"{number}").servers.set([nine])
+    with django_assert_num_queries(len(few)):
+        client.get(reverse("notifications"))

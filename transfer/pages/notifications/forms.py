@@ -213,11 +213,18 @@ class RecipientForm(forms.ModelForm[Recipient]):
     class Meta:
         model = Recipient
         fields = [
-            *("name", "channel", "language", "topics", "reminders"),
-            *("quiet_from", "quiet_until", "enabled"),
+            *("name", "channel", "language", "topics", "servers", "reminders"),
+            *("quiet_from", "quiet_until", "urgent_always", "enabled"),
         ]
-        widgets = dict.fromkeys(("quiet_from", "quiet_until"), forms.TimeInput({"type": "time"}))
+        widgets = {
+            "servers": forms.CheckboxSelectMultiple,
+            **dict.fromkeys(("quiet_from", "quiet_until"), forms.TimeInput({"type": "time"})),
+        }
         help_texts = {
+            "servers": gettext_lazy(
+                "None ticked: all, and those that are docked later. What concerns no single server "
+                "is always reported."
+            ),
             "quiet_from": gettext_lazy(
                 "Problems that start in quiet hours are reported when they end."
             ),

@@ -1,5 +1,7 @@
 """Notifications: recipients and their topics, problems now and in the past, planned work."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -31,7 +33,7 @@ from transfer.text import formats
 def notifications(request: HttpRequest) -> HttpResponse:
     recipients = [
         (one, [Topic(topic).label for topic in Topic.values if topic in one.topics])
-        for one in Recipient.objects.all()
+        for one in Recipient.objects.prefetch_related("servers")
     ]
     context = {
         "recipients": recipients,
@@ -51,7 +53,7 @@ def add(request: HttpRequest) -> HttpResponse:
     form = RecipientForm(request.POST or None)
     if form.is_valid():
         recipient = form.save()
-        new = {"topics": recipient.topics}
+        new = {name: stored_values(recipient)[name] for name in ("topics", "servers")}
         AuditEntry.record(Actor.of(request), AuditEntry.Action.CREATE, recipient, new=new)
         if recipient.signing_key:
             return render(request, "notifications/signing_key.html", {"one": recipient})
@@ -68,12 +70,12 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     recipient = get_object_or_404(Recipient, pk=pk)
     form = RecipientForm(request.POST or None, instance=get_object_or_404(Recipient, pk=pk))
     if form.is_valid():
+        before = stored_values(recipient)
         saved = form.save()
-        stored = [*form.Meta.fields, "address", "chat"]
-        changed = [name for name in stored if getattr(recipient, name) != getattr(saved, name)]
-        old = {name: getattr(recipient, name) for name in changed}
-        new = {name: getattr(saved, name) for name in changed}
-        if changed:
+        after = stored_values(saved)
+        old = {name: value for name, value in before.items() if value != after[name]}
+        new = {name: after[name] for name in old}
+        if new:
             AuditEntry.record(Actor.of(request), AuditEntry.Action.CHANGE, saved, old=old, new=new)
         if saved.signing_key and not recipient.signing_key:
             return render(request, "notifications/signing_key.html", {"one": saved})
@@ -91,6 +93,13 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         "about": f"recipient-{pk}",
     }
     return render(request, "notifications/recipient.html", context)
+
+
+def stored_values(recipient: Recipient) -> dict[str, Any]:
+    """Return what the form stores, by the names of the fields; servers by their names."""
+    names = [name for name in RecipientForm.Meta.fields if name != "servers"]
+    values = {name: getattr(recipient, name) for name in (*names, "address", "chat")}
+    return values | {"servers": [str(one) for one in recipient.servers.all()]}
 
 
 @role("administrator")

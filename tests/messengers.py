@@ -1,4 +1,4 @@
-"""Messengers, as they answer: Telegram and Slack by HTTPS behind a proxy, Mattermost by HTTP."""
+"""Messengers, as they answer: Mattermost by HTTP, the others by HTTPS behind a proxy."""
 
 import html
 import json
@@ -11,6 +11,7 @@ from tests import misbehaving
 from tests.certificates import certificate
 
 BOT_TOKEN = "123456789:AAE-not-a-real-token_of_the_tests-0"
+MAX_TOKEN = "f9LHodD0cOL-not-a-real-token-of-the-tests"
 SLACK_HOOK = "https://hooks.slack.com/services/T0TESTS/B0TESTS/s3cr3tOfTheTests"
 MATTERMOST_KEY = "s3cr3tofthetests7391"
 
@@ -19,7 +20,7 @@ class Messenger:
     """What it was sent, as (path, JSON), and how it answers all that comes: (status, text)."""
 
     def __init__(self, answer_of):
-        self.posts, self.answer = [], None
+        self.posts, self.answer, self.heads = [], None, []
         self.answer_of = answer_of
 
     def serve(self, connection):
@@ -27,6 +28,7 @@ class Messenger:
         head, _, body = misbehaving.request_of(connection).partition(b"\r\n\r\n")
         path = head.split()[1].decode()
         message = json.loads(body)
+        self.heads.append(head.decode().lower())
         status, text = self.answer or self.answer_of(path, message)
         self.posts.append((path, message))
         connection.sendall(misbehaving.reply(status, text.encode()))
@@ -52,6 +54,21 @@ def telegram_answers(path, message):
 def refused_by_telegram(status, description):
     answer = {"ok": False, "error_code": status, "description": description}
     return status, json.dumps(answer)
+
+
+def max_answers(path, message):
+    """As github.com/max-messenger/api-schema has it; MAX knows a bot by a header."""
+    if "chat_id=-1&" in path:
+        return refused_by_max(403, "chat.denied")
+    if "chat_id=-68942115&" not in path:
+        return refused_by_max(404, "chat.not.found")
+    if len(message["text"]) > 4000:
+        return refused_by_max(400, "proto.payload")
+    return 200, json.dumps({"message": {"body": {"mid": "mid.1", "seq": 1}}})
+
+
+def refused_by_max(status, code):
+    return status, json.dumps({"code": code, "message": "…"})
 
 
 def slack_answers(path, message):
@@ -89,7 +106,8 @@ def behind_proxy(monkeypatch, folder, host, messenger):
 
     with misbehaving.server(handler) as port:
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
-        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(trusted))
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(trusted))  # of Apprise
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))  # of Python
         yield messenger
 
 
@@ -97,6 +115,20 @@ def behind_proxy(monkeypatch, folder, host, messenger):
 def telegram(monkeypatch, tmp_path):
     messenger = Messenger(telegram_answers)
     with behind_proxy(monkeypatch, tmp_path, "api.telegram.org", messenger):
+        yield messenger
+
+
+@pytest.fixture
+def max_messenger(monkeypatch, tmp_path):
+    """MAX. It rejects each token but one."""
+
+    def answers(path, message):
+        if f"authorization: {MAX_TOKEN.lower()}" not in messenger.heads[-1].splitlines():
+            return refused_by_max(401, "verify.token")
+        return max_answers(path, message)
+
+    messenger = Messenger(answers)
+    with behind_proxy(monkeypatch, tmp_path, "platform-api2.max.ru", messenger):
         yield messenger
 
 

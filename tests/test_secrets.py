@@ -417,6 +417,8 @@ def tell(boss: Reader, server: BonusServer, inbox: Any, listener: Any, telegram:
     boss.post(reverse("recipient_add"), form | of_dead)
     bot = {"bot_token": f"123456789:{MARK}of-a-bot", "telegram_chat": "-1001234"}
     boss.post(reverse("recipient_add"), form | {"name": "bot", "channel": "telegram", **bot})
+    bot = {"max_token": f"{MARK}of-a-bot-of-max", "max_chat": "-1"}
+    boss.post(reverse("recipient_add"), form | {"name": "max", "channel": "max", **bot})
     of_bad = {"name": "bad", "channel": "webhook", "webhook_address": MARK}
     boss.post(reverse("recipient_add"), form | of_bad)
     boss.heard.texts.pop()  # the form gives back an address that can't be right

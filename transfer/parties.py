@@ -18,6 +18,7 @@ class Kind(StrEnum):
     WEBHOOK = "webhook"
     MESSENGER = "messenger"  # one that only Apprise's address names
     TELEGRAM = "telegram"
+    MAX = "max"
     MATTERMOST = "mattermost"
     SLACK = "slack"
     CHECK = "check"  # one step of a connection test or of the doctor
@@ -33,6 +34,7 @@ PHRASES = {
     Kind.WEBHOOK: gettext_noop("the webhook"),
     Kind.MESSENGER: gettext_noop("the messenger"),
     Kind.TELEGRAM: "Telegram",
+    Kind.MAX: "MAX",
     Kind.MATTERMOST: "Mattermost",
     Kind.SLACK: "Slack",
     Kind.CHECK: gettext_noop("the check “%(name)s”"),

@@ -9,19 +9,21 @@ from tests.causes import raises
 from tests.messengers import (
     BOT_TOKEN,
     MATTERMOST_KEY,
+    MAX_TOKEN,
     SLACK_HOOK,
     refused_by_mattermost,
     refused_by_telegram,
 )
 from tests.records import a_notice, a_recipient
+from transfer.alerts.messengers import in_parts
 from transfer.alerts.send import deliver
 from transfer.causes.messages import (
+    BOT_TOKEN_REJECTED,
     MESSAGE_REFUSED,
     MESSENGER_CHANNEL_GONE,
-    TELEGRAM_CHAT_CLOSED,
+    MESSENGER_CHAT_CLOSED,
+    MESSENGER_CHAT_UNKNOWN,
     TELEGRAM_CHAT_MOVED,
-    TELEGRAM_CHAT_UNKNOWN,
-    TELEGRAM_TOKEN_REJECTED,
     WEBHOOK_CHANNEL_LOCKED,
     WEBHOOK_GONE,
     WEBHOOK_MAY_NOT_POST,
@@ -36,6 +38,10 @@ pytestmark = [
 
 def in_telegram(token=BOT_TOKEN, chat="-1001234", **fields):
     return a_notice(a_recipient("telegram", token, chat=chat, **fields))
+
+
+def in_max(token=MAX_TOKEN, chat="-68942115"):
+    return a_notice(a_recipient("max", token, chat=chat))
 
 
 def in_slack(hook=SLACK_HOOK):
@@ -71,10 +77,13 @@ def test_telegram_gets_the_message_as_text(telegram, chat, settings):
     assert "https://dtadmin.shop.local/registers/" in message["text"]
 
 
-def test_a_long_message_reaches_telegram_in_parts(telegram):
-    notice = in_telegram()
+def long(notice):
     notice.incident.params["names"] = notice.params["names"] = "Касса, " * 1000
-    deliver(notice)
+    return notice
+
+
+def test_a_long_message_reaches_telegram_in_parts(telegram):
+    deliver(long(in_telegram()))
     assert len(telegram.messages) > 1
     assert sum(one["text"].count("Касса,") for one in telegram.messages) >= 999
 
@@ -82,20 +91,20 @@ def test_a_long_message_reaches_telegram_in_parts(telegram):
 @pytest.mark.parametrize(
     ("answer", "cause"),
     [
-        (refused_by_telegram(401, "Unauthorized"), TELEGRAM_TOKEN_REJECTED),
-        (refused_by_telegram(404, "Not Found"), TELEGRAM_TOKEN_REJECTED),
-        (refused_by_telegram(400, "Bad Request: chat not found"), TELEGRAM_CHAT_UNKNOWN),
+        (refused_by_telegram(401, "Unauthorized"), BOT_TOKEN_REJECTED),
+        (refused_by_telegram(404, "Not Found"), BOT_TOKEN_REJECTED),
+        (refused_by_telegram(400, "Bad Request: chat not found"), MESSENGER_CHAT_UNKNOWN),
         (
             refused_by_telegram(400, "Bad Request: group chat was upgraded to a supergroup chat"),
             TELEGRAM_CHAT_MOVED,
         ),
         (
             refused_by_telegram(403, "Forbidden: bot was kicked from the supergroup chat"),
-            TELEGRAM_CHAT_CLOSED,
+            MESSENGER_CHAT_CLOSED,
         ),
         (
             refused_by_telegram(400, "Bad Request: not enough rights to send text messages"),
-            TELEGRAM_CHAT_CLOSED,
+            MESSENGER_CHAT_CLOSED,
         ),
         (refused_by_telegram(500, "Internal Server Error"), MESSAGE_REFUSED),
         ((502, "<html>"), MESSAGE_REFUSED),
@@ -161,6 +170,57 @@ def test_a_chat_that_telegram_does_not_know_is_told_without_its_number(telegram,
     words = explained(in_telegram(chat="-100777"))
     assert words.startswith("Telegram does not know this chat, or the bot is not in it.")
     assert "-100777" not in words
+
+
+def test_max_gets_the_message_and_its_token_in_a_header(max_messenger):
+    deliver(in_max())
+    ((path, message),) = max_messenger.posts
+    assert path == "/messages?chat_id=-68942115&disable_link_preview=true"
+    assert "2 кассы не на связи уже сутки" in message["text"]
+    assert MAX_TOKEN not in path
+
+
+def test_a_long_message_reaches_max_in_parts_without_losing_a_word(max_messenger):
+    deliver(long(in_max()))
+    assert len(max_messenger.messages) == 2
+    assert sum(one["text"].count("Касса,") for one in max_messenger.messages) >= 1000 - 1
+
+
+@pytest.mark.parametrize(
+    ("token", "chat", "cause"),
+    [
+        ("f9LHodD0cOL-another-token", "-68942115", BOT_TOKEN_REJECTED),
+        (MAX_TOKEN, "-1", MESSENGER_CHAT_CLOSED),
+        (MAX_TOKEN, "-2", MESSENGER_CHAT_UNKNOWN),
+    ],
+)
+def test_why_max_refuses_is_known_by_its_answer(max_messenger, token, chat, cause):
+    with raises(cause):
+        deliver(in_max(token, chat))
+
+
+def test_a_redirect_of_max_is_not_followed(max_messenger, in_english):
+    max_messenger.answer = (307, "")
+    assert "HTTP 307" not in explained(in_max())
+    assert len(max_messenger.posts) == 1
+
+
+def test_that_max_needs_a_certificate_on_this_machine_is_told(
+    max_messenger, monkeypatch, in_english
+):
+    monkeypatch.delenv("SSL_CERT_FILE")
+    words = explained(in_max())
+    assert "its certificate is not trusted on this machine" in words
+    assert "gosuslugi.ru/crt" in words
+
+
+@pytest.mark.parametrize(
+    "text", ["", "short", "a b " * 30, "x" * 95, "one line\n" * 20, " leading " * 20]
+)
+def test_a_text_in_parts_is_the_same_text(text):
+    parts = list(in_parts(text, 40))
+    assert all(len(one) <= 40 for one in parts)
+    assert "".join("".join(parts).split()) == "".join(text.split())
 
 
 def test_slack_gets_the_message_and_says_when_its_webhook_is_gone(slack, in_english):

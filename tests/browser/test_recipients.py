@@ -9,6 +9,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 FIELDS = {
     "mail": ["mail_address"],
     "telegram": ["bot_token", "telegram_chat"],
+    "max": ["max_token", "max_chat"],
     "mattermost": ["mattermost_webhook", "mattermost_channel"],
     "slack": ["slack_webhook"],
     "webhook": ["webhook_address"],

@@ -1,4 +1,4 @@
-"""Sends a message: by mail, to a webhook, or to a messenger by Apprise."""
+"""Sends a message: by mail, to a webhook, or to a messenger, mostly by Apprise."""
 
 import hashlib
 import hmac
@@ -19,7 +19,13 @@ from django.core.mail import send_mail
 from django.utils import timezone, translation
 
 from transfer.alerts import outside, words
-from transfer.alerts.messengers import MESSENGERS
+from transfer.alerts.messengers import (
+    APPRISE_ADDRESSES,
+    MAX_LONGEST,
+    MESSENGERS,
+    in_parts,
+    max_request,
+)
 from transfer.causes.messages import MESSAGE_REFUSED, NO_APPRISE
 from transfer.errors import NoApprise, TransferError, from_socket
 from transfer.models.alerts import Notice, Recipient
@@ -140,12 +146,12 @@ def signature(key: str, number: str, at: str, content: bytes) -> str:
     return f"v1,{b64encode(signed.digest()).decode()}"
 
 
-def by_messenger(notice: Notice) -> None:
-    """Sends it by Apprise. A refusal is explained by what the messenger answers."""
-    messenger = MESSENGERS[Recipient.Channel(notice.recipient.channel)]
-    address = messenger.apprise_address(notice.recipient)
+def by_apprise(notice: Notice) -> None:
+    channel = notice.recipient.channel
+    address = APPRISE_ADDRESSES[channel](notice.recipient)
     if not messenger_knows(address):
-        raise TransferError(MESSAGE_REFUSED, party=messenger.party, what=REASONS["unknown"])
+        party = MESSENGERS[Recipient.Channel(channel)].party
+        raise TransferError(MESSAGE_REFUSED, party=party, what=REASONS["unknown"])
     outcome = outside.send(
         "messenger",
         MESSENGER_SECONDS,
@@ -153,6 +159,20 @@ def by_messenger(notice: Notice) -> None:
         title=words.subject(notice),
         body=text(notice),
     )
+    check_messenger(channel, outcome)
+
+
+def by_max(notice: Notice) -> None:
+    recipient = notice.recipient
+    for part in in_parts(f"{words.subject(notice)}\n\n{text(notice)}", MAX_LONGEST):
+        request = max_request(recipient, part)
+        outcome = outside.send("api", MESSENGER_SECONDS, **request, seconds=MESSENGER_SECONDS)
+        check_messenger(recipient.channel, outcome)
+
+
+def check_messenger(channel: str, outcome: dict[str, Any]) -> None:
+    """Raises TransferError unless the message arrived. The messenger's answer says why not."""
+    messenger = MESSENGERS[Recipient.Channel(channel)]
     if failed := outcome.get("failed"):
         raise TransferError(MESSAGE_REFUSED, party=messenger.party, what=REASONS[failed])
     if outcome["arrived"]:
@@ -187,5 +207,6 @@ def need_apprise() -> None:
 BY_CHANNEL = {
     Recipient.Channel.MAIL: by_mail,
     Recipient.Channel.WEBHOOK: by_webhook,
-    **dict.fromkeys(MESSENGERS, by_messenger),
+    Recipient.Channel.MAX: by_max,
+    **dict.fromkeys(APPRISE_ADDRESSES, by_apprise),
 }

@@ -25,35 +25,47 @@ MESSAGE_REFUSED = Cause(
             "messenger. A notification is sent again automatically, a test is not."
         ),
         **dict.fromkeys((Kind.TELEGRAM, Kind.MATTERMOST, Kind.SLACK), REACH_MESSENGER),
+        Kind.MAX: gettext_noop(
+            "Check whether this machine can reach platform-api2.max.ru, and trusts its "
+            "certificate: it needs the root certificate of Russia’s Ministry of Digital "
+            "Development, from gosuslugi.ru/crt. A notification is sent again automatically, a "
+            "test is not."
+        ),
     },
 )
 
 # What messengers answer.
 
-TELEGRAM_TOKEN_REJECTED = Cause(
-    "telegram_token_rejected",
-    gettext_noop("Telegram rejected the bot’s token."),
+BOT_TOKEN_REJECTED = Cause(
+    "bot_token_rejected",
+    gettext_noop("%(party)s rejected the bot’s token."),
+    hints={
+        Kind.TELEGRAM: gettext_noop(
+            "In Telegram, ask @BotFather for it: send /mybots, choose the bot, then API Token. "
+            "Copy it into the recipient."
+        ),
+        Kind.MAX: gettext_noop(
+            "Copy it again, at business.max.ru in the settings of the bot. MAX withdraws the "
+            "tokens of bots that break its rules."
+        ),
+    },
+)
+
+MESSENGER_CHAT_UNKNOWN = Cause(
+    "messenger_chat_unknown",
+    gettext_noop("%(party)s does not know this chat, or the bot is not in it."),
     gettext_noop(
-        "In Telegram, ask @BotFather for it: send /mybots, choose the bot, then API Token. Copy it "
-        "into the recipient."
+        "Add the bot to the group or channel; a person starts it first. Then check the number of "
+        "the chat: that of a group begins with a minus."
     ),
 )
 
-TELEGRAM_CHAT_UNKNOWN = Cause(
-    "telegram_chat_unknown",
-    gettext_noop("Telegram does not know this chat, or the bot is not in it."),
-    gettext_noop(
-        "Add the bot to the group or channel; a person writes /start to it first. Then check the "
-        "chat: the number of a group begins with a minus."
-    ),
-)
-
-TELEGRAM_CHAT_CLOSED = Cause(
-    "telegram_chat_closed",
-    gettext_noop("Telegram does not let the bot write to this chat."),
+MESSENGER_CHAT_CLOSED = Cause(
+    "messenger_chat_closed",
+    gettext_noop("%(party)s does not let the bot write to this chat."),
     gettext_noop(
         "The bot was removed or blocked, or may not write there. Add it again; in a channel it has "
-        "to be an administrator. A person writes /start to it."
+        "to be an administrator. A person starts it."
     ),
 )
 

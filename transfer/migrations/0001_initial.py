@@ -152,7 +152,7 @@ class Migration(migrations.Migration):
                 ('error_params', models.JSONField(default=dict, editable=False)),
                 ('error_technical', models.TextField(blank=True, editable=False, verbose_name='technical text')),
                 ('name', models.CharField(max_length=100, validators=[django.core.validators.RegexValidator('\\A[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*\\Z', 'Line breaks and control characters are not allowed.')], verbose_name='name')),
-                ('channel', models.CharField(choices=[('mail', 'E-mail'), ('telegram', 'Telegram'), ('mattermost', 'Mattermost'), ('slack', 'Slack'), ('webhook', 'Webhook'), ('apprise', 'Another messenger, by Apprise')], max_length=10, verbose_name='how')),
+                ('channel', models.CharField(choices=[('mail', 'E-mail'), ('telegram', 'Telegram'), ('max', 'MAX'), ('mattermost', 'Mattermost'), ('slack', 'Slack'), ('webhook', 'Webhook'), ('apprise', 'Another messenger, by Apprise')], max_length=10, verbose_name='how')),
                 ('address', transfer.models.secret.SecretField(verbose_name='address')),
                 ('chat', transfer.models.secret.SecretField(editable=False, null=True, verbose_name='chat')),
                 ('signing_key', transfer.models.secret.SecretField(editable=False, null=True)),

@@ -125,6 +125,7 @@ class Recipient(WithSecrets, Failing):
     class Channel(models.TextChoices):
         MAIL = "mail", gettext_lazy("E-mail")
         TELEGRAM = "telegram", "Telegram"
+        MAX = "max", "MAX"
         MATTERMOST = "mattermost", "Mattermost"
         SLACK = "slack", "Slack"
         WEBHOOK = "webhook", gettext_lazy("Webhook")
@@ -139,9 +140,9 @@ class Recipient(WithSecrets, Failing):
 
     name = models.CharField(gettext_lazy("name"), max_length=100, validators=[printable])
     channel = models.CharField(gettext_lazy("how"), max_length=10, choices=Channel)
-    # Of Telegram, the bot's token. Addresses of webhooks and messengers hold keys, too.
+    # Of Telegram and MAX, the bot's token. Addresses of webhooks and messengers hold keys, too.
     address = SecretField(gettext_lazy("address"))
-    # Where Telegram or Mattermost puts the message, if the address does not say it.
+    # The chat or the channel for the message, if the address does not say it.
     chat: Any = SecretField(gettext_lazy("chat"), null=True, editable=False)
     signing_key: Any = SecretField(editable=False, null=True)
     language = models.CharField(gettext_lazy("language"), max_length=5, default="ru")

@@ -83,6 +83,8 @@ def test_a_recipient_is_added_and_stands_in_the_list_and_the_audit(client):
         ({**TELEGRAM, "bot_token": "T0KEN"}, "A bot token looks like 123456789:AAE…"),
         ({**TELEGRAM, "telegram_chat": ""}, "Enter the chat."),
         ({**TELEGRAM, "telegram_chat": "shop alerts"}, "A chat is a number such as -100123456789"),
+        ({"channel": "max", "max_token": "T0KEN"}, "A bot token of MAX has no spaces"),
+        ({"channel": "max", "max_chat": "@shop"}, "A chat of MAX is a number"),
         ({"channel": "slack"}, "Enter the address of the webhook."),
         (
             {"channel": "slack", "slack_webhook": "https://hooks.slack.com/T0KEN"},
@@ -168,8 +170,8 @@ def test_the_form_says_in_three_steps_where_to_get_what_it_asks_for(
     page = words_of(client.get(reverse("recipient_add")))
     for step in steps:
         assert step in page
-    assert page.count('<ol class="small muted">') == 3
-    assert page.count("<li>") >= 9
+    assert page.count('<ol class="small muted">') == 4
+    assert page.count("<li>") >= 12
 
 
 def test_a_test_that_telegram_refuses_says_why(client, telegram):

@@ -13,10 +13,12 @@ from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.alerts.messengers import (
+    APPRISE_ADDRESSES,
     BOT_TOKEN,
     MATTERMOST_CHANNEL,
     MATTERMOST_WEBHOOK,
-    MESSENGERS,
+    MAX_CHAT,
+    MAX_TOKEN,
     SLACK_WEBHOOK,
     TELEGRAM_CHAT,
 )
@@ -44,6 +46,7 @@ def secret(label: Any, missing: Any, **options: Any) -> forms.CharField:
 FIELDS = {
     Channel.MAIL: ("mail_address",),
     Channel.TELEGRAM: ("bot_token", "telegram_chat"),
+    Channel.MAX: ("max_token", "max_chat"),
     Channel.MATTERMOST: ("mattermost_webhook", "mattermost_channel"),
     Channel.SLACK: ("slack_webhook",),
     Channel.WEBHOOK: ("webhook_address",),
@@ -63,6 +66,20 @@ STEPS = {
         gettext_lazy(
             "Open the chat at web.telegram.org/a: its number stands in the address behind #. Your "
             "own number: open Saved Messages there."
+        ),
+    ),
+    Channel.MAX: (
+        gettext_lazy(
+            "At business.max.ru, create a chat bot for your organisation. Its settings have the "
+            "token."
+        ),
+        gettext_lazy(
+            "Add the bot to the group or channel, as an administrator. For messages to yourself, "
+            "start it."
+        ),
+        gettext_lazy(
+            "Then run curl -H @- https://platform-api2.max.ru/updates and type Authorization: with "
+            "the token, Enter and Ctrl+D. The answer has the chat_id."
         ),
     ),
     Channel.MATTERMOST: (
@@ -105,6 +122,18 @@ def check_telegram_chat(chat: str) -> None:
                 "channel with @."
             )
         )
+
+
+def check_max_token(token: str) -> None:
+    if not MAX_TOKEN.fullmatch(token):
+        raise ValidationError(
+            _("A bot token of MAX has no spaces and at least 20 characters. Copy all of it.")
+        )
+
+
+def check_max_chat(chat: str) -> None:
+    if not MAX_CHAT.fullmatch(chat):
+        raise ValidationError(_("A chat of MAX is a number, such as -68942115000000."))
 
 
 def check_mattermost_webhook(address: str) -> None:
@@ -169,6 +198,18 @@ class RecipientForm(forms.ModelForm[Recipient]):
         validators=[check_telegram_chat],
         error_messages={"required": gettext_lazy("Enter the chat.")},
         help_text=gettext_lazy("Its number, or @name of a public group or channel."),
+    )
+    max_token = secret(
+        gettext_lazy("Bot token"),
+        gettext_lazy("Enter the bot’s token."),
+        validators=[check_max_token],
+    )
+    max_chat = forms.CharField(
+        label=gettext_lazy("Chat"),
+        max_length=20,
+        validators=[check_max_chat],
+        error_messages={"required": gettext_lazy("Enter the chat.")},
+        help_text=gettext_lazy("Its chat_id, a number."),
     )
     mattermost_webhook = secret(
         gettext_lazy("Address of the webhook"),
@@ -268,7 +309,7 @@ class RecipientForm(forms.ModelForm[Recipient]):
         for name in ENTERED:
             if channel and name not in FIELDS[Channel(channel)]:
                 self.errors.pop(name, None)
-        if channel in MESSENGERS:
+        if channel in APPRISE_ADDRESSES:
             try:
                 need_apprise()
             except NoApprise as error:

@@ -67,6 +67,9 @@ SAME_IN_ALL = re.compile(
     r"|OIDC|Keycloak|ADFS|FreeIPA|Яндекс ID|Google Authenticator|Aegis"
     r"|Windows-1251|CP1251|HTTPS?|API|OpenAPI|JSON|UUID|ASCII|TOML|qwerty123|PEM|TCP|IP|PostgreSQL|SQL|Debian|Ubuntu|Excel|[A-Z]\w+/\w+|olga|ivan|anna|shop[:,]|file\.csv|\w+Temp"
     r"|localhost|EMAIL_HOST|«(prefer|verify-full)»"
+    r"|Telegram|MAX|Mattermost|Slack|@BotFather|/newbot|/start|chat_id|«Incoming Webhooks»"
+    r"|«From scratch»|(https://)?([\w-]+\.)+(org|ru|com)[\w/.…]*|https://…(/hooks/…)?|/hooks/|:AAE"
+    r"|curl -H|«Authorization: »|Enter|Ctrl\+D|POST|matrix://"
     r"|\((account|amount|comment|card|status|validfrom|validto)\)"
 )
 

@@ -25,13 +25,18 @@ def refusals() -> Iterator[str]:
 
 
 def problems() -> Iterator[str]:
-    """Yield the lines of the table of problems, the worst first."""
+    """Yield the lines of the tables of problems, one for each severity, the worst first."""
     from transfer.problems.kinds import KINDS
 
-    yield "| `problem` | `severity` | `topic` | Means | Ends when |"
-    yield "|---|---|---|---|---|"
-    for code, kind in KINDS.items():
-        yield f"| `{code}` | {kind.severity} | {kind.topic} | {kind.means} | {kind.ends} |"
+    for severity in sorted({kind.severity for kind in KINDS.values()}):
+        yield f"Of `severity` `{severity}`:"
+        yield ""
+        yield "| `problem` | Means | Ends when |"
+        yield "|---|---|---|"
+        for code, kind in KINDS.items():
+            if kind.severity == severity:
+                yield f"| `{code}` | {kind.means} | {kind.ends} |"
+        yield ""
 
 
 TABLES: dict[tuple[Path, str], Callable[[], Iterator[str]]] = {

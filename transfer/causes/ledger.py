@@ -33,7 +33,7 @@ ROWS_SWALLOWED = Cause(
         "swallows rows or sends them elsewhere; its administrator has to say why, and change "
         "it."
     ),
-    remedy="the vendor looks at triggers and constraints of the table",
+    remedy="the vendor looks at triggers and constraints",
 )
 
 
@@ -48,7 +48,7 @@ TOO_MANY_REFUSED = Cause(
         "themselves are wrong, move them in steps of fewer than 100 rows, which may all become "
         "rejects: manage.py transfer, with --chunk 99."
     ),
-    remedy="the vendor looks at triggers and constraints of the table",
+    remedy="the vendor looks at triggers and constraints",
 )
 
 
@@ -77,10 +77,7 @@ SHOP_ALL_WENT_BACK = Cause(
         "overview, or with manage.py confirm_shop_all, which lists first what it lacks. The "
         "transfers then go on by themselves. If it is not, correct SHOP_ALL_DATABASE_URL."
     ),
-    remedy=(
-        "[look at what is missing](en/backup.md#shop-all); if it is the right database: "
-        "`manage.py confirm_shop_all`"
-    ),
+    remedy="`manage.py confirm_shop_all`, if it is the right database",
 )
 
 
@@ -97,7 +94,7 @@ BEGINNING_UNDECIDED = Cause(
         "--nothing (it gets all rows), --everything (it has all rows up to now), --as SERVER (its "
         "tables are a copy of that server's). --dry-run counts first."
     ),
-    remedy="`manage.py begin SERVER KIND` with the answer",
+    remedy="`manage.py begin SERVER KIND`",
 )
 
 
@@ -120,7 +117,7 @@ HISTORY_TOO_OLD = Cause(
         "--nothing (it gets all rows), --everything (it has all rows up to now), --as SERVER (its "
         "tables are a copy of that server's). --dry-run counts first."
     ),
-    remedy="`manage.py begin SERVER KIND` with the answer",
+    remedy="`manage.py begin SERVER KIND`",
 )
 
 
@@ -160,7 +157,7 @@ POSITION_INVALID = Cause(
         "its administrator. Once the row of this transfer is deleted there, the next run asks what "
         "the server has received. Other bonus servers are not affected."
     ),
-    remedy="somebody has changed our schema on that server: its administrator restores it",
+    remedy="the server's administrator restores our schema",
 )
 
 
@@ -213,7 +210,7 @@ REJECTS_UNREADABLE = Cause(
         "The table datatransfer.reject of the bonus server was changed or replaced. Ask its "
         "administrator. Other bonus servers are not affected."
     ),
-    remedy="somebody has changed our schema on that server: its administrator restores it",
+    remedy="the server's administrator restores our schema",
 )
 
 

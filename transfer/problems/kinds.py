@@ -256,8 +256,8 @@ def _silent(params: Params) -> str:
 KINDS: dict[Code, ProblemKind] = {
     Code.GUARDS: ProblemKind(
         Topic.SCHEDULER,
-        "Triggers or functions of the staging tables in shop All are not those of this version.",
-        "The check, made every few minutes, finds them right: `init_shop_all` has run.",
+        "Triggers or functions in shop All are not those of this version.",
+        "`init_shop_all` has run.",
         lambda p: guards(p).sentence,
         lambda p: guards(p).hint.rstrip(),
     ),
@@ -275,7 +275,7 @@ KINDS: dict[Code, ProblemKind] = {
     ),
     Code.SCHEDULER: ProblemKind(
         Topic.SCHEDULER,
-        "The scheduler is silent: nothing runs by schedule.",
+        "The scheduler is silent.",
         "It runs again.",
         lambda p: _("The scheduler has been silent since %(at)s") % {"at": clock(p)},
         _silent,
@@ -294,7 +294,7 @@ KINDS: dict[Code, ProblemKind] = {
     ),
     Code.QUEUE: ProblemKind(
         Topic.SCHEDULER,
-        "Jobs wait in the queue, and no worker takes them.",
+        "Jobs wait, and no worker takes them.",
         "A worker takes them.",
         lambda p: stuck(p).sentence,
         lambda p: stuck(p).hint,
@@ -302,7 +302,7 @@ KINDS: dict[Code, ProblemKind] = {
     ),
     Code.SLOW_SERVER: ProblemKind(
         Topic.LATE,
-        "A bonus server's jobs take up the workers, and jobs of other servers wait.",
+        "A bonus server's jobs take up the workers, and others wait.",
         "A worker is free, or no job waits.",
         lambda p: _("%(server)s takes up the workers, and jobs of other servers wait") % p,
         lambda p: _(
@@ -314,28 +314,28 @@ KINDS: dict[Code, ProblemKind] = {
     Code.STEP: ProblemKind(
         Topic.SCHEDULER,
         "A step of a loop in the background fails.",
-        "The step succeeds.",
+        "It succeeds.",
         _step,
         lambda p: _("All other steps go on. The server’s log says where it fails; pass that on."),
     ),
     Code.REFUSAL: ProblemKind(
         Topic.REFUSAL,
         "A transfer stops until somebody decides.",
-        "The task's next run does not refuse.",
+        "The next run does not refuse.",
         _refusal,
         hint_of_cause,
     ),
     Code.DIFFERENCE: ProblemKind(
         Topic.DIFFERENCE,
         "The reconciliation found other rows or sums than were staged.",
-        "The next reconciliation finds none.",
+        "The next one finds none.",
         sentence_of_cause,
         hint_of_cause,
     ),
     Code.OUTAGE: ProblemKind(
         Topic.FAILURES,
-        "A bonus server, or shop All, does not answer. It stands for all that follows from that.",
-        "All of it answers, and the runs that had failed have succeeded.",
+        "A bonus server or shop All does not answer, with all that follows.",
+        "All of it answers, and the failed runs have succeeded.",
         _outage,
         _outage_hint,
         says_when=lambda p: bool(p["silent"] or p["answered"]),
@@ -349,21 +349,21 @@ KINDS: dict[Code, ProblemKind] = {
     ),
     Code.DATABASE: ProblemKind(
         Topic.FAILURES,
-        "A database could not be asked how many rows wait. Shown as a part of an outage.",
+        "A database does not say how many rows wait. Part of an outage.",
         "It answers.",
         sentence_of_cause,
         lambda p: together(cause(p).hint, _("How many rows wait is not known.")),
     ),
     Code.SERVER: ProblemKind(
         Topic.FAILURES,
-        "A bonus server's administration port does not answer. Shown as a part of an outage.",
+        "An administration port does not answer. Part of an outage.",
         "It answers.",
         sentence_of_cause,
         hint_of_cause,
     ),
     Code.SERVICE_PORT: ProblemKind(
         Topic.FAILURES,
-        "A bonus server's service port does not answer. Shown as a part of an outage.",
+        "A service port does not answer. Part of an outage.",
         "It answers.",
         lambda p: _("No register can work with %(server)s: the service port does not answer") % p,
         lambda p: str(cause(p)),
@@ -371,7 +371,7 @@ KINDS: dict[Code, ProblemKind] = {
     Code.MESSAGES: ProblemKind(
         Topic.SCHEDULER,
         "Messages to a recipient do not arrive.",
-        "A message arrives, or the recipient is removed.",
+        "One arrives, or the recipient is removed.",
         lambda p: (
             _("Messages to %(name)s have not arrived since %(since)s")
             % {"name": p["name"], "since": clock(p)}
@@ -408,14 +408,14 @@ KINDS: dict[Code, ProblemKind] = {
     Code.TWO_SCHEDULERS: ProblemKind(
         Topic.SCHEDULER,
         "Cron and a service look at the schedule on one machine.",
-        "One of them is stopped.",
+        "One is stopped.",
         lambda p: _("On %(host)s both cron and a service look at the schedule") % p,
         lambda p: _("No row is moved twice. One is enough: stop the other."),
         severity=Severity.WARN,
     ),
     Code.BACKUP: ProblemKind(
         Topic.SCHEDULER,
-        "There was no backup of our own database for two days.",
+        "Our own database was not backed up for two days.",
         "A backup is made.",
         _backup,
         lambda p: _(
@@ -425,7 +425,7 @@ KINDS: dict[Code, ProblemKind] = {
     ),
     Code.LATE: ProblemKind(
         Topic.LATE,
-        "Rows have waited longer than the settings allow.",
+        "Rows wait longer than the settings allow.",
         "They are moved.",
         _late,
         lambda p: _("They are not lost. See why the task does not move them."),
@@ -434,8 +434,8 @@ KINDS: dict[Code, ProblemKind] = {
     ),
     Code.SLOW: ProblemKind(
         Topic.LATE,
-        "Too many rows of the last 24 hours arrived later than the settings allow.",
-        "At least 95 of 100 rows of the last 24 hours arrived in time.",
+        "More than 5 of 100 rows of the last 24 hours arrived later than the settings allow.",
+        "At most 5 of 100 did.",
         _slow,
         lambda p: _(
             "They have arrived. The settings allow that for 5 of 100 rows. Check whether runs "
@@ -445,8 +445,8 @@ KINDS: dict[Code, ProblemKind] = {
     ),
     Code.LEFT_BEHIND: ProblemKind(
         Topic.LATE,
-        "Purges do not wait for a bonus server, as an administrator has decided.",
-        "It has received what it needs, or purges wait for it again.",
+        "Purges do not wait for a bonus server, as decided.",
+        "It has what it needs, or purges wait for it again.",
         _left_behind,
         lambda p: _(
             "When its database answers again, its next run says exactly how many rows it lacks."
@@ -455,7 +455,7 @@ KINDS: dict[Code, ProblemKind] = {
     ),
     Code.WRITING: ProblemKind(
         Topic.LATE,
-        "A transaction has been writing rows into a staging table for ten minutes.",
+        "A transaction has been writing staged rows for ten minutes.",
         "It ends.",
         _writing,
         lambda p: _("They can’t be read or moved until the transaction ends."),
@@ -473,7 +473,7 @@ KINDS: dict[Code, ProblemKind] = {
     Code.TABLES: ProblemKind(
         Topic.FAILURES,
         "Tables are foreign, or views: a later version will refuse them.",
-        "The check, made every few minutes, finds ordinary tables.",
+        "They are ordinary tables.",
         sentence_of_cause,
         hint_of_cause,
         severity=Severity.WARN,
@@ -481,7 +481,7 @@ KINDS: dict[Code, ProblemKind] = {
     Code.SECTIONS: ProblemKind(
         Topic.FAILURES,
         "The file of DTADMIN_TABLES has sections for servers that are not docked.",
-        "Each section is that of a docked server.",
+        "It has none.",
         lambda p: (
             _("The file of DTADMIN_TABLES has sections for servers that are not docked: %(names)s")
             % p
@@ -506,7 +506,7 @@ KINDS: dict[Code, ProblemKind] = {
     Code.REGISTERS: ProblemKind(
         Topic.REGISTERS,
         "Registers of a shop have not been seen for a day.",
-        "They are seen again, blocked or mothballed.",
+        "They are seen, blocked or mothballed.",
         _registers,
         lambda p: str(p["names"]),
         severity=Severity.WARN,

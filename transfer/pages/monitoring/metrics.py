@@ -160,7 +160,10 @@ def flows(listed: list[Any], asked: Mapping[int, Backlog]) -> Iterator[Metric]:
     yield gauges("waiting_rows", "Rows to move", {k: b.rows or 0 for k, b in heard.items()})
     text = "When the oldest row to move was staged; nothing where none waits"
     yield gauges("oldest_waiting_row_timestamp_seconds", text, oldest)
-    text = "Seconds within which 95 % of the rows of the last 24 hours arrived"
+    text = (
+        "Seconds within which 95 % of the rows of the last 24 hours arrived, from the start of the "
+        "transaction that staged them to the end of the chunk"
+    )
     yield gauges("arrival_p95_seconds", text, within)
     yield gauges("flow_up", "1 where shop All and the bonus server said what waits", up)
     yield gauges("task_enabled", "1 while it is on", on)

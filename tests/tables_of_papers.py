@@ -1,4 +1,4 @@
-"""The tables of papers that are made from what the code knows. `make papers` writes them anew."""
+"""The lists of papers that are made from what the code knows. `make papers` writes them anew."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -13,29 +13,26 @@ BLOCK = "<!-- {name}: made by `make papers` -->\n{table}<!-- end of {name} -->\n
 
 
 def refusals() -> Iterator[str]:
-    """Yield the lines of the table of refusals, those with the same remedy as one."""
-    yield "| Code | Do |"
-    yield "|---|---|"
+    """Yield the lines of the list of refusals, those with the same remedy as one."""
     remedies: dict[str, list[str]] = {}
     for code, cause in CATALOGUE.items():
         if cause.is_refusal:
             remedies.setdefault(cause.remedy, []).append(f"`{code}`")
     for remedy, codes in remedies.items():
-        yield f"| {', '.join(codes)} | {remedy} |"
+        yield f"- {', '.join(codes)}: {remedy}"
 
 
 def problems() -> Iterator[str]:
-    """Yield the lines of the tables of problems, one for each severity, the worst first."""
+    """Yield the lines of the lists of problems, one for each severity, the worst first."""
     from transfer.problems.kinds import KINDS
 
     for severity in sorted({kind.severity for kind in KINDS.values()}):
-        yield f"Of `severity` `{severity}`:"
+        yield f"With the `severity` `{severity}`:"
         yield ""
-        yield "| `problem` | Means | Ends when |"
-        yield "|---|---|---|"
         for code, kind in KINDS.items():
             if kind.severity == severity:
-                yield f"| `{code}` | {kind.means} | {kind.ends} |"
+                ends = f" It ends when {kind.ends_when}." if kind.ends_when else ""
+                yield f"- `{code}`: {kind.means}{ends}"
         yield ""
 
 

@@ -74,14 +74,14 @@ def never(params: Params) -> bool:
 
 @dataclass(frozen=True)
 class ProblemKind:
-    """What is known of a kind of problem. `means` and `ends` are for docs/WATCHING.md."""
+    """What is known of a kind of problem. `means` and `ends_when` are for docs/WATCHING.md."""
 
     topic: Topic
     means: str
-    ends: str
     sentence: Callable[[Params], str]  # what is wrong
     hint: Callable[[Params], str]  # what it means for the rows, and what to do
     severity: Severity = Severity.BAD  # unless who finds it says otherwise
+    ends_when: str = ""  # unless it ends when what it means is not so any more
     says_when: Callable[[Params], bool] = never  # whether the sentence says since when
     # Its page is for administrators, and it names users or addresses of people.
     is_for_administrators: bool = False
@@ -257,14 +257,13 @@ KINDS: dict[Code, ProblemKind] = {
     Code.GUARDS: ProblemKind(
         Topic.SCHEDULER,
         "Triggers or functions in shop All are not those of this version.",
-        "`init_shop_all` has run.",
         lambda p: guards(p).sentence,
         lambda p: guards(p).hint.rstrip(),
+        ends_when="`init_shop_all` has run",
     ),
     Code.SCHEDULER_NEVER: ProblemKind(
         Topic.SCHEDULER,
         "The scheduler has never run.",
-        "It runs.",
         lambda p: _("The scheduler has never run"),
         lambda p: as_typed_here(
             _(
@@ -276,7 +275,6 @@ KINDS: dict[Code, ProblemKind] = {
     Code.SCHEDULER: ProblemKind(
         Topic.SCHEDULER,
         "The scheduler is silent.",
-        "It runs again.",
         lambda p: _("The scheduler has been silent since %(at)s") % {"at": clock(p)},
         _silent,
         says_when=always,
@@ -284,7 +282,6 @@ KINDS: dict[Code, ProblemKind] = {
     Code.CLOCK: ProblemKind(
         Topic.SCHEDULER,
         "The scheduler is silent, and the clock was set back.",
-        "It runs again.",
         lambda p: (
             _("The scheduler is silent, and the clock was set back: it last ran %(at)s")
             % {"at": moment(p)}
@@ -295,7 +292,6 @@ KINDS: dict[Code, ProblemKind] = {
     Code.QUEUE: ProblemKind(
         Topic.SCHEDULER,
         "Jobs wait, and no worker takes them.",
-        "A worker takes them.",
         lambda p: stuck(p).sentence,
         lambda p: stuck(p).hint,
         says_when=always,
@@ -303,75 +299,70 @@ KINDS: dict[Code, ProblemKind] = {
     Code.SLOW_SERVER: ProblemKind(
         Topic.LATE,
         "A bonus server's jobs take up the workers, and others wait.",
-        "A worker is free, or no job waits.",
         lambda p: _("%(server)s takes up the workers, and jobs of other servers wait") % p,
         lambda p: _(
             "Each of its steps takes long, and others go on only between them. See what slows its "
             "database down, such as a trigger or a lock. More workers help meanwhile."
         ),
         severity=Severity.WARN,
+        ends_when="a worker is free, or no job waits",
     ),
     Code.STEP: ProblemKind(
         Topic.SCHEDULER,
         "A step of a loop in the background fails.",
-        "It succeeds.",
         _step,
         lambda p: _("All other steps go on. The server’s log says where it fails; pass that on."),
     ),
     Code.REFUSAL: ProblemKind(
         Topic.REFUSAL,
         "A transfer stops until somebody decides.",
-        "The next run does not refuse.",
         _refusal,
         hint_of_cause,
+        ends_when="the next run does not refuse",
     ),
     Code.DIFFERENCE: ProblemKind(
         Topic.DIFFERENCE,
         "The reconciliation found other rows or sums than were staged.",
-        "The next one finds none.",
         sentence_of_cause,
         hint_of_cause,
+        ends_when="the next reconciliation finds none",
     ),
     Code.OUTAGE: ProblemKind(
         Topic.FAILURES,
-        "A bonus server or shop All does not answer, with all that follows.",
-        "All of it answers, and the failed runs have succeeded.",
+        "A bonus server or shop All does not answer.",
         _outage,
         _outage_hint,
         says_when=lambda p: bool(p["silent"] or p["answered"]),
+        ends_when="all of it answers, and the failed runs have succeeded",
     ),
     Code.FAILURES: ProblemKind(
         Topic.FAILURES,
         "The last runs of a task failed.",
-        "A run succeeds, or the task is switched off.",
         _failures,
         _why_it_failed,
+        ends_when="a run succeeds, or the task is switched off",
     ),
     Code.DATABASE: ProblemKind(
         Topic.FAILURES,
         "A database does not say how many rows wait. Part of an outage.",
-        "It answers.",
         sentence_of_cause,
         lambda p: together(cause(p).hint, _("How many rows wait is not known.")),
     ),
     Code.SERVER: ProblemKind(
         Topic.FAILURES,
         "An administration port does not answer. Part of an outage.",
-        "It answers.",
         sentence_of_cause,
         hint_of_cause,
     ),
     Code.SERVICE_PORT: ProblemKind(
         Topic.FAILURES,
         "A service port does not answer. Part of an outage.",
-        "It answers.",
         lambda p: _("No register can work with %(server)s: the service port does not answer") % p,
         lambda p: str(cause(p)),
     ),
     Code.MESSAGES: ProblemKind(
         Topic.SCHEDULER,
         "Messages to a recipient do not arrive.",
-        "One arrives, or the recipient is removed.",
         lambda p: (
             _("Messages to %(name)s have not arrived since %(since)s")
             % {"name": p["name"], "since": clock(p)}
@@ -380,11 +371,11 @@ KINDS: dict[Code, ProblemKind] = {
         severity=Severity.WARN,
         says_when=always,
         is_for_administrators=True,
+        ends_when="one arrives, or the recipient is removed",
     ),
     Code.PAGES: ProblemKind(
         Topic.SCHEDULER,
         "The pages do not answer at SITE_URL.",
-        "They answer.",
         sentence_of_cause,
         hint_of_cause,
         severity=Severity.WARN,
@@ -392,7 +383,6 @@ KINDS: dict[Code, ProblemKind] = {
     Code.MAIL: ProblemKind(
         Topic.SCHEDULER,
         "The mail server does not answer.",
-        "It answers.",
         sentence_of_cause,
         hint_of_cause,
         severity=Severity.WARN,
@@ -400,7 +390,6 @@ KINDS: dict[Code, ProblemKind] = {
     Code.CERTIFICATE: ProblemKind(
         Topic.FAILURES,
         "A bonus server's certificate ends soon.",
-        "A later one is found.",
         sentence_of_cause,
         hint_of_cause,
         severity=Severity.WARN,
@@ -408,7 +397,6 @@ KINDS: dict[Code, ProblemKind] = {
     Code.TWO_SCHEDULERS: ProblemKind(
         Topic.SCHEDULER,
         "Cron and a service look at the schedule on one machine.",
-        "One is stopped.",
         lambda p: _("On %(host)s both cron and a service look at the schedule") % p,
         lambda p: _("No row is moved twice. One is enough: stop the other."),
         severity=Severity.WARN,
@@ -416,7 +404,6 @@ KINDS: dict[Code, ProblemKind] = {
     Code.BACKUP: ProblemKind(
         Topic.SCHEDULER,
         "Our own database was not backed up for two days.",
-        "A backup is made.",
         _backup,
         lambda p: _(
             "The nightly backup does not run, or fails. Make one now to see why: manage.py backup"
@@ -426,7 +413,6 @@ KINDS: dict[Code, ProblemKind] = {
     Code.LATE: ProblemKind(
         Topic.LATE,
         "Rows wait longer than the settings allow.",
-        "They are moved.",
         _late,
         lambda p: _("They are not lost. See why the task does not move them."),
         severity=Severity.WARN,
@@ -435,7 +421,6 @@ KINDS: dict[Code, ProblemKind] = {
     Code.SLOW: ProblemKind(
         Topic.LATE,
         "More than 5 of 100 rows of the last 24 hours arrived later than the settings allow.",
-        "At most 5 of 100 did.",
         _slow,
         lambda p: _(
             "They have arrived. The settings allow that for 5 of 100 rows. Check whether runs "
@@ -445,18 +430,17 @@ KINDS: dict[Code, ProblemKind] = {
     ),
     Code.LEFT_BEHIND: ProblemKind(
         Topic.LATE,
-        "Purges do not wait for a bonus server, as decided.",
-        "It has what it needs, or purges wait for it again.",
+        "Purges do not wait for a bonus server.",
         _left_behind,
         lambda p: _(
             "When its database answers again, its next run says exactly how many rows it lacks."
         ),
         severity=Severity.WARN,
+        ends_when="it has what it needs, or purges wait for it again",
     ),
     Code.WRITING: ProblemKind(
         Topic.LATE,
         "A transaction has been writing staged rows for ten minutes.",
-        "It ends.",
         _writing,
         lambda p: _("They can’t be read or moved until the transaction ends."),
         severity=Severity.WARN,
@@ -465,15 +449,14 @@ KINDS: dict[Code, ProblemKind] = {
     Code.CHANGED: ProblemKind(
         Topic.REJECTS,
         "Rows were changed in shop All after their transfer.",
-        "Each is sent or kept, by a decision.",
         sentence_of_cause,
         hint_of_cause,
         severity=Severity.WARN,
+        ends_when="each is sent or kept, by a decision",
     ),
     Code.TABLES: ProblemKind(
         Topic.FAILURES,
         "Tables are foreign, or views: a later version will refuse them.",
-        "They are ordinary tables.",
         sentence_of_cause,
         hint_of_cause,
         severity=Severity.WARN,
@@ -481,7 +464,6 @@ KINDS: dict[Code, ProblemKind] = {
     Code.SECTIONS: ProblemKind(
         Topic.FAILURES,
         "The file of DTADMIN_TABLES has sections for servers that are not docked.",
-        "It has none.",
         lambda p: (
             _("The file of DTADMIN_TABLES has sections for servers that are not docked: %(names)s")
             % p
@@ -496,7 +478,6 @@ KINDS: dict[Code, ProblemKind] = {
     Code.REJECTS: ProblemKind(
         Topic.REJECTS,
         "Rejected rows wait for a decision.",
-        "None waits.",
         _rejects,
         lambda p: _(
             "Each row says why it was rejected. Correct it and send it again, or discard it."
@@ -506,15 +487,14 @@ KINDS: dict[Code, ProblemKind] = {
     Code.REGISTERS: ProblemKind(
         Topic.REGISTERS,
         "Registers of a shop have not been seen for a day.",
-        "They are seen, blocked or mothballed.",
         _registers,
         lambda p: str(p["names"]),
         severity=Severity.WARN,
+        ends_when="they are seen, blocked or mothballed",
     ),
     Code.LOCKED: ProblemKind(
         Topic.LOCKED,
         "A log-in is locked after wrong passwords.",
-        "The lock ends or is lifted.",
         lambda p: _("Too many wrong passwords for %(who)s: the log-in is locked") % p,
         lambda p: (
             _(

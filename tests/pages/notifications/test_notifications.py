@@ -7,13 +7,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
-from transfer.pages.audit.words import changes, in_a_line
 
 from tests.messengers import BOT_TOKEN
 from tests.records import server, user
 from transfer.models import AuditEntry
 from transfer.models.alerts import Incident, Notice, Recipient, Topic
 from transfer.models.planned_work import PlannedWork
+from transfer.pages.parts.audit_words import changes, in_a_line
 
 pytestmark = pytest.mark.django_db
 

@@ -78,7 +78,7 @@ class Identity:
 
     def is_ordinary(self, kind: Kind) -> bool:
         """Return whether the staging table exists as one that `check_table` does not refuse."""
-        return self.database.rows(ABOUT, [kind.staging_table]) == [("r", False)]
+        return self.database.rows(ABOUT, [kind.staging_table]) == [("r", False, False)]
 
     def check_table(self, kind: Kind) -> None:
         """Refuse what is no ordinary table, and one whose rows are partly in others.

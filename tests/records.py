@@ -6,9 +6,12 @@ from typing import Any
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
-from transfer.models import BonusServer, RejectedRow, TransferRun, TransferTask
+from transfer.causes import REFUSALS
+from transfer.models import BonusServer, OutagePart, RejectedRow, TransferRun, TransferTask
 from transfer.models.alerts import Incident, Notice, Recipient, Topic
-from transfer.models.run_base import State, Trigger
+from transfer.models.outage_parts import Part, Seen
+from transfer.models.run_base import BAD_STATES, State, Trigger
+from transfer.parties import SHOP_ALL
 from transfer.problems.kinds import Code
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
@@ -66,6 +69,10 @@ def a_run(of: BonusServer, kind: str = "balances", **fields: Any) -> TransferRun
         setattr(run, name, value)
     run.save()
     run.refresh_from_db()
+    if state in BAD_STATES and run.error_code not in REFUSALS:
+        is_of_shop_all = run.error is not None and run.error.party == SHOP_ALL
+        seen = Seen(None if is_of_shop_all else of.pk, Part.RUNS, run.finished_at)
+        OutagePart.note_failures([seen])
     return run
 
 

@@ -347,15 +347,21 @@ class TestItsStory:
     def test_a_paused_task_does_not_keep_it_open(self, night, beating, now):
         for task in night.tasks.select_related("server"):
             task.pause(now + minutes(600), IVAN, reason="inventory")
-        assert beating(now + minutes(60)) == []
+        (problem,) = beating(now + minutes(60))
+        assert problem.sentence == f"БС 12 answers again since {clock(now + minutes(60))}"
+        watch(now + minutes(60))
+        for later in (60, 61):
+            assert beating(now + minutes(later)) == [], "a pause is no problem"
 
     def test_without_runs_meanwhile_it_ends_with_the_answer(self, bs12, beating, now):
         kill(bs12, now)
         beating(now + minutes(1))
         watch(now + minutes(1))
         heal(bs12, now + minutes(3))
-        assert beating(now + minutes(3)) == []
+        (problem,) = beating(now + minutes(3))
+        assert problem.sentence == f"БС 12 answers again since {clock(now + minutes(3))}"
         watch(now + minutes(3))
+        assert beating(now + minutes(3)) == []
         incident = Incident.objects.get(code="outage")
         assert (incident.until, incident.waited, incident.caught_up_at) == (
             now + minutes(3),

@@ -23,6 +23,7 @@ from transfer.api.shapes import (
 )
 from transfer.models import BonusServer, CashRegister, TransferRun, TransferTask
 from transfer.models.accounts import attach_states
+from transfer.models.outage_parts import Part, begins
 from transfer.models.run_base import State, attach_runs
 from transfer.models.tasks import KindChoices
 from transfer.problems.find import problems
@@ -115,8 +116,16 @@ class Server(Schema):
     version: str
     checked_at: AwareDatetime | None
     latency: float | None = Field(description="Seconds until the last answer.")
-    failing_since: AwareDatetime | None
+    failing_since: AwareDatetime | None = Field(
+        description="Since when it has failed; parts of a server that fail together have one begin."
+    )
     error: Problem | None
+
+    @staticmethod
+    def resolve_failing_since(server: BonusServer) -> Any:
+        if server.state != BonusServer.State.FAILING:
+            return None
+        return begins(server.outage_parts.all()).get(Part.ADMIN)
 
     @staticmethod
     def resolve_error(server: BonusServer) -> Any:
@@ -130,7 +139,7 @@ class Servers(Schema):
 
 @router.get("servers", response=Servers, summary="Bonus servers")
 def list_servers(request: HttpRequest, after: After, limit: Limit) -> Any:
-    return page(BonusServer.objects.all(), after, limit)
+    return page(BonusServer.objects.prefetch_related("outage_parts"), after, limit)
 
 
 class OnServer(Schema):

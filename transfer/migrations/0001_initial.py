@@ -7,6 +7,7 @@ import django.core.serializers.json
 import django.core.validators
 import django.db.models.deletion
 import django.db.models.expressions
+import django.db.models.functions.comparison
 import django.utils.timezone
 import transfer.models.audit
 import transfer.models.runs
@@ -79,12 +80,10 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('unchecked', 'Not checked yet'), ('available', 'Available'), ('unmanaged', 'Available, accounts not managed'), ('failing', 'Not available')], default='unchecked', editable=False, max_length=10, verbose_name='state')),
                 ('checked_at', models.DateTimeField(editable=False, null=True, verbose_name='checked at')),
                 ('accounts_at', models.DateTimeField(editable=False, null=True, verbose_name='accounts read at')),
-                ('failing_since', models.DateTimeField(editable=False, null=True, verbose_name='not available since')),
                 ('latency', models.FloatField(editable=False, null=True, verbose_name='answered in')),
                 ('clock_ahead', models.FloatField(editable=False, null=True, verbose_name='its clock is ahead by')),
                 ('version', models.CharField(blank=True, editable=False, max_length=200, verbose_name='version')),
                 ('service_checked_at', models.DateTimeField(editable=False, null=True)),
-                ('service_failing_since', models.DateTimeField(editable=False, null=True)),
                 ('service_error_code', models.CharField(blank=True, editable=False, max_length=40)),
                 ('service_error_params', models.JSONField(default=dict, editable=False)),
             ],
@@ -546,6 +545,20 @@ class Migration(migrations.Migration):
             ],
             options={
                 'verbose_name': 'backlog of a task',
+            },
+        ),
+        migrations.CreateModel(
+            name='OutagePart',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('part', models.CharField(choices=[('database', 'Database'), ('admin', 'Admin'), ('service', 'Service'), ('runs', 'Runs')], max_length=10)),
+                ('since', models.DateTimeField()),
+                ('answered_at', models.DateTimeField(null=True)),
+                ('server', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='outage_parts', to='transfer.bonusserver')),
+            ],
+            options={
+                'verbose_name': 'part of an outage',
+                'constraints': [models.UniqueConstraint(django.db.models.functions.comparison.Coalesce('server', 0), models.F('part'), name='one_row_per_failing_part')],
             },
         ),
         migrations.CreateModel(

@@ -14,6 +14,7 @@ from transfer.models.left_behind import LeftBehind
 from transfer.models.log_places import LogPlace
 from transfer.models.logins import Guess
 from transfer.models.maintenance import MaintenanceRun, MaintenanceTask
+from transfer.models.outage_parts import OutagePart
 from transfer.models.pieces import UploadPiece
 from transfer.models.planned_work import PlannedWork
 from transfer.models.recurring_jobs import RecurringJob

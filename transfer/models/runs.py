@@ -9,10 +9,12 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import get_language, gettext as _, gettext_lazy
 
+from transfer.causes import REFUSALS
 from transfer.causes.runs import RUN_TAKEN_OVER
 from transfer.engine.received import Position, Recorded, Totals
 from transfer.errors import TransferError
 from transfer.models.flow_hours import FlowHour
+from transfer.models.outage_parts import OutagePart, Part, Seen
 from transfer.models.run_base import (
     BAD_STATES,
     GOOD_STATES,
@@ -24,6 +26,7 @@ from transfer.models.run_base import (
 )
 from transfer.models.servers import BonusServer
 from transfer.models.tasks import KindChoices, TransferTask
+from transfer.parties import SHOP_ALL
 
 __all__ = ["OPEN_STATES", "AmountField", "State", "TransferRun", "Trigger"]
 
@@ -209,6 +212,15 @@ class TransferRun(Run):
 
     def log_names(self) -> dict[str, Any]:
         return {**super().log_names(), "server": self.server_name}
+
+    def note_in_task(self) -> None:
+        """A failure is also the begin of an outage, unless a question waits for its answer."""
+        super().note_in_task()
+        is_failure = self.state in BAD_STATES and self.error_code not in REFUSALS
+        if is_failure and self.task and self.task.enabled and self.finished_at:
+            is_of_shop_all = self.error is not None and self.error.party == SHOP_ALL
+            server = None if is_of_shop_all else self.server_id
+            OutagePart.note_failures([Seen(server, Part.RUNS, self.finished_at)])
 
     def begin(self, position: Position, expected: int, before: Recorded | None) -> None:
         """Notes where the run starts, and how many rows there are to move.

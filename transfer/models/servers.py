@@ -19,6 +19,7 @@ from transfer.errors import TransferError
 from transfer.installed import installed_kinds, installed_tables
 from transfer.models.addresses import numbered
 from transfer.models.failing import Failing, failure
+from transfer.models.outage_parts import OutagePart, Part, Seen
 from transfer.models.secret import SecretField, WithSecrets
 from transfer.models.validators import printable
 
@@ -39,7 +40,7 @@ def validate_pem(text: str) -> None:
 class BonusServerQuerySet(models.QuerySet["BonusServer"]):
     def failing(self) -> Self:
         """Servers with a port that does not answer correctly."""
-        fails = Q(state=BonusServer.State.FAILING) | ~Q(service_failing_since=None)
+        fails = Q(state=BonusServer.State.FAILING) | ~Q(service_error_code="")
         return self.filter(fails)
 
 
@@ -109,9 +110,6 @@ class BonusServer(WithSecrets, Failing):
     checked_at = models.DateTimeField(gettext_lazy("checked at"), null=True, editable=False)
     # When its accounts were last read: how old the states of its registers are.
     accounts_at = models.DateTimeField(gettext_lazy("accounts read at"), null=True, editable=False)
-    failing_since = models.DateTimeField(
-        gettext_lazy("not available since"), null=True, editable=False
-    )
     latency = models.FloatField(gettext_lazy("answered in"), null=True, editable=False)
     clock_ahead = models.FloatField(
         gettext_lazy("its clock is ahead by"), null=True, editable=False
@@ -119,7 +117,6 @@ class BonusServer(WithSecrets, Failing):
     version = models.CharField(gettext_lazy("version"), max_length=200, blank=True, editable=False)
     # The last check of the service port, which is only connected to.
     service_checked_at = models.DateTimeField(null=True, editable=False)
-    service_failing_since = models.DateTimeField(null=True, editable=False)
     service_error_code = models.CharField(max_length=40, blank=True, editable=False)
     service_error_params = models.JSONField(default=dict, editable=False)
 
@@ -205,12 +202,12 @@ class BonusServer(WithSecrets, Failing):
             state=self.State.AVAILABLE,
             checked_at=at,
             accounts_at=at,
-            failing_since=None,
             latency=latency,
             clock_ahead=clock_ahead,
             version=version,
             **failure(None),
         )
+        OutagePart.note_answers([Seen(self.pk, Part.ADMIN, at)])
 
     def note_failure(self, at: datetime, error: TransferError) -> None:
         """Note why it did not answer. Without a token it is not asked, which is no failure."""
@@ -218,19 +215,28 @@ class BonusServer(WithSecrets, Failing):
         self._note(
             state=self.State.FAILING if fails else self.State.UNMANAGED,
             checked_at=at,
-            failing_since=(self.failing_since or at) if fails else None,
             latency=None,
             **failure(error if fails else None),
         )
+        note_part = OutagePart.note_failures if fails else OutagePart.note_answers
+        note_part([Seen(self.pk, Part.ADMIN, at)])
 
     def note_service_port(self, at: datetime, error: TransferError | None) -> None:
         """Notes whether registers can connect, or why they can't."""
         self._note(
             service_checked_at=at,
-            service_failing_since=(self.service_failing_since or at) if error else None,
             service_error_code=error.code if error else "",
             service_error_params=error.params if error else {},
         )
+        note_part = OutagePart.note_failures if error else OutagePart.note_answers
+        note_part([Seen(self.pk, Part.SERVICE, at)])
+
+    @property
+    def service_error(self) -> TransferError | None:
+        """Why no register can connect, by the last check."""
+        if not self.service_error_code:
+            return None
+        return TransferError.saved(self.service_error_code, self.service_error_params)
 
     def _note(self, **fields: Any) -> None:
         """Saves only these fields, and only if the server is still docked."""

@@ -13,6 +13,7 @@ from transfer.errors import TransferError
 from transfer.models import BonusServer
 from transfer.parties import SHOP_ALL
 from transfer.problems import outage_words
+from transfer.problems.kinds import Code
 from transfer.problems.problem import Problem
 from transfer.runs.backlog import Backlog
 from transfer.text import formats
@@ -49,7 +50,13 @@ class Door:
 
 def doors(server: BonusServer, heard: Sequence[Backlog], outage: Problem | None) -> list[Door]:
     """The doors of the server. `heard`: the stored backlogs of its tasks; `outage`: its own."""
-    return [_admin(server, outage), _service(server), _database(server, heard, outage)]
+    return [_admin(server, outage), _service(server, outage), _database(server, heard, outage)]
+
+
+def _since(outage: Problem | None, code: Code) -> datetime | None:
+    """Since when the door fails whose problem has this code."""
+    causes = outage.causes if outage else ()
+    return next((cause.since for cause in causes if cause.code == code), None)
 
 
 def state(doors: Sequence[Door]) -> str:
@@ -76,7 +83,7 @@ def _admin(server: BonusServer, outage: Problem | None) -> Door:
         str(server.admin_port),
         server.checked_at,
         server.error if fails else None,
-        server.failing_since,
+        _since(outage, Code.SERVER),
         server.error_technical,
         note,
     )
@@ -96,17 +103,15 @@ def _calm(outage: Problem | None) -> str:
     return _("Transfers are not affected.")
 
 
-def _service(server: BonusServer) -> Door:
-    error = None
-    if server.service_failing_since:
-        error = TransferError.saved(server.service_error_code, server.service_error_params)
+def _service(server: BonusServer, outage: Problem | None) -> Door:
+    error = server.service_error
     return Door(
         "service",
         _("Service port"),
         str(server.work_port),
         server.service_checked_at,
         error,
-        server.service_failing_since,
+        _since(outage, Code.SERVICE_PORT),
         note=_("Registers can't work with this server.") if error else "",
     )
 
@@ -122,7 +127,7 @@ def _database(server: BonusServer, heard: Sequence[Backlog], outage: Problem | N
         server.db_name,
         max((one.asked_at for one in asked), default=None),
         error,
-        outage.since if error and outage else None,
+        _since(outage, Code.DATABASE),
         error.technical if error else "",
         formats.sentence(waits) if waits else "",
     )

@@ -38,14 +38,23 @@ def look(
 ) -> Iterator[Problem | Unknown]:
     """The problems, and what could not be found out.
 
-    `tasks`: all tasks, from `attach_runs`. `heard`: the backlogs of transfer tasks by their
-    numbers, instead of those that were stored in the last minutes.
+    `tasks`: all tasks, from `attach_runs`. `heard`: backlogs of transfer tasks by their numbers.
+    Those that were stored in the last minutes count too, if they are newer.
     """
     now = now or timezone.now()
     listed = list(all_tasks() if tasks is None else tasks)
-    heard = backlog.stored() if heard is None else heard
+    heard = _newest(backlog.stored(), heard or {})
     found = chain(of_background.look(now), of_tasks.look(listed, heard, now), of_others.look(now))
     return outages.fold(found, listed, heard, now)
+
+
+def _newest(stored: Mapping[int, Backlog], heard: Mapping[int, Backlog]) -> dict[int, Backlog]:
+    newer = {
+        pk: one
+        for pk, one in heard.items()
+        if pk not in stored or stored[pk].asked_at <= one.asked_at
+    }
+    return {**stored, **newer}
 
 
 def outages_by_server() -> dict[int, Problem]:
@@ -61,7 +70,7 @@ def outage_of(server: BonusServer) -> Problem | None:
     heard = backlog.stored()
     found = chain(of_tasks.look(listed, heard, now), of_others.of_servers(server))
     key = outages.of_server(server.pk)
-    folded = outages.fold(found, listed, heard, now)
+    folded = outages.fold(found, listed, heard, now, only=key)
     return next((one for one in folded if isinstance(one, Problem) and one.key == key), None)
 
 

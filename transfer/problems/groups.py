@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _, ngettext_lazy
 from transfer.models.alerts import Severity
 from transfer.problems import outage_words
 from transfer.problems.kinds import Code
-from transfer.problems.outage_words import AGAIN, CAUSE, DATABASE, PORTS, WHOLE
+from transfer.problems.outage_words import AGAIN, CAUSE, DATABASE, OVER, PORTS, WHOLE
 from transfer.problems.problem import Problem
 from transfer.text import formats
 
@@ -43,6 +43,9 @@ ANSWERING = {
         "%(n)s bonus server answers again, and its transfers catch up",
         "%(n)s bonus servers answer again, and their transfers catch up",
         "n",
+    ),
+    OVER: ngettext_lazy(
+        "%(n)s bonus server is well again", "%(n)s bonus servers are well again", "n"
     ),
     CAUSE: ngettext_lazy(
         "%(n)s bonus server has a problem of the same kind",
@@ -118,9 +121,9 @@ def sentence(code: str, alike: Sequence[Params]) -> str:
     if code in OTHERS:
         return _counted(OTHERS[Code(code)][0], n)
     extent, *_rest = outage_words.kind(alike[0])
-    if extent in (AGAIN, CAUSE):
+    if extent in ANSWERING:
         return _counted(ANSWERING[extent], n)
-    began = [datetime.fromisoformat(outage_words.silent_since(one)) for one in alike]
+    began = [datetime.fromisoformat(one["since"]) for one in alike]
     waiting = sum(one["waiting"] for one in alike) if extent != PORTS else 0
     since = with_since(_counted(OUTAGES[extent], n), began)
     return "; ".join(filter(None, [since, outage_words.waiting(waiting)]))

@@ -5,20 +5,23 @@ from dataclasses import replace
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models.functions import Coalesce
 
-from transfer.models import Incident, TransferRun
+from transfer.models import Incident, OutagePart, TransferRun
 from transfer.models.run_base import BAD_STATES, GOOD_STATES
 from transfer.problems.kinds import Code
 from transfer.problems.problem import Problem, Unknown
 
 FIELDS = ("code", "url", "params", "severity", "notify", "server_id")
+SAVED = ["began_at", *(name.removesuffix("_id") for name in FIELDS)]
 
 
 @transaction.atomic
 def note(found: Iterable[Problem | Unknown], now: datetime) -> None:
     """Opens an incident for each new problem, and closes those whose problem is gone.
 
-    An open one is saved only when it has changed. The caller holds Space.WATCH.
+    An open one is saved only when it has changed. Forgets the parts of outages that are over. The
+    caller holds Space.WATCH.
     """
     listed = list(found)
     problems: dict[tuple[str, str], Problem | Unknown] = {
@@ -28,35 +31,54 @@ def note(found: Iterable[Problem | Unknown], now: datetime) -> None:
     ended, changed = [], []
     for incident in Incident.objects.open():
         problem = problems.pop((incident.topic, incident.key), None)
-        if problem is None:
+        differs = isinstance(problem, Problem) and _update(incident, problem)
+        if problem is None or (isinstance(problem, Problem) and problem.is_over):
             _end(incident, now)
             ended.append(incident)
-        elif isinstance(problem, Problem) and _update(incident, problem):
+        elif differs:
             changed.append(incident)
     if ended:
-        Incident.objects.bulk_update(ended, ["ended_at", "waited", "caught_up_at"])
+        Incident.objects.bulk_update(ended, [*SAVED, "ended_at", "waited", "caught_up_at"])
     if changed:
-        names = [name.removesuffix("_id") for name in FIELDS]
-        Incident.objects.bulk_update(changed, names)
+        Incident.objects.bulk_update(changed, SAVED)
     Incident.objects.bulk_create(
-        _begun(one, now) for one in problems.values() if isinstance(one, Problem)
+        _begun(one, now)
+        for one in problems.values()
+        if isinstance(one, Problem) and not one.is_over
     )
+    _forget_parts([one for one in listed if isinstance(one, Problem)], now)
 
 
 def _update(incident: Incident, problem: Problem) -> bool:
     """Gives the incident the problem's present values; returns whether any differs."""
-    differs = any(getattr(incident, name) != getattr(problem, name) for name in FIELDS)
-    for name in FIELDS:
-        setattr(incident, name, getattr(problem, name))
+    values = {name: getattr(problem, name) for name in FIELDS}
+    values["began_at"] = min(incident.began_at, _began(problem, incident.began_at))
+    differs = any(getattr(incident, name) != value for name, value in values.items())
+    for name, value in values.items():
+        setattr(incident, name, value)
     return differs
 
 
 def _begun(problem: Problem, now: datetime) -> Incident:
-    """An outage began when its first cause did; anything else when it was first seen."""
     values = {name: getattr(problem, name) for name in FIELDS}
-    is_outage = problem.code == Code.OUTAGE
-    began_at = problem.since if is_outage and problem.since else now
+    began_at = _began(problem, now)
     return Incident(topic=problem.topic, key=problem.key, began_at=began_at, **values)
+
+
+def _began(problem: Problem, now: datetime) -> datetime:
+    """An outage began with its first failure; anything else when it was first seen."""
+    return problem.since if problem.code == Code.OUTAGE and problem.since else now
+
+
+def _forget_parts(problems: Iterable[Problem], now: datetime) -> None:
+    """Removes parts that answer again, but not while runs that failed meanwhile are to be repeated.
+
+    So an outage keeps its begin until it is over, and a later one has its own.
+    """
+    outages = [one for one in problems if one.code == Code.OUTAGE and not one.is_over]
+    catching_up = [one.server_id for one in outages if one.params["failing"]]
+    over = OutagePart.objects.over(now).annotate(number=Coalesce("server", 0))
+    over.exclude(number__in=[number or 0 for number in catching_up]).delete()
 
 
 def _end(incident: Incident, now: datetime) -> None:

@@ -41,18 +41,16 @@ def of_servers(only: BonusServer | None = None) -> Iterator[Problem]:
                 f"server:{server.pk}",
                 server.get_absolute_url(),
                 {**_error(server), "server": server.name},
-                since=server.failing_since,
                 server_id=server.pk,
                 technical=server.error_technical,
             )
-        if server.service_failing_since:
+        if server.service_error_code:
             error = {"code": server.service_error_code, "error": server.service_error_params}
             yield Problem(
                 Code.SERVICE_PORT,
                 f"service_port:{server.pk}",
                 server.get_absolute_url(),
                 {**error, "server": server.name},
-                since=server.service_failing_since,
                 server_id=server.pk,
             )
 

@@ -139,7 +139,6 @@ def of_databases(tasks: list[TransferTask], heard: Mapping[int, Backlog]) -> Ite
                 key,
                 url,
                 params,
-                since=asked.asked_at,
                 server_id=None if is_shop_all else task.server_id,
                 technical=error.technical,
             )

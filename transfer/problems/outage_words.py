@@ -1,7 +1,8 @@
 """The sentences about an outage: while it lasts, and when it is over.
 
 The words are made of the parameters that `outages.Evidence` gives. `silent` are the doors (admin,
-service, database) that give no answer, and `ever` those that have given none since it began.
+service, database) that give no answer since `since`, and `ever` those that have given none since it
+began.
 """
 
 from collections.abc import Collection
@@ -16,8 +17,9 @@ Params = dict[str, Any]
 
 # What outages that are alike have in common. How much of the server is silent:
 WHOLE, DATABASE, PORTS = "whole", "database", "ports"
-# Or that it answers again; or that all of it answers, and something fails for a cause.
-AGAIN, CAUSE = "again", "cause"
+# Or that it answers again, and its transfers catch up; that they have done so; or that all of it
+# answers, and something fails for a cause.
+AGAIN, OVER, CAUSE = "again", "over", "cause"
 
 
 def now(params: Params) -> str:
@@ -26,7 +28,7 @@ def now(params: Params) -> str:
         return "; ".join(filter(None, [_answers_again(params), _catch_up(params["failing"])]))
     if not params["silent"]:
         return ""
-    names = {**_names(params, params["silent"]), "at": _at(silent_since(params))}
+    names = {**_names(params, params["silent"]), "at": _at(params["since"])}
     sentence = _does_not_answer(params) % names
     return "; ".join(filter(None, [sentence, waits(params)]))
 
@@ -63,7 +65,7 @@ def waiting(count: int) -> str:
 def kind(params: Params) -> tuple[str, ...]:
     """What outages that are alike have in common; CAUSE with the codes of problem and error."""
     if params["answered"]:
-        return (AGAIN,)
+        return (AGAIN if params["failing"] else OVER,)
     if params["silent"]:
         return (extent(params["silent"]),)
     code, of_cause = params["causes"][0]
@@ -80,7 +82,7 @@ def extent(doors: Collection[str]) -> str:
 def hint(params: Params) -> str:
     """What to do, where that does not depend on the cause; else empty."""
     if params["answered"]:
-        return _("The next runs move the rows that waited.")
+        return _("The next runs move the rows that waited.") if params["failing"] else ""
     if params["silent"] and extent(params["silent"]) == WHOLE:
         return _(
             "See whether the server and the network are up. The transfers continue by themselves "
@@ -97,13 +99,6 @@ def leaves_transfers_alone(params: Params) -> bool:
 def _names(params: Params, doors: Collection[str] = ()) -> dict[str, str]:
     ports = ", ".join(str(params["ports"][door]) for door in doors if door in params["ports"])
     return {"server": params["server"] or _("Shop All"), "ports": ports}
-
-
-def silent_since(params: Params) -> str:
-    """Of a server that is down, when its database was lost; its ports may have failed before."""
-    since = params["since_of"]
-    ports = [since[door] for door in params["silent"]]
-    return str(since["database"] if "database" in params["silent"] else min(ports))
 
 
 def _at(since: str) -> str:
@@ -137,10 +132,10 @@ def _did_not_answer(params: Params) -> str:
 
 
 def _answers_again(params: Params) -> str:
-    return _("%(server)s answers again since %(at)s") % {
-        **_names(params),
-        "at": _at(params["answered"]),
-    }
+    names = {**_names(params), "at": _at(params["answered"])}
+    if params["ever"]:
+        return _("%(server)s answers again since %(at)s") % names
+    return _("%(server)s is well again since %(at)s") % names
 
 
 def _catch_up(count: int) -> str:

@@ -1,14 +1,15 @@
 """Folds all that is wrong with one bonus server, or with shop All, into one problem: an outage.
 
-A server that dies is noticed by the check of its ports, by the question what waits, and by each of
-its runs. People read one line about it, and those are its causes. The outage goes on until what
-waited has been moved: first the server does not answer, then it answers again and its transfers
-catch up. Which of the two it is, and since when, the open incident of the outage knows.
+A server that dies is noticed by the check of its ports, by the question what waits, by pages and by
+each of its runs. People read one line about it, and those are its causes. Since when each part
+fails, and since when it answers again, is recorded once (`models/outage_parts.py`), by whoever sees
+it first. The outage goes on until what waited has been moved: first the server does not answer,
+then it answers again and its transfers catch up. What it was like before, its incident knows.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -24,7 +25,8 @@ from transfer.causes.connections import (
 )
 from transfer.errors import TransferError
 from transfer.models import BonusServer, Incident, TransferTask
-from transfer.models.alerts import Severity, Topic
+from transfer.models.alerts import Severity
+from transfer.models.outage_parts import ALL_TRIED, OutagePart, Part, begins
 from transfer.parties import SHOP_ALL
 from transfer.problems.kinds import Code
 from transfer.problems.problem import Problem, Unknown
@@ -32,11 +34,13 @@ from transfer.runs.backlog import Backlog
 
 # The doors of a server, by the code of the problem that one of them has. The database comes first:
 # it is the one that transfers need.
-DOORS = {Code.DATABASE: "database", Code.SERVER: "admin", Code.SERVICE_PORT: "service"}
+DOORS = {
+    Code.DATABASE: str(Part.DATABASE),
+    Code.SERVER: str(Part.ADMIN),
+    Code.SERVICE_PORT: str(Part.SERVICE),
+}
 FOLDED = (*DOORS, Code.FAILURES)
 OF_SHOP_ALL = "database:shop_all"
-# In this time all doors were tried, or their checks do not run.
-ALL_TRIED = timedelta(minutes=3)
 # Of those that lose contact: what failed did answer, or only took too long.
 ANSWERS = (DATABASE_MISSING, LOGIN_REFUSED, WEAK_LOGIN, TOO_SLOW)
 
@@ -51,11 +55,13 @@ def fold(
     tasks: list[Any],
     heard: Mapping[int, Backlog],
     now: datetime,
+    only: str = "",
 ) -> Iterator[Problem | Unknown]:
     """Yields an outage in place of its causes, and everything else as it is.
 
     `tasks` come from `attach_runs`; `heard` are backlogs by the numbers of transfer tasks. What is
-    folded is unknown by its own name: an incident about it stays open, and none begins.
+    folded is unknown by its own name: an incident about it stays open, and none begins. `only`:
+    the key of the one outage that is wanted, if not all are.
     """
     causes: dict[str, list[Problem]] = {}
     others: list[Problem] = []
@@ -67,19 +73,29 @@ def fold(
         else:
             others.append(one)
     begun = {one.key: one for one in Incident.objects.open().filter(code=Code.OUTAGE)}
+    parts = parts_by_key()
     transfers = [task for task in tasks if isinstance(task, TransferTask)]
-    for key, listed in causes.items():
-        evidence = Evidence(key, listed, begun.get(key), transfers, heard, now)
+    for key in dict.fromkeys([*causes, *begun, *parts]):
+        if only and key != only:
+            continue
+        listed = causes.get(key, [])
         yield from (Unknown(cause.topic, cause.key) for cause in listed)
-        if evidence.causes:
-            yield evidence.problem()
-    for key, incident in begun.items():
-        if key not in causes and Evidence(key, [], incident, transfers, heard, now).is_unknown:
-            yield Unknown(Topic.FAILURES, key)
+        evidence = Evidence(key, listed, begun.get(key), parts.get(key, ()), transfers, heard, now)
+        if problem := evidence.problem():
+            yield problem
     failing = {cause.key for listed in causes.values() for cause in listed}
     for one in others:
         is_folded = one.code == Code.LATE and one.key in failing
         yield Unknown(one.topic, one.key) if is_folded else one
+
+
+def parts_by_key() -> dict[str, list[OutagePart]]:
+    """Return key of an outage → its parts that fail, or have failed."""
+    parts: dict[str, list[OutagePart]] = {}
+    for one in OutagePart.objects.order_by("pk"):
+        key = of_server(one.server_id) if one.server_id else OF_SHOP_ALL
+        parts.setdefault(key, []).append(one)
+    return parts
 
 
 def _key(problem: Problem) -> str:
@@ -105,6 +121,11 @@ def is_silent(code: str) -> bool:
     return loses_contact(code) and CATALOGUE[code] not in ANSWERS
 
 
+def _is_interrupted(failed: Problem) -> bool:
+    """Whether a run failed since its process or a connection was gone."""
+    return bool(failed.params["interrupted"]) or loses_contact(failed.params["code"])
+
+
 def rank(params: Mapping[str, Any]) -> tuple[bool, int]:
     """How much of a server is out of order, by the parameters of its outage, or of any problem."""
     stops = bool(params.get("stopped"))
@@ -113,16 +134,22 @@ def rank(params: Mapping[str, Any]) -> tuple[bool, int]:
 
 @dataclass
 class Evidence:
-    """What is known of a server, or of shop All, with which something is wrong."""
+    """What is known of a server, or of shop All, with which something is or was wrong."""
 
     key: str
     found: list[Problem]
     incident: Incident | None  # the open one, if the outage has begun
+    parts: Sequence[OutagePart]
     transfers: list[TransferTask]  # all of them
     heard: Mapping[int, Backlog]
     now: datetime
 
-    def problem(self) -> Problem:
+    def problem(self) -> Problem | None:
+        """Return the outage; None if nothing is known to be wrong, or to have been."""
+        if self._is_unheard:
+            return self._as_before()
+        if not (self.causes or self.is_over):
+            return None
         return Problem(
             Code.OUTAGE,
             self.key,
@@ -133,6 +160,22 @@ class Evidence:
             server_id=self._server_id,
             notify=self._is_for_a_message,
             causes=tuple(self.causes),
+            is_over=self.is_over and not self.causes,
+        )
+
+    def _as_before(self) -> Problem | None:
+        """Return what was known a minute ago, since nothing was heard meanwhile."""
+        if self.incident is None:
+            return None
+        return Problem(
+            Code.OUTAGE,
+            self.key,
+            self._url,
+            self.incident.params,
+            Severity(self.incident.severity),
+            since=self._since,
+            server_id=self._server_id,
+            notify=self.incident.notify,
         )
 
     @cached_property
@@ -167,65 +210,80 @@ class Evidence:
         return self._tasks[0].server if is_of_server else None
 
     @cached_property
+    def _doors(self) -> dict[str, OutagePart]:
+        """The doors that fail or have failed, in the order of DOORS."""
+        parts = {one.part: one for one in self.parts}
+        return {door: parts[door] for door in DOORS.values() if door in parts}
+
+    @cached_property
     def _closed(self) -> list[str]:
-        """The doors with which something is wrong now."""
-        closed = [DOORS[one.code] for one in self.found if one.code in DOORS]
-        if self.is_unknown:
-            closed.append("database")
-        return list(dict.fromkeys(closed))
+        """The doors with which something is wrong, as far as is known."""
+        found = {DOORS[one.code] for one in self.found if one.code in DOORS}
+        failing = {door for door, part in self._doors.items() if part.answered_at is None}
+        return [door for door in DOORS.values() if door in found | failing]
 
     @property
-    def is_unknown(self) -> bool:
-        """Whether its database did not answer, and was not asked in the last minutes."""
-        return not self._asked and "database" in self._before.get("doors", ())
+    def _is_unheard(self) -> bool:
+        """Whether something is wrong of which nothing was heard in the last minutes."""
+        return bool(self._closed) and not self.found
 
     @cached_property
     def is_over(self) -> bool:
-        """Whether it answers again, and only runs that failed meanwhile are to be repeated."""
-        return (
-            bool(self._before.get("stopped"))
-            and not self._closed
-            and bool(self._asked)
-            and all(self._failed_meanwhile(one) for one in self.found)
-        )
+        """Whether all is well again, and only runs that failed meanwhile are to be repeated."""
+        if self._closed:
+            return False
+        if not self.found:
+            return bool(self.parts or self.incident)
+        if not self.causes:
+            return bool(self._doors)
+        was_stopped = Part.DATABASE in self._doors or bool(self._before.get("stopped"))
+        return was_stopped and all(self._failed_meanwhile(one) for one in self.causes)
 
     def _failed_meanwhile(self, failed: Problem) -> bool:
-        is_its = failed.params["interrupted"] or loses_contact(failed.params["code"])
-        return is_its and failed.since is not None and failed.since <= self._answered
+        is_before = failed.since is not None and failed.since <= self._answered
+        return is_before and _is_interrupted(failed)
 
     @property
     def _answered(self) -> datetime:
-        """Since when it answers again."""
-        at = self._before.get("answered")
-        return datetime.fromisoformat(at) if at else self.now
+        """Since when all is well again."""
+        answered = [one.answered_at for one in self._doors.values() if one.answered_at]
+        if answered:
+            return max(answered)
+        if at := self._before.get("answered"):
+            return datetime.fromisoformat(at)
+        runs = [task.last_success for task in self._tasks if task.last_success]  # type: ignore[attr-defined]
+        good = [run.finished_at for run in runs if self._since < run.finished_at <= self.now]
+        return max(good, default=self.now)
 
     @cached_property
     def causes(self) -> list[Problem]:
-        """What is wrong. A paused task catches up when its pause ends: that is said elsewhere."""
-        if not self.is_over:
-            return sorted(self.found, key=lambda one: FOLDED.index(one.code))
+        """What is wrong, without what has to wait: once all doors answer, a paused task whose run
+        was interrupted catches up when its pause ends. That is said elsewhere.
+        """
         paused = {f"task:{task.pk}" for task in self._tasks if task.is_paused(self.now)}
-        return [one for one in self.found if one.key not in paused]
+        found = [
+            replace(one, since=self._since_of(one))
+            for one in self.found
+            if self._closed or one.key not in paused or not _is_interrupted(one)
+        ]
+        return sorted(found, key=lambda one: FOLDED.index(one.code))
+
+    def _since_of(self, cause: Problem) -> datetime | None:
+        """Return since when a door fails; of a run, when it failed."""
+        return self._begins.get(DOORS[cause.code]) if cause.code in DOORS else cause.since
+
+    @cached_property
+    def _begins(self) -> Mapping[str, datetime]:
+        """Since when each part fails, or has failed."""
+        return begins(self.parts)
 
     @property
     def _since(self) -> datetime:
-        """Since when something is wrong; if that is new, since its first cause."""
-        if self.incident:
-            return self.incident.began_at
-        times = (one.since for one in self.found if one.since)
-        # The last run may have failed long before anybody looked.
-        return min([self.now, *(at for at in times if self.now - at < ALL_TRIED)])
-
-    @cached_property
-    def _since_of(self) -> dict[str, str]:
-        """Since when each door is closed."""
-        before = self._before.get("since_of", {})
-        found = {
-            DOORS[one.code]: (one.since or self.now).isoformat()
-            for one in self.found
-            if one.code in DOORS
-        }
-        return {door: before.get(door) or found[door] for door in self._closed}
+        """The begin of the outage: the first failure that anything has seen."""
+        begun = [self.incident.began_at] if self.incident else []
+        seen = [*begun, *self._begins.values()]
+        # A task that failed long ago and was paused since then.
+        return min(seen or [one.since for one in self.causes if one.since], default=self.now)
 
     @property
     def _is_for_a_message(self) -> bool:
@@ -237,9 +295,10 @@ class Evidence:
             return True
         if any(one.notify for one in self.causes if one.code == Code.FAILURES):
             return True
-        if not self._since_of:
+        failed = [part.since for door, part in self._doors.items() if door in self._closed]
+        if not failed:
             return False
-        first = datetime.fromisoformat(min(self._since_of.values()))
+        first = min(failed)
         tried = [one.asked_at for one in self._asked]
         if self._server and self._server.checked_at:
             tried.append(self._server.checked_at)
@@ -261,22 +320,26 @@ class Evidence:
 
     @property
     def _params(self) -> dict[str, Any]:
-        common = {
-            "failing": sum(one.code == Code.FAILURES for one in self.causes),
-        }
         if self.is_over:
-            return {**self._before, **common, "answered": self._answered.isoformat()}
+            last = self._before or self._params_now
+            failing = self._params_now["failing"]
+            return {**last, "failing": failing, "answered": self._answered.isoformat()}
+        return self._params_now
+
+    @cached_property
+    def _params_now(self) -> dict[str, Any]:
         silent = self._silent
-        ever = [door for door in DOORS.values() if door in {*silent, *self._before.get("ever", ())}]
+        # Without an incident it was over before the first look.
+        ever = {*silent, *self._before.get("ever", self._doors if self.is_over else ())}
         return {
-            **common,
             "server": self._server.name if self._server else "",
             "doors": self._closed,
-            "since_of": self._since_of,
+            "since": self._silent_since.isoformat(),
             "silent": silent,
-            "ever": ever,
+            "ever": [door for door in DOORS.values() if door in ever],
             "ports": self._ports,
             "stopped": "database" in self._closed or bool(self._before.get("stopped")),
+            "failing": sum(one.code == Code.FAILURES for one in self.causes),
             "bad": sum(
                 one.code == Code.FAILURES and one.severity == Severity.BAD for one in self.causes
             ),
@@ -291,8 +354,13 @@ class Evidence:
         before = self._before.get("silent", ())
         of_doors = [one for one in self.found if one.code in DOORS]
         found = {DOORS[one.code]: is_silent(one.params["code"]) for one in of_doors}
-        silent = [door for door in self._closed if found.get(door, door in before)]
-        return [door for door in DOORS.values() if door in silent]
+        return [door for door in self._closed if found.get(door, door in before)]
+
+    @property
+    def _silent_since(self) -> datetime:
+        """The begin, unless what transfers need was lost much later than another part failed."""
+        began = {door: self._begins.get(door, self._since) for door in self._silent}
+        return began.get(Part.DATABASE) or min(began.values(), default=self._since)
 
     @property
     def _ports(self) -> dict[str, int]:

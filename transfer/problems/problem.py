@@ -25,6 +25,7 @@ class Problem:
     server_id: int | None = None  # a planned work on this server silences it
     notify: bool = True  # whether it is bad enough for a message
     causes: "tuple[Problem, ...]" = ()  # of an outage
+    is_over: bool = False  # nothing is left of it: its incident ends at the next look
     technical: str = ""  # what a database or a program said in its own words
 
     @property

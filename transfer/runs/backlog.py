@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.core.cache import cache
+from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -19,8 +20,10 @@ from transfer.errors import TooSlow, TransferError
 from transfer.installed import installed_kinds
 from transfer.models import BonusServer, TaskBacklog, TransferTask
 from transfer.models.failing import FAILURE, failure
+from transfer.models.outage_parts import OutagePart, Part, Seen
 from transfer.models.run_base import State
 from transfer.models.schedules import ScheduledTask
+from transfer.parties import SHOP_ALL
 from transfer.servers.ask import ask_all, bonus_db, shop_all
 from transfer.text import formats
 
@@ -56,7 +59,7 @@ class Backlog:
     oldest: datetime | None = None  # when the oldest of them was staged
     writing_since: datetime | None = None  # the oldest transaction that may hold unseen rows
     error: TransferError | None = None  # why it is not known
-    asked_at: datetime = field(default_factory=timezone.now)
+    asked_at: datetime = field(default_factory=lambda: timezone.now())
 
     @property
     def is_fresh(self) -> bool:
@@ -185,8 +188,13 @@ def _why_off(task: ScheduledTask) -> str:
     return f"{sentence} {task.change_reason}".strip()
 
 
+@transaction.atomic
 def store(answers: Mapping[int, Backlog]) -> None:
-    """Stores the answers in our own database, for pages that can't wait for other databases."""
+    """Stores the answers in our own database, for pages that can't wait for other databases.
+
+    Notes which databases fail, and which answer again.
+    """
+    _note_parts(answers)
     TaskBacklog.objects.bulk_create(
         (
             TaskBacklog(
@@ -205,6 +213,25 @@ def store(answers: Mapping[int, Backlog]) -> None:
     )
 
 
+def _note_parts(answers: Mapping[int, Backlog]) -> None:
+    """A server whose database fails for one of its tasks has not answered for the others."""
+    failed: dict[int | None, datetime] = {}
+    answered: dict[int | None, datetime] = {}
+    servers = TransferTask.objects.filter(pk__in=answers).values_list("pk", "server")
+    for task, server in servers:
+        one = answers[task]
+        if one.error is None:
+            for key in (server, None):  # it was asked what shop All has, too
+                answered[key] = max(answered.get(key, one.asked_at), one.asked_at)
+        else:
+            key = None if one.error.party == SHOP_ALL else server
+            failed[key] = min(failed.get(key, one.asked_at), one.asked_at)
+    OutagePart.note_failures(Seen(key, Part.DATABASE, at) for key, at in failed.items())
+    OutagePart.note_answers(
+        Seen(key, Part.DATABASE, at) for key, at in answered.items() if key not in failed
+    )
+
+
 def stored() -> dict[int, Backlog]:
     """The stored answers of the last minutes for each task. One query; asks no other database."""
     lately = timezone.now() - STORED_FOR
@@ -218,8 +245,25 @@ _asking = threading.Lock()
 
 
 def note(heard: Mapping[int, Backlog]) -> None:
-    """What was heard of tasks, by their numbers: every process of the web server knows it then."""
+    """What was heard of tasks, by their numbers: every process of the web server knows it then.
+
+    A database that fails, or answers again, since the last answer was stored is news for all pages.
+    """
     cache.set(HEARD, {**_fresh(), **heard})
+    known = {one.task_id: one for one in TaskBacklog.objects.filter(task__in=heard)}
+    store({pk: one for pk, one in heard.items() if _is_news(one, known.get(pk))})
+
+
+def _is_news(heard: Backlog, known: TaskBacklog | None) -> bool:
+    """Whether the answer says otherwise than an older one whether the databases answer."""
+    if known is None:
+        return True
+    return known.asked_at < heard.asked_at and _fails(known.error) != _fails(heard.error)
+
+
+def _fails(error: TransferError | None) -> tuple[bool, bool]:
+    """Whether a database fails, and whether it is that of shop All."""
+    return error is not None, error is not None and error.party == SHOP_ALL
 
 
 def forget(pk: int) -> None:

@@ -147,7 +147,9 @@ def test_the_page_lists_what_was_wrong_with_this_server(client, bs12):
     assert "412" in response.text
 
 
-def test_a_server_without_a_token_is_available_and_says_what_is_not_managed(client, docked):
+def test_a_server_without_a_token_is_available_and_says_what_is_not_managed(
+    client, docked, shop_all
+):
     client.force_login(user("viewer"))
     client.cookies["django_language"] = "en"
     BonusServer.objects.filter(pk=docked.pk).update(api_token="")

@@ -1,6 +1,6 @@
 """Many bonus servers as a compact table, what is wrong first."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _, gettext_lazy
@@ -29,7 +29,8 @@ class ServerLine(NamedTuple):
     @property
     def state(self) -> str:
         """Its state; not available, if one of its three doors fails."""
-        fails = self.outage is not None and self.outage.params["doors"]
+        params = self.outage.params if self.outage else {}
+        fails = params and params["doors"] and not params["answered"]
         return BonusServer.State.FAILING if fails else str(self.server.state)
 
     @property
@@ -43,12 +44,10 @@ class ServerLine(NamedTuple):
 
     @property
     def cause(self) -> str:
-        """The most important fault: what transfers need comes first. Of a server whose
-        outage is not given, why its administration port does not answer.
-        """
+        """The most important fault: what transfers need comes first."""
         if self.outage is None:
-            return " ".join(_of_port(self.server))
-        if self.outage.params["answered"]:
+            return ""
+        if self.outage.params["answered"] or not self.outage.causes:
             return formats.sentence(self.outage.sentence)
         worst = self.outage.causes[0]
         words = formats.sentence(worst.sentence)
@@ -56,13 +55,6 @@ class ServerLine(NamedTuple):
             return words
         since = _("Since %(since)s.") % {"since": formats.moment(worst.since)}
         return f"{words} {since}"
-
-
-def _of_port(server: BonusServer) -> Iterator[str]:
-    if server.explained:
-        yield server.explained.sentence
-    if server.failing_since:
-        yield _("Since %(since)s.") % {"since": formats.moment(server.failing_since)}
 
 
 def lines(

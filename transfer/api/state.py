@@ -23,7 +23,7 @@ from transfer.api.shapes import (
 )
 from transfer.models import BonusServer, CashRegister, TransferRun, TransferTask
 from transfer.models.accounts import attach_states
-from transfer.models.outage_parts import Part, begins
+from transfer.models.outage_parts import Part
 from transfer.models.run_base import State, attach_runs
 from transfer.models.tasks import KindChoices
 from transfer.problems.find import problems
@@ -125,7 +125,8 @@ class Server(Schema):
     def resolve_failing_since(server: BonusServer) -> Any:
         if server.state != BonusServer.State.FAILING:
             return None
-        return begins(server.outage_parts.all()).get(Part.ADMIN)
+        parts = server.outage_parts.all()
+        return next((one.since for one in parts if one.part == Part.ADMIN), None)
 
     @staticmethod
     def resolve_error(server: BonusServer) -> Any:

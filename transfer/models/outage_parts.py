@@ -1,6 +1,6 @@
 """Since when a part of a bonus server, or of shop All, has failed: the one record of it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple, Self
 
@@ -23,6 +23,20 @@ FAILED = """
        set since = least(p.since, excluded.since),
            answered_at = case when p.answered_at >= excluded.since then p.answered_at end
      where excluded.since < p.since or p.answered_at < excluded.since
+"""
+
+# Parts that failed together have one begin: the first one.
+TOGETHER = """
+    update transfer_outagepart as p
+       set since = first.since
+      from (select later.id, min(earlier.since) as since
+              from transfer_outagepart as later
+              join transfer_outagepart as earlier
+                on coalesce(earlier.server_id, 0) = coalesce(later.server_id, 0)
+               and earlier.since between later.since - %s and later.since
+             where coalesce(later.server_id, 0) = any(%s)
+             group by later.id) as first
+     where p.id = first.id and first.since < p.since
 """
 
 ANSWERED = """
@@ -62,8 +76,8 @@ class OutagePart(models.Model):
     """A part that fails, or has failed in an outage that goes on.
 
     Whoever sees a failure notes it here: a run, a check, a page that asks. `since` never becomes
-    later. The row is removed when the part answers and no run has to be repeated: see
-    `problems/incidents.py`.
+    later, and all parts that failed together have the same one. The row is removed when the part
+    answers and no run has to be repeated: see `problems/incidents.py`.
     """
 
     server = models.ForeignKey(
@@ -87,30 +101,21 @@ class OutagePart(models.Model):
 
     @staticmethod
     def note_failures(seen: Iterable[Seen]) -> None:
-        """Note failures, in one statement. An undocked server is left out."""
-        _execute(FAILED, seen)
+        """Note failures, in two statements. An undocked server is left out."""
+        if listed := list(seen):
+            _execute(FAILED, listed)
+            with connection.cursor() as cursor:
+                servers = [one.server_id or 0 for one in listed]
+                cursor.execute(TOGETHER, [ALL_TRIED, servers])
 
     @staticmethod
     def note_answers(seen: Iterable[Seen]) -> None:
         """Note that parts answer, in one statement; of those that had not failed, nothing."""
-        _execute(ANSWERED, seen)
+        if listed := list(seen):
+            _execute(ANSWERED, listed)
 
 
-def _execute(statement: str, seen: Iterable[Seen]) -> None:
-    if listed := list(seen):
-        columns = [list(column) for column in zip(*listed, strict=True)]
-        with connection.cursor() as cursor:
-            cursor.execute(statement, columns)
-
-
-def begins(parts: Iterable[OutagePart]) -> Mapping[str, datetime]:
-    """Return part → since when it has failed, of the parts of one server, or of shop All.
-
-    Parts that failed together have one begin: the first one.
-    """
-    seen = {one.part: one.since for one in parts}
-    first = min(seen.values(), default=None)
-    return {
-        part: first if first and since - first <= ALL_TRIED else since
-        for part, since in seen.items()
-    }
+def _execute(statement: str, seen: Sequence[Seen]) -> None:
+    columns = [list(column) for column in zip(*seen, strict=True)]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, columns)

@@ -5,9 +5,10 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
-from transfer.models import BonusServer, MaintenanceTask, TransferTask
+from transfer.models import BonusServer, Incident, MaintenanceTask, OutagePart, TransferTask
 from transfer.models.alerts import Severity
 from transfer.models.run_base import attach_runs
 from transfer.problems import of_background, of_others, of_tasks, outages
@@ -59,19 +60,32 @@ def _newest(stored: Mapping[int, Backlog], heard: Mapping[int, Backlog]) -> dict
 
 def outages_by_server() -> dict[int, Problem]:
     """What is wrong with each server that has a problem, by what was stored in the last minutes."""
-    return {one.server_id: one for one in problems() if one.code == Code.OUTAGE and one.server_id}
+    return {one.server_id: one for one in outages_now() if one.server_id}
+
+
+def outages_now() -> list[Problem]:
+    """The outages, the worst first, by what was stored in the last minutes."""
+    if not (OutagePart.objects.exists() or Incident.objects.open().exists()):
+        return []
+    return sorted(_outages(TransferTask.objects.all(), of_others.of_servers()), key=_rank)
 
 
 def outage_of(server: BonusServer) -> Problem | None:
     """What is wrong with the server, by what was stored in the last minutes."""
-    now = timezone.now()
-    tasks = TransferTask.objects.with_runs().select_related("server").filter(server=server)
-    listed = attach_runs(tasks)
-    heard = backlog.stored()
-    found = chain(of_tasks.look(listed, heard, now), of_others.of_servers(server))
     key = outages.of_server(server.pk)
-    folded = outages.fold(found, listed, heard, now, only=key)
-    return next((one for one in folded if isinstance(one, Problem) and one.key == key), None)
+    found = _outages(server.tasks.all(), of_others.of_servers(server), only=key)
+    return next(iter(found), None)
+
+
+def _outages(
+    tasks: QuerySet[TransferTask], of_servers: Iterable[Problem], only: str = ""
+) -> list[Problem]:
+    now = timezone.now()
+    listed = attach_runs(tasks.with_runs().select_related("server"))  # type: ignore[attr-defined]
+    heard = backlog.stored()
+    found = chain(of_tasks.look(listed, heard, now), of_servers)
+    folded = outages.fold(found, listed, heard, now, only)
+    return [one for one in folded if isinstance(one, Problem) and one.code == Code.OUTAGE]
 
 
 def all_tasks() -> list[Any]:

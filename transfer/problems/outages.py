@@ -26,7 +26,7 @@ from transfer.causes.connections import (
 from transfer.errors import TransferError
 from transfer.models import BonusServer, Incident, TransferTask
 from transfer.models.alerts import Severity
-from transfer.models.outage_parts import ALL_TRIED, OutagePart, Part, begins
+from transfer.models.outage_parts import ALL_TRIED, OutagePart, Part
 from transfer.parties import SHOP_ALL
 from transfer.problems.kinds import Code
 from transfer.problems.problem import Problem, Unknown
@@ -275,7 +275,7 @@ class Evidence:
     @cached_property
     def _begins(self) -> Mapping[str, datetime]:
         """Since when each part fails, or has failed."""
-        return begins(self.parts)
+        return {one.part: one.since for one in self.parts}
 
     @property
     def _since(self) -> datetime:

@@ -18,6 +18,8 @@ from transfer.pages.shown.task_groups import MANY, by_server
 from transfer.pages.shown.task_rows import AT_ONCE, FAST, SLOW
 from transfer.pages.shown.task_status import TaskStatus
 from transfer.pages.tables import Action, page_size
+from transfer.problems.find import outages_now
+from transfer.problems.groups import grouped
 
 ACTIONS = (
     Action("on", gettext_lazy("Switch on")),
@@ -42,6 +44,7 @@ def scheduler(request: HttpRequest) -> HttpResponse:
         "maintenance": maintenance(request),
         "actions": ACTIONS,
         "hidden": None if shown else hidden(),
+        "outages": grouped(outages_now()) if shown else [],
         **started.context(request),
     }
     if shown:

@@ -265,6 +265,23 @@ def test_one_line_is_shown_from_the_first_failure_until_the_night_tells_it(
     assert not OutagePart.objects.exists()
 
 
+def test_all_places_say_how_many_rows_wait_at_least(site: Site, shop_all: str, died: datetime):
+    stage(shop_all, "balances", [("a1", "5")])
+    assert site.run() == ["succeeded"] * 3
+    site.close()
+    stage(shop_all, "balances", [("a1", str(n)) for n in range(1, 481)])
+    site.at(died)
+    site.check()
+    task = site.server.tasks.get(kind="balances")
+    assert "at least 480" in site.text("/?ask=1", 'id="flows-table"', "</table>")
+    assert "480+" in site.text("/?ask=1", 'id="day-waits"', "</a>")
+    assert "at least 480" in site.text("/scheduler/?ask=1", f'id="transfer-{task.pk}"', "</tr>")
+    assert "at least 480" in site.text(f"/scheduler/transfer-{task.pk}/?ask=1")
+    assert "At least 480 rows wait" in site.text("/?ask=1")
+    waiting = site.program.ask(f"tasks/{task.pk}").json()["waiting"]
+    assert (waiting["rows"], waiting["at_least"]) == (None, 480)
+
+
 def test_without_runs_meanwhile_there_is_no_gap_either(site: Site, died: datetime):
     site.close()
     site.at(died)

@@ -68,6 +68,29 @@ def test_a_server_that_does_not_answer_does_not_hide_the_others(dock, bonus, sho
     assert errors[ill.pk].code == "database_missing"
 
 
+def test_of_a_server_that_does_not_answer_history_knows_what_waits_at_least(task, shop_all):
+    """What its last run left, and what was staged since then. Of a kind without a run, nothing."""
+    stage(shop_all, "balances", [("4100", 1)])
+    execute.run_here(task, Trigger.MANUAL)
+    task.server.db_name = "there_is_none"
+    task.server.save()
+    assert backlogs(tasks())[task.pk].at_least == 0
+    stage(shop_all, "balances", [("4100", n) for n in range(1, 481)])
+    answers = backlogs(tasks())
+    assert (answers[task.pk].rows, answers[task.pk].at_least) == (None, 480)
+    assert [one.at_least for pk, one in answers.items() if pk != task.pk] == [None, None]
+
+
+def test_of_another_shop_all_history_does_not_know_what_waits(task, shop_all):
+    stage(shop_all, "balances", [("4100", 1)])
+    run = execute.run_here(task, Trigger.MANUAL)
+    run.position_to["origin"] = "00000000-0000-0000-0000-000000000000"
+    run.save()
+    task.server.db_name = "there_is_none"
+    task.server.save()
+    assert backlogs(tasks())[task.pk].at_least is None
+
+
 def test_a_count_that_takes_too_long_is_given_up(task, shop_all):
     with connected(shop_all) as holder:
         holder.autocommit = False

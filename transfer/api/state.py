@@ -37,7 +37,10 @@ router = Router(tags=["State"])
 class Waiting(Schema):
     """The rows that had not been moved when the servers were last asked."""
 
-    rows: int | None
+    rows: int | None = Field(description="Null while the server does not answer.")
+    at_least: int | None = Field(
+        description="Then: the rows that shop All has after the last line that the server passed."
+    )
     oldest: AwareDatetime | None
     asked_at: AwareDatetime
     error: Problem | None
@@ -73,6 +76,7 @@ def task_shape(task: Any, heard: dict[int, Backlog]) -> dict[str, Any]:
     known = heard.get(task.pk)
     waiting = known and {
         "rows": known.rows,
+        "at_least": known.at_least,
         "oldest": known.oldest,
         "asked_at": known.asked_at,
         "error": problem_of(known.error),

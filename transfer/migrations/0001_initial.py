@@ -539,6 +539,7 @@ class Migration(migrations.Migration):
                 ('error_technical', models.TextField(blank=True, editable=False, verbose_name='technical text')),
                 ('task', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='stored_backlog', serialize=False, to='transfer.transfertask')),
                 ('rows', models.BigIntegerField(null=True)),
+                ('at_least', models.BigIntegerField(null=True)),
                 ('oldest', models.DateTimeField(null=True)),
                 ('writing_since', models.DateTimeField(null=True)),
                 ('asked_at', models.DateTimeField()),

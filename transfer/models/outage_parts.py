@@ -33,7 +33,7 @@ TOGETHER = """
               from transfer_outagepart as later
               join transfer_outagepart as earlier
                 on coalesce(earlier.server_id, 0) = coalesce(later.server_id, 0)
-               and earlier.since between later.since - %s and later.since
+               and earlier.since between later.since - make_interval(secs => %s) and later.since
              where coalesce(later.server_id, 0) = any(%s)
              group by later.id) as first
      where p.id = first.id and first.since < p.since
@@ -106,7 +106,7 @@ class OutagePart(models.Model):
             _execute(FAILED, listed)
             with connection.cursor() as cursor:
                 servers = [one.server_id or 0 for one in listed]
-                cursor.execute(TOGETHER, [ALL_TRIED, servers])
+                cursor.execute(TOGETHER, [ALL_TRIED.total_seconds(), servers])
 
     @staticmethod
     def note_answers(seen: Iterable[Seen]) -> None:

@@ -239,6 +239,18 @@ def _outage_hint(params: Params) -> str:
     return f"{calm} {hint(code, of_cause)}".strip()
 
 
+def _how_many_wait(params: Params) -> str:
+    """Of a database that does not answer."""
+    if not params["at_least"]:
+        return _("How many rows wait is not known.")
+    text = ngettext(
+        "At least %(n)s row waits, by what the history knows.",
+        "At least %(n)s rows wait, by what the history knows.",
+        params["at_least"],
+    )
+    return text % {"n": formats.number(params["at_least"])}
+
+
 def _why_it_failed(params: Params) -> str:
     why = str(cause(params)).strip()
     if not params.get("next"):
@@ -346,7 +358,7 @@ KINDS: dict[Code, ProblemKind] = {
         Topic.FAILURES,
         "A database does not say how many rows wait. Part of an outage.",
         sentence_of_cause,
-        lambda p: together(cause(p).hint, _("How many rows wait is not known.")),
+        lambda p: together(cause(p).hint, _how_many_wait(p)),
     ),
     Code.SERVER: ProblemKind(
         Topic.FAILURES,

@@ -133,7 +133,11 @@ def of_databases(tasks: list[TransferTask], heard: Mapping[int, Backlog]) -> Ite
         if key not in listed:
             listed.add(key)
             url = f"{reverse('scheduler')}?server={task.server_id}"
-            params = {"code": error.code, "error": error.params}
+            params = {
+                "code": error.code,
+                "error": error.params,
+                "at_least": _least(tasks, heard, task.server_id),
+            }
             yield Problem(
                 Code.DATABASE,
                 key,
@@ -142,6 +146,12 @@ def of_databases(tasks: list[TransferTask], heard: Mapping[int, Backlog]) -> Ite
                 server_id=None if is_shop_all else task.server_id,
                 technical=error.technical,
             )
+
+
+def _least(tasks: list[TransferTask], heard: Mapping[int, Backlog], server: int) -> int:
+    """Return the rows that wait at least for a server whose database does not answer."""
+    of_server = [heard[one.pk] for one in tasks if one.server_id == server and one.pk in heard]
+    return sum(one.at_least or 0 for one in of_server)
 
 
 def of_backlog(

@@ -2,23 +2,25 @@
 
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from time import monotonic
 
 from django.core.cache import cache
 from django.db import transaction
+from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.in_log import in_log, lasts
 from transfer.engine.kind import Kind
-from transfer.engine.received import Place, Position
+from transfer.engine.received import Place, Position, Recorded
 from transfer.engine.shop_all.counts import Waiting
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TooSlow, TransferError
 from transfer.installed import installed_kinds
-from transfer.models import BonusServer, TaskBacklog, TransferTask
+from transfer.models import BonusServer, TaskBacklog, TransferRun, TransferTask
 from transfer.models.failing import FAILURE, failure
 from transfer.models.outage_parts import OutagePart, Part, Seen
 from transfer.models.run_base import State
@@ -29,6 +31,7 @@ from transfer.text import formats
 
 # How long a page waits for the servers before it is shown; its parts, which come later, may wait.
 AT_FIRST_SIGHT, PATIENTLY = 0.7, 3.0
+LEAST = 0.5  # seconds for one question more to shop All, where servers took the whole time
 LATE = timedelta(minutes=1)
 FRESH = timedelta(seconds=5)
 # Who does not answer is not asked at each look: that takes the whole time allowed.
@@ -59,7 +62,13 @@ class Backlog:
     oldest: datetime | None = None  # when the oldest of them was staged
     writing_since: datetime | None = None  # the oldest transaction that may hold unseen rows
     error: TransferError | None = None  # why it is not known
+    at_least: int | None = None  # then: the rows above the last line that history knows it passed
     asked_at: datetime = field(default_factory=lambda: timezone.now())
+
+    @property
+    def least(self) -> int | None:
+        """The rows that wait, or that wait at least while they can't be counted; None: unknown."""
+        return self.at_least if self.rows is None else self.rows
 
     @property
     def is_fresh(self) -> bool:
@@ -71,6 +80,7 @@ def backlogs(tasks: Iterable[TransferTask], seconds: float = PATIENTLY) -> dict[
 
     The tasks' servers should have been selected with them.
     """
+    began = monotonic()
     by_server: dict[BonusServer, list[TransferTask]] = {}
     for task in tasks:
         by_server.setdefault(task.server, []).append(task)
@@ -80,11 +90,49 @@ def backlogs(tasks: Iterable[TransferTask], seconds: float = PATIENTLY) -> dict[
         lambda one, within: _of_server(one, [task.kind_spec for task in by_server[one]], within),
         seconds,
     )
-    return {
+    heard = {
         task.pk: Backlog(error=answer) if isinstance(answer, TransferError) else answer[task.kind]
         for server, answer in answers
         for task in by_server[server]
     }
+    left = max(began + seconds - monotonic(), LEAST)
+    return {**heard, **_at_least(heard, left)}
+
+
+def _at_least(heard: Mapping[int, Backlog], seconds: float) -> dict[int, Backlog]:
+    """Return what waits at least for tasks whose servers do not answer, by our own history.
+
+    Nothing where shop All does not answer.
+    """
+    silent = [pk for pk, one in heard.items() if one.error and one.error.party != SHOP_ALL]
+    if not silent:
+        return {}
+    moved = TransferRun.objects.filter(task=OuterRef("pk")).exclude(position_to=None)
+    last = Subquery(moved.order_by("-id").values("position_to")[:1])
+    tasks = TransferTask.objects.filter(pk__in=silent).annotate(last=last)
+    places = {task.pk: (task.kind, Recorded.from_json(task.last)) for task in tasks if task.last}
+    try:
+        counted = _count_above(set(places.values()), seconds) if places else {}
+    except TransferError:
+        return {}
+    return {
+        pk: replace(heard[pk], at_least=counted[place])
+        for pk, place in places.items()
+        if place in counted
+    }
+
+
+def _count_above(
+    places: Iterable[tuple[str, Recorded]], seconds: float
+) -> dict[tuple[str, Recorded], int]:
+    """Return how many rows shop All has above each place that its log has. Raises TransferError."""
+    with shop_all(seconds) as source, source.snapshot(*installed_kinds().values()):
+        origin = source.identity.origin()
+        return {
+            (name, last): source.counts.waiting(installed_kinds()[name], last.place, {}).rows
+            for name, last in places
+            if last.origin == origin and source.log.has(installed_kinds()[name], last.place)
+        }
 
 
 def _of_server(server: BonusServer, kinds: list[Kind], seconds: float) -> dict[str, Backlog]:
@@ -200,6 +248,7 @@ def store(answers: Mapping[int, Backlog]) -> None:
             TaskBacklog(
                 task_id=pk,
                 rows=one.rows,
+                at_least=one.at_least,
                 oldest=one.oldest,
                 writing_since=one.writing_since,
                 asked_at=one.asked_at,
@@ -209,7 +258,7 @@ def store(answers: Mapping[int, Backlog]) -> None:
         ),
         update_conflicts=True,
         unique_fields=["task"],
-        update_fields=["rows", "oldest", "writing_since", "asked_at", *FAILURE],
+        update_fields=["rows", "at_least", "oldest", "writing_since", "asked_at", *FAILURE],
     )
 
 
@@ -236,7 +285,14 @@ def stored() -> dict[int, Backlog]:
     """The stored answers of the last minutes for each task. One query; asks no other database."""
     lately = timezone.now() - STORED_FOR
     return {
-        one.task_id: Backlog(one.rows, one.oldest, one.writing_since, one.error, one.asked_at)
+        one.task_id: Backlog(
+            one.rows,
+            one.oldest,
+            one.writing_since,
+            one.error,
+            at_least=one.at_least,
+            asked_at=one.asked_at,
+        )
         for one in TaskBacklog.objects.filter(asked_at__gt=lately)
     }
 

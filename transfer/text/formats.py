@@ -102,6 +102,11 @@ def rows_wait(count: int) -> str:
     return words % {"n": number(count)}
 
 
+def at_least(count: str) -> str:
+    """A number that is a lower bound: "at least 412"."""
+    return _("at least %(n)s") % {"n": count}
+
+
 def zone_name(when: datetime | None = None) -> str:
     """The name of the user's time zone at that moment: "MSK", "UTC+5"."""
     return _zone_name(timezone.localtime(when), get_language())

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from transfer.pages import links
 from transfer.pages.components.basic import icon
-from transfer.pages.components.tasks import rows_that_wait, state_of_some
+from transfer.pages.components.tasks import count_of, rows_that_wait, state_of_some
 from transfer.pages.components.times import ago
 from transfer.pages.html import Html, format_words, joined
 from transfer.pages.shown.flows import Flow, KindTotal, Receiver
@@ -110,7 +110,6 @@ def _today(rows: str) -> Html:
 def line(flow: Flow) -> Html:
     """`{% flow_line flow %}`: the flow in the table."""
     row, look, waiting = flow.row, flow.look, flow.waiting
-    count = formats.number(waiting.rows) + waiting.more
     return format_html(
         LINE,
         **_labels(),
@@ -119,7 +118,7 @@ def line(flow: Flow) -> Html:
         key=row.key,
         oldest=_oldest([row]),
         error=row.error_words,
-        waits=rows_that_wait(waiting) if waiting.rows is None else count,
+        waits=count_of(waiting),
         arrived_url=flow.arrived_url,
         arrived=formats.number(flow.arrived),
         within=formats.within(flow.most_within),
@@ -150,14 +149,13 @@ def _oldest(rows: Sequence[TaskStatus]) -> Html | str:
 def server_line(receiver: Receiver) -> Html:
     """`{% server_line receiver %}`: a server with all its flows in the table of many servers."""
     server, waiting = receiver.server, receiver.group.waiting
-    count = formats.number(waiting.rows) + waiting.more
     return format_html(
         SERVER_LINE,
         url=links.scheduler(server=server.pk),
         pk=server.pk,
         name=server.name,
         **_labels(),
-        waits=rows_that_wait(waiting) if waiting.rows is None else count,
+        waits=count_of(waiting),
         oldest=_oldest(receiver.group.rows),
         within=formats.within(receiver.most_within),
         arrived_url=receiver.arrived_url,

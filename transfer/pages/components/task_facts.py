@@ -80,7 +80,7 @@ def _waiting(row: TaskStatus) -> Html | str:
     if backlog.rows is None and not backlog.error:
         return muted(_("being asked…"))
     if backlog.rows is None:
-        return format_html("{} {}", badge("warn", _("unknown")), row.error_words)
+        return format_html("{} {}", badge("warn", row.least_words), row.error_words)
     oldest = ""
     if row.oldest:
         since = format_words(_("the oldest %(ago)s"), ago=ago(row.oldest))

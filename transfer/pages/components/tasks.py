@@ -68,8 +68,19 @@ def rows_that_wait(waiting: Waiting, shown: Callable[[int | None], str] = format
     """ "412 wait", for a line with no heading."""
     if waiting.rows is None:
         return _("unknown") if waiting.error else _("being asked…")
-    words = ngettext("%(n)s%(more)s waits", "%(n)s%(more)s wait", waiting.rows)
-    return words % {"n": shown(waiting.rows), "more": waiting.more}
+    if waiting.is_least:
+        words = ngettext("at least %(n)s waits", "at least %(n)s wait", waiting.rows)
+    else:
+        words = ngettext("%(n)s waits", "%(n)s wait", waiting.rows)
+    return words % {"n": shown(waiting.rows)}
+
+
+def count_of(waiting: Waiting) -> str:
+    """ "412", for a column of numbers."""
+    if waiting.rows is None:
+        return rows_that_wait(waiting)
+    count = formats.number(waiting.rows)
+    return formats.at_least(count) if waiting.is_least else count
 
 
 def recent_runs(row: TaskStatus) -> Html:
@@ -85,7 +96,7 @@ def waits(row: TaskStatus) -> Html:
     if backlog.rows is None and not backlog.error:
         return format_html('<span class="muted" title="{}">…</span>', _("being asked…"))
     if backlog.rows is None:
-        tone, title, text = "warn", row.error_words, _("unknown")
+        tone, title, text = "warn", row.error_words, row.least_words
     else:
         tone, title = "strong", f"{row.oldest_words} {row.why}"
         text = formats.number(backlog.rows)

@@ -131,7 +131,7 @@ def backlog_now(rows: list[TaskStatus], shown: Callable[[int | None], str] = for
     if not rows:
         return shown(0)
     waiting = added_once(rows)
-    return shown(waiting.rows) + waiting.more
+    return shown(waiting.rows) + ("+" if waiting.is_least else "")
 
 
 def within(rows: list[TaskStatus]) -> str:

@@ -19,7 +19,7 @@ class Waiting(NamedTuple):
     """The waiting rows of several tasks, as far as they are known."""
 
     rows: int | None
-    more: str = ""  # a plus, where more may wait than were counted
+    is_least: bool = False  # whether more may wait than were counted
     error: bool = False  # whether it is not known because a server does not answer
 
 
@@ -63,10 +63,15 @@ class ServerGroup:
 
 
 def added(rows: Sequence[TaskStatus]) -> Waiting:
-    known = [row.backlog for row in rows if row.backlog.rows is not None]
-    if not known:
+    if all(row.backlog.least is None for row in rows):
         return Waiting(None, error=any(row.backlog.error for row in rows))
-    return Waiting(sum(one.rows or 0 for one in known))
+    return _waiting(sum(row.backlog.least or 0 for row in rows), rows)
+
+
+def _waiting(total: int, rows: Sequence[TaskStatus]) -> Waiting:
+    """A server that gives no answer may lack more than was counted."""
+    is_silent = any(row.backlog.error for row in rows)
+    return Waiting(None, error=True) if is_silent and not total else Waiting(total, is_silent)
 
 
 def oldest(rows: Iterable[TaskStatus]) -> datetime | None:
@@ -80,15 +85,12 @@ def added_once(rows: Sequence[TaskStatus]) -> Waiting:
     Of each kind these are the rows of the server that lacks most: all servers read the rows in one
     order, so what another one lacks is among them. A server that gives no answer may lack more.
     """
-    if all(row.backlog.rows is None for row in rows):
+    if all(row.backlog.least is None for row in rows):
         return added(rows)
     most: dict[str, int] = {}
     for row in rows:
-        most[row.task.kind] = max(most.get(row.task.kind, 0), row.backlog.rows or 0)
-    total, is_silent = sum(most.values()), any(row.backlog.error for row in rows)
-    if is_silent and not total:
-        return Waiting(None, error=True)
-    return Waiting(total, "+" if is_silent else "")
+        most[row.task.kind] = max(most.get(row.task.kind, 0), row.backlog.least or 0)
+    return _waiting(sum(most.values()), rows)
 
 
 def by_server(rows: Iterable[TaskStatus]) -> list[ServerGroup]:

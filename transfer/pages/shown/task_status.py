@@ -172,6 +172,13 @@ class TaskStatus:
         return formats.rows_wait(self.backlog.rows or 0)
 
     @property
+    def least_words(self) -> str:
+        """What is known to wait while the server does not answer."""
+        if not self.backlog.at_least:
+            return _("unknown")
+        return formats.at_least(formats.number(self.backlog.at_least))
+
+    @property
     def oldest(self) -> datetime | None:
         """The time at which the oldest waiting row was staged."""
         return self.backlog.oldest if self.backlog.rows else None

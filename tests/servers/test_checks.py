@@ -6,7 +6,7 @@ from tests import misbehaving
 from tests.misbehaving import free_port
 from tests.reference_server import TOKEN
 from transfer.errors import TooSlow
-from transfer.models import BonusServer
+from transfer.models import BonusServer, OutagePart
 from transfer.servers.checks import check_connections, look_at_all
 from transfer.text.reports import report_lines
 
@@ -57,7 +57,8 @@ def test_a_server_without_a_token_is_no_problem(docked):
         "Accounts of registers read: 0",
     ]
     docked.refresh_from_db()
-    assert (docked.state, docked.error_code, docked.failing_since) == ("unmanaged", "", None)
+    assert (docked.state, docked.error_code) == ("unmanaged", "")
+    assert not OutagePart.objects.exists()
     assert not BonusServer.objects.failing().exists()
 
 
@@ -67,15 +68,15 @@ def test_a_service_port_that_is_closed_is_noted_until_it_is_open(docked):
     check_connections()
     docked.refresh_from_db()
     assert (docked.state, docked.service_error_code) == ("available", "port_closed")
-    since = docked.service_failing_since
+    part = OutagePart.objects.get(server=docked, part="service", answered_at=None)
     check_connections()
-    docked.refresh_from_db()
-    assert docked.service_failing_since == since
+    assert OutagePart.objects.get().since == part.since
     docked.work_port = port
     docked.save()
     check_connections()
     docked.refresh_from_db()
-    assert (docked.service_failing_since, docked.service_error_code) == (None, "")
+    assert docked.service_error_code == ""
+    assert OutagePart.objects.get().answered_at == docked.service_checked_at
 
 
 def test_swapped_ports_are_no_wrong_token(docked):

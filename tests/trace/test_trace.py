@@ -41,6 +41,21 @@ def test_a_row_is_waiting_until_a_run_has_moved_it_and_then_says_which(server, s
     assert [row.deliveries[0].run for row in result.rows] == [None, third, first]
 
 
+def test_while_the_server_does_not_answer_our_history_says_which_rows_arrived(server, shop_all):
+    stage(shop_all, "balances", [(ACCOUNT, 1)])
+    cut = move(server)
+    stage(shop_all, "balances", [(ACCOUNT, 2)])
+    good = move(server)
+    stage(shop_all, "balances", [(ACCOUNT, 3)])
+    TransferRun.objects.filter(pk=cut.pk).update(state="interrupted")
+    server.db_name = "there_is_none"
+    server.save()
+    result = trace(ACCOUNT, "account")
+    assert states(result) == [["unknown"], ["moved"], ["unknown"]]
+    assert result.rows[1].deliveries[0].run == good
+    assert words(result)[1].detail.startswith("By our history, since the server can't be asked")
+
+
 def test_among_many_runs_the_right_one_is_found_in_a_few_queries(server, shop_all):
     moved_by = {}
     for number in range(12):

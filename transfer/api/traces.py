@@ -40,7 +40,10 @@ class Delivered(Schema):
     correct_as: str | None = Field(
         description="What a row that replaces the rejected one names as its `reject`: R12-345."
     )
-    reason: Problem | None = Field(description="Why it was rejected, waits, or is not known.")
+    reason: Problem | None = Field(
+        description="Why it was rejected, waits, or is not known; of a moved row: why our history "
+        "alone says so."
+    )
 
 
 class Source(Schema):

@@ -1,7 +1,7 @@
 """The state of each staged row on each server: waiting, moved by a run, or rejected.
 
 The server's own database says it: what it has received, and of which rows nothing is in effect. No
-flag of ours is trusted.
+flag of ours is trusted. While it does not answer, our history says which rows a run has moved.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class Delivery:
 
     `state` is one of: waiting; moved; counted (somebody said that the server has it); rejected;
     without_effect (it is not for this server, or was taken back); skipped (the server does without
-    it); unknown.
+    it); unknown. A moved row with an error: our history alone says so, since the server is silent.
     """
 
     server: BonusServer
@@ -73,12 +73,17 @@ def judge_deliveries(
         ((delivery.task.pk, row.number), delivery)
         for row in rows
         for delivery in row.deliveries
-        if delivery.state in BY_RUNS and delivery.task and row.number is not None
+        if delivery.task and row.number is not None
+        if delivery.state in BY_RUNS or (delivery.state == "unknown" and not row.withdrawn)
     ]
     runs = runs_that_passed([key for key, _ in passed], origin)
     for key, delivery in passed:
-        delivery.run = delivery.run or runs.get(key)
-        if delivery.state == "counted" and delivery.run is not None:
+        run = runs.get(key)
+        # One that did not end well may have moved a part of a large transaction.
+        if delivery.state == "unknown" and (run is None or not run.is_good):
+            continue
+        delivery.run = delivery.run or run
+        if delivery.state in ("counted", "unknown") and delivery.run is not None:
             delivery.state = "moved"
 
 

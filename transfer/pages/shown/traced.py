@@ -145,6 +145,9 @@ def _moment(value: str) -> str:
 
 
 def _detail(row: StagedRow, delivery: Delivery, reject_days: int) -> str:
+    if delivery.state == "moved" and delivery.error is not None:
+        silence = {"why": explain(delivery.error).sentence}
+        return _("By our history, since the server can't be asked now. %(why)s") % silence
     if delivery.state == "moved":
         return "" if delivery.run else _("By a run that is no longer in the history.")
     if delivery.state == "waiting":

@@ -4,6 +4,7 @@ import re
 
 import pytest
 from django.contrib.auth.models import Group, User
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.urls import reverse
@@ -271,6 +272,18 @@ def test_a_token_that_was_refused_leaves_the_stored_ones_readable(admin, docked)
     admin.post(reverse("server_edit", args=[docked.pk]), fields(docked, api_token="ключ"))
     docked.refresh_from_db()
     assert docked.api_token == TOKEN
+
+
+@pytest.mark.parametrize("page", ["server", "server_tasks"])
+def test_its_page_asks_what_waits_for_its_tasks(admin, receiver, shop_all, page):
+    """Nobody else has asked: the server has just been docked, or answers again."""
+    cache.clear()
+    stage_rows(shop_all, "balances", [("4100", 1), ("4100", 2)])
+    task = receiver.tasks.get(kind="balances")
+    text = admin.get(reverse(page, args=[receiver.pk])).text
+    link = text.partition(f'id="waits-transfer-{task.pk}"')[2].partition("</a>")[0]
+    assert link.endswith(">2")
+    assert "being asked" not in text
 
 
 def test_a_viewer_is_offered_no_change(client, in_english):

@@ -32,7 +32,6 @@ from transfer.pages.parts.task_table import TaskTable
 from transfer.pages.servers.accounts import filtered
 from transfer.pages.servers.beginning import copies, lacking, undecided
 from transfer.pages.servers.forms import ServerForm, swapped
-from transfer.pages.shown import task_rows
 from transfer.pages.tables import Action
 from transfer.problems import doors
 from transfer.problems.find import outage_of
@@ -67,6 +66,7 @@ def server(request: HttpRequest, pk: int) -> HttpResponse:
     server = get_object_or_404(BonusServer, pk=pk)
     chosen = filtered(server, request.GET)
     table = AccountTable(chosen.qs).paged(request)
+    tasks = tasks_of(request, server, backlog.AT_FIRST_SIGHT)  # its doors say what was heard
     context = {
         "filter": chosen,
         "table": table,
@@ -78,7 +78,7 @@ def server(request: HttpRequest, pk: int) -> HttpResponse:
         "to_test": request.session.get(TO_TEST) == pk and request.session.pop(TO_TEST),
         "incidents": incidents_of(request, server),
         **of_server(request, server),
-        **tasks_of(request, server),
+        **tasks,
     }
     return render(request, "servers/server.html", context)
 
@@ -94,7 +94,8 @@ def server_live(request: HttpRequest, pk: int) -> HttpResponse:
 def server_tasks(request: HttpRequest, pk: int) -> HttpResponse:
     """Its three tasks, which refresh themselves."""
     server = get_object_or_404(BonusServer, pk=pk)
-    return render(request, "servers/tasks.html", {"server": server, **tasks_of(request, server)})
+    context = {"server": server, **tasks_of(request, server, backlog.PATIENTLY)}
+    return render(request, "servers/tasks.html", context)
 
 
 def incidents_of(request: HttpRequest, server: BonusServer) -> IncidentTable:
@@ -103,9 +104,13 @@ def incidents_of(request: HttpRequest, server: BonusServer) -> IncidentTable:
     return IncidentTable(past, prefix="incidents-").paged(request)
 
 
-def tasks_of(request: HttpRequest, server: BonusServer) -> dict[str, Any]:
-    rows = task_rows.with_recent(task_rows.of(task_rows.transfer_tasks().filter(server=server)))
+def tasks_of(request: HttpRequest, server: BonusServer, seconds: float) -> dict[str, Any]:
+    """Its tasks, and what waits for them: its database is asked, for `seconds` at most."""
+    rows = status.with_recent(status.of(status.transfer_tasks().filter(server=server)))
+    status.ask(rows, seconds, request.GET.get("changed"))
+    is_asked = all(row.asked_at for row in rows)
     return {
+        "tasks_poll": status.SLOW if is_asked or seconds == backlog.PATIENTLY else status.AT_ONCE,
         "tasks": ServerTasks(rows).for_user(request.user),
         "undecided": undecided([row.task for row in rows]),
         "lacking": lacking([row.task for row in rows]),

@@ -344,6 +344,17 @@ class TestItsStory:
         (problem,) = beating(now + minutes(62))
         assert (problem.sentence, problem.severity) == ("БС 12: 3 transfers fail", "bad")
 
+    def test_a_port_that_answers_again_is_said_until_the_next_look(self, bs12, beating, now):
+        bs12.note_failure(now, NO_PORT)
+        beating(now + minutes(1))
+        watch(now + minutes(1))
+        heal(bs12, now + minutes(2))
+        (problem,) = beating(now + minutes(2))
+        assert problem.sentence == f"БС 12 answers again since {clock(now + minutes(2))}"
+        assert (problem.hint, problem.folded) == ("", ())
+        watch(now + minutes(2))
+        assert beating(now + minutes(2)) == []
+
     def test_a_paused_task_does_not_keep_it_open(self, night, beating, now):
         for task in night.tasks.select_related("server"):
             task.pause(now + minutes(600), IVAN, reason="inventory")
@@ -360,6 +371,7 @@ class TestItsStory:
         heal(bs12, now + minutes(3))
         (problem,) = beating(now + minutes(3))
         assert problem.sentence == f"БС 12 answers again since {clock(now + minutes(3))}"
+        assert problem.hint == "The next runs move the rows that waited."
         watch(now + minutes(3))
         assert beating(now + minutes(3)) == []
         incident = Incident.objects.get(code="outage")

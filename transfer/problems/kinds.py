@@ -232,7 +232,8 @@ def _backup(params: Params) -> str:
 
 
 def _outage_hint(params: Params) -> str:
-    if common := outage_words.hint(params):
+    common = outage_words.hint(params)
+    if common or params["answered"]:
         return common
     code, of_cause = params["causes"][0]
     calm = _("Transfers are not affected.") if outage_words.leaves_transfers_alone(params) else ""

@@ -82,7 +82,7 @@ def extent(doors: Collection[str]) -> str:
 def hint(params: Params) -> str:
     """What to do, where that does not depend on the cause; else empty."""
     if params["answered"]:
-        return _("The next runs move the rows that waited.") if params["failing"] else ""
+        return _("The next runs move the rows that waited.") if params["stopped"] else ""
     if params["silent"] and extent(params["silent"]) == WHOLE:
         return _(
             "See whether the server and the network are up. The transfers continue by themselves "

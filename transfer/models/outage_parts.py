@@ -71,6 +71,10 @@ class OutagePartQuerySet(models.QuerySet["OutagePart"]):
         is_over = models.Q(answered_at__lte=now) | models.Q(part=Part.RUNS, since__lte=now)
         return self.filter(is_over)
 
+    def lock(self) -> None:
+        """Lock them until the transaction ends, in one order."""
+        list(self.order_by("pk").select_for_update().values_list("pk"))
+
 
 class OutagePart(models.Model):
     """A part that fails, or has failed in an outage that goes on.

@@ -240,8 +240,10 @@ def _why_off(task: ScheduledTask) -> str:
 def store(answers: Mapping[int, Backlog]) -> None:
     """Stores the answers in our own database, for pages that can't wait for other databases.
 
-    Notes which databases fail, and which answer again.
+    Notes which databases fail, and which answer again. All rows are locked in one order, since
+    pages and the job may store at the same time.
     """
+    OutagePart.objects.lock()
     _note_parts(answers)
     TaskBacklog.objects.bulk_create(
         (
@@ -254,7 +256,7 @@ def store(answers: Mapping[int, Backlog]) -> None:
                 asked_at=one.asked_at,
                 **failure(one.error),
             )
-            for pk, one in answers.items()
+            for pk, one in sorted(answers.items())
         ),
         update_conflicts=True,
         unique_fields=["task"],
@@ -307,7 +309,8 @@ def note(heard: Mapping[int, Backlog]) -> None:
     """
     cache.set(HEARD, {**_fresh(), **heard})
     known = {one.task_id: one for one in TaskBacklog.objects.filter(task__in=heard)}
-    store({pk: one for pk, one in heard.items() if _is_news(one, known.get(pk))})
+    if news := {pk: one for pk, one in heard.items() if _is_news(one, known.get(pk))}:
+        store(news)
 
 
 def _is_news(heard: Backlog, known: TaskBacklog | None) -> bool:

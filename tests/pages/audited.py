@@ -12,6 +12,8 @@ WITHOUT_ENTRY = {
     "transfer_upload": "a file before its rows are loaded, and how far loading them is",
     "transfer_uploadpiece": "its content, which is forgotten after loading",
     "transfer_badline": "its lines with errors",
+    "transfer_taskbacklog": "what databases answered to the page to which the form leads",
+    "transfer_outagepart": "likewise, which of them do not answer",
     "transfer_apicall": "calls of the API, which are in the audit by the hour",
     "django_tasks_database_dbtaskresult": "jobs of the queue, made by what is in the audit",
 }

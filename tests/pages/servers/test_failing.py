@@ -47,7 +47,8 @@ def operator(client):
 
 
 @pytest.fixture
-def server(dock, bonus):
+def server(dock, bonus, shop_all):
+    """Its database answers; the pages ask it, too."""
     server = dock(bonus, "Server 8")
     server.host, server.api_token = "127.0.0.1", TOKEN
     server.save()

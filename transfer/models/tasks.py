@@ -77,6 +77,7 @@ class TaskBacklog(Failing):
         TransferTask, on_delete=models.CASCADE, primary_key=True, related_name="stored_backlog"
     )
     rows = models.BigIntegerField(null=True)  # null: not known
+    at_least = models.BigIntegerField(null=True)  # then, as far as history knows
     oldest = models.DateTimeField(null=True)
     writing_since = models.DateTimeField(null=True)
     asked_at = models.DateTimeField()

@@ -126,7 +126,7 @@ def _count_above(
     places: Iterable[tuple[str, Recorded]], seconds: float
 ) -> dict[tuple[str, Recorded], int]:
     """Return how many rows shop All has above each place that its log has. Raises TransferError."""
-    with shop_all(seconds) as source, source.snapshot(*installed_kinds().values()):
+    with shop_all(seconds, secret=False) as source, source.snapshot(*installed_kinds().values()):
         origin = source.identity.origin()
         return {
             (name, last): source.counts.waiting(installed_kinds()[name], last.place, {}).rows

@@ -32,6 +32,7 @@ from transfer.pages.parts.task_table import TaskTable
 from transfer.pages.servers.accounts import filtered
 from transfer.pages.servers.beginning import copies, lacking, undecided
 from transfer.pages.servers.forms import ServerForm, swapped
+from transfer.pages.shown import task_rows
 from transfer.pages.tables import Action
 from transfer.problems import doors
 from transfer.problems.find import outage_of
@@ -106,11 +107,13 @@ def incidents_of(request: HttpRequest, server: BonusServer) -> IncidentTable:
 
 def tasks_of(request: HttpRequest, server: BonusServer, seconds: float) -> dict[str, Any]:
     """Its tasks, and what waits for them: its database is asked, for `seconds` at most."""
-    rows = status.with_recent(status.of(status.transfer_tasks().filter(server=server)))
-    status.ask(rows, seconds, request.GET.get("changed"))
+    rows = task_rows.with_recent(task_rows.of(task_rows.transfer_tasks().filter(server=server)))
+    task_rows.ask(rows, seconds, request.GET.get("changed"))
     is_asked = all(row.asked_at for row in rows)
     return {
-        "tasks_poll": status.SLOW if is_asked or seconds == backlog.PATIENTLY else status.AT_ONCE,
+        "tasks_poll": task_rows.SLOW
+        if is_asked or seconds == backlog.PATIENTLY
+        else task_rows.AT_ONCE,
         "tasks": ServerTasks(rows).for_user(request.user),
         "undecided": undecided([row.task for row in rows]),
         "lacking": lacking([row.task for row in rows]),

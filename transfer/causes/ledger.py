@@ -181,6 +181,16 @@ SERVER_HAS_MOVED = Cause(
 )
 
 
+TABLE_NOT_EMPTY = Cause(
+    "table_not_empty",
+    gettext_noop("The table %(table)s of %(database)s is not empty any more."),
+    gettext_noop(
+        "Nothing was decided: rows that are there now could have come from shop All. Look at them, "
+        "and answer again."
+    ),
+)
+
+
 POSITION_MOVED = Cause(
     "position_moved",
     gettext_noop("Another process moved the position of this transfer."),

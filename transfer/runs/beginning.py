@@ -6,7 +6,7 @@ it is a copy of another one (`COPY_OF`), whether it does without rows that were 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -18,10 +18,12 @@ from transfer.causes.ledger import (
     POSITION_MOVED,
     ROWS_PURGED,
     SERVER_HAS_MOVED,
+    TABLE_NOT_EMPTY,
 )
 from transfer.causes.runs import COPIED_SERVER_IS_ON
 from transfer.engine.begin import Answer as Begin, begin as begin_position, begin_as, take_own_name
 from transfer.engine.bonus_server.database import BonusDatabase
+from transfer.engine.bonus_server.same_database import is_same_database
 from transfer.engine.move.prepare import prepare
 from transfer.engine.received import Place, Position
 from transfer.engine.shop_all.source import ShopAll
@@ -55,12 +57,14 @@ class Decision:
     """An answer.
 
     Of AS_SERVER, `server` is the other server, and `version` that of its position when somebody was
-    shown what the answer means; empty: as it is now.
+    shown what the answer means; empty: as it is now. Of NOTHING, `is_empty`: somebody was shown
+    that the vendor's table is empty, so the answer counts only if it still is.
     """
 
     answer: Answer
     server: BonusServer | None = None
     version: str = ""
+    is_empty: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,10 @@ class Question:
 
     `rows`: what it would be sent if it had received nothing; `purged`: rows that are gone from shop
     All. `lacking`: the changesets with purged rows that it needs, where it is asked about them.
-    `copied_from`: the server whose position a copied database has.
+
+    Of a server that never had a position, `is_empty`: the vendor's table is certain to hold no row.
+    Of a copied database, `copied_from` is the server whose position it has, and `is_copy` says
+    whether it is certain to be another database than that one's; None where we can't know.
     """
 
     task: TransferTask
@@ -92,6 +99,23 @@ class Question:
     purged: int
     lacking: Sequence[Lacking] = field(default_factory=list)
     copied_from: str = ""
+    is_empty: bool = False
+    is_copy: bool | None = None
+
+    @property
+    def proposal(self) -> Answer | None:
+        """The answer that what we found in the server's database speaks for, if it is certain.
+
+        It is shown as chosen. Nothing is carried out before somebody gives it.
+        """
+        if self.is_empty:
+            return Answer.NOTHING
+        return Answer.OWN if self.is_copy else None
+
+    @property
+    def is_harmless(self) -> bool:
+        """Whether the proposal, given as the answer, can neither lose nor double a row."""
+        return self.proposal is not None and not (self.is_empty and self.purged)
 
 
 def begin(task: TransferTask, actor: Actor, *, seconds: float | None = None) -> None:
@@ -148,16 +172,41 @@ def question(task: TransferTask, seconds: float | None = None) -> Question:
                 rows = source.counts.waiting(kind, Place(), {}).rows - gone
             if error.cause is ROWS_PURGED:
                 gone = sum(one.rows for one in purged)
-            copied_from = str(error.params["other"]) if error.cause is COPY_OF else ""
-            return Question(task, error, rows, gone, purged, copied_from)
+            asked = Question(task, error, rows, gone, purged)
+            return _with_evidence(asked, target, seconds)
         raise PositionKnown(POSITION_KNOWN, database=target.name, kind=kind.name)
+
+
+def _with_evidence(asked: Question, target: BonusDatabase, seconds: float | None) -> Question:
+    """Return the question with what the server's own database says of the answer."""
+    if asked.error.cause is BEGINNING_UNDECIDED:
+        with target.database.transaction(commit=False):
+            return replace(asked, is_empty=target.tables.is_empty(asked.task.kind_spec))
+    if asked.error.cause is COPY_OF:
+        other = str(asked.error.params["other"])
+        return replace(asked, copied_from=other, is_copy=_is_copy(other, target, seconds))
+    return asked
+
+
+def _is_copy(other: str, target: BonusDatabase, seconds: float | None) -> bool | None:
+    """Return whether the database is not that of the server `other`; None where it is silent."""
+    server = BonusServer.objects.filter(name=other).first()
+    if server is None:
+        return None
+    original = BonusDatabase(server.dsn, server.name, "question", secret=True, seconds=seconds)
+    try:
+        with original:
+            return not is_same_database(original.database, target.database)
+    except TransferError:
+        return None
 
 
 def decide(task: TransferTask, decision: Decision, actor: Actor, *, dry_run: bool) -> Outcome:
     """Carry out what an administrator has said of a task; return what it means. Audited.
 
     The task is tried again within a minute. Raises PositionKnown where the position has begun
-    meanwhile, SERVER_HAS_MOVED, COPIED_SERVER_IS_ON, AlreadyRunning, other TransferErrors.
+    meanwhile, TABLE_NOT_EMPTY, SERVER_HAS_MOVED, COPIED_SERVER_IS_ON, AlreadyRunning, other
+    TransferErrors.
     """
     with task.lock(), open_databases(task, "begin") as (source, target):
         outcome = DECIDE[decision.answer](_Case(task, source, target, decision, actor, dry_run))
@@ -168,6 +217,8 @@ def decide(task: TransferTask, decision: Decision, actor: Actor, *, dry_run: boo
         new = {"answer": decision.answer.value, "waiting": outcome.sent}
         if decision.server:
             new["server"] = decision.server.name
+        if decision.is_empty:
+            new["table_empty"] = True
         if outcome.skipped:
             new["given_up"] = outcome.skipped
         AuditEntry.record(actor, AuditEntry.Action.POSITION, task, new=new)
@@ -221,6 +272,13 @@ def _begin(case: _Case) -> Outcome:
         case.server,
         this_installation(),
     )
+    if case.decision.is_empty and not case.target.tables.is_empty(case.task.kind_spec):
+        raise TransferError(
+            TABLE_NOT_EMPTY,
+            database=case.target.name,
+            kind=case.task.kind,
+            table=case.task.kind_spec.quoted_target,
+        )
     return Outcome(begun.sent, begun.skipped)
 
 

@@ -7,11 +7,14 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
+from tests.causes import raises
 from tests.databases import query, stage
 from tests.records import user
 from tests.restores import age
+from transfer.causes.ledger import TABLE_NOT_EMPTY
 from transfer.models import AuditEntry, Bulletin
 from transfer.models.run_base import Trigger
+from transfer.runs.beginning import Answer, Decision, decide as carry_out
 from transfer.runs.execute import run_here
 from transfer.runs.purge import purge_staging
 from transfer.runs.undocking import undock
@@ -75,20 +78,120 @@ def move(server):
 
 def test_the_page_counts_the_rows(admin, nine):
     text = admin.get(url(nine)).text
-    assert "2 rows are staged in shop All" in text
+    assert "Balance changes: 2 rows in shop All; its table &quot;asset&quot; is empty." in text
     assert "Nothing yet: send all 2 rows" in text
     assert "Everything until now" in text
     assert "The same as another server" in text
     assert "PIN codes" not in text.partition("<main")[2]  # nothing is staged: they have begun
 
 
-def test_a_server_that_has_received_nothing_is_sent_all_rows(admin, nine):
-    question, after = decide(admin, nine, balances="nothing")
-    assert "it has received nothing. The next run sends 2 rows." in question.text
-    assert accounts(nine) == []
-    assert "has begun. The next run sends 2 rows." in after.text
+def is_chosen(page, name, answer):
+    """Whether a page shows this answer as chosen."""
+    box = re.search(rf'<input type="radio" name="{name}" value="{answer}"[^>]*>', page.text)
+    return "checked" in box.group()
+
+
+def fill(server):
+    """What a vendor does who loads his own rows."""
+    query(server.dsn, "insert into asset (account, amount) values ('vendor', 1)")
+
+
+def test_an_empty_table_proposes_that_nothing_was_received_and_one_answer_begins(admin, nine):
+    page = admin.get(url(nine))
+    assert is_chosen(page, "balances", "nothing")
+    assert "rows are lost or sent twice" not in page.text
+    after = admin.post(url(nine), {"balances": "nothing", "empty": "balances"}, follow=True)
+    assert "Begun: Balance changes. The next run sends 2 rows." in after.text
+    assert AuditEntry.objects.get(action="position").new["table_empty"] is True
     move(nine)
     assert accounts(nine) == ["1", "2"]
+
+
+def test_a_proposal_is_no_answer(admin, nine):
+    admin.get(url(nine))
+    assert move(nine).error_code == "beginning_undecided"
+    assert admin.post(url(nine), {"empty": "balances"}).status_code == 422
+    assert move(nine).error_code == "beginning_undecided"
+
+
+def test_a_table_with_rows_proposes_nothing_and_the_consequences_come_first(admin, nine):
+    fill(nine)
+    page = admin.get(url(nine))
+    assert not is_chosen(page, "balances", "nothing")
+    assert "its table &quot;asset&quot; holds about 1 row." in page.text
+    assert "rows are lost or sent twice" in page.text
+    question = admin.post(url(nine), {"balances": "nothing"})
+    assert "The next run sends 2 rows." in question.text
+    assert "Rows in it that came from shop All arrive a second time." in question.text
+    assert move(nine).error_code == "beginning_undecided"
+    admin.post(url(nine), {"balances": "nothing", "confirmed": "1"})
+    move(nine)
+    assert accounts(nine) == ["1", "2", "vendor"]
+
+
+def test_a_table_that_fills_between_page_and_answer_is_asked_about_again(admin, nine):
+    shown = admin.get(url(nine))
+    assert hidden(shown, "empty") == "balances"
+    fill(nine)
+    again = admin.post(url(nine), {"balances": "nothing", "empty": "balances"})
+    assert again.status_code == 409
+    assert "is not empty any more. Answer again." in again.text
+    assert not is_chosen(again, "balances", "nothing")
+    assert move(nine).error_code == "beginning_undecided"
+
+
+def test_a_table_that_fills_before_the_answer_is_committed_refuses_it(nine, olga):
+    fill(nine)
+    task = nine.tasks.get(kind="balances")
+    with raises(TABLE_NOT_EMPTY):
+        carry_out(task, Decision(Answer.NOTHING, is_empty=True), olga, dry_run=False)
+    assert move(nine).error_code == "beginning_undecided"
+    assert not AuditEntry.objects.filter(action="position").exists()
+
+
+@pytest.fixture
+def three(eight, shop_all, nine):
+    """Server 9, with staged rows of all three kinds."""
+    stage(shop_all, "pincodes", [("1", "1111")])
+    stage(shop_all, "cards", [("c1", "1", 1), ("c2", "2", 1)])
+    return nine
+
+
+def test_one_question_is_asked_for_all_three_transfers(admin, three):
+    page = admin.get(url(three))
+    assert is_chosen(page, "received", "nothing")
+    assert "Nothing yet: send all 5 rows" in page.text
+    sent = {"received": "nothing", "empty": KINDS}
+    after = admin.post(url(three), sent, follow=True)
+    assert "The next run sends 5 rows." in after.text
+    for task in three.tasks.all():
+        assert run_here(task, Trigger.MANUAL).error_code == ""
+    assert accounts(three) == ["1", "2"]
+    assert query(three.dsn, "select count(*) from pincode") == [(1,)]
+
+
+def test_different_for_one_of_them_opens_three_questions(admin, three):
+    fill(three)
+    page = admin.get(url(three))
+    assert not is_chosen(page, "received", "nothing")
+    assert is_chosen(page, "pincodes", "nothing")
+    assert not is_chosen(page, "balances", "nothing")
+    answers = {
+        "received": "different", "balances": "everything", "pincodes": "nothing", "cards": "later",
+        "empty": ["pincodes", "cards"],
+    }  # fmt: skip
+    question, _after = decide(admin, three, **answers)
+    assert "PIN codes: it has received nothing. The next run sends 1 row." in question.text
+    assert "Balance changes: it has received everything." in question.text
+    codes = {task.kind: run_here(task, Trigger.MANUAL).error_code for task in three.tasks.all()}
+    assert codes == {"balances": "", "pincodes": "", "cards": "beginning_undecided"}
+    assert accounts(three) == ["vendor"]
+
+
+def test_where_they_differ_each_transfer_needs_an_answer(admin, three):
+    page = admin.post(url(three), {"received": "different", "balances": "nothing"})
+    assert page.status_code == 422
+    assert page.text.count("Choose an answer.") == 2
 
 
 def test_nothing_is_decided_before_it_is_confirmed(admin, nine):
@@ -161,10 +264,17 @@ def test_a_copy_with_our_schema_is_recognised_and_goes_on_from_where_it_was_made
     text = admin.get(url(copy_of_eight)).text
     assert "It is a copy of the database of Бонусный сервер 8" in text
     assert "The same as another server" not in text
-    decide(admin, copy_of_eight, **dict.fromkeys(KINDS, "own"))
+    assert is_chosen(admin.get(url(copy_of_eight)), "copy", "own")
+    admin.post(url(copy_of_eight), {"copy": "own"})
     assert accounts(copy_of_eight) == ["1", "2"]
     move(copy_of_eight)
     assert accounts(copy_of_eight) == ["1", "2", "3"]
+
+
+def test_a_copy_is_not_proposed_while_the_other_database_is_silent(admin, copy_of_eight, eight):
+    """One database that is docked twice looks the same from here."""
+    type(eight).objects.filter(pk=eight.pk).update(db_host="127.0.0.1", db_port=1)
+    assert not is_chosen(admin.get(url(copy_of_eight)), "copy", "own")
 
 
 def test_one_press_on_its_page_gives_a_copy_its_own_name(admin, copy_of_eight, eight, shop_all):
@@ -186,7 +296,9 @@ def test_a_database_that_is_docked_twice_moves_to_the_first_alone(
 ):
     """As a copy, every row would arrive twice."""
     twice = dock(bonus, "Server 9", decided=False)
-    assert "If both are one database, docked twice" in admin.get(url(twice)).text
+    page = admin.get(url(twice)).text
+    assert "This is the database of Бонусный сервер 8, docked twice" in page
+    assert 'value="own"' not in page
     stage(shop_all, "balances", [("3", 1)])
     move(eight)
     assert move(twice).error_code == "copy_of"

@@ -21,7 +21,7 @@ from transfer.engine.postgres.relations import COLUMNS, check_logged
 from transfer.engine.table_mapping import Column, TableMapping
 from transfer.errors import TargetTableMissing, TransferError, WrongColumns
 
-# All but ESTIMATE and COUNT_ROWS read the catalogue alone.
+# All but ESTIMATE, COUNT_ROWS and HAS_ROWS read the catalogue alone.
 
 # Triggers that may keep a row out. In pg_trigger.tgtype 1 is for each row, 2 before, 64 instead of,
 # 4 on insert, 16 on update.
@@ -76,6 +76,24 @@ ESTIMATE = """
 COUNTED_UP_TO = 1_000_000
 # How many rows a table has. Reads it.
 COUNT_ROWS = "select count(*) from {table}"
+# Whether we see every row of a table, and nobody may have written rows that are not committed yet,
+# into it or into a part of it.
+SEES_ALL = """
+    select has_table_privilege(oid, 'select') and not row_security_active(oid)
+           and not exists (
+               select from pg_locks
+                where locktype = 'relation' and pid is distinct from pg_backend_pid()
+                  and database = (select d.oid from pg_database d
+                                   where d.datname = current_database())
+                  and (relation = c.oid
+                       or relation in (select relid from pg_partition_tree(c.oid))
+                       or relation in (select inhrelid from pg_inherits where inhparent = c.oid))
+                  and mode in ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock',
+                               'AccessExclusiveLock'))
+      from pg_class c where oid = to_regclass(%s)
+"""
+# Whether a table has a row.
+HAS_ROWS = "select exists (select from {table})"
 # Lets the planner judge whether a column takes a value; inserts nothing.
 PLAN_INSERT = "explain insert into {table} ({column}) values ({value})"
 # Where a refusal of the planner is taken back to.
@@ -241,6 +259,16 @@ class VendorTables:
         if estimate > COUNTED_UP_TO or not may_read:
             return int(estimate)
         return int(self.database.value(sql.SQL(COUNT_ROWS).format(table=kind.target_table)))
+
+    def is_empty(self, kind: Kind) -> bool:
+        """Return whether the table is certain to hold no row; false also where we can't know.
+
+        The caller's transaction is not one with a snapshot: the second statement sees what those
+        have committed that the first one did not find writing any more.
+        """
+        if not self.database.value(SEES_ALL, [kind.target_table]):
+            return False
+        return not self.database.value(sql.SQL(HAS_ROWS).format(table=kind.target_table))
 
     def check_rules(self, kind: Kind) -> None:
         """Whether each inserted row lands in the table itself. Raises ROWS_SWALLOWED."""

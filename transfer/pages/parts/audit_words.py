@@ -34,6 +34,7 @@ FACTS = {
     "dismissed": gettext_lazy("dismissed"),
     "waiting": gettext_lazy("waiting"),
     "given_up": gettext_lazy("rows given up"),
+    "table_empty": gettext_lazy("its table was empty"),
     "locks": gettext_lazy("locked were"),
     "until": gettext_lazy("locked until"),
     "backup_of": gettext_lazy("backup of"),

@@ -1,11 +1,9 @@
 """Which of the staged rows a bonus server has received: asked before its transfers go on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
-from django import forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -14,11 +12,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from transfer.access import role
-from transfer.causes.ledger import COPY_OF, ROWS_PURGED
-from transfer.engine.skip import Lacking
+from transfer.causes.ledger import TABLE_NOT_EMPTY
 from transfer.errors import PositionKnown, ServerUndecided, TransferError
 from transfer.models import Actor, AuditEntry, BonusServer, TransferTask
 from transfer.pages.back import done, read_or_post, refused
+from transfer.pages.servers.beginning_form import SHOWN_EMPTY, BeginningForm
 from transfer.runs.beginning import (
     CODES,
     COPIES,
@@ -35,104 +33,6 @@ from transfer.text import formats
 from transfer.text.explain import explain
 
 SECONDS = 5  # that a page waits for the two databases of a transfer
-LATER = "later"
-LISTED = 100  # changesets with purged rows; the command lists all
-
-
-class ServerField(forms.ModelChoiceField):
-    """Required with one of the answers only, so it is not marked as optional."""
-
-    def validate(self, value: Any) -> None:
-        if value:
-            super().validate(value)
-
-
-class BeginningForm(forms.Form):
-    """An answer for each transfer that asks."""
-
-    use_required_attribute = False
-
-    def __init__(self, questions: list[Question], data: Any = None) -> None:
-        super().__init__(data)
-        self.questions = questions
-        for one in questions:
-            choices = [*answers(one)]
-            self.fields[one.task.kind] = forms.ChoiceField(
-                label=_("What it has received"), choices=choices, widget=forms.RadioSelect
-            )
-            if Answer.AS_SERVER in dict(choices):
-                self.fields[f"{one.task.kind}_server"] = ServerField(
-                    others(one),
-                    label=_("The server whose tables were copied"),
-                    empty_label=_("Choose a server"),
-                )
-
-    def clean(self) -> dict[str, Any]:
-        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        for one in self.questions:
-            kind = one.task.kind
-            if cleaned.get(kind) == Answer.AS_SERVER and not cleaned.get(f"{kind}_server"):
-                self.add_error(f"{kind}_server", _("Choose the server."))
-        return cleaned
-
-    def decisions(self) -> Iterator[tuple[TransferTask, Decision]]:
-        """Yields each transfer that is decided, with the answer."""
-        for one in self.questions:
-            kind, answer = one.task.kind, self.cleaned_data[one.task.kind]
-            if answer == Answer.AS_SERVER:
-                server, version = self.cleaned_data[f"{kind}_server"], f"{kind}_version"
-                yield one.task, Decision(Answer.AS_SERVER, server, self.data.get(version, ""))
-            elif answer != LATER:
-                yield one.task, Decision(Answer(answer))
-
-    @property
-    def asks_what_it_has(self) -> bool:
-        """Whether a position is to begin, or was lost; the others only lack purged rows."""
-        return any(one.error.cause is not ROWS_PURGED for one in self.questions)
-
-    def groups(self) -> Iterator[dict[str, Any]]:
-        """Yields the parts of the page: a transfer, why it asks, and its fields."""
-        for one in self.questions:
-            names = [one.task.kind, f"{one.task.kind}_server"]
-            yield {
-                "task": one.task,
-                "why": explain(one.error).sentence,
-                "copied_from": one.copied_from,
-                "purged": one.purged,
-                "lacks": one.error.cause is ROWS_PURGED,
-                "lacking": [(line, _staged(line)) for line in one.lacking[:LISTED]],
-                "more": max(0, len(one.lacking) - LISTED),
-                "fields": [self[name] for name in names if name in self.fields],
-            }
-
-
-def _staged(line: Lacking) -> datetime | None:
-    return datetime.fromisoformat(line.started) if line.started else None
-
-
-def others(question: Question) -> Any:
-    return BonusServer.objects.exclude(pk=question.task.server_id).order_by("pk")
-
-
-def answers(question: Question) -> Iterator[tuple[str, str]]:
-    if question.error.cause is ROWS_PURGED:
-        yield Answer.WITHOUT, _("Go on without these rows, for good")
-    elif question.error.cause is COPY_OF:
-        yield (
-            Answer.OWN,
-            _("It is a copy of the database of %(server)s: go on from where that was made")
-            % {"server": question.copied_from},
-        )
-    else:
-        rows = formats.rows(question.rows)
-        yield Answer.NOTHING, _("Nothing yet: send all %(rows)s") % {"rows": rows}
-        yield Answer.EVERYTHING, _("Everything until now: send only what is staged from now on")
-        if others(question).exists():
-            yield (
-                Answer.AS_SERVER,
-                _("The same as another server: its tables are a copy of that one's"),
-            )
-    yield LATER, _("Decide later: nothing is sent until then")
 
 
 @role("administrator")
@@ -140,22 +40,40 @@ def answers(question: Question) -> Iterator[tuple[str, str]]:
 def beginning(request: HttpRequest, pk: int) -> HttpResponse:
     """Asks what a server has received, counts what the answers mean, and begins its transfers.
 
-    The steps: the question; the same form, sent, is answered with what it means; confirmed, it is
-    carried out. A transfer that has begun meanwhile is left alone.
+    The steps: the question; the answers; what they mean, unless we have found them in the server's
+    own database; confirmed, they are carried out. A transfer that has begun meanwhile is left
+    alone. Where a table that was shown as empty is not empty any more, it is asked again.
     """
     server = get_object_or_404(BonusServer, pk=pk)
     questions, errors = ask(server, Actor.of(request))
     if not questions:
         words = errors or [_("Nothing has to be decided: its transfers have begun.")]
         return refused(request, " ".join(words), server)
-    form = BeginningForm(questions, request.POST if request.method == "POST" else None)
-    context = {"server": server, "form": form, "errors": errors}
+    if request.method != "POST":
+        return show(request, server, BeginningForm(questions), errors)
+    form = BeginningForm(questions, request.POST)
     if not form.is_valid():
-        status = 422 if form.is_bound else 200
-        return render(request, "servers/beginning.html", context, status=status)
-    if "confirmed" in request.POST:
-        return carry_out(request, server, form)
-    return confirm(request, server, form)
+        return show(request, server, form, errors, status=422)
+    if filled := [*form.filled()]:
+        return show(request, server, BeginningForm(questions), [*filled, *errors], status=409)
+    decided = [*form.decisions()]
+    if not decided:
+        messages.info(request, _("Nothing was decided. Nothing is sent until then."))
+        return redirect(server)
+    if "confirmed" in request.POST or form.is_harmless:
+        return carry_out(request, server, decided)
+    return confirm(request, server, form, decided)
+
+
+def show(
+    request: HttpRequest,
+    server: BonusServer,
+    form: BeginningForm,
+    errors: list[str],
+    status: int = 200,
+) -> HttpResponse:
+    context = {"server": server, "form": form, "errors": errors}
+    return render(request, "servers/beginning.html", context, status=status)
 
 
 @role("administrator")
@@ -188,24 +106,27 @@ def ask(server: BonusServer, actor: Actor) -> tuple[list[Question], list[str]]:
     return questions, errors
 
 
-def confirm(request: HttpRequest, server: BonusServer, form: BeginningForm) -> HttpResponse:
+def confirm(
+    request: HttpRequest,
+    server: BonusServer,
+    form: BeginningForm,
+    decided: Iterable[tuple[Question, Decision]],
+) -> HttpResponse:
+    """Shows what the answers mean, and asks once more."""
     points: list[str] = []
     versions = {}
-    for task, decision in form.decisions():
+    for asked, decision in decided:
+        task = asked.task
         try:
             outcome = decide(task, decision, Actor.of(request), dry_run=True)
         except TransferError as error:
-            form.add_error(task.kind, str(explain(error)))
+            form.add_error(form.field_of(asked), f"{task.get_kind_display()}: {explain(error)}")
         else:
-            points.extend(meaning(task, decision, outcome))
+            points.extend(meaning(asked, decision, outcome))
             if outcome.version:
                 versions[f"{task.kind}_version"] = outcome.version
     if form.errors:
-        context = {"server": server, "form": form}
-        return render(request, "servers/beginning.html", context, status=422)
-    if not points:
-        messages.info(request, _("Nothing was decided. Nothing is sent until then."))
-        return redirect(server)
+        return show(request, server, form, [], status=422)
     context = {
         "title": _("Begin the transfers to %(server)s like this?") % {"server": server},
         "text": _(
@@ -217,6 +138,7 @@ def confirm(request: HttpRequest, server: BonusServer, form: BeginningForm) -> H
             **versions,
             **{name: form[name].data or "" for name in form.fields},
         },
+        "sent": [(SHOWN_EMPTY, kind) for kind in form.empty],
         "action": _("Begin"),
         "back": reverse("server_beginning", args=[server.pk]),
         "danger": True,
@@ -224,12 +146,22 @@ def confirm(request: HttpRequest, server: BonusServer, form: BeginningForm) -> H
     return render(request, "confirm.html", context)
 
 
-def meaning(task: TransferTask, decision: Decision, outcome: Outcome) -> Iterator[str]:
+def meaning(asked: Question, decision: Decision, outcome: Outcome) -> Iterator[str]:
     """Yields what an answer means for the next run of a transfer."""
+    task = asked.task
     kind, rows = task.get_kind_display(), formats.rows(outcome.sent)
     words = {"kind": kind, "rows": rows, "server": decision.server}
     if decision.answer == Answer.NOTHING:
         yield _("%(kind)s: it has received nothing. The next run sends %(rows)s.") % words
+        if not asked.is_empty:
+            table = {"kind": kind, "table": task.kind_spec.quoted_target}
+            yield (
+                _(
+                    "%(kind)s: its table %(table)s is not empty. Rows in it that came from shop "
+                    "All arrive a second time."
+                )
+                % table
+            )
     elif decision.answer == Answer.EVERYTHING:
         yield _("%(kind)s: it has received everything. Rows that are staged now are not sent.") % (
             words
@@ -256,17 +188,24 @@ def meaning(task: TransferTask, decision: Decision, outcome: Outcome) -> Iterato
         yield _("%(kind)s: %(rows)s were purged from shop All. It never gets them.") % gone
 
 
-def carry_out(request: HttpRequest, server: BonusServer, form: BeginningForm) -> HttpResponse:
-    for task, decision in form.decisions():
+def carry_out(
+    request: HttpRequest, server: BonusServer, decided: Iterable[tuple[Question, Decision]]
+) -> HttpResponse:
+    """Carries out each decision by itself, and leads to the server, or to what is asked again."""
+    begun, rows, is_asked_again = [], 0, False
+    for asked, decision in decided:
         try:
-            outcome = decide(task, decision, Actor.of(request), dry_run=False)
+            outcome = decide(asked.task, decision, Actor.of(request), dry_run=False)
         except TransferError as error:
-            messages.error(request, f"{task}: {explain(error)}")
-            continue
-        words = _("%(task)s has begun. The next run sends %(rows)s.")
-        rows = formats.rows(outcome.sent)
-        messages.success(request, words % {"task": task, "rows": rows})
-    return redirect(server)
+            messages.error(request, f"{asked.task}: {explain(error)}")
+            is_asked_again = is_asked_again or error.cause is TABLE_NOT_EMPTY
+        else:
+            begun.append(str(asked.task.get_kind_display()))
+            rows += outcome.sent
+    if begun:
+        words = _("Begun: %(kinds)s. The next run sends %(rows)s.")
+        messages.success(request, words % {"kinds": ", ".join(begun), "rows": formats.rows(rows)})
+    return redirect("server_beginning", server.pk) if is_asked_again else redirect(server)
 
 
 def undecided(tasks: list[TransferTask]) -> str:

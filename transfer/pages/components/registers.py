@@ -11,7 +11,8 @@ from django.utils.translation import gettext as _, ngettext
 from transfer.models import CashRegister
 from transfer.models.accounts import AccountState
 from transfer.pages.components.basic import icon
-from transfer.pages.components.states import badge, state_badge
+from transfer.pages.components.states import badge, look, state_badge
+from transfer.pages.components.times import ago
 from transfer.pages.html import Html, joined, once, row, unseen
 from transfer.pages.shown.looks import look
 from transfer.text import formats
@@ -94,12 +95,12 @@ def _where(found: list[str], servers: int) -> str:
 
 
 def state_since(state: str, mothballed: bool, seen: datetime | None) -> Html:
-    """A cell with the state of an account; of one that is offline also since when."""
+    """A cell with the state of an account, and when its server last saw the register."""
     badge = account_badge(state, mothballed)
-    if state != AccountState.OFFLINE:
+    if seen is None:
         return badge
     words = '<span class="row">{}<span class="muted small">{}</span></span>'
-    return format_html(words, badge, formats.ago(seen))
+    return format_html(words, badge, ago(seen))
 
 
 def shop_actions(links: Iterable[tuple[str, Any]], shop: Any) -> Html:

@@ -132,15 +132,15 @@ class StatesOnServers(DrawnColumn):
 
 
 class RegisterTable(NamedTable):
-    """All registers, with a column of states for each server, or one column for many servers."""
+    """All registers, with a column for each server, or one column for many servers.
+
+    A server's column says when it last saw the register: each server has seen it at its own time.
+    """
 
     caption = gettext_lazy("Cash registers")
 
-    last_seen = DrawnColumn(gettext_lazy("Last seen"), orderable=False, attrs=classed("cell-seen"))
-
     class Meta(Table.Meta):
         attrs = {"class": "table cards accounts beside-all"}
-        sequence = ("...", "last_seen")
 
     def __init__(self, registers: Any, servers: Iterable[BonusServer]) -> None:
         self.servers = list(servers)
@@ -156,11 +156,6 @@ class RegisterTable(NamedTable):
 
     def before_render(self, request: HttpRequest) -> None:
         attach_states((row.record for row in self.paginated_rows), self.servers)
-
-    def draw_last_seen(self, record: CashRegister) -> Any:
-        """When a server last saw the register, by the states of `attach_states`."""
-        moments = [seen for _state, seen in record.states.values() if seen is not None]
-        return ago(max(moments)) if moments else formats.NOTHING
 
 
 class ShopTable(Table):

@@ -162,10 +162,15 @@ def set_cookie(page: Page, name: str, value: str) -> None:
 
 def fill_server(page: Page, reference: Any, dsn: str) -> None:
     """Fills in the form that docks the reference server, whose database has the DSN."""
-    database = parse_dsn(dsn)
     page.goto("/servers/add/")
+    fill_fields(page, reference, dsn)
+
+
+def fill_fields(page: Page, reference: Any, dsn: str, name: str = "Бонусный сервер 8") -> None:
+    """Likewise, on the page that is open."""
+    database = parse_dsn(dsn)
     values = {
-        "name": "Бонусный сервер 8",
+        "name": name,
         "host": "127.0.0.1",
         "admin_port": reference.admin_port,
         "work_port": reference.work_port,

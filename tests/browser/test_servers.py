@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import fill_server, use_language
+from tests.browser.conftest import fill_fields, fill_server, use_language
 from tests.databases import query, stage
 from tests.reference_server import SIX
 from transfer.models import BonusServer, IssuedSecret, TransferTask
@@ -41,11 +41,14 @@ def test_from_docking_to_a_register_that_gets_its_new_balance_status_and_pin(
         "Идентификатор": str(server.pk),
         "Название": "Бонусный сервер 8",
         "Хост": "127.0.0.1",
-        "Порт для администрирования": str(reference.admin_port),
-        "Порт для работы": str(reference.work_port),
     }.items():
         term = facts.locator("dt", has_text=label).first
         assert term.evaluate("one => one.nextElementSibling.innerText") == value
+    for door, label, port in (
+        ("admin", "Порт для администрирования", reference.admin_port),
+        ("service", "Порт для работы", reference.work_port),
+    ):
+        expect(page.locator(f"#door-{door}")).to_contain_text(f"{label} {port}")
     rows = page.locator("#accounts tbody tr")
     expect(rows).to_have_count(6)
     for code_name_shop in SIX:
@@ -68,9 +71,8 @@ def test_from_docking_to_a_register_that_gets_its_new_balance_status_and_pin(
     assert not IssuedSecret.objects.exists()
 
     page.goto(server.get_absolute_url())
-    for number in range(3):
-        page.locator("#tasks .switch").nth(number).click()
-        expect(page.locator("#tasks .switch.on")).to_have_count(number + 1)
+    page.locator("#switch-on").click()
+    expect(page.locator("#tasks .switch.on")).to_have_count(3)
     stage(shop_all, "cards", [("1001", "a1", 1)])
     stage(shop_all, "balances", [("a1", "100.25", None, None, "Подарок")])
     stage(shop_all, "pincodes", [("a1", "4711")])
@@ -201,6 +203,78 @@ def test_a_dead_database_does_not_hang_the_page(page: Page, log_in: Callable, do
     expect(page.locator("#reconciliation .server-cause")).to_have_count(1)
 
 
+CLICKS_FROM_ADD_TO_ROWS = 4
+
+
+def test_from_add_server_to_rows_that_have_arrived_in_so_many_clicks(
+    page: Page, log_in: Callable, reference, server, shop_all: str, second_bonus: str
+):
+    """Rows of all three kinds are staged, and the new server's tables are empty."""
+    stage(shop_all, "cards", [("1001", "a1", 1)])
+    stage(shop_all, "balances", [("a1", "10"), ("a2", "20")])
+    stage(shop_all, "pincodes", [("a1", "4711")])
+    log_in(page, "administrator")
+    use_language(page, "en")
+    page.goto("/servers/")
+    page.evaluate("sessionStorage.setItem('clicks', 0)")
+    page.add_init_script(
+        "addEventListener('click', () => sessionStorage.setItem('clicks', "
+        "Number(sessionStorage.getItem('clicks')) + 1), true)"
+    )
+    page.reload()
+    page.get_by_role("link", name="Dock a server").click()
+    fill_fields(page, reference, second_bonus, name="Бонусный сервер 9")
+    page.get_by_role("button", name="Dock", exact=True).click()
+
+    page.wait_for_url("**/beginning/")
+    expect(page.get_by_label("Nothing yet: send all 4 rows")).to_be_checked()
+    expect(page.locator("main")).not_to_contain_text("lost or sent twice")
+    expect(page.locator("#beginning fieldset:visible")).to_have_count(1)
+    page.get_by_role("button", name="Begin").click()
+
+    new = BonusServer.objects.get(name="Бонусный сервер 9")
+    page.wait_for_url(f"**/servers/{new.pk}/")
+    expect(page.locator("#test .stages > .ok")).to_have_count(6)
+    expect(page.locator("#doors > .ok")).to_have_count(3)
+    expect(page.locator("#live .facts")).to_contain_text("Available")
+    expect(page.locator("#first-run")).to_contain_text("4 rows are ready for it.")
+    button = page.get_by_role("button", name="Switch the three tasks on")
+    expect(button).to_be_in_viewport()
+    button.click()
+    expect(page.locator("#tasks .switch.on")).to_have_count(3)
+    expect(page.locator("#first-run")).to_contain_text("4 rows are on their way.")
+    expect(page.locator("#first-run")).to_contain_text("The first run begins")
+    assert page.evaluate("Number(sessionStorage.getItem('clicks'))") == CLICKS_FROM_ADD_TO_ROWS
+
+    tick("test", timezone.now() + timedelta(minutes=6))
+    drain(lambda: False)
+    assert query(second_bonus, "select account, amount::int from asset order by 1") == [
+        ("a1", 10),
+        ("a2", 20),
+    ]
+    assert query(second_bonus, "select count(*) from pincode") == [(1,)]
+    assert query(second_bonus, 'select count(*) from "cardAccounting"') == [(1,)]
+    expect(page.locator("#first-run")).to_have_count(0)  # the page was left open
+
+
+def test_different_for_one_of_them_opens_a_question_for_each(
+    page: Page, log_in: Callable, dock: Callable, shop_all: str, second_bonus: str
+):
+    for kind, row in {
+        "cards": ("1001", "a1", 1), "balances": ("a1", "10"), "pincodes": ("a1", "4711"),
+    }.items():  # fmt: skip
+        stage(shop_all, kind, [row])
+    new = dock(second_bonus, "Бонусный сервер 9", decided=False)
+    log_in(page, "administrator")
+    use_language(page, "en")
+    page.goto(f"{new.get_absolute_url()}beginning/")
+    expect(page.locator("fieldset:visible")).to_have_count(1)
+    page.get_by_label("Different for one of them").check()
+    expect(page.locator("fieldset:visible")).to_have_count(4)
+    page.get_by_label("Nothing yet: send all 3 rows").check()
+    expect(page.locator("fieldset:visible")).to_have_count(1)
+
+
 def test_a_new_server_is_asked_about_and_gets_what_was_decided(
     page: Page, log_in: Callable, reference, server, shop_all: str, second_bonus: str
 ):
@@ -249,10 +323,7 @@ def test_a_copy_of_another_servers_database_is_recognised_and_gets_its_first_row
 
     page.wait_for_url("**/beginning/")
     expect(page.locator(".group").first).to_contain_text("Это копия базы сервера")
-    for kind in ("balances", "cards", "pincodes"):
-        page.locator(f"[name={kind}][value=own]").check()
-    page.get_by_role("button", name="Показать, что это значит").click()
-    expect(page.locator("main .points")).to_contain_text("Следующий запуск отправит: 1 строка")
+    expect(page.locator("[name=copy][value=own]")).to_be_checked()
     page.get_by_role("button", name="Начать").click()
 
     new = BonusServer.objects.get(name="Бонусный сервер 9")

@@ -134,13 +134,19 @@ class BonusServer(WithSecrets, Failing):
         return numbered("server", self.pk)
 
     def clean(self) -> None:
-        """Refuses a name with which other tables or columns of the server would be written to.
+        """Refuse a name that leads into other tables, and a database that is docked already."""
+        stored = type(self).objects.filter(pk=self.pk).first() if self.pk else None
+        if stored is not None:
+            self._check_name(stored.name)
+        if stored is None or stored.database != self.database:
+            self._check_database()
+
+    def _check_name(self, before: str) -> None:
+        """Refuse a name with which other tables or columns of the server would be written to.
 
         The file of DTADMIN_TABLES names a section by the server's name: see `mapping_file`.
         """
-        names = type(self).objects.filter(pk=self.pk).values_list("name", flat=True)
-        before = names.first() if self.pk else None
-        if before is None or installed_tables().are_same(before, self.name):
+        if installed_tables().are_same(before, self.name):
             return
         sentence = _(
             "The file of DTADMIN_TABLES has other tables for the name “%(after)s” than for "
@@ -149,6 +155,28 @@ class BonusServer(WithSecrets, Failing):
             "and then remove the section of the old name."
         )
         raise ValidationError({"name": sentence % {"before": before, "after": self.name}})
+
+    def _check_database(self) -> None:
+        """Refuse the database of another docked server: each row would be sent to it twice."""
+        others = type(self).objects.exclude(pk=self.pk).filter(db_name=self.db_name)
+        other = next((one for one in others if one.database == self.database), None)
+        if other is not None:
+            words = _(
+                "This is the database of %(server)s. A database is docked once: correct it, or "
+                "undock %(server)s first."
+            )
+            raise ValidationError({"db_name": words % {"server": other.name}})
+
+    @property
+    def database(self) -> tuple[str, int, str]:
+        """Where its database is, as it was entered. One database may have several addresses."""
+        return self.db_host.strip().casefold(), self.db_port, self.db_name
+
+    def with_same_ports(self) -> "BonusServer | None":
+        """Return another docked server at the same host that has one of the same two ports."""
+        ports = {self.admin_port, self.work_port}
+        others = type(self).objects.exclude(pk=self.pk).filter(host__iexact=self.host)
+        return next((one for one in others if ports & {one.admin_port, one.work_port}), None)
 
     @property
     def kinds(self) -> Kinds:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from transfer.causes.ledger import (
     BEGINNING_UNDECIDED,
@@ -38,6 +39,8 @@ from transfer.runs.start import go_on
 
 CODES = {cause.code for cause in (BEGINNING_UNDECIDED, HISTORY_TOO_OLD, COPY_OF, ROWS_PURGED)}
 """Of the questions about a bonus server (`ServerUndecided`)."""
+UNASKED = "unasked"
+"""In the audit, in place of an answer: the position began, or was there, without a question."""
 LACKING = {ROWS_PURGED.code}
 COPIES = {COPY_OF.code}
 
@@ -71,12 +74,14 @@ class Decision:
 class Outcome:
     """What a decision means: how many rows the next run sends, and how many it never sends.
 
-    Of AS_SERVER: the version of the other position, and when that server has last received rows. A
-    copy of its tables has to be younger.
+    Of NOTHING: whether the vendor's table is certain to be empty. Of AS_SERVER: the version of the
+    other position, and when that server has last received rows. A copy of its tables has to be
+    younger.
     """
 
     sent: int
     skipped: int = 0
+    is_empty: bool = False
     version: str = ""
     copied_after: datetime | None = None
 
@@ -119,7 +124,7 @@ class Question:
 
 
 def begin(task: TransferTask, actor: Actor, *, seconds: float | None = None) -> None:
-    """Begin the position of a docked server where every answer is the same.
+    """Begin the position of a docked server where every answer is the same. Audited once.
 
     With `seconds` a page waits: see `open_databases`. Raises ServerUndecided where somebody has to
     say something; other TransferErrors.
@@ -128,7 +133,15 @@ def begin(task: TransferTask, actor: Actor, *, seconds: float | None = None) -> 
         position = prepare(task.kind_spec, source, target, knowledge_of(task.server), dry_run=False)
         take_name(task.server, position)
         check_purged(target, task, lacking_rows(task, source, target, position))
+        if not decisions_of(task).exists() and not task.runs.exists():
+            new = {"answer": UNASKED}
+            AuditEntry.record(actor, AuditEntry.Action.POSITION, task, new=new)
         has_come_back(task, actor)
+
+
+def decisions_of(task: TransferTask) -> Any:
+    """The audit's entries about how the position of a task began."""
+    return AuditEntry.objects.about(task).filter(action=AuditEntry.Action.POSITION)
 
 
 def check_purged(target: BonusDatabase, task: TransferTask, purged: Sequence[Lacking]) -> None:
@@ -272,14 +285,15 @@ def _begin(case: _Case) -> Outcome:
         case.server,
         this_installation(),
     )
-    if case.decision.is_empty and not case.target.tables.is_empty(case.task.kind_spec):
+    is_empty = case.target.tables.is_empty(case.task.kind_spec)
+    if case.decision.is_empty and not is_empty:
         raise TransferError(
             TABLE_NOT_EMPTY,
             database=case.target.name,
             kind=case.task.kind,
             table=case.task.kind_spec.quoted_target,
         )
-    return Outcome(begun.sent, begun.skipped)
+    return Outcome(begun.sent, begun.skipped, is_empty)
 
 
 def _begin_as(case: _Case) -> Outcome:

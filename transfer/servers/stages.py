@@ -50,10 +50,17 @@ def try_ports(server: BonusServer) -> Passed:
         _connect(server, port)
     if wrong := _wrong_port(server):
         raise wrong
-    return Passed(
-        gettext_noop("Ports %(admin)s and %(work)s accept connections."),
-        {"admin": server.admin_port, "work": server.work_port},
-    )
+    ports: dict[str, object] = {"admin": server.admin_port, "work": server.work_port}
+    if other := server.with_same_ports():
+        return Passed(
+            gettext_noop(
+                "Ports %(admin)s and %(work)s accept connections. But %(other)s has the same host "
+                "and port: one of the two may be entered wrong."
+            ),
+            ports | {"other": other.name},
+            warns=True,
+        )
+    return Passed(gettext_noop("Ports %(admin)s and %(work)s accept connections."), ports)
 
 
 def _wrong_port(server: BonusServer) -> TransferError | None:

@@ -85,6 +85,11 @@ def test_the_page_counts_the_rows(admin, nine):
     assert "PIN codes" not in text.partition("<main")[2]  # nothing is staged: they have begun
 
 
+def decision():
+    """The audit's only entry of what an administrator has said."""
+    return AuditEntry.objects.filter(action="position").exclude(new__answer="unasked").get()
+
+
 def is_chosen(page, name, answer):
     """Whether a page shows this answer as chosen."""
     box = re.search(rf'<input type="radio" name="{name}" value="{answer}"[^>]*>', page.text)
@@ -102,7 +107,7 @@ def test_an_empty_table_proposes_that_nothing_was_received_and_one_answer_begins
     assert "rows are lost or sent twice" not in page.text
     after = admin.post(url(nine), {"balances": "nothing", "empty": "balances"}, follow=True)
     assert "Begun: Balance changes. The next run sends 2 rows." in after.text
-    assert AuditEntry.objects.get(action="position").new["table_empty"] is True
+    assert decision().new["table_empty"] is True
     move(nine)
     assert accounts(nine) == ["1", "2"]
 
@@ -146,7 +151,8 @@ def test_a_table_that_fills_before_the_answer_is_committed_refuses_it(nine, olga
     with raises(TABLE_NOT_EMPTY):
         carry_out(task, Decision(Answer.NOTHING, is_empty=True), olga, dry_run=False)
     assert move(nine).error_code == "beginning_undecided"
-    assert not AuditEntry.objects.filter(action="position").exists()
+    with pytest.raises(AuditEntry.DoesNotExist):
+        decision()
 
 
 @pytest.fixture
@@ -384,6 +390,21 @@ def test_the_command_begins_a_server_and_counts_first(nine, capsys):
     assert accounts(nine) == []
 
 
+def test_the_command_begins_all_that_have_not_begun_if_their_tables_are_empty(three, capsys):
+    fill(three)
+    with pytest.raises(CommandError, match="is not empty any more"):
+        call_command("begin", three.name, "balances", "--nothing", "--if-empty")
+    capsys.readouterr()
+    call_command("begin", three.name, "balances", "--nothing", "--dry-run")
+    assert "Rows in it that came from shop All arrive a second time." in capsys.readouterr().out
+    call_command("begin", three.name, "pincodes", "--nothing", "--if-empty")
+    call_command("begin", three.name, "--everything", "--json")
+    begun = [json.loads(line)["kind"] for line in capsys.readouterr().out.splitlines()[-2:]]
+    assert begun == ["balances", "cards"]
+    with pytest.raises(CommandError, match="has a position of this transfer already"):
+        call_command("begin", three.name, "--everything")
+
+
 def test_the_command_takes_the_place_of_the_server_that_was_copied(eight, nine):
     copy_tables(eight, nine)
     call_command("begin", nine.name, "balances", "--as", eight.name)
@@ -425,7 +446,7 @@ def test_the_servers_page_asks_until_it_is_decided(admin, nine):
 
 def test_the_decision_is_in_the_audit(admin, nine):
     decide(admin, nine, balances="everything")
-    entry = AuditEntry.objects.get(action="position")
+    entry = decision()
     assert (entry.who, entry.new["waiting"]) == ("olga", 0)
 
 

@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from tests.records import a_run, server, user
+from tests.records import a_run, an_outage, server, user
 from transfer.causes.connections import PORT_CLOSED
 from transfer.errors import Unreachable
 from transfer.models import Actor, BonusServer
@@ -105,6 +105,18 @@ def test_what_was_not_checked_for_minutes_is_not_known(card, bs12):
     doors, text, _state = card()
     assert doors["database"] == "unknown"
     assert "Not checked in the last minutes" in text
+
+
+KEPT = 'id="kept-back"'
+
+
+def test_in_the_first_hour_it_is_not_offered_to_go_on_without_the_server(card, bs12):
+    hear(bs12, NO_DATABASE)
+    _doors, text, _state = card()
+    assert KEPT not in text
+    an_outage(bs12, timezone.now() - timedelta(hours=2))
+    _doors, text, _state = card()
+    assert text.index("Connection refused") < text.index(KEPT), "below the diagnosis"
 
 
 def test_transfers_that_fail_while_all_answers_are_said(card, bs12):

@@ -62,12 +62,20 @@ def test_the_page_runs_stage_after_stage_and_uses_the_stored_secret(admin, docke
     assert "may do all" in text
 
 
+def another(docked, dsn, **changed) -> dict:
+    """The values of a further server at the same ports, with a database of its own."""
+    own = {name: value for name, value in database_fields(dsn).items() if value}
+    return fields(docked, name="New", api_token=TOKEN, **own) | changed
+
+
 def swapped(docked) -> dict:
     return {"admin_port": docked.work_port, "work_port": docked.admin_port}
 
 
-def test_swapped_ports_are_swapped_by_one_button_and_nothing_else_is_lost(admin, docked):
-    data = fields(docked, **swapped(docked), name="New", api_token=TOKEN)
+def test_swapped_ports_are_swapped_by_one_button_and_nothing_else_is_lost(
+    admin, docked, second_bonus
+):
+    data = another(docked, second_bonus, **swapped(docked))
     part = {"HX-Request": "true"}
     url = reverse("server_add_test")
     page = admin.post(url, data | {"stage": "ports"}, headers=part).content.decode()
@@ -83,8 +91,8 @@ def test_swapped_ports_are_swapped_by_one_button_and_nothing_else_is_lost(admin,
     assert TOKEN not in page
 
 
-def test_without_javascript_the_form_comes_back_with_swapped_ports(admin, docked):
-    data = fields(docked, **swapped(docked), name="New", api_token=TOKEN)
+def test_without_javascript_the_form_comes_back_with_swapped_ports(admin, docked, second_bonus):
+    data = another(docked, second_bonus, **swapped(docked))
     page = admin.post(reverse("server_add_test"), data | {"swap": "1"})
     form = page.context["form"]
     assert (form["admin_port"].value(), form["work_port"].value()) == (
@@ -140,7 +148,8 @@ def test_the_stored_server_is_tested_on_its_own_page(admin, docked):
 
 
 def test_docking_encrypts_the_secrets_and_notes_no_secret(admin, docked):
-    data = fields(docked, name="Server 9", api_token="t0ken", db_password="s3cret")
+    changes = {"name": "Server 9", "api_token": "t0ken", "db_password": "s3cret"}
+    data = fields(docked, **changes, db_name="another")
     page = admin.post(reverse("server_add"), data)
     server = BonusServer.objects.get(name="Server 9")
     assert page.url == reverse("server", args=[server.pk])
@@ -308,9 +317,112 @@ def test_docking_begins_positions_and_asks_what_has_to_be_decided_first(admin, s
     new = BonusServer(name="БС 9", host="localhost", **database_fields(bonus))
     page = admin.post(reverse("server_add"), fields(new), follow=True)
     assert page.redirect_chain == [(f"/servers/{BonusServer.objects.get().pk}/beginning/", 302)]
-    assert "1 rows are staged in shop All" in page.text
+    assert "Balance changes: 1 row in shop All" in page.text
     begun = query(bonus, "select kind from datatransfer.position order by 1")
     assert begun == [("cards",), ("pincodes",)]
+
+
+def test_a_database_is_docked_once(admin, docked):
+    page = admin.post(reverse("server_add"), fields(docked, name="Server 9", db_password="x"))
+    assert page.context["form"].errors["db_name"] == [
+        "This is the database of Бонусный сервер 8. A database is docked once: correct it, or "
+        "undock Бонусный сервер 8 first."
+    ]
+    admin.post(reverse("server_edit", args=[docked.pk]), fields(docked, name="New name"))
+    assert BonusServer.objects.get().name == "New name"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_test_in_the_form_says_that_another_server_has_the_same_ports(admin, docked):
+    data = fields(docked, name="Server 9", api_token=TOKEN, db_name="another") | {"stage": "ports"}
+    page = admin.post(reverse("server_add_test"), data, headers={"HX-Request": "true"})
+    assert "But Бонусный сервер 8 has the same host and port" in page.text
+    assert '"stage": "token"' in page.text, "it blocks nothing"
+    data["host"] = "127.0.0.2"
+    page = admin.post(reverse("server_add_test"), data, headers={"HX-Request": "true"})
+    assert "has the same host and port" not in page.text
+
+
+def test_after_a_test_the_page_says_the_same_of_the_server_as_the_test(admin, docked, shop_all):
+    url, part = reverse("server_test", args=[docked.pk]), {"HX-Request": "true"}
+    last = admin.post(url, {"stage": "rights"}, headers=part)
+    assert '"stage": "doors"' in last.text
+    page = admin.post(url, {"stage": "doors"}, headers=part)
+    assert [door.state for door in page.context["doors"]] == ["ok", "ok", "ok"]
+    assert page.context["state"] == "available"
+
+
+def test_a_docked_server_with_nothing_staged_has_begun_and_offers_its_switches(
+    admin, shop_all, bonus
+):
+    new = BonusServer(name="БС 9", host="localhost", **database_fields(bonus))
+    page = admin.post(reverse("server_add"), fields(new), follow=True)
+    docked = BonusServer.objects.get()
+    assert page.redirect_chain == [(docked.get_absolute_url(), 302)]
+    assert "Not begun yet" not in page.text
+    assert "Switch the three tasks on" in page.text
+
+
+@pytest.fixture
+def new():
+    """A server that was just docked, and where nothing has to be said."""
+    made = server()
+    for task in made.tasks.select_related("server"):
+        AuditEntry.record(Actor("olga"), AuditEntry.Action.POSITION, task, new={"answer": "x"})
+    return made
+
+
+def switch_on(client, page):
+    """Presses the button on the page of a server that was just docked."""
+    tasks = re.findall(r'name="task" value="(transfer-[0-9:]+)"', page.text)
+    data = {"action": "on", "confirmed": "1", "task": tasks}
+    return tasks, client.post(reverse("scheduler_bulk"), data)
+
+
+@pytest.mark.usefixtures("nothing_asked")
+def test_an_operator_switches_the_three_tasks_of_a_new_server_on_by_one_press(client, new):
+    client.force_login(user("operator", "ivan"))
+    client.cookies["django_language"] = "en"
+    tasks, _answer = switch_on(client, client.get(new.get_absolute_url()))
+    assert len(tasks) == 3
+    assert new.tasks.filter(enabled=True, changed_by="ivan").count() == 3
+    assert AuditEntry.objects.filter(action="switch", who="ivan").count() == 3
+    page = client.get(new.get_absolute_url())
+    assert "Switch the three tasks on" not in page.text
+    assert "The first run begins" in page.text
+
+
+@pytest.mark.usefixtures("nothing_asked")
+def test_a_viewer_does_not_switch_the_tasks_of_a_new_server_on(client, new):
+    client.force_login(user("viewer"))
+    client.cookies["django_language"] = "en"
+    page = client.get(new.get_absolute_url())
+    assert "An operator switches the tasks on." in page.text
+    tasks, answer = switch_on(client, page)
+    assert tasks == []
+    assert answer.status_code == 403
+    assert not new.tasks.filter(enabled=True).exists()
+
+
+@pytest.mark.usefixtures("nothing_asked")
+def test_the_press_on_a_task_that_somebody_has_switched_meanwhile_asks_again(client, new, olga):
+    client.force_login(user("operator", "anna"))
+    page = client.get(new.get_absolute_url())
+    for on in (True, False):
+        new.tasks.first().switch(on, olga)
+    _tasks, answer = switch_on(client, page)
+    assert answer.status_code == 409
+    assert new.tasks.filter(enabled=True).count() == 2
+
+
+@pytest.mark.usefixtures("nothing_asked")
+def test_a_task_that_was_switched_off_on_purpose_is_not_offered(client, new, ivan):
+    task = new.tasks.first()
+    for on in (True, False):
+        task.switch(on, ivan)
+    client.force_login(user("operator", "anna"))
+    client.cookies["django_language"] = "en"
+    assert "Switch 2 tasks on" in client.get(new.get_absolute_url()).text
 
 
 @pytest.mark.usefixtures("nothing_asked")

@@ -3,9 +3,15 @@ from typing import Any
 
 from django.utils.translation import gettext as _, gettext_noop
 
+from transfer.errors import PositionKnown
 from transfer.installed import installed_kinds
-from transfer.management.command import Command as BaseCommand, servers_named, with_zone
-from transfer.models import Actor
+from transfer.management.command import (
+    Command as BaseCommand,
+    UsageError,
+    servers_named,
+    with_zone,
+)
+from transfer.models import Actor, TransferTask
 from transfer.runs.beginning import Answer, Decision, Outcome, decide
 
 
@@ -21,7 +27,17 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("server", metavar=_("SERVER"), help=_("number or name"))
-        parser.add_argument("kind", choices=[*installed_kinds()], help=_("the transfer"))
+        parser.add_argument(
+            "kind",
+            nargs="?",
+            choices=[*installed_kinds()],
+            help=_("the transfer; without it, all that have not begun"),
+        )
+        parser.add_argument(
+            "--if-empty",
+            action="store_true",
+            help=_("with --nothing: only if the vendor's table is empty"),
+        )
         answers = parser.add_mutually_exclusive_group(required=True)
         answers.add_argument(
             "--nothing",
@@ -55,19 +71,42 @@ class Command(BaseCommand):
         self,
         *,
         server: str,
-        kind: str,
+        kind: str | None,
         answer: Answer | None,
         other: str | None,
+        if_empty: bool,
         dry_run: bool,
         json: bool,
         **options: Any,
     ) -> None:
+        if if_empty and answer != Answer.NOTHING:
+            raise UsageError(_("--if-empty goes with --nothing."))
         (named,) = servers_named(server)
-        task = named.tasks.select_related("server").get(kind=kind)
-        decision = Decision(answer or Answer.AS_SERVER)
+        decision = Decision(answer or Answer.AS_SERVER, is_empty=if_empty)
         if other is not None:
             (copied,) = servers_named(other)
             decision = Decision(Answer.AS_SERVER, copied)
+        tasks = named.tasks.select_related("server")
+        if kind is not None:
+            self._begin(tasks.get(kind=kind), decision, dry_run, json)
+        else:
+            self._begin_all(list(tasks), decision, dry_run, json)
+
+    def _begin_all(
+        self, tasks: list[TransferTask], decision: Decision, dry_run: bool, json: bool
+    ) -> None:
+        """Begins those that have not begun. Raises PositionKnown where all have."""
+        begun = None
+        for task in tasks:
+            try:
+                self._begin(task, decision, dry_run, json)
+            except PositionKnown as error:
+                begun = begun or error
+                tasks = [one for one in tasks if one != task]
+        if begun and not tasks:
+            raise begun
+
+    def _begin(self, task: TransferTask, decision: Decision, dry_run: bool, json: bool) -> None:
         outcome = decide(task, decision, Actor.at_command_line(), dry_run=dry_run)
         if json:
             self.say_json(
@@ -75,6 +114,7 @@ class Command(BaseCommand):
                 answer=str(decision.answer),
                 sent=outcome.sent,
                 skipped=outcome.skipped,
+                table_empty=outcome.is_empty,
                 dry_run=dry_run,
             )
         else:
@@ -87,6 +127,14 @@ class Command(BaseCommand):
             else _("%(task)s has begun. The next run sends %(rows)s rows.")
         )
         self.say(words, task=task, rows=outcome.sent)
+        if decision.answer == Answer.NOTHING and not outcome.is_empty:
+            self.say(
+                _(
+                    "Its table %(table)s is not empty, or we cannot tell. Rows in it that came "
+                    "from shop All arrive a second time."
+                ),
+                table=task.kind_spec.quoted_target,
+            )
         if outcome.skipped:
             self.say(
                 _("%(rows)s rows were purged from shop All. It never gets them."),

@@ -98,6 +98,7 @@ SENTENCES = {
     "lock": gettext_lazy("%(who)s: log-in locked after too many attempts"),
     "unlock": gettext_lazy("%(who)s lifted the locks of log-ins"),
     "position answer=without": gettext_lazy("%(who)s let “%(name)s” go on without purged rows"),
+    "position answer=unasked": gettext_lazy("%(who)s began “%(name)s”; no question was open"),
     "position": gettext_lazy("%(who)s said what “%(name)s” has received"),
     "confirm": gettext_lazy("%(who)s confirmed the restored shop All"),
     "forget": gettext_lazy("%(who)s gave up rows that were deleted from shop All by hand"),

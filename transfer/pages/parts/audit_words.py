@@ -74,6 +74,7 @@ CHOICES: dict[str, dict[Any, Any]] = {
         "as": gettext_lazy("what the other server has"),
         "own": gettext_lazy("what the copied server had"),
         "without": gettext_lazy("all but purged rows"),
+        "unasked": gettext_lazy("what its own database says"),
     },
     **dict.fromkeys(("factor", "added", "removed", "renewed", "reset"), FACTORS),
     "log_in": {"provider": gettext_lazy("at the provider alone")},

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST
 from transfer.access import role
 from transfer.causes.ledger import TABLE_NOT_EMPTY
 from transfer.errors import PositionKnown, ServerUndecided, TransferError
-from transfer.models import Actor, AuditEntry, BonusServer, TransferTask
+from transfer.models import Actor, BonusServer, TransferTask
 from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.servers.beginning_form import SHOWN_EMPTY, BeginningForm
 from transfer.runs.beginning import (
@@ -27,6 +27,7 @@ from transfer.runs.beginning import (
     Question,
     begin,
     decide,
+    decisions_of,
     question,
 )
 from transfer.text import formats
@@ -233,15 +234,11 @@ def copies(tasks: list[TransferTask]) -> str:
 
 
 def _has_not_begun(task: Any) -> bool:
-    return task.last_run is None and not _decisions(task).exists()
+    return task.last_run is None and not decisions_of(task).exists()
 
 
 def _asks(task: Any, codes: set[str]) -> bool:
     run = task.last_run
     if run is None or run.error_code not in codes:
         return False
-    return not _decisions(task).filter(at__gte=run.finished_at).exists()
-
-
-def _decisions(task: TransferTask) -> Any:
-    return AuditEntry.objects.about(task).filter(action=AuditEntry.Action.POSITION)
+    return not decisions_of(task).filter(at__gte=run.finished_at).exists()

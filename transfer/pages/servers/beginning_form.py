@@ -172,7 +172,8 @@ class BeginningForm(forms.Form):
 
     @property
     def shown_empty(self) -> list[str]:
-        return self.data.getlist(SHOWN_EMPTY) if self.is_bound else []
+        data: Any = self.data
+        return data.getlist(SHOWN_EMPTY) if self.is_bound else []
 
     @property
     def empty(self) -> list[str]:

@@ -1,6 +1,7 @@
 """A bonus server's page: its accounts, its tasks, its reconciliation, its connection test."""
 
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 from django.db.models import Q
@@ -29,21 +30,30 @@ from transfer.pages.parts.account_tables import AccountTable
 from transfer.pages.parts.accounts import summary
 from transfer.pages.parts.incident_table import IncidentTable
 from transfer.pages.parts.task_table import TaskTable
+from transfer.pages.scheduler import status
 from transfer.pages.servers.accounts import filtered
 from transfer.pages.servers.beginning import copies, lacking, undecided
+from transfer.pages.servers.first_run import first_run
 from transfer.pages.servers.forms import ServerForm, swapped
 from transfer.pages.shown import task_rows
+from transfer.pages.shown.task_status import TaskStatus
 from transfer.pages.tables import Action
 from transfer.problems import doors
 from transfer.problems.find import outage_of
 from transfer.problems.kinds import rows_missing
 from transfer.runs import backlog
 from transfer.runs.reconcile import PATIENTLY, last_result, reconcile_within
+from transfer.servers.checks import check_connections
 from transfer.servers.stages import STAGES, note_test, run_all, run_stage
 from transfer.text import formats
 from transfer.text.bulletins import sentence
 from transfer.text.explain import Explanation, explain
 
+# So long after its database has begun to fail it is not offered to go on without the server: most
+# outages are over by then.
+PATIENCE = timedelta(hours=1)
+CALM = 15  # seconds between two looks at its tasks
+DOORS = "doors"  # the last step of its connection test: what the page says of it is asked again
 LABELS = [label for label, _test in STAGES.values()]
 TO_TEST = "server_to_test"  # in a session: it has just been docked
 ACTIONS = (
@@ -105,21 +115,33 @@ def incidents_of(request: HttpRequest, server: BonusServer) -> IncidentTable:
     return IncidentTable(past, prefix="incidents-").paged(request)
 
 
-def tasks_of(request: HttpRequest, server: BonusServer, seconds: float) -> dict[str, Any]:
-    """Its tasks, and what waits for them: its database is asked, for `seconds` at most."""
-    rows = task_rows.with_recent(task_rows.of(task_rows.transfer_tasks().filter(server=server)))
-    task_rows.ask(rows, seconds, request.GET.get("changed"))
-    is_asked = all(row.asked_at for row in rows)
+def tasks_of(request: HttpRequest, server: BonusServer) -> dict[str, Any]:
+    """Its tasks, what waits for them, and what has to be decided first.
+
+    The page does not wait for the server: its part, which comes at once, asks what waits.
+    """
+    rows = status.with_recent(status.of(status.transfer_tasks().filter(server=server)))
+    if is_part(request):
+        status.ask(rows, backlog.PATIENTLY)
+    tasks = [row.task for row in rows]
+    asks = {"undecided": undecided(tasks), "lacking": lacking(tasks), "copied_from": copies(tasks)}
     return {
         "tasks_poll": task_rows.SLOW
         if is_asked or seconds == backlog.PATIENTLY
         else task_rows.AT_ONCE,
         "tasks": ServerTasks(rows).for_user(request.user),
-        "undecided": undecided([row.task for row in rows]),
-        "lacking": lacking([row.task for row in rows]),
-        "copied_from": copies([row.task for row in rows]),
+        **asks,
+        "first_run": None if any(asks.values()) else first_run(rows),
+        "poll": pace(rows, is_asked=is_part(request)),
         "here": server.get_absolute_url(),  # where the switches lead afterwards
     }
+
+
+def pace(rows: Iterable[TaskStatus], *, is_asked: bool) -> float:
+    """The seconds until its tasks are shown again."""
+    if not is_asked:
+        return status.AT_ONCE
+    return status.FAST if any(row.run for row in rows) else CALM
 
 
 def of_server(request: HttpRequest, server: BonusServer) -> dict[str, Any]:
@@ -160,7 +182,11 @@ def doors_of(server: BonusServer) -> dict[str, Any]:
     listed = doors.doors(server, heard, outage)
     state = doors.state(listed)
     is_said = state == BonusServer.State.FAILING
-    is_unread = any(door.name == "database" and door.error for door in listed)
+    hour_ago = timezone.now() - PATIENCE
+    is_unread = any(
+        door.name == "database" and door.error and (door.since or hour_ago) <= hour_ago
+        for door in listed
+    )
     return {
         "doors": listed,
         "state": state,
@@ -170,7 +196,7 @@ def doors_of(server: BonusServer) -> dict[str, Any]:
 
 
 def left_behind(server: BonusServer, *, is_unread: bool) -> dict[str, Any]:
-    """Whether purges wait for the server, of which `is_unread` says that its database fails."""
+    """Whether purges wait for the server. `is_unread`: its database has failed for a while."""
     left = LeftBehind.objects.filter(task__server=server)
     missing = sum(one.missing for one in left)
     return {
@@ -223,9 +249,12 @@ def place_in_log(task: TransferTask) -> tuple[int, int] | None:
 def server_test(request: HttpRequest, pk: int) -> HttpResponse:
     """Tests the server as it is stored."""
     server = get_object_or_404(BonusServer, pk=pk)
+    if is_part(request) and request.POST.get("stage") == DOORS:
+        note_doors(server)
+        return render(request, "servers/live.html", of_server(request, server))
     note_test(server, Actor.of(request))
     if is_part(request):
-        return stages(request, server)
+        return stages(request, server, then=DOORS)
     return render(request, "servers/test.html", {"server": server, **tested(server)})
 
 
@@ -251,6 +280,16 @@ def form_test(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     return render(request, "servers/form.html", {"form": form, "server": stored, **results})
 
 
+def note_doors(server: BonusServer) -> None:
+    """Asks all three doors of a server at once, and stores what they answer, as each minute does.
+
+    So after a test the page says the same of the server as the test above it.
+    """
+    check_connections([server])
+    server.refresh_from_db()
+    backlog.store(backlog.backlogs(server.tasks.select_related("server")))
+
+
 def tested(server: BonusServer) -> dict[str, Any]:
     results = list(run_all(server))
     return {"results": results, "untried": LABELS[len(results) :]}
@@ -271,4 +310,5 @@ def stages(request: HttpRequest, server: BonusServer, **more: Any) -> HttpRespon
     elif tried < len(names):
         place = {"number": tried + 1, "total": len(names)}
         context |= {"stage": names[tried], "label": LABELS[tried], **place}
+    context["is_over"] = "stage" not in context
     return render(request, "servers/stages.html", context)

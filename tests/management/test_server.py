@@ -7,6 +7,7 @@ import socket
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from tests.databases import query, stage
 from transfer.models import AuditEntry, BonusServer, TransferRun, TransferTask
@@ -164,6 +165,13 @@ def test_what_is_the_number_of_one_and_the_name_of_another_is_refused_and_both_a
     assert not other.tasks.enabled().exists()
 
 
+def another_name(host: str) -> str:
+    """The same machine, or folder of sockets, by another name."""
+    if host.startswith("/"):
+        return f"{host}/"
+    return "127.0.0.1" if host == "localhost" else "localhost"
+
+
 class TestRowsThatWereStagedBeforeTheDocking:
     """What a new server has received of them is the administrator's decision."""
 
@@ -195,9 +203,12 @@ class TestRowsThatWereStagedBeforeTheDocking:
         call_command("reconcile")
 
     def test_of_a_database_that_is_docked_twice_only_one_reads(self, url, bonus, capsys):
+        """By another address: by the same one, it is not docked."""
         add("--database-url", url, "--received", "nothing")
-        second = ("server", "add", "--name", "9", "--host", "127.0.0.1", "--database-url", url)
-        call_command(*second)
+        second = ("server", "add", "--name", "9", "--host", "127.0.0.1", "--database-url")
+        with pytest.raises(CommandError, match="This is the database of Бонусный сервер 8"):
+            call_command(*second, url)
+        call_command(*second, make_dsn(bonus, host=another_name(parse_dsn(bonus)["host"])))
         assert "is a copy of that of Бонусный сервер 8" in capsys.readouterr().out
         with pytest.raises(SystemExit):
             call_command("transfer", "balances", "--server", "9")

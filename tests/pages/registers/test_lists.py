@@ -148,8 +148,19 @@ def test_the_list_shows_each_registers_state_on_each_server(
     with_accounts(servers[0], [first], last_seen=timezone.now() - timedelta(hours=3))
     with_accounts(servers[1], [second])
     cells = rows_of(operator.get(reverse("registers")))
-    assert cells["Касса 00000"] == ["Offline 3 hours ago", "Not created", "3 hours ago"]
-    assert cells["Касса 00001"] == ["Not created", "Online", "just now"]
+    assert cells["Касса 00000"] == ["Offline 3 hours ago", "Not created"]
+    assert cells["Касса 00001"] == ["Not created", "Online just now"]
+
+
+def test_each_server_says_when_it_last_saw_the_register(
+    operator, servers, registers, with_accounts
+):
+    (register,) = registers(1)
+    for server, hours in zip(servers, (3, 5), strict=False):
+        seen = timezone.now() - timedelta(hours=hours)
+        with_accounts(server, [register], last_seen=seen)
+    cells = rows_of(operator.get(reverse("registers")))
+    assert cells["Касса 00000"] == ["Offline 3 hours ago", "Offline 5 hours ago"]
 
 
 def test_of_many_servers_the_states_are_one_column_which_begins_with_the_worst(

@@ -208,6 +208,7 @@ def test_nothing_is_decided_before_it_is_confirmed(admin, nine):
 def test_a_server_that_has_received_everything_is_sent_what_is_staged_later(admin, nine, shop_all):
     question, _after = decide(admin, nine, balances="everything")
     assert "Rows that are staged now are not sent." in question.text
+    assert "its table &quot;asset&quot; is empty. These rows never arrive there." in question.text
     stage(shop_all, "balances", [("3", 1)])
     move(nine)
     assert accounts(nine) == ["3"]

@@ -167,6 +167,11 @@ def meaning(asked: Question, decision: Decision, outcome: Outcome) -> Iterator[s
         yield _("%(kind)s: it has received everything. Rows that are staged now are not sent.") % (
             words
         )
+        if asked.is_empty:
+            staged = {"kind": kind, "table": task.kind_spec.quoted_target}
+            yield _("%(kind)s: its table %(table)s is empty. These rows never arrive there.") % (
+                staged
+            )
     elif decision.answer == Answer.AS_SERVER:
         yield _("%(kind)s: it has received what %(server)s has. The next run sends %(rows)s.") % (
             words

@@ -246,24 +246,21 @@ class BeginningForm(forms.Form):
         kinds = [str(one.task.get_kind_display()) for one in section.questions]
         return formats.capital(", ".join(kinds)) if len(kinds) == 1 else _("All transfers")
 
-    def _why(self, section: Section) -> list[str]:
-        """Say of each transfer why it asks; of a copied database once."""
-        if section.name == RECEIVED:
-            return [
-                _found(one) if one.error.cause is BEGINNING_UNDECIDED else _sentence(one)
-                for one in section.questions
-            ]
-        return [_sentence(section.questions[0])]
+    def _why(self, section: Section) -> list[tuple[str, bool]]:
+        """Say why they ask, each sentence once, and whether it is one that nobody has to weigh."""
+        asked = section.questions if section.name == RECEIVED else section.questions[:1]
+        why = [
+            (_found(one), one.is_empty)
+            if one.error.cause is BEGINNING_UNDECIDED
+            else (explain(one.error).sentence, True)
+            for one in asked
+        ]
+        return list(dict.fromkeys(why))
 
     def _apart(self, section: Section) -> Iterator[list[Any]]:
         for one in section.questions:
             names = [one.task.kind, f"{one.task.kind}_server"]
             yield [self[name] for name in names if name in self.fields]
-
-
-def _sentence(one: Question) -> str:
-    """Why a transfer asks, as its error says."""
-    return explain(one.error).sentence
 
 
 def _found(one: Question) -> str:

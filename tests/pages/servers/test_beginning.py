@@ -194,6 +194,20 @@ def test_different_for_one_of_them_opens_three_questions(admin, three):
     assert accounts(three) == ["vendor"]
 
 
+def test_an_answer_does_not_count_for_a_transfer_that_has_begun_to_ask_since(admin, nine, shop_all):
+    """Rows of a third kind are staged while the page is open."""
+    stage(shop_all, "pincodes", [("1", "1111")])
+    page = admin.get(url(nine))
+    asked = re.findall(r'name="asked" value="(\w+)"', page.text)
+    assert asked == ["balances", "pincodes"]
+    query(nine.dsn, "drop schema datatransfer cascade")  # in which cards had begun
+    stage(shop_all, "cards", [("c1", "1", 1)])
+    answers = {"received": "everything", "asked": asked, "confirmed": "1"}
+    admin.post(url(nine), answers)
+    codes = {task.kind: run_here(task, Trigger.MANUAL).error_code for task in nine.tasks.all()}
+    assert codes == {"balances": "", "pincodes": "", "cards": "beginning_undecided"}
+
+
 def test_where_they_differ_each_transfer_needs_an_answer(admin, three):
     page = admin.post(url(three), {"received": "different", "balances": "nothing"})
     assert page.status_code == 422

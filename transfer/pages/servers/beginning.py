@@ -16,7 +16,7 @@ from transfer.causes.ledger import TABLE_NOT_EMPTY
 from transfer.errors import PositionKnown, ServerUndecided, TransferError
 from transfer.models import Actor, BonusServer, TransferTask
 from transfer.pages.back import done, read_or_post, refused
-from transfer.pages.servers.beginning_form import SHOWN_EMPTY, BeginningForm
+from transfer.pages.servers.beginning_form import ASKED, SHOWN_EMPTY, BeginningForm
 from transfer.runs.beginning import (
     CODES,
     COPIES,
@@ -139,7 +139,10 @@ def confirm(
             **versions,
             **{name: form[name].data or "" for name in form.fields},
         },
-        "sent": [(SHOWN_EMPTY, kind) for kind in form.empty],
+        "sent": [
+            *((ASKED, kind) for kind in form.asked),
+            *((SHOWN_EMPTY, kind) for kind in form.empty),
+        ],
         "action": _("Begin"),
         "back": reverse("server_beginning", args=[server.pk]),
         "danger": True,

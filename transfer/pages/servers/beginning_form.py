@@ -23,6 +23,8 @@ LATER, DIFFERENT = "later", "different"
 RECEIVED, COPY, PURGED = "received", "copy", "purged"
 SHOWN_EMPTY = "empty"
 """The kinds whose table was empty when the question was shown, as the page sends them back."""
+ASKED = "asked"
+"""Likewise all kinds that were asked about: the answer does not count for others."""
 LISTED = 100  # changesets with purged rows; the command lists all
 
 
@@ -105,13 +107,19 @@ def sections_of(questions: Iterable[Question]) -> list[Section]:
 
 
 class BeginningForm(forms.Form):
-    """The answers to all questions about one server."""
+    """The answers to all questions about one server.
+
+    A transfer may begin to ask while the page is open, as rows are staged: an answer that was given
+    for the others does not count for it.
+    """
 
     use_required_attribute = False
 
     def __init__(self, questions: list[Question], data: Any = None) -> None:
         super().__init__(data)
-        self.sections = sections_of(questions)
+        asked = data.getlist(ASKED) if data is not None else []
+        known = [one for one in questions if not asked or one.task.kind in asked]
+        self.sections = sections_of(known)
         asking = [section for section in self.sections if not section.is_docked_twice]
         self.questions = [one for section in asking for one in section.questions]
         for section in asking:
@@ -179,6 +187,11 @@ class BeginningForm(forms.Form):
     def empty(self) -> list[str]:
         """The kinds whose table is empty now: the page sends them back as SHOWN_EMPTY."""
         return [one.task.kind for one in self.questions if one.is_empty]
+
+    @property
+    def asked(self) -> list[str]:
+        """The kinds that are asked about, which the page sends back as ASKED."""
+        return [one.task.kind for one in self.questions]
 
     def field_of(self, one: Question) -> str:
         """The name of the field that has the answer to the question."""

@@ -320,6 +320,7 @@ def test_a_database_that_is_docked_twice_moves_to_the_first_alone(
     page = admin.get(url(twice)).text
     assert "This is the database of Бонусный сервер 8, docked twice" in page
     assert 'value="own"' not in page
+    assert "Your answer decides" not in page
     stage(shop_all, "balances", [("3", 1)])
     move(eight)
     assert move(twice).error_code == "copy_of"

@@ -248,7 +248,7 @@ class BeginningForm(forms.Form):
                 "id": section.field_names[0],
                 "section": section,
                 "heading": self._heading(section),
-                "why": self._why(section),
+                "why": [] if section.is_docked_twice else self._why(section),
                 "fields": [self[name] for name in names if name in self.fields],
                 "apart": [*self._apart(section)] if section.can_differ else [],
                 "lacking": [(one, _staged(one)) for one in section.questions[0].lacking[:LISTED]],

@@ -13,6 +13,7 @@ WITHOUT_ENTRY = {
     "transfer_uploadpiece": "its content, which is forgotten after loading",
     "transfer_badline": "its lines with errors",
     "transfer_taskbacklog": "what the servers last answered about waiting rows",
+    "transfer_outagepart": "likewise, which of them do not answer",
     "transfer_apicall": "calls of the API, which are in the audit by the hour",
     "django_tasks_database_dbtaskresult": "jobs of the queue, made by what is in the audit",
 }
@@ -20,10 +21,9 @@ WITHOUT_ENTRY = {
 NOT_DECIDED = {
     "transfer_transfertask": ["mirrored_version"],  # what runs remember
     "transfer_bonusserver": [  # what its last check has found
-        *("state", "checked_at", "accounts_at", "failing_since", "latency", "clock_ahead"),
+        *("state", "checked_at", "accounts_at", "latency", "clock_ahead"),
         *("version", "error_code", "error_params", "error_technical"),
-        *("service_checked_at", "service_failing_since", "service_error_code"),
-        "service_error_params",
+        *("service_checked_at", "service_error_code", "service_error_params"),
     ],
     "transfer_apikey": ["last_used_at", "last_address", "minute", "calls"],
     "transfer_recipient": ["address", "signing_key"],  # encrypted anew each time they are saved

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _, ngettext
 from transfer.models import CashRegister
 from transfer.models.accounts import AccountState
 from transfer.pages.components.basic import icon
-from transfer.pages.components.states import badge, look, state_badge
+from transfer.pages.components.states import badge, state_badge
 from transfer.pages.components.times import ago
 from transfer.pages.html import Html, joined, once, row, unseen
 from transfer.pages.shown.looks import look

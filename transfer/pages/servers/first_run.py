@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.utils.translation import gettext as _
 
-from transfer.pages.scheduler.task_status import TaskStatus
+from transfer.pages.shown.task_status import TaskStatus
 from transfer.text import formats
 
 

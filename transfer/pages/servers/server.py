@@ -30,7 +30,6 @@ from transfer.pages.parts.account_tables import AccountTable
 from transfer.pages.parts.accounts import summary
 from transfer.pages.parts.incident_table import IncidentTable
 from transfer.pages.parts.task_table import TaskTable
-from transfer.pages.scheduler import status
 from transfer.pages.servers.accounts import filtered
 from transfer.pages.servers.beginning import copies, lacking, undecided
 from transfer.pages.servers.first_run import first_run
@@ -115,33 +114,30 @@ def incidents_of(request: HttpRequest, server: BonusServer) -> IncidentTable:
     return IncidentTable(past, prefix="incidents-").paged(request)
 
 
-def tasks_of(request: HttpRequest, server: BonusServer) -> dict[str, Any]:
-    """Its tasks, what waits for them, and what has to be decided first.
+def tasks_of(request: HttpRequest, server: BonusServer, seconds: float) -> dict[str, Any]:
+    """Return its tasks, what waits for them, and what has to be decided first.
 
-    The page does not wait for the server: its part, which comes at once, asks what waits.
+    Its database is asked for `seconds` at most; the part that comes later waits longer.
     """
-    rows = status.with_recent(status.of(status.transfer_tasks().filter(server=server)))
-    if is_part(request):
-        status.ask(rows, backlog.PATIENTLY)
+    rows = task_rows.with_recent(task_rows.of(task_rows.transfer_tasks().filter(server=server)))
+    task_rows.ask(rows, seconds, request.GET.get("changed"))
+    is_asked = all(row.asked_at for row in rows) or seconds == backlog.PATIENTLY
     tasks = [row.task for row in rows]
     asks = {"undecided": undecided(tasks), "lacking": lacking(tasks), "copied_from": copies(tasks)}
     return {
-        "tasks_poll": task_rows.SLOW
-        if is_asked or seconds == backlog.PATIENTLY
-        else task_rows.AT_ONCE,
         "tasks": ServerTasks(rows).for_user(request.user),
         **asks,
         "first_run": None if any(asks.values()) else first_run(rows),
-        "poll": pace(rows, is_asked=is_part(request)),
+        "poll": pace(rows, is_asked=is_asked),
         "here": server.get_absolute_url(),  # where the switches lead afterwards
     }
 
 
 def pace(rows: Iterable[TaskStatus], *, is_asked: bool) -> float:
-    """The seconds until its tasks are shown again."""
+    """Return the seconds until its tasks are shown again."""
     if not is_asked:
-        return status.AT_ONCE
-    return status.FAST if any(row.run for row in rows) else CALM
+        return task_rows.AT_ONCE
+    return task_rows.FAST if any(row.run for row in rows) else CALM
 
 
 def of_server(request: HttpRequest, server: BonusServer) -> dict[str, Any]:

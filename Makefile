@@ -112,7 +112,7 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 	DATABASE_URL=postgresql:///lint SHOP_ALL_DATABASE_URL=postgresql:///lint SECRET_KEY=lint $(BIN)/mypy .
 	$(BIN)/python -m tests.translations
-	$(BIN)/bandit --quiet --recursive -lll --skip B703 transfer dtadmin bonusserver
+	$(BIN)/bandit --quiet --recursive -lll --skip B703 transfer dtadmin reference_bonus_server
 	$(BIN)/python -m tests.vulnerabilities
 
 # Every page of the demo as a picture, in both languages and three widths.
@@ -123,7 +123,7 @@ screenshots: $(STAMP)
 # docs/api/openapi.json, after the API has changed.
 openapi: $(STAMP)
 	DJANGO_SETTINGS_MODULE=dtadmin.settings DATABASE_URL=postgresql:///lint \
-		SHOP_ALL_DATABASE_URL=postgresql:///lint SECRET_KEY=lint $(BIN)/python -m tests.api.openapi
+		SHOP_ALL_DATABASE_URL=postgresql:///lint SECRET_KEY=lint $(BIN)/python -m tests.http_api.openapi
 
 # The tables in docs/ that are made from the catalogue of causes and the kinds of problems.
 papers: $(STAMP)
@@ -133,5 +133,5 @@ papers: $(STAMP)
 messages: $(STAMP)
 	@$(DEBIAN) xgettext=gettext
 	$(BIN)/python manage.py makemessages --locale ru --no-location --no-wrap --no-obsolete \
-		--ignore .venv --ignore var --ignore build --ignore tests --ignore bonusserver
+		--ignore .venv --ignore var --ignore build --ignore tests --ignore reference_bonus_server
 	cd transfer && ../$(BIN)/python ../manage.py compilemessages

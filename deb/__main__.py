@@ -22,7 +22,7 @@ from deb import HERE, MACHINES, PYTHONS, REQUIREMENTS, ROOT, for_python, sbom
 
 DIST = ROOT / "dist"
 PRODUCT = (
-    *("dtadmin", "transfer", "bonusserver", "templates", "static"),
+    *("dtadmin", "transfer", "reference_bonus_server", "templates", "static"),
     *("docs", "manage.py", "gunicorn.conf.py"),
 )
 LANGUAGES = ("en", "ru", "root")  # "root": what all others are based on

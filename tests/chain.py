@@ -35,7 +35,7 @@ def many_servers(count: int = 30) -> list[BonusServer]:
         for one in servers
         for kind in ("pincodes", "balances", "cards")
     )
-    backlog.note({task.pk: Backlog(0) for task in tasks})
+    backlog.store_backlogs({task.pk: Backlog(0) for task in tasks})
     fails(servers[0])
     is_not_reached(servers[1])
     return servers

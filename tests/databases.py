@@ -349,7 +349,7 @@ def migrate_own(dsn: str) -> None:
 def migrate_bonus_server(dsn: str) -> None:
     """As its administrator would: in a process of its own, which the product never imports."""
     subprocess.run(
-        [sys.executable, "-m", "bonusserver", "migrate", "--verbosity=0"],
+        [sys.executable, "-m", "reference_bonus_server", "migrate", "--verbosity=0"],
         env={**os.environ, "BONUSSERVER_DATABASE_URL": as_url(dsn)},
         cwd=ROOT,
         check=True,

@@ -7,7 +7,12 @@ from tests.databases import ROOT
 
 FOR_USERS = sorted(ROOT.glob("docs/??/*.md"))
 PAPERS = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *FOR_USERS, ROOT / "bonusserver/README.md"]
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/*.md"),
+        *FOR_USERS,
+        ROOT / "reference_bonus_server/README.md",
+    ]
 )
 ANCHOR = re.compile(r'<a id="([^"]+)"></a>')
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)

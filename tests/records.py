@@ -112,7 +112,7 @@ def wait_for(
     """As if the servers had just been asked."""
     oldest = timezone.now() - timedelta(minutes=minutes) if rows else None
     asked = Backlog(error=error) if error else Backlog(rows, oldest, **fields)
-    backlog.note({task.pk: asked})
+    backlog.store_backlogs({task.pk: asked})
 
 
 def many_tasks(count: int) -> None:
@@ -128,7 +128,7 @@ def many_tasks(count: int) -> None:
         for kind in ("pincodes", "balances", "cards")
     ]
     made = TransferTask.objects.bulk_create(tasks[:count])
-    backlog.note({task.pk: Backlog(0) for task in made})
+    backlog.store_backlogs({task.pk: Backlog(0) for task in made})
 
 
 def a_recipient(channel: str, address: str, **fields: Any) -> Recipient:

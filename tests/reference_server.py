@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.databases import ROOT, as_url, query
-from transfer.bonus_api.endpoint import Endpoint
+from transfer.bonus_admin_client.endpoint import Endpoint
 from transfer.models import AccountJob, Actor, BonusServer, CashRegister, Shop
 from transfer.servers.account_job import Work
 
@@ -61,7 +61,14 @@ class Reference:
 def reference_server(dsn: str, *arguments: str) -> Iterator[Reference]:
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "bonusserver", "serve", "--name", "Бонусный сервер 8"),
+            *(
+                sys.executable,
+                "-m",
+                "reference_bonus_server",
+                "serve",
+                "--name",
+                "Бонусный сервер 8",
+            ),
             *("--admin-port", "0", "--work-port", "0", *arguments),
         ],
         cwd=ROOT,

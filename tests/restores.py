@@ -12,7 +12,7 @@ from tests.databases import NOBODY_ELSE, WORKER, Server, close_kept, opened, que
 from transfer.engine.question import confirm
 from transfer.engine.shop_all.source import ShopAll
 from transfer.installed import installed_kinds
-from transfer.loading.undo import again
+from transfer.loading.undo_load import again
 from transfer.models import LogPlace, Settings
 
 

@@ -17,10 +17,10 @@ import httpx2
 import pytest
 
 from dtadmin.demo.processes import free_port
-from tests.api.conftest import a_key
 from tests.certificates import certificate
 from tests.databases import ROOT
 from tests.deployment import COMPLETE, answers, deployed, running
+from tests.http_api.conftest import a_key
 from tests.waiting import wait_until
 from transfer.models import AuditEntry, Upload, User
 

@@ -74,7 +74,7 @@ class Demo:
         return [
             child
             for child in psutil.Process(self.process.pid).children(recursive=True)
-            if "bonusserver" in child.cmdline() and "serve" in child.cmdline()
+            if "reference_bonus_server" in child.cmdline() and "serve" in child.cmdline()
         ]
 
 

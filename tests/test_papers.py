@@ -12,7 +12,7 @@ from tests.papers import FOR_USERS, PAPERS, sections
 from tests.tables_of_papers import TABLES, with_tables
 from transfer.causes import REFUSALS
 
-FOLDERS = ("bonusserver", "dtadmin", "static", "templates", "tests", "transfer")
+FOLDERS = ("reference_bonus_server", "dtadmin", "static", "templates", "tests", "transfer")
 FILE = re.compile(r"`([\w/]+\.(?:css|html|py|svg))")
 LINK = re.compile(r"\]\(([^)#:]+)[^):]*\)")
 SECTION = re.compile(r"\]\(([^)#:]*)#([^)]+)\)")
@@ -21,7 +21,7 @@ SETTING = re.compile(r"[A-Z_]+=")
 # Paper → what runs the commands of its sections.
 RUN_BY = {
     "PACKAGE": {"deb/trial.inside": ["apt"]},
-    "api": {"tests/api/test_paper.py": ["load"]},
+    "api": {"tests/http_api/test_paper.py": ["load"]},
     "backup": {
         "deb/trial.inside": ["own"],
         "tests/test_backup.py": [

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, path, re_path
 
 from transfer.access import View
-from transfer.api import door as api
+from transfer.http_api import door as api
 from transfer.models import MaintenanceRun, TransferRun
 from transfer.models.run_base import Run
 from transfer.pages.account import views as account
@@ -12,16 +12,16 @@ from transfer.pages.audit import views as audit
 from transfer.pages.help import views as help
 from transfer.pages.history import run, views as history
 from transfer.pages.keys import views as keys
-from transfer.pages.load import arrival, entry, undo, views as load
+from transfer.pages.load import arrival, entry, undo_page, views as load
 from transfer.pages.monitoring import health, metrics
 from transfer.pages.notifications import views as notifications
 from transfer.pages.overview import views as overview
 from transfer.pages.questions import bulletins, missing, restored
-from transfer.pages.registers import files as register_files, views as registers
+from transfer.pages.registers import import_and_export as register_files, views as registers
 from transfer.pages.rejects import (
     bulk as rejects_bulk,
     changed as rejects_changed,
-    files as rejects_files,
+    export as rejects_files,
     grid as rejects_grid,
     views as rejects,
 )
@@ -156,8 +156,8 @@ urlpatterns = [
     path("load/<int:pk>/confirm/", load.upload_confirm, name="upload_confirm"),
     path("load/<int:pk>/discard/", load.upload_discard, name="upload_discard"),
     path("load/<int:pk>/again/", load.upload_again, name="upload_again"),
-    path("load/<int:pk>/undo/", undo.undo, name="upload_undo"),
-    re_path(rf"^load/(?P<pk>[0-9]{{1,18}})/rest{FORM}", undo.rest, name="upload_rest"),
+    path("load/<int:pk>/undo/", undo_page.undo, name="upload_undo"),
+    re_path(rf"^load/(?P<pk>[0-9]{{1,18}})/rest{FORM}", undo_page.rest, name="upload_rest"),
     re_path(
         rf"^load/(?P<pk>[0-9]{{1,18}})/bad-lines{FORM}",
         load.upload_bad_lines,

@@ -128,7 +128,7 @@ def prepare(processes: Processes, stop: threading.Event) -> None:
     databases = [bonus_database(number) for number in range(1, len(SERVERS) + 1)]
     outage().forget()
     for url in databases:
-        migrate = ("-m", "bonusserver", "migrate", "--verbosity=0")
+        migrate = ("-m", "reference_bonus_server", "migrate", "--verbosity=0")
         run(processes, stop, *migrate, BONUSSERVER_DATABASE_URL=url)
     if not stop.is_set():
         dock_servers()

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from dtadmin.demo.data import card
 from dtadmin.demo.processes import Processes, free_port
-from transfer.bonus_api.client import BonusApi
+from transfer.bonus_admin_client.client import BonusApi
 from transfer.errors import TransferError
 from transfer.models import AccountJob, Actor, BonusServer, CashRegister, Shop
 from transfer.servers.account_job import Work
@@ -53,7 +53,7 @@ def start_servers(processes: Processes, databases: list[str]) -> None:
         server.save(update_fields=["admin_port", "work_port", "api_token"])
         processes.start(
             server.name,
-            *("-m", "bonusserver", "serve", "--name", server.name),
+            *("-m", "reference_bonus_server", "serve", "--name", server.name),
             *("--admin-port", str(server.admin_port), "--work-port", str(server.work_port)),
             log=log_of(f"bonus_{number}"),
             BONUSSERVER_DATABASE_URL=databases[number - 1],
@@ -106,7 +106,7 @@ def start_registers(processes: Processes) -> None:
             cards = [f"--card={card(10 * number + position + step)}" for step in (0, 40, 80)]
             processes.start(
                 f"{server.name}: {code}",
-                *("-m", "bonusserver", "register", "--every=15", "--login", login[0]),
+                *("-m", "reference_bonus_server", "register", "--every=15", "--login", login[0]),
                 *("--url", f"http://127.0.0.1:{server.work_port}", *cards, *away),
                 log=log_of(f"register_{number}_{code}"),
                 BONUSSERVER_REGISTER_SECRET=login[1],

@@ -115,11 +115,11 @@ def test_while_the_scheduler_is_silent_the_web_process_tells(inbox):
     server()
     a_recipient("mail", "olga@shop.example", topics=["scheduler"], language="en")
     Heartbeat.beat("shop: cron", timezone.now() - timedelta(minutes=2))
-    scheduler_watchdog.look()
+    scheduler_watchdog.look_at_scheduler()
     assert inbox.mails == []
     Heartbeat.beat("shop: cron", timezone.now() - timedelta(minutes=10))
-    scheduler_watchdog.look()
-    scheduler_watchdog.look()
+    scheduler_watchdog.look_at_scheduler()
+    scheduler_watchdog.look_at_scheduler()
     (mail,) = inbox.mails
     assert mail["Subject"].startswith("The scheduler has been silent since")
     tick("cron")
@@ -132,9 +132,9 @@ def test_without_a_worker_the_web_process_sends_the_message(inbox):
     a_recipient("mail", "olga@shop.example", topics=["scheduler"], language="en")
     Heartbeat.beat("shop: run_due_tasks --no-drain")
     work_off.enqueue("transferrun", 1)
-    scheduler_watchdog.look()
+    scheduler_watchdog.look_at_scheduler()
     assert inbox.mails == []
     DBTaskResult.objects.update(enqueued_at=timezone.now() - timedelta(seconds=40))
-    scheduler_watchdog.look()
+    scheduler_watchdog.look_at_scheduler()
     (mail,) = inbox.mails
     assert mail["Subject"].startswith("Jobs have waited in the queue since")

@@ -58,7 +58,7 @@ def task(db):
     task.switch(True, IVAN)
     cache.clear()
     for one in task.server.tasks.all():
-        backlog.note({one.pk: backlog.Backlog(0)})
+        backlog.store_backlogs({one.pk: backlog.Backlog(0)})
     return task
 
 
@@ -166,7 +166,7 @@ def test_a_recipient_of_some_servers_is_told_of_these_and_of_what_concerns_no_se
     other = nine.tasks.select_related("server").get(kind="balances")
     other.switch(True, IVAN)
     for one in nine.tasks.all():
-        backlog.note({one.pk: backlog.Backlog(0)})
+        backlog.store_backlogs({one.pk: backlog.Backlog(0)})
     recipient.servers.set([nine])
     a_reject(task.server)
     failing(task, 3)

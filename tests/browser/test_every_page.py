@@ -13,9 +13,9 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from tests.api.conftest import a_key
 from tests.browser.conftest import ALL_RULES, AXE, DESKTOP, PHONE, TABLET, make_user, use_language
 from tests.databases import ROOT, stage
+from tests.http_api.conftest import a_key
 from tests.pages.look import own_patterns
 from tests.pages.things import GONE_BACK
 from tests.records import a_run
@@ -23,7 +23,7 @@ from transfer.alerts.watch import watch
 from transfer.causes.messages import MESSAGE_REFUSED
 from transfer.engine.kinds import KINDS
 from transfer.errors import TransferError
-from transfer.loading import undo, upload_job
+from transfer.loading import undo_load, upload_job
 from transfer.models import (
     Actor,
     Bulletin,
@@ -147,7 +147,7 @@ def recipient_in_trouble() -> Recipient:
 
 def taken_back(loaded: Upload) -> Upload:
     """The undo of a load."""
-    ordered = undo.order(loaded, Actor("olga"))
+    ordered = undo_load.order(loaded, Actor("olga"))
     upload_job.go_on(ordered)
     return ordered
 

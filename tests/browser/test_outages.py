@@ -114,7 +114,7 @@ def test_thirty_dead_servers_are_one_line_whose_names_are_folded(page: Page, log
         now = timezone.now()
         one.note_failure(now, Unreachable(PORT_CLOSED, party=server_named(one.name), **where))
         silent = Backlog(error=Unreachable(PORT_CLOSED, party=database_of(one.name), **where))
-        backlog.note({task.pk: silent for task in one.tasks.all()})
+        backlog.store_backlogs({task.pk: silent for task in one.tasks.all()})
     TransferTask.objects.update(enabled=True)
     Heartbeat.beat("shop: cron")
     log_in(page, "viewer")

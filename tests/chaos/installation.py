@@ -33,7 +33,7 @@ class Installation:
     def set_up(self) -> None:
         self.manage("migrate", "--verbosity=0")
         self.manage("init_shop_all")
-        self.run([sys.executable, "-m", "bonusserver", "migrate", "--verbosity=0"])
+        self.run([sys.executable, "-m", "reference_bonus_server", "migrate", "--verbosity=0"])
         options = ("--name", SERVER, "--host", "localhost", "--database-url", as_url(self.bonus))
         self.manage("server", "add", *options)
 

@@ -97,7 +97,7 @@ class Product(Installation):
             self.bonuses["bonus 9"],
             as_url(self.bonuses["bonus 9"]),
         )
-        self.run([sys.executable, "-m", "bonusserver", "migrate", "--verbosity=0"])
+        self.run([sys.executable, "-m", "reference_bonus_server", "migrate", "--verbosity=0"])
         query(self.own, "update transfer_bonusserver set name = %s", [SERVERS[0]])
         options = ["--name", SERVERS[1], "--host", "localhost"]
         options += ["--received", "nothing", "--database-url", self.way_to_the_second()]
@@ -140,7 +140,7 @@ class Product(Installation):
         for name in SERVERS:
             ports = (free_port(0), free_port(0))
             commands[name] = [
-                *("-m", "bonusserver", "serve", "--name", name),
+                *("-m", "reference_bonus_server", "serve", "--name", name),
                 *("--admin-port", str(ports[0]), "--work-port", str(ports[1])),
             ]
             fields = f"admin_port={ports[0]}, work_port={ports[1]}, host='127.0.0.1'"

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from dtadmin.demo.processes import free_port
-from tests.api.conftest import a_key
 from tests.databases import ROOT
 from tests.deployment import answers, deployed, running
+from tests.http_api.conftest import a_key
 from tests.records import a_run
 from tests.waiting import wait_until
 from transfer.models import ApiCall
@@ -44,7 +44,7 @@ def test_no_call_that_the_description_allows_or_forbids_is_answered_wrongly(
         done = subprocess.run(
             [
                 PROGRAM,
-                f"--config-file={ROOT}/tests/api/schemathesis.toml",
+                f"--config-file={ROOT}/tests/http_api/schemathesis.toml",
                 "run",
                 f"http://localhost:{port}/api/v1/openapi.json",
                 f"--max-time={SECONDS}",

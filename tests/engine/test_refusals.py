@@ -10,7 +10,7 @@ from tests.databases import migrate_bonus_server, query
 from tests.flow import Flow
 from transfer.causes.ledger import ROWS_SWALLOWED, TOO_MANY_REFUSED
 from transfer.engine.kind import MASK
-from transfer.engine.move import refusals
+from transfer.engine.move import refused_rows
 from transfer.engine.received import Totals
 from transfer.errors import QueryFailed
 
@@ -172,7 +172,7 @@ def test_halves_are_those_of_numbers_and_not_of_their_digits(balances):
         statement = (
             "insert into public.asset (account, amount) select 1 / amount, 1 from rows where "
         )
-        search = refusals.Bisection(
+        search = refused_rows.Bisection(
             target, "rows", [statement.__add__], lambda row, *_: refused.append(row)
         )
         assert search.run().changed == 2

@@ -8,15 +8,15 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
-from tests.api.conftest import BASE, Program, a_key
 from tests.causes import raises
 from tests.databases import query
+from tests.http_api.conftest import BASE, Program, a_key
 from tests.records import user
 from tests.restores import say_that_it_is_right
 from transfer.causes.ledger import SHOP_ALL_WENT_BACK
 from transfer.causes.loads import LOAD_LOST
 from transfer.engine.kinds import KINDS
-from transfer.loading import undo, upload_job
+from transfer.loading import undo_load, upload_job
 from transfer.models import LogPlace, RejectedRow, Upload
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
@@ -68,7 +68,7 @@ def move(*servers, kind="balances"):
 
 
 def take_back(load, actor):
-    ordered = undo.order(load, actor)
+    ordered = undo_load.order(load, actor)
     upload_job.go_on(ordered)
     ordered.refresh_from_db()
     assert ordered.error_code == ""
@@ -323,7 +323,7 @@ class TestALoadThatWasTakenBack:
         take_back(first, olga)
         copies.restore(shop_all, before)
         query(shop_all, 'delete from "changeAccountBalanceTemp" where amount = 20')
-        outcome = undo.again(KINDS["balances"])
+        outcome = undo_load.again(KINDS["balances"])
         assert (outcome.done, [(one, why.code) for one, why in outcome.refused]) == (
             *(0, [(first, "load_rows_missing")]),
         )
@@ -340,7 +340,7 @@ class TestTheUndoOfALostLoad:
 
     def test_is_refused_with_what_to_do(self, gone, olga, page, client):
         with raises(LOAD_LOST):
-            undo.order(gone, olga)
+            undo_load.order(gone, olga)
         with pytest.raises(CommandError, match="Load the file, or repeat the call, first"):
             call_command("load", "undo", str(gone.pk))
         client.force_login(user("operator", "another"))

@@ -8,7 +8,7 @@ from django.utils import translation
 from tests.causes import raises
 from tests.databases import query
 from transfer.causes.loads import LOAD_IS_UNDO
-from transfer.loading import undo, upload_job
+from transfer.loading import undo_load, upload_job
 from transfer.loading.loaded_before import earlier
 from transfer.models import AuditEntry, RejectedRow, Upload
 from transfer.models.run_base import Trigger
@@ -42,7 +42,7 @@ def move(*servers, kind="balances"):
 
 
 def take_back(load, actor):
-    ordered = undo.order(load, actor)
+    ordered = undo_load.order(load, actor)
     upload_job.go_on(ordered)
     ordered.refresh_from_db()
     return ordered
@@ -155,7 +155,7 @@ def test_the_file_may_then_be_loaded_again_without_a_question(servers, load, che
 def test_an_undo_is_not_taken_back(servers, load, olga):
     done = take_back(load("balances", GOOD), olga)
     with raises(LOAD_IS_UNDO):
-        undo.order(done, olga)
+        undo_load.order(done, olga)
 
 
 class TestPinCodes:
@@ -176,7 +176,7 @@ class TestPinCodes:
     def test_are_a_list_without_secrets_to_load_the_right_ones(self, servers, load, olga):
         first = load("pincodes", self.PINS)
         for _ in range(2):
-            rows = [*undo.rest(first, 5.0)]
+            rows = [*undo_load.rest(first, 5.0)]
             assert [row["account"] for row in rows] == ["4100", "4200"]
             assert "1111" not in repr(rows)
             take_back(first, olga)

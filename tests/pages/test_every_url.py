@@ -10,7 +10,7 @@ from django.db import transaction
 from django.test import Client
 from django.urls import reverse
 
-from tests.api.conftest import a_key
+from tests.http_api.conftest import a_key
 from tests.pages.look import own_patterns
 from tests.pages.things import arguments, things
 from tests.records import user
@@ -193,7 +193,7 @@ RULES = {
     "set_time_zone": Rule("without", "post"),
     "set_language": Rule("nobody", "post"),
     "set_theme": Rule("nobody", "post"),
-    # For programs: no role opens it, and their keys open nothing else. Its operations: tests/api/.
+    # For programs: no role opens it, and their keys open nothing else. See tests/http_api/.
     "api": Rule("key", "get"),
 }
 

@@ -14,8 +14,8 @@ from django.test import Client
 from django.utils import timezone, translation
 from django.utils.html import strip_tags
 
-from tests.api.conftest import Program, a_key
 from tests.databases import stage
+from tests.http_api.conftest import Program, a_key
 from tests.proxy import Cut, Proxy
 from tests.records import user
 from tests.reference_server import TOKEN, Reference, reference_server

@@ -350,7 +350,7 @@ def test_all_that_report_problems_report_it(task, go_wrong):
     client = Client()
     client.force_login(user("administrator", "admin"))
     for page in ("overview", "notifications"):
-        backlog.note(backlog.stored())
+        backlog.store_backlogs(backlog.stored())
         shown = unescape(client.get(reverse(page)).content.decode())
         assert problem.sentence in shown, page
     lines = metrics(client)
@@ -398,7 +398,7 @@ def test_a_nightly_backup_is_missed_until_one_is_complete(task, settings):
 
 def test_only_administrators_see_whose_log_in_is_locked(client, task):
     locked(task)
-    backlog.note(backlog.stored())
+    backlog.store_backlogs(backlog.stored())
     client.force_login(user("operator"))
     assert client.get(reverse("overview")).context["problems"] == []
 

@@ -6,7 +6,7 @@ The product's own functions alone are used: loads, undos, corrections, runs, and
 import pytest
 
 from tests.databases import query, stage
-from transfer.loading import undo, upload_job
+from transfer.loading import undo_load, upload_job
 from transfer.models import RejectedRow, TransferRun
 from transfer.models.run_base import State, Trigger
 from transfer.rejects.resend import resend
@@ -51,7 +51,7 @@ def test_an_undo_that_one_server_alone_has_is_lost(
     if has_moved:
         move(second)
     copies.make(shop_all, "early")
-    upload_job.go_on(undo.order(upload, olga))
+    upload_job.go_on(undo_load.order(upload, olga))
     move(server)
     assert sums(server) == [{}]
     copies.restore(shop_all, "early")

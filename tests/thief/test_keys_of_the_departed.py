@@ -7,7 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.api.conftest import Program
+from tests.http_api.conftest import Program
 from tests.pages.look import words
 from tests.records import user
 from transfer.models import Actor, ApiKey, AuditEntry, User

@@ -5,7 +5,7 @@ import tracemalloc
 
 import pytest
 
-from tests.api.conftest import BASE, Program, a_key
+from tests.http_api.conftest import BASE, Program, a_key
 from transfer.engine.kinds import KINDS
 from transfer.loading import json_rows, upload_job
 from transfer.loading.receive import receive

@@ -9,9 +9,9 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from dtadmin import slow_clients
 from dtadmin.slow_clients import BodySocket
-from tests.api.conftest import BASE, Program, a_key
 from tests.databases import query
 from tests.deployment import answers, web_server
+from tests.http_api.conftest import BASE, Program, a_key
 from tests.records import user
 from tests.waiting import wait_until
 from transfer.loading import body

@@ -7,8 +7,8 @@ from io import BytesIO
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 
-from tests.api.conftest import BASE, Program, a_key
 from tests.databases import connected, run
+from tests.http_api.conftest import BASE, Program, a_key
 from tests.records import user
 from tests.uploads import DOCUMENT, open_document, workbook
 from transfer.loading import upload_job, workbook as reading

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from tests.databases import connected, insert, query, stage
 from tests.trace.moving import move, task_of
 from transfer.engine.begin import Answer, begin as begin_position
-from transfer.loading import undo, upload_job
+from transfer.loading import undo_load, upload_job
 from transfer.models import RejectedRow
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.runs import execute
@@ -153,7 +153,7 @@ def test_a_load_that_was_taken_back_before_it_was_read_is_not_on_its_way(server,
     move(server)
     third = load("balances", LINES)
     for upload in (second, third):
-        upload_job.go_on(undo.order(upload, olga))
+        upload_job.go_on(undo_load.order(upload, olga))
     assert arrivals_of(first) == [(40, 40, 0)]
     assert arrivals_of(second) == [(40, 40, 0)]
     assert arrivals_of(third) == [(0, 40, 0)]

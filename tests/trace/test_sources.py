@@ -6,7 +6,7 @@ from tests.databases import connected, insert, query, run, stage
 from tests.trace.moving import ACCOUNT, move, task_of
 from transfer.engine.shop_all.changes import Changes
 from transfer.engine.shop_all.source import ShopAll
-from transfer.loading import undo, upload_job
+from transfer.loading import undo_load, upload_job
 from transfer.models import RejectedRow, Upload
 from transfer.pages.shown.traced import source_words
 from transfer.rejects import resend
@@ -68,7 +68,7 @@ def test_a_row_that_brings_a_changed_amount_names_the_changed_one(server, shop_a
 def test_a_row_and_the_one_that_takes_it_back_name_each_other(server, load, olga):
     upload = load("balances", f"account;amount\n{ACCOUNT};5\n".encode(), name="Бонусы.csv")
     move(server)
-    ordered = undo.order(upload, olga)
+    ordered = undo_load.order(upload, olga)
     upload_job.go_on(ordered)
     opposite, original = words()
     (number, _) = [row.id for row in trace(ACCOUNT, "account").rows]

@@ -30,14 +30,14 @@ def start() -> None:
 def _look_for_ever() -> None:
     while not threading.Event().wait(EVERY):
         try:
-            look()
+            look_at_scheduler()
         except Exception:  # our own database is away: look again in a minute
             logger.exception("the watchdog could not look at the scheduler")
         finally:
             close_old_connections()
 
 
-def look() -> None:
+def look_at_scheduler() -> None:
     """Watches while there is no tick or no worker, and sends the messages itself."""
     beat, now = Heartbeat.last(), timezone.now()
     if beat is None or (beat.is_alive(now) and not stuck_since()):

@@ -13,7 +13,7 @@ from transfer.errors import AlreadyRunning
 from transfer.models.alerts import Incident, Notice, Recipient
 from transfer.models.planned_work import PlannedWork
 from transfer.problems import incidents, outages
-from transfer.problems.find import look
+from transfer.problems.find import find_problems
 from transfer.problems.groups import ENOUGH
 from transfer.queue.locks import Space, lock
 
@@ -27,7 +27,7 @@ def watch(now: datetime) -> None:
     for work in PlannedWork.objects.under_way(now):
         work.pause_tasks(now)
     with suppress(AlreadyRunning), lock(Space.WATCH, 0):
-        incidents.note(look(now), now)
+        incidents.note_incidents(find_problems(now), now)
         enabled = Recipient.objects.filter(enabled=True).prefetch_related("servers")
         _tell(list(enabled), now)
 

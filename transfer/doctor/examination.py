@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _, pgettext
 
 from transfer.causes.bonus_servers import API_SECRET_UNREADABLE
 from transfer.causes.installation import DOCTOR_DEPLOYMENT_REMARK, DOCTOR_DISK_FULL
-from transfer.doctor import databases, remarks, surroundings
+from transfer.doctor import databases, installation, remarks
 from transfer.errors import TransferError
 from transfer.models import BonusServer, Heartbeat
 from transfer.models.alerts import Severity
@@ -78,15 +78,15 @@ def examine() -> Iterator[tuple[str, Result]]:
 def _of_installation() -> list[Check]:
     machine, own, shop_all = _("This machine"), _("Our own database"), _("shop All")
     pages, rights, tables, writers = _("Pages"), _("Rights"), _("Tables"), _("Writers")
-    behind_proxy = [Check(pages, _("Proxy"), surroundings.try_proxy)]
-    services = [Check(machine, _("Services"), surroundings.try_services)]
+    behind_proxy = [Check(pages, _("Proxy"), installation.try_proxy)]
+    services = [Check(machine, _("Services"), installation.try_services)]
     return [
         Check(machine, _("Settings"), try_settings),
         Check(machine, _("Disk"), try_disk),
         *(services if settings.SYSTEMD else []),
         Check(own, _("Server"), databases.try_own),
         Check(own, _("Migrations"), databases.try_migrations, (own,)),
-        Check(own, _("Backup"), surroundings.try_backup, (own,)),
+        Check(own, _("Backup"), installation.try_backup, (own,)),
         Check(shop_all, _("Server"), databases.try_shop_all),
         Check(
             shop_all,
@@ -107,9 +107,9 @@ def _of_installation() -> list[Check]:
             lambda: remarks.try_log(databases.shop_all().database),
             (own, shop_all, rights, writers, tables),
         ),
-        Check(pages, _("Address"), surroundings.try_pages),
+        Check(pages, _("Address"), installation.try_pages),
         *(behind_proxy if settings.BEHIND_PROXY else []),
-        Check(pages, _("Mail"), surroundings.try_mail, (own,)),
+        Check(pages, _("Mail"), installation.try_mail, (own,)),
     ]
 
 
@@ -147,7 +147,7 @@ def _of_server(server: BonusServer) -> Iterator[Result]:
         yield result
     if has_certificate(server):
         label = _("Certificate")
-        yield timed_check(label, label, lambda: surroundings.try_certificate(server), SECONDS)
+        yield timed_check(label, label, lambda: installation.try_certificate(server), SECONDS)
     if refused:
         return
     for label, test in (

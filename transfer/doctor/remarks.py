@@ -8,7 +8,7 @@ from django.conf import settings
 from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 
-from transfer.doctor.surroundings import NIGHTLY
+from transfer.doctor.installation import NIGHTLY
 from transfer.engine.bonus_server.receipts import Receipts
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.identity import Identity

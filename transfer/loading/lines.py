@@ -13,7 +13,7 @@ from transfer.engine.shop_all.staging_import import NOTHING_BESIDE
 from transfer.engine.table_mapping import Column
 from transfer.loading import json_rows
 from transfer.loading.corrections import Named
-from transfer.loading.files import Layout, Line, is_blank
+from transfer.loading.file_formats import Layout, Line, is_blank
 from transfer.loading.headings import REJECT
 from transfer.loading.pin_codes import codes_in, has_one, masked
 from transfer.loading.values import (

@@ -35,7 +35,7 @@ from transfer.causes.files import (
 from transfer.causes.runs import UNEXPECTED
 from transfer.engine.kind import Kind
 from transfer.errors import AlreadyRunning, BadRows, FileRefused, TransferError
-from transfer.loading import json_rows, undo, upload_job
+from transfer.loading import json_rows, undo_load, upload_job
 from transfer.loading.body import Encrypted
 from transfer.loading.lost import note_lost, with_undos
 from transfer.loading.receive import LARGEST, receive
@@ -221,8 +221,8 @@ def _load(upload: Upload, actor: Actor) -> Outcome:
         error = upload.error or TransferError(UNEXPECTED)
         upload.delete()
         raise error
-    if is_repeated and undo.is_noted(upload):  # our own database has lost that, too
-        upload_job.go_on(undo.order(upload, Actor(SHOP_ALL)))
+    if is_repeated and undo_load.is_noted(upload):  # our own database has lost that, too
+        upload_job.go_on(undo_load.order(upload, Actor(SHOP_ALL)))
     return Outcome(upload.token, upload.good, is_repeated)
 
 

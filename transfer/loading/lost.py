@@ -65,7 +65,7 @@ def _replaced(lost: list[int]) -> set[int]:
     return {*found.values_list("pk", flat=True)}
 
 
-def look(loads: Iterable[Upload], seconds: float = SECONDS) -> None:
+def look_for_lost_loads(loads: Iterable[Upload], seconds: float = SECONDS) -> None:
     """Note what shop All has of loads that are about to be shown, and of their undos.
 
     Where it does not answer, they are shown as we know them.

@@ -4,7 +4,7 @@ from itertools import chain
 
 from transfer.engine.kind import Kind
 from transfer.installed import installed_kinds
-from transfer.loading import files
+from transfer.loading import file_formats
 from transfer.loading.headings import missing
 from transfer.models import Upload
 
@@ -23,7 +23,7 @@ def kind_of(upload: Upload) -> Kind | None:
 
     Raises FileRefused.
     """
-    layout = files.detect(Anything(), upload.open, is_utf8=upload.is_utf8, chosen={})
+    layout = file_formats.detect(Anything(), upload.open, is_utf8=upload.is_utf8, chosen={})
     matches = {
         name: len({*layout.columns} & {*kind.names})
         for name, kind in installed_kinds().items()

@@ -24,17 +24,17 @@ from transfer.causes.files import (
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging_import import StagingImport
 from transfer.errors import BadRows, FileRefused, UnexpectedlyDifferent, WorkbooksBusy
-from transfer.loading import files, undo, workbook
+from transfer.loading import file_formats, undo_load, workbook
 from transfer.loading.below_zero import warnings as below_zero_warnings
 from transfer.loading.corrections import named
-from transfer.loading.files import Layout
+from transfer.loading.file_formats import Layout
 from transfer.loading.headings import missing
 from transfer.loading.lines import Lines
 from transfer.loading.loaded_before import as_report, names_of_file
 from transfer.loading.loader import BAD_LINES_AT_ONCE, BadLineFound, Loaded, Loader, Lock
 from transfer.loading.lost import note_lost
 from transfer.loading.report import report_of
-from transfer.loading.undo import note_log
+from transfer.loading.undo_load import note_log
 from transfer.loading.values import as_people_write
 from transfer.loading.workbook import Progress, unseen
 from transfer.models import Actor, BadLine, Settings, Upload
@@ -87,7 +87,7 @@ def work(upload: Upload, _stopped: object = None, progress: Progress = unseen) -
 def do(upload: Upload, progress: Progress) -> None:
     """What it waits for. Raises TransferError."""
     if upload.is_undo:
-        undo.work(upload)
+        undo_load.work(upload)
     elif upload.state == State.RECEIVED and upload.is_ordered:
         examine_and_load(upload, progress)
     elif upload.state == State.RECEIVED:
@@ -123,7 +123,7 @@ def require_good(upload: Upload) -> None:
 
 def examine(upload: Upload, progress: Progress) -> None:
     """Reads and judges all of it; nothing is loaded. Raises TransferError."""
-    layout = files.detect(
+    layout = file_formats.detect(
         upload.kind_spec, upload.open, is_utf8=upload.is_utf8, chosen=upload.chosen
     )
     upload.layout = asdict(layout)
@@ -181,7 +181,7 @@ def judged(
     note = _noting(upload, progress)
     with loading(upload) as loader:
         content = upload.open()
-        rows = files.rows_of(content, layout, note)
+        rows = file_formats.rows_of(content, layout, note)
         if layout.format == "csv":
             rows = _with_progress(rows, content, upload.size, note)
         loader.receive(lines.copied(rows), lock)

@@ -27,11 +27,11 @@ def problems(
     heard: Mapping[int, Backlog] | None = None,
 ) -> list[Problem]:
     """The problems, the worst first."""
-    found = look(now, tasks=tasks, heard=heard)
+    found = find_problems(now, tasks=tasks, heard=heard)
     return sorted((one for one in found if isinstance(one, Problem)), key=_rank)
 
 
-def look(
+def find_problems(
     now: datetime | None = None,
     *,
     tasks: Iterable[Any] | None = None,
@@ -45,7 +45,11 @@ def look(
     now = now or timezone.now()
     listed = list(all_tasks() if tasks is None else tasks)
     heard = _newest(backlog.stored(), heard or {})
-    found = chain(of_background.look(now), of_tasks.look(listed, heard, now), of_others.look(now))
+    found = chain(
+        of_background.problems_of_background(now),
+        of_tasks.problems_of_tasks(listed, heard, now),
+        of_others.problems_of_others(now),
+    )
     return outages.fold(found, listed, heard, now)
 
 
@@ -83,7 +87,7 @@ def _outages(
     now = timezone.now()
     listed = attach_runs(tasks.with_runs().select_related("server"))  # type: ignore[attr-defined]
     heard = backlog.stored()
-    found = chain(of_tasks.look(listed, heard, now), of_servers)
+    found = chain(of_tasks.problems_of_tasks(listed, heard, now), of_servers)
     folded = outages.fold(found, listed, heard, now, only)
     return [one for one in folded if isinstance(one, Problem) and one.code == Code.OUTAGE]
 

@@ -17,7 +17,7 @@ SAVED = ["began_at", *(name.removesuffix("_id") for name in FIELDS)]
 
 
 @transaction.atomic
-def note(found: Iterable[Problem | Unknown], now: datetime) -> None:
+def note_incidents(found: Iterable[Problem | Unknown], now: datetime) -> None:
     """Opens an incident for each new problem, and closes those whose problem is gone.
 
     An open one is saved only when it has changed. Forgets the parts of outages that are over. The

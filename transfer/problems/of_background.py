@@ -41,7 +41,7 @@ AROUND = {
 }
 
 
-def look(now: datetime) -> Iterator[Problem | Unknown]:
+def problems_of_background(now: datetime) -> Iterator[Problem | Unknown]:
     failed = RecurringJob.objects.exclude(error_code="").select_related("server")
     for job in failed.order_by("kind", "pk"):
         if of_job := OF_JOBS.get(RecurringJob.Kind(job.kind)):

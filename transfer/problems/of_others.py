@@ -21,7 +21,7 @@ DARK = timedelta(hours=24)
 NAMED = 10
 
 
-def look(now: datetime) -> Iterator[Problem]:
+def problems_of_others(now: datetime) -> Iterator[Problem]:
     yield from of_servers()
     yield from of_sections()
     yield from of_left_behind()

@@ -27,7 +27,7 @@ ASKED_ONCE = {SHOP_ALL_WENT_BACK.code: "restored", ROWS_DIFFER.code: "rows_missi
 OPEN_LONG = timedelta(minutes=10)
 
 
-def look(
+def problems_of_tasks(
     tasks: list[Any], heard: Mapping[int, Backlog], now: datetime
 ) -> Iterator[Problem | Unknown]:
     """`tasks` come from `attach_runs`; `heard` are backlogs by the numbers of transfer tasks."""

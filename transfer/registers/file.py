@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from transfer.causes import CATALOGUE
 from transfer.causes.files import COLUMNS_MISSING, FILE_TOO_LARGE, FILE_WITHOUT_ROWS, TOO_MANY_LINES
 from transfer.errors import FileRefused
-from transfer.loading.files import Layout, Line, detect, is_blank, rows_of
+from transfer.loading.file_formats import Layout, Line, detect, is_blank, rows_of
 from transfer.loading.headings import missing
 from transfer.loading.lines import cell_at
 from transfer.loading.receive import Utf8

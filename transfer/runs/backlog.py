@@ -302,7 +302,7 @@ def stored() -> dict[int, Backlog]:
 _asking = threading.Lock()
 
 
-def note(heard: Mapping[int, Backlog]) -> None:
+def store_backlogs(heard: Mapping[int, Backlog]) -> None:
     """What was heard of tasks, by their numbers: every process of the web server knows it then.
 
     A database that fails, or answers again, since the last answer was stored is news for all pages.
@@ -342,7 +342,7 @@ def _fresh() -> dict[int, Backlog]:
     return {pk: backlog for pk, backlog in heard.items() if backlog.is_fresh}
 
 
-def ask(
+def ask_databases(
     tasks: Iterable[TransferTask], seconds: float = PATIENTLY, *, again: int | None = None
 ) -> dict[int, Backlog]:
     """Like `known`, after asking about the other tasks, and about the task `again` in any case.
@@ -359,7 +359,7 @@ def ask(
                 forget(again)
             fresh = known(listed)
             heard = backlogs([task for task in listed if task.pk not in fresh], seconds)
-            note(
+            store_backlogs(
                 {
                     pk: one
                     for pk, one in heard.items()

@@ -30,7 +30,7 @@ from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import ShopAllWentBack, TransferError
 from transfer.installed import installed_kinds
 from transfer.loading.lost import note_lost
-from transfer.loading.undo import again
+from transfer.loading.undo_load import again
 from transfer.models import (
     Actor,
     AuditEntry,

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext_noop
 
-from transfer.bonus_api.http import CONNECT_SECONDS, tls_context
+from transfer.bonus_admin_client.http import CONNECT_SECONDS, tls_context
 from transfer.causes.installation import (
     ADDRESS_INVALID,
     ADDRESS_REFUSED,

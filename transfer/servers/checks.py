@@ -13,7 +13,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from transfer.bonus_api.client import Account, BonusApi, Status
+from transfer.bonus_admin_client.client import Account, BonusApi, Status
 from transfer.causes.bonus_servers import API_NO_TOKEN, API_REGISTER_EXISTS
 from transfer.causes.connections import TOO_SLOW
 from transfer.errors import TooSlow, TransferError
@@ -94,17 +94,17 @@ class Look:
     service: TransferError | None  # why no register can connect; None: they can
 
 
-def look(server: BonusServer, seconds: float = SECONDS) -> Look:
+def look_at_server(server: BonusServer, seconds: float = SECONDS) -> Look:
     """Queries no database: it runs in a thread."""
     began = monotonic()
     service = check_service_port(server)
     try:
-        return Look(ask(server, seconds - (monotonic() - began)), service)
+        return Look(ask_server(server, seconds - (monotonic() - began)), service)
     except TransferError as error:
         return Look(error, service)
 
 
-def ask(server: BonusServer, seconds: float) -> Answer:
+def ask_server(server: BonusServer, seconds: float) -> Answer:
     """Asks the administration port. Raises TransferError."""
     with BonusApi(server.endpoint, seconds) as api:
         asked_at, began = timezone.now(), monotonic()
@@ -119,7 +119,7 @@ def look_at_all(
     """Looks at all servers at once: see `ask_all`."""
     return ask_all(
         servers,
-        look,
+        look_at_server,
         seconds,
         late=lambda one, took: TooSlow(TOO_SLOW, f"> {took:g} s", party=party_of(one.name)),
     )
@@ -137,13 +137,13 @@ def check_connections(servers: Iterable[BonusServer] | None = None) -> dict[str,
             server.note_failure(timezone.now(), seen.admin)
             report["no_token" if seen.admin.cause is API_NO_TOKEN else "failing"] += 1
         else:
-            note(server, seen.admin)
+            note_answer(server, seen.admin)
             report["registers"] += len(seen.admin.accounts)
     return report
 
 
 @transaction.atomic
-def note(server: BonusServer, answer: Answer) -> None:
+def note_answer(server: BonusServer, answer: Answer) -> None:
     """Saves what the server answered, in three statements however many registers it has."""
     ahead = answer.status.time - answer.asked_at  # the server's clock
     server.note_answer(

@@ -8,9 +8,9 @@ from typing import Any
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.bonus_api.client import BonusApi
-from transfer.bonus_api.http import CONNECT_SECONDS
-from transfer.bonus_api.ports import Port, port_at
+from transfer.bonus_admin_client.client import BonusApi
+from transfer.bonus_admin_client.http import CONNECT_SECONDS
+from transfer.bonus_admin_client.ports import Port, port_at
 from transfer.causes.bonus_servers import API_ADMIN_PORT, API_PORTS_SWAPPED, API_SERVICE_PORT
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.postgres.database import Database

@@ -105,7 +105,7 @@ class Answer:
     error: TransferError | None = None
 
 
-def ask(
+def ask_servers(
     servers: list[BonusServer],
     origin: str,
     rows: Mapping[str, Sequence[RowName]],

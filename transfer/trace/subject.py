@@ -20,7 +20,7 @@ from transfer.servers.ask import shop_all
 from transfer.trace.complete import kinds_of
 from transfer.trace.delivery import StagedRow, judge_deliveries
 from transfer.trace.search import subject_of
-from transfer.trace.servers import Answer, ask
+from transfer.trace.servers import Answer, ask_servers
 from transfer.trace.sources import attach_from_history, note_sources
 
 ROWS_ON_A_PAGE = 50
@@ -87,7 +87,7 @@ def trace(
     names: dict[str, list[RowName]] = {}
     for one in rows:
         names.setdefault(one.kind.name, []).append(one.name)
-    answers = ask(servers, origin, names, subject, column, seconds)
+    answers = ask_servers(servers, origin, names, subject, column, seconds)
     has_more = len(rows) > ROWS_ON_A_PAGE
     result = Trace(subject, rows[:ROWS_ON_A_PAGE], has_more, answers, writing)
     # The task's runs say why a row waits.

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from tests.api.conftest import Program, a_key
+from tests.http_api.conftest import Program, a_key
 from tests.pages.look import words
 from tests.records import user
 from transfer.models import ApiKey, AuditEntry

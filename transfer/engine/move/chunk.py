@@ -30,7 +30,7 @@ from transfer.engine.move.dependents import (
 from transfer.engine.move.plan import ChunkPlan
 from transfer.engine.move.read_ahead import ReadAhead
 from transfer.engine.move.receive import receive_as_bytes, receive_rows
-from transfer.engine.move.refusals import Bisection, Refuse, Statement
+from transfer.engine.move.refused_rows import Bisection, Refuse, Statement
 from transfer.engine.move.stream import (
     Sending,
     SourceFailed,

@@ -5,7 +5,7 @@ import psycopg2
 from transfer.causes.ledger import COMMIT_UNCONFIRMED
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kind import Kind
-from transfer.engine.postgres.refusals import is_broken
+from transfer.engine.postgres.postgres_errors import is_broken
 from transfer.errors import TransferError
 
 

@@ -4,7 +4,7 @@ from psycopg2 import sql
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kind import Kind
-from transfer.engine.move.refusals import Bisection
+from transfer.engine.move.refused_rows import Bisection
 from transfer.engine.move.stream import Sending, as_source_failure, stream_rows
 
 # A table like `incoming`, whose texts are bytes.

@@ -20,7 +20,7 @@ from transfer.engine.postgres.answer_size import MOST_ROWS, limited
 from transfer.engine.postgres.connect import connect
 from transfer.engine.postgres.connection import SAFE_PATH, Connection
 from transfer.engine.postgres.deadline import Limits
-from transfer.engine.postgres.refusals import in_our_words
+from transfer.engine.postgres.postgres_errors import in_our_words
 from transfer.errors import ConnectionLost, TooSlow, TransferError
 from transfer.parties import Party
 

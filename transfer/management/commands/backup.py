@@ -6,7 +6,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.doctor.surroundings import NIGHTLY
+from transfer.doctor.installation import NIGHTLY
 from transfer.management.archive import dump
 from transfer.management.command import Command as BaseCommand, UsageError
 from transfer.models import Actor, AuditEntry, Settings

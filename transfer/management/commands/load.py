@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 from django.core.management.base import CommandError
 from django.utils.translation import gettext as _, gettext_noop
 
-from transfer.loading import undo as undoing, upload_job
-from transfer.loading.lost import look
+from transfer.loading import undo_load as undoing, upload_job
+from transfer.loading.lost import look_for_lost_loads
 from transfer.loading.report import warning
 from transfer.loading.values import as_people_write
 from transfer.management.command import Action, ActionCommand, UsageError, whole_number
@@ -36,7 +36,7 @@ class List(Action):
 
     def handle(self, *, most: int, json: bool, **options: Any) -> None:
         loads = Upload.objects.select_related("undo")[:most]
-        look(loads, SECONDS)
+        look_for_lost_loads(loads, SECONDS)
         for load in loads:
             if json:
                 self.say_json(**as_json(load))

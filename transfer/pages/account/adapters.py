@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models.secret import cipher
 from transfer.pages.account.logged_in import logged_in
-from transfer.pages.account.refusals import refused
+from transfer.pages.account.refused_log_ins import refused
 
 
 class AccountAdapter(DefaultAccountAdapter):

@@ -21,7 +21,7 @@ from transfer.access import GROUPS, Role
 from transfer.models import Actor, User
 from transfer.pages.account.oidc import Endpoints, SubjectsDiffer, has_nonce
 from transfer.pages.account.provider_http import session_for
-from transfer.pages.account.refusals import refused
+from transfer.pages.account.refused_log_ins import refused
 from transfer.pages.account.renewal import NoAnswer, Refused
 
 logger = logging.getLogger(__name__)

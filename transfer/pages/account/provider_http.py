@@ -15,7 +15,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from requests.adapters import BaseAdapter
 
-from transfer.bonus_api.http import Deadline
+from transfer.bonus_admin_client.http import Deadline
 
 SECONDS = 10.0
 MOST_BYTES = 1 << 20  # of an answer

@@ -40,7 +40,7 @@ from transfer.pages.account.factor_forms import (
     PasskeyForm,
 )
 from transfer.pages.account.pending import end_if_outdated
-from transfer.pages.account.refusals import refused
+from transfer.pages.account.refused_log_ins import refused
 from transfer.pages.middleware import BY_PASSWORD_ALONE
 
 TOTP, CODES = Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES
@@ -48,7 +48,7 @@ PASSKEY = Authenticator.Type.WEBAUTHN
 Text = str | Promise
 
 
-def note(request: HttpRequest, **what: str) -> None:
+def note_change(request: HttpRequest, **what: str) -> None:
     """Notes a change of the user's own second factors."""
     user = User.objects.get(pk=request.user.pk)
     AuditEntry.record(Actor.of(request), AuditEntry.Action.FACTOR, user, new=what)
@@ -125,7 +125,7 @@ class Activate(ActivateTOTPView):
 
     @transaction.atomic
     def form_valid(self, form: Any) -> HttpResponse:
-        note(self.request, added=TOTP)
+        note_change(self.request, added=TOTP)
         self.request.session.pop(BY_PASSWORD_ALONE, None)
         messages.success(self.request, _("The app is set up. The next log-in asks for its code."))
         return super().form_valid(form)
@@ -144,7 +144,7 @@ class Deactivate(DeactivateTOTPView):
 
     @transaction.atomic
     def form_valid(self, form: Any) -> HttpResponse:
-        note(self.request, removed=TOTP)
+        note_change(self.request, removed=TOTP)
         response = super().form_valid(form)
         mark_if_none_is_left(self.request)
         messages.success(self.request, _("The app is removed. Its codes are no longer asked for."))
@@ -162,7 +162,7 @@ class Renew(GenerateRecoveryCodesView):
 
     @transaction.atomic
     def form_valid(self, form: Any) -> HttpResponse:
-        note(self.request, renewed=CODES)
+        note_change(self.request, renewed=CODES)
         return super().form_valid(form)
 
 
@@ -193,7 +193,7 @@ class AddPasskey(AddWebAuthnView):
 
     @transaction.atomic
     def form_valid(self, form: Any) -> HttpResponse:
-        note(self.request, added=PASSKEY)
+        note_change(self.request, added=PASSKEY)
         self.request.session.pop(BY_PASSWORD_ALONE, None)
         messages.success(self.request, _("The passkey is set up."))
         return super().form_valid(form)
@@ -216,7 +216,7 @@ class RemovePasskey(RemoveWebAuthnView):
 
     @transaction.atomic
     def form_valid(self, form: Any) -> HttpResponse:
-        note(self.request, removed=PASSKEY)
+        note_change(self.request, removed=PASSKEY)
         response = super().form_valid(form)
         mark_if_none_is_left(self.request)
         messages.success(self.request, _("The passkey is removed."))

@@ -30,7 +30,7 @@ from transfer.pages.account.forms import (
     know_browser,
 )
 from transfer.pages.account.pending import bound_to
-from transfer.pages.account.refusals import REASONS
+from transfer.pages.account.refused_log_ins import REASONS
 from transfer.pages.account.renewal import ASK_AGAIN
 from transfer.pages.back import is_part, next_url
 from transfer.pages.middleware import CHANGE_FIRST

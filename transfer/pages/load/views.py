@@ -21,7 +21,7 @@ from transfer.installed import installed_kinds
 from transfer.loading import upload_job
 from transfer.loading.headings import REJECT
 from transfer.loading.loaded_before import earlier
-from transfer.loading.lost import look
+from transfer.loading.lost import look_for_lost_loads
 from transfer.loading.receive import LARGEST, receive
 from transfer.loading.recognise import kind_of
 from transfer.loading.report import warning
@@ -50,7 +50,7 @@ def loads(request: HttpRequest) -> HttpResponse:
 
 def _loads(request: HttpRequest, form: UploadForm) -> HttpResponse:
     table = UploadTable(Upload.objects.select_related("undo")).paged(request)
-    look(row.record for row in table.page.object_list)
+    look_for_lost_loads(row.record for row in table.page.object_list)
     context = {
         "form": form,
         "kinds": [
@@ -108,7 +108,7 @@ def upload(request: HttpRequest, pk: int) -> HttpResponse:
     upload = get_object_or_404(Upload, pk=pk)
     if upload.input_method == Upload.InputMethod.HAND and upload.state == State.READY:
         return redirect("entry_confirm", pk)
-    look([upload, *([upload.undoes] if upload.undoes else [])])
+    look_for_lost_loads([upload, *([upload.undoes] if upload.undoes else [])])
     template = "load/part.html" if is_part(request) else "load/upload.html"
     return render(request, template, _context(request, upload))
 

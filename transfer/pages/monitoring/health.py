@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from transfer.doctor.schema import pending_migrations, refusal, unknown_migrations
 from transfer.problems.kinds import Code
-from transfer.problems.of_background import look
+from transfer.problems.of_background import problems_of_background
 from transfer.problems.problem import Problem
 from transfer.text.explain import explain
 
@@ -72,7 +72,9 @@ def schema() -> str:
 
 def background() -> dict[str, Any]:
     """The worst problem of the schedule and of the queue, or "ok"; and what else needs a look."""
-    found = {one.code: one for one in look(timezone.now()) if isinstance(one, Problem)}
+    found = {
+        one.code: one for one in problems_of_background(timezone.now()) if isinstance(one, Problem)
+    }
     with override("en"):
         checks: dict[str, Any] = {
             name: next((found[code].sentence for code in codes if code in found), "ok")

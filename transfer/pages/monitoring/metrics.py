@@ -111,7 +111,7 @@ class Everything(Collector):
         yield InfoMetricFamily("dtadmin_build", "What answers", value=build())
         try:
             tasks = all_tasks()
-            heard = backlog.ask(
+            heard = backlog.ask_databases(
                 (one for one in tasks if isinstance(one, TransferTask)), seconds=SECONDS
             )
             measured = [*flows(tasks, heard), *schedule_and_queue(), *runs()]

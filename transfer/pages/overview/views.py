@@ -67,7 +67,7 @@ def overview(request: HttpRequest) -> HttpResponse:
 
 def context(seconds: float, user: Any) -> dict[str, Any]:
     rows = task_rows.of(task_rows.transfer_tasks())
-    task_rows.ask(rows, seconds)
+    task_rows.ask_backlogs(rows, seconds)
     task_rows.with_delays(rows)
     maintenance = task_rows.of(MaintenanceTask.objects.with_runs())
     heartbeat = Heartbeat.last()

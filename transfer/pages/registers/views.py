@@ -114,7 +114,7 @@ def mothball(request: HttpRequest, pk: int) -> HttpResponse:
         with transaction.atomic():
             CashRegister.objects.filter(pk=pk).update(mothballed=wanted)
             change = {"old": {"mothballed": not wanted}, "new": {"mothballed": wanted}}
-            note(request, AuditEntry.Action.CHANGE, register, **change)
+            note_in_audit(request, AuditEntry.Action.CHANGE, register, **change)
     mothballed = _("%(register)s is out of service: it counts as no problem.")
     text = mothballed if wanted else _("%(register)s is back in service.")
     return done(request, text % {"register": register}, register)
@@ -207,18 +207,20 @@ def save(request: HttpRequest, form: Any) -> Any:
     saved = form.save()
     after = values(saved)
     if not before:
-        note(request, AuditEntry.Action.CREATE, saved, new=after)
+        note_in_audit(request, AuditEntry.Action.CREATE, saved, new=after)
     elif changed := [name for name in after if after[name] != before[name]]:
         old, new = ({name: one[name] for name in changed} for one in (before, after))
-        note(request, AuditEntry.Action.CHANGE, saved, old=old, new=new)
+        note_in_audit(request, AuditEntry.Action.CHANGE, saved, old=old, new=new)
     return saved
 
 
 @transaction.atomic
 def delete(request: HttpRequest, one: Any) -> None:
-    note(request, AuditEntry.Action.DELETE, one, old=values(one))
+    note_in_audit(request, AuditEntry.Action.DELETE, one, old=values(one))
     one.delete()
 
 
-def note(request: HttpRequest, action: AuditEntry.Action, subject: Any, **values: Any) -> None:
+def note_in_audit(
+    request: HttpRequest, action: AuditEntry.Action, subject: Any, **values: Any
+) -> None:
     AuditEntry.record(Actor.of(request), action, subject, **values)

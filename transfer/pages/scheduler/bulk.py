@@ -59,11 +59,11 @@ def bulk(request: HttpRequest) -> HttpResponse:
     confirmed = request.POST if "confirmed" in request.POST else None
     form = PauseForm(confirmed) if action == "pause" else ReasonForm(confirmed)
     if not confirmed or not form.is_valid():
-        return ask(request, action, tasks, form, back, {})
+        return ask_before_switching(request, action, tasks, form, back, {})
     late = change_all(tasks, change_of(action, form, Actor.of(request)))
     say_done(request, action, [key for key in tasks if key not in late])
     if late:  # somebody else has changed these
-        return ask(request, action, late, form, back, late)
+        return ask_before_switching(request, action, late, form, back, late)
     return redirect(back)
 
 
@@ -112,7 +112,7 @@ def say_done(request: HttpRequest, action: str, changed: list[str]) -> None:
     messages.success(request, text)
 
 
-def ask(
+def ask_before_switching(
     request: HttpRequest,
     action: str,
     keys: Iterable[str],
@@ -122,7 +122,7 @@ def ask(
 ) -> HttpResponse:
     """Shows what the action means for each task, and asks."""
     rows = task_rows.of([task_rows.find(key) for key in keys])
-    task_rows.ask(rows, AT_FIRST_SIGHT)
+    task_rows.ask_backlogs(rows, AT_FIRST_SIGHT)
     title, button = WORDS[action]
     done = {key: who_did_what(conflict.entry) for key, conflict in late.items()}
     context = {

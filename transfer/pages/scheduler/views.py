@@ -85,7 +85,7 @@ def in_groups(request: HttpRequest) -> TaskTable:
     page = Paginator(groups, size).get_page(request.GET.get("page"))
     rows = task_rows.with_recent([row for group in page for row in group.rows])
     changed = request.GET.get("changed")
-    task_rows.ask(rows, task_rows.patience(request), changed)
+    task_rows.ask_backlogs(rows, task_rows.patience(request), changed)
     page.object_list = by_server(rows)  # their order as just asked
     return GroupedTaskTable(page, changed).for_user(request.user)
 
@@ -103,7 +103,7 @@ def in_lines(request: HttpRequest, tasks: TaskFilter) -> TaskTable:
     if not isinstance(listed, list):
         rows = task_rows.of(rows)
     table.show(task_rows.with_recent(rows))
-    task_rows.ask(rows, task_rows.patience(request), request.GET.get("changed"))
+    task_rows.ask_backlogs(rows, task_rows.patience(request), request.GET.get("changed"))
     return table
 
 

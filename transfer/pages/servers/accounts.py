@@ -160,10 +160,12 @@ def ask_about(
     numbers = ",".join(str(one) for one in registers)
     hidden = {"action": action, "confirmed": 1, "registers": numbers, "next": back}
     change = CHANGES[action]
-    return ask(request, change, change.many, back, form, points=points, hidden=hidden)
+    return ask_before_ordering(
+        request, change, change.many, back, form, points=points, hidden=hidden
+    )
 
 
-def ask(
+def ask_before_ordering(
     request: HttpRequest, change: Change, title: Any, back: str, form: Form, **more: Any
 ) -> HttpResponse:
     context = {**change._asdict(), "title": title, "back": back, "form": form, **more}
@@ -182,7 +184,7 @@ def account_change(request: HttpRequest, pk: int, action: str) -> HttpResponse:
     form = change.form(request.POST if request.method == "POST" else None)
     if not form.is_valid():
         back = account.register.get_absolute_url()
-        return ask(request, change, change.one % names, back, form)
+        return ask_before_ordering(request, change, change.one % names, back, form)
     if action == Action.RENEW:
         return begin(request, account.server, Action.RENEW, [account.register_id])
     try:

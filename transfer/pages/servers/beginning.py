@@ -46,7 +46,7 @@ def beginning(request: HttpRequest, pk: int) -> HttpResponse:
     alone. Where a table that was shown as empty is not empty any more, it is asked again.
     """
     server = get_object_or_404(BonusServer, pk=pk)
-    questions, errors = ask(server, Actor.of(request))
+    questions, errors = ask_for_questions(server, Actor.of(request))
     if not questions:
         words = errors or [_("Nothing has to be decided: its transfers have begun.")]
         return refused(request, " ".join(words), server)
@@ -90,7 +90,7 @@ def own_name(request: HttpRequest, pk: int) -> HttpResponse:
     return done(request, _("It goes on from where the copy was made, within a minute."), server)
 
 
-def ask(server: BonusServer, actor: Actor) -> tuple[list[Question], list[str]]:
+def ask_for_questions(server: BonusServer, actor: Actor) -> tuple[list[Question], list[str]]:
     """The decisions to make, and the errors of transfers for which they are unknown.
 
     Where nothing has to be decided, the position begins, as the next run would begin it.

@@ -120,7 +120,7 @@ def tasks_of(request: HttpRequest, server: BonusServer, seconds: float) -> dict[
     Its database is asked for `seconds` at most; the part that comes later waits longer.
     """
     rows = task_rows.with_recent(task_rows.of(task_rows.transfer_tasks().filter(server=server)))
-    task_rows.ask(rows, seconds, request.GET.get("changed"))
+    task_rows.ask_backlogs(rows, seconds, request.GET.get("changed"))
     is_asked = all(row.asked_at for row in rows) or seconds == backlog.PATIENTLY
     tasks = [row.task for row in rows]
     asks = {"undecided": undecided(tasks), "lacking": lacking(tasks), "copied_from": copies(tasks)}

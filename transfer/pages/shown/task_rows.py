@@ -48,7 +48,7 @@ def patience(request: HttpRequest) -> float:
     return backlogs.PATIENTLY if is_patient else backlogs.AT_FIRST_SIGHT
 
 
-def ask(listed: Iterable[TaskStatus], seconds: float, changed: str | None = None) -> None:
+def ask_backlogs(listed: Iterable[TaskStatus], seconds: float, changed: str | None = None) -> None:
     """Asks the servers for the backlogs, for `seconds` at most.
 
     The task that was just `changed` is asked again even if its backlog is known: the page says what
@@ -56,7 +56,7 @@ def ask(listed: Iterable[TaskStatus], seconds: float, changed: str | None = None
     """
     transfers = [one for one in listed if one.is_transfer]
     again = next((one.task.pk for one in transfers if one.key == changed), None)
-    asked = backlogs.ask((one.task for one in transfers), seconds, again=again)
+    asked = backlogs.ask_databases((one.task for one in transfers), seconds, again=again)
     for one in transfers:
         one.asked = asked.get(one.task.pk)
 
@@ -90,8 +90,8 @@ def find(key: str) -> ScheduledTask:
 
 
 def of_one(task: ScheduledTask, seconds: float = 0, changed: str | None = None) -> TaskStatus:
-    """The status of a single task. With `seconds` its servers are asked: see `ask`."""
+    """The status of a single task. With `seconds` its servers are asked: see `ask_backlogs`."""
     (only,) = of([task])
     if seconds:
-        ask([only], seconds, changed)
+        ask_backlogs([only], seconds, changed)
     return only

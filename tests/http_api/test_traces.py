@@ -1,0 +1,75 @@
+"""One staged row, as a program asks for it: where it is, at each server, and why."""
+
+import pytest
+
+from tests.databases import stage
+from tests.http_api.conftest import Program
+from transfer.models.run_base import Trigger
+from transfer.runs.execute import run_here
+from transfer.runs.purge import purge
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def row(program: Program, kind: str, number: int = 1):
+    answer = program.ask(f"rows/{kind}/{number}")
+    assert answer.status_code == 200, answer.content
+    return answer.json()
+
+
+def test_a_row_waits_then_is_moved_by_a_run_which_is_named(program, receiver, shop_all):
+    stage(shop_all, "balances", [("4100", 5), ("4100", 7)])
+    waits = row(program, "balances", 2)
+    assert (waits["id"], waits["values"]["amount"]) == (2, "7")
+    assert [(one["state"], one["reason"]["code"]) for one in waits["servers"]] == [
+        ("waiting", "waiting")
+    ]
+    run = run_here(receiver.tasks.get(kind="balances"), Trigger.MANUAL)
+    (moved,) = row(program, "balances", 2)["servers"]
+    assert (moved["state"], moved["run"], moved["reason"]) == ("moved", run.pk, None)
+
+
+def test_a_rejected_row_says_why_and_how_to_name_it_in_a_correction(program, rejected):
+    (reject,) = rejected("balances", ("4100", 0))
+    (there,) = row(program, "balances", reject.row)["servers"]
+    assert (there["state"], there["reason"]["code"]) == ("rejected", "amount_zero")
+    assert there["correct_as"] == f"R{reject.pk}-{reject.row}"
+
+
+def test_a_row_without_an_account_is_found_by_its_number(program, rejected):
+    (reject,) = rejected("balances", (None, 5))
+    shown = row(program, "balances", reject.row)
+    assert shown["values"]["account"] is None
+    assert [one["reason"]["code"] for one in shown["servers"]] == ["account_missing"]
+
+
+def test_a_pin_code_does_not_come_out(program, receiver, shop_all):
+    stage(shop_all, "pincodes", [("4100", "91735")])
+    run_here(receiver.tasks.get(kind="pincodes"), Trigger.MANUAL)
+    answer = program.ask("rows/pincodes/1")
+    assert answer.json()["values"] == {"account": "4100", "pincode": "••••"}
+    assert "91735" not in answer.content.decode()
+
+
+def test_a_row_that_is_not_there_or_purged_is_not_found(program, receiver, shop_all):
+    stage(shop_all, "balances", [("4100", 5)])
+    task = receiver.tasks.select_related("server").get(kind="balances")
+    run_here(task, Trigger.MANUAL)
+    assert purge(task.kind_spec, [task], 0, dry_run=False).rows == 1
+    for number in (1, 2, 2**70):
+        answer = program.ask(f"rows/balances/{number}")
+        assert (answer.status_code, answer.json()["code"]) == (404, "row_not_found")
+    assert program.ask("rows/bonuses/1").status_code == 422
+
+
+def test_a_server_that_does_not_answer_is_said_and_the_others_are_known(
+    program, receiver, dock, second_bonus, shop_all
+):
+    dead = dock(second_bonus, "Бонусный сервер 9")
+    dead.db_host, dead.db_port = "localhost", 1
+    dead.save()
+    stage(shop_all, "balances", [("4100", 5)])
+    known = {one["server"]["id"]: one for one in row(program, "balances")["servers"]}
+    assert known[receiver.pk]["state"] == "waiting"
+    assert known[dead.pk]["state"] == "unknown"
+    assert known[dead.pk]["reason"]["message"]

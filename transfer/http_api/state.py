@@ -1,0 +1,265 @@
+"""What the overview and the lists show: tasks, servers, registers, problems, runs."""
+
+from decimal import Decimal
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
+from ninja import Router, Schema
+from pydantic import AwareDatetime, Field
+
+from transfer.http_api.shapes import (
+    After,
+    All,
+    LastRun,
+    Limit,
+    Named,
+    Problem,
+    Refused,
+    named,
+    one_of,
+    page,
+    problem_of,
+)
+from transfer.models import BonusServer, CashRegister, TransferRun, TransferTask
+from transfer.models.accounts import attach_states
+from transfer.models.outage_parts import Part
+from transfer.models.run_base import State, attach_runs
+from transfer.models.tasks import KindChoices
+from transfer.problems.find import problems
+from transfer.problems.kinds import KINDS
+from transfer.runs import backlog
+from transfer.runs.backlog import Backlog
+
+router = Router(tags=["State"])
+
+
+class Waiting(Schema):
+    """The rows that had not been moved when the servers were last asked."""
+
+    rows: int | None = Field(description="Null while the server does not answer.")
+    at_least: int | None = Field(
+        description="Then: the rows that shop All has after the last line that the server passed."
+    )
+    oldest: AwareDatetime | None
+    asked_at: AwareDatetime
+    error: Problem | None
+
+
+class Task(Schema):
+    """A transfer of one kind to one bonus server."""
+
+    id: int
+    kind: KindChoices
+    server: Named
+    enabled: bool
+    schedule: str = Field(
+        description="One to 24 cron expressions of five fields, separated by “;”, in the time zone "
+        "of the settings: the next run is the earliest of their times. “@rows”: as rows arrive."
+    )
+    next_run_at: AwareDatetime | None
+    paused_until: AwareDatetime | None
+    failures: int = Field(description="In a row.")
+    version: int = Field(description="Counts the changes of switch, pause and schedule.")
+    waiting: Waiting | None = Field(description="Null if not asked in the last minutes.")
+    open_run: int | None = Field(description="The run that is queued or under way.")
+    last_run: LastRun | None
+
+
+class Tasks(Schema):
+    items: list[Task]
+    next: int | None
+
+
+def task_shape(task: Any, heard: dict[int, Backlog]) -> dict[str, Any]:
+    """A task that comes from `attach_runs`."""
+    known = heard.get(task.pk)
+    waiting = known and {
+        "rows": known.rows,
+        "at_least": known.at_least,
+        "oldest": known.oldest,
+        "asked_at": known.asked_at,
+        "error": problem_of(known.error),
+    }
+    names = ("id", "kind", "enabled", "next_run_at", "failures", "version", "last_run")
+    return {
+        **{name: getattr(task, name) for name in names},
+        "server": named(task.server),
+        "schedule": task.timing,
+        "paused_until": task.paused_until if task.is_paused() else None,
+        "waiting": waiting,
+        "open_run": task.open_run and task.open_run.pk,
+    }
+
+
+@router.get("tasks", response=Tasks, summary="Transfer tasks, and what waits for each")
+def list_tasks(request: HttpRequest, after: After, limit: Limit) -> Any:
+    found = page(TransferTask.objects.with_runs().select_related("server"), after, limit)
+    heard = backlog.stored()
+    return {**found, "items": [task_shape(task, heard) for task in attach_runs(found["items"])]}
+
+
+@router.get("tasks/{int:id}", response={200: Task, 404: Refused}, summary="One task")
+def get_task(request: HttpRequest, id: int) -> Any:
+    return one_task(id)
+
+
+def one_task(number: int) -> dict[str, Any]:
+    """Raises Http404."""
+    found = get_object_or_404(TransferTask.objects.with_runs().select_related("server"), pk=number)
+    (task,) = attach_runs([found])
+    return task_shape(task, backlog.stored())
+
+
+class Server(Schema):
+    """A bonus server, as its administration port answered last."""
+
+    id: int
+    name: str
+    state: Annotated[BonusServer.State, one_of(BonusServer.State)]
+    version: str
+    checked_at: AwareDatetime | None
+    latency: float | None = Field(description="Seconds until the last answer.")
+    failing_since: AwareDatetime | None = Field(
+        description="Since when it has failed; parts of a server that fail together have one begin."
+    )
+    error: Problem | None
+
+    @staticmethod
+    def resolve_failing_since(server: BonusServer) -> Any:
+        if server.state != BonusServer.State.FAILING:
+            return None
+        parts = server.outage_parts.all()
+        return next((one.since for one in parts if one.part == Part.ADMIN), None)
+
+    @staticmethod
+    def resolve_error(server: BonusServer) -> Any:
+        return problem_of(server.error)
+
+
+class Servers(Schema):
+    items: list[Server]
+    next: int | None
+
+
+@router.get("servers", response=Servers, summary="Bonus servers")
+def list_servers(request: HttpRequest, after: After, limit: Limit) -> Any:
+    return page(BonusServer.objects.prefetch_related("outage_parts"), after, limit)
+
+
+class OnServer(Schema):
+    """The account of a register on a bonus server."""
+
+    server: int
+    state: str
+    last_seen: AwareDatetime | None
+
+
+class Register(Schema):
+    """A cash register; it has no account on a server that is not listed."""
+
+    id: int
+    code: str
+    name: str
+    shop: str = Field(description="The shop's code.")
+    mothballed: bool
+    servers: list[OnServer]
+
+
+class Registers(Schema):
+    items: list[Register]
+    next: int | None
+
+
+@router.get("registers", response=Registers, summary="Cash registers, and who sees them")
+def list_registers(request: HttpRequest, after: After, limit: Limit) -> Any:
+    found = page(CashRegister.objects.select_related("shop"), after, limit)
+    attach_states(found["items"], BonusServer.objects.all())
+    items = [
+        {
+            **{name: getattr(one, name) for name in ("id", "code", "name", "mothballed")},
+            "shop": one.shop.code,
+            "servers": [
+                {"server": pk, "state": state, "last_seen": seen}
+                for pk, (state, seen) in sorted(one.states.items())
+            ],
+        }
+        for one in found["items"]
+    ]
+    return {**found, "items": items}
+
+
+class FoundProblem(Problem):
+    """Something that is wrong now."""
+
+    severity: str
+    since: AwareDatetime | None
+    server: int | None
+    url: str = Field(description="The page about it.")
+
+
+@router.get("problems", response=list[FoundProblem], summary="What is wrong, the worst first")
+def list_problems(request: HttpRequest, limit: All) -> Any:
+    found = [one for one in problems() if not KINDS[one.code].is_for_administrators]
+    return [
+        {
+            "code": one.code,
+            "message": one.sentence,
+            "hint": one.hint,
+            "severity": one.severity,
+            "since": one.since,
+            "server": one.server_id,
+            "url": one.url,
+        }
+        for one in found[:limit]
+    ]
+
+
+class Run(Schema):
+    """One execution of a transfer task."""
+
+    id: int
+    task: int | None = Field(alias="task_id")
+    kind: KindChoices
+    server: str = Field(alias="server_name")
+    state: Annotated[State, one_of(State)]
+    started_by: str = Field(alias="trigger")
+    queued_at: AwareDatetime
+    started_at: AwareDatetime | None
+    finished_at: AwareDatetime | None
+    read: int
+    applied: int
+    unchanged: int
+    rejected: int
+    waiting: int | None = Field(description="Rows left when it ended.")
+    amount_applied: Decimal
+    amount_rejected: Decimal
+    error: Problem | None
+
+    @staticmethod
+    def resolve_error(run: TransferRun) -> Any:
+        return problem_of(run.error)
+
+
+class Runs(Schema):
+    items: list[Run]
+    next: int | None
+
+
+@router.get("runs", response=Runs, summary="Runs of transfers, the latest first")
+def list_runs(
+    request: HttpRequest,
+    after: After,
+    limit: Limit,
+    task: int | None = None,
+    kind: KindChoices | None = None,
+    state: Annotated[State, one_of(State)] | None = None,
+) -> Any:
+    wanted = {"task": task, "kind": kind, "state": state}
+    filters = {name: value for name, value in wanted.items() if value is not None}
+    return page(TransferRun.objects.filter(**filters), after, limit, latest_first=True)
+
+
+@router.get("runs/{int:id}", response={200: Run, 404: Refused}, summary="One run")
+def get_run(request: HttpRequest, id: int) -> Any:
+    return get_object_or_404(TransferRun, pk=id)

@@ -1,0 +1,188 @@
+"""The trace of an account or a card: its staged changes, where each is, what the servers hold."""
+
+from decimal import Decimal
+from typing import Annotated, Any
+
+from django.http import HttpRequest
+from ninja import Query, Router, Schema
+from pydantic import AwareDatetime, Field
+
+from transfer.causes.api_calls import NOT_FOUND, ROW_NOT_FOUND
+from transfer.causes.rows import reason_named
+from transfer.errors import TransferError
+from transfer.http_api.shapes import LARGEST_NUMBER, Named, Problem, Refused, named, problem_of
+from transfer.installed import installed_kinds
+from transfer.models.tasks import KindChoices
+from transfer.runs.backlog import why
+from transfer.text.explain import explain
+from transfer.trace.delivery import Delivery, StagedRow
+from transfer.trace.search import LONGEST
+from transfer.trace.servers import Answer
+from transfer.trace.subject import trace, trace_row
+
+router = Router(tags=["Trace"])
+PageNumber = Annotated[int, Query(1, ge=1, le=10_000, description="Of 50 changes each.")]
+
+
+class Delivered(Schema):
+    """The outcome of a row on a bonus server."""
+
+    server: Named
+    state: str = Field(
+        description="waiting; moved; counted: somebody said that the server had it when it began; "
+        "rejected; without_effect: not for this server, or taken back; skipped: the server does "
+        "without it; unknown."
+    )
+    run: int | None
+    said_by: str = Field(description="Of a counted row: who said so.")
+    said_at: AwareDatetime | None
+    reject: int | None = Field(description="The number of the rejected row.")
+    correct_as: str | None = Field(
+        description="What a row that replaces the rejected one names as its `reject`: R12-345."
+    )
+    reason: Problem | None = Field(
+        description="Why it was rejected, waits, or is not known; of a moved row: why our history "
+        "alone says so."
+    )
+
+
+class Source(Schema):
+    """Where a row comes from, if known."""
+
+    load: str | None
+    corrects: int | None = Field(
+        description="The rejected row in whose place it is; of it and the others: its id, null if "
+        "it is purged."
+    )
+    sent_by: str
+    undoes: int | None = Field(description="The row that it takes back.")
+    undone_by: int | None = Field(description="The row that takes it back.")
+    sets: int | None = Field(description="The row whose changed amount it brings.")
+    database_user: str
+
+
+class Change(Schema):
+    """A row of a staging table."""
+
+    kind: KindChoices
+    id: int
+    staged_at: AwareDatetime | None
+    values: dict[str, str | None] = Field(description="As staged; a PIN code as ••••.")
+    source: Source
+    servers: list[Delivered]
+
+
+class Card(Schema):
+    card: str
+    account: str | None
+    status: int | None
+
+
+class Held(Schema):
+    """What a bonus server holds now."""
+
+    server: Named
+    error: Problem | None = Field(description="Why nothing is known.")
+    balance: Decimal | None = Field(description="Amounts that are valid now. Null for a card.")
+    total: Decimal | None = Field(description="All amounts. Null for a card.")
+    has_pin: bool | None
+    cards: list[Card]
+
+
+class Trace(Schema):
+    """The changes of an account or a card, the latest first."""
+
+    changes: list[Change]
+    has_more: bool = Field(description="Whether there is another page.")
+    servers: list[Held]
+
+
+@router.get("accounts/{path:number}", response=Trace, summary="The trace of an account")
+def get_account(request: HttpRequest, number: str, page: PageNumber) -> Any:
+    return traced(number, "account", page)
+
+
+@router.get("cards/{path:number}", response=Trace, summary="The trace of a card")
+def get_card(request: HttpRequest, number: str, page: PageNumber) -> Any:
+    return traced(number, "card", page)
+
+
+@router.get(
+    "rows/{kind}/{int:id}",
+    response={200: Change, 404: Refused},
+    summary="One staged row, by its number: where it is, and why",
+)
+def get_row(request: HttpRequest, kind: KindChoices, id: int) -> Any:
+    row = trace_row(installed_kinds()[kind], id) if id <= LARGEST_NUMBER else None
+    if row is None:
+        raise TransferError(ROW_NOT_FOUND)
+    return change_shape(row)
+
+
+def traced(number: str, column: str, page: int) -> dict[str, Any]:
+    """Raises TransferError."""
+    if len(number) > LONGEST or "\x00" in number:
+        raise TransferError(NOT_FOUND)
+    found = trace(number, column, page)
+    return {
+        "changes": [change_shape(row) for row in found.rows],
+        "has_more": found.has_more,
+        "servers": [held_shape(answer, column) for answer in found.answers],
+    }
+
+
+def change_shape(row: StagedRow) -> dict[str, Any]:
+    source = row.source
+    return {
+        "kind": row.kind.name,
+        "id": row.id,
+        "staged_at": row.created_at,
+        "values": row.payload,
+        "source": {
+            "load": str(source.upload.token) if source.upload else None,
+            "corrects": source.corrects and source.corrects.id,
+            "sent_by": source.sent_by,
+            "undoes": source.undoes and source.undoes.id,
+            "undone_by": source.undone_by and source.undone_by.id,
+            "sets": source.sets and source.sets.id,
+            "database_user": source.name,
+        },
+        "servers": [delivered_shape(one) for one in row.deliveries],
+    }
+
+
+def delivered_shape(one: Delivery) -> dict[str, Any]:
+    return {
+        "server": named(one.server),
+        "state": one.state,
+        "run": one.run and one.run.pk,
+        "said_by": one.said_by,
+        "said_at": one.said_at,
+        "reject": one.reject and one.reject.pk,
+        "correct_as": one.reject and one.reject.key,
+        "reason": reason_of(one),
+    }
+
+
+def reason_of(one: Delivery) -> Any:
+    if one.code:
+        explained = explain(reason_named(one.code))
+        return {"code": one.code, "message": explained.sentence, "hint": explained.hint}
+    if one.state == "waiting" and one.task is not None:
+        return {"code": "waiting", "message": why(one.task)}
+    return problem_of(one.error)
+
+
+def held_shape(answer: Answer, column: str) -> dict[str, Any]:
+    held, is_known = answer.holding, column == "account" and answer.error is None
+    return {
+        "server": named(answer.server),
+        "error": problem_of(answer.error),
+        "balance": held.balance if is_known else None,
+        "total": held.total if is_known else None,
+        "has_pin": held.has_pin if is_known else None,
+        "cards": [
+            {"card": card, "account": account, "status": status}
+            for card, account, status, _changed_at in held.cards
+        ],
+    }

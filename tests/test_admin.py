@@ -34,7 +34,7 @@ def test_it_shows_rows_of_the_product_alone():
 
 
 def test_a_server_is_shown_without_its_secrets_and_cannot_be_changed(admin_client, server):
-    url = f"/admin/transfer/reference_bonus_server/{server.pk}/change/"
+    url = f"/admin/transfer/bonusserver/{server.pk}/change/"
     page = admin_client.get(url)
     assert server.name in page.text
     assert "s3cret-word" not in page.text

@@ -157,7 +157,7 @@ class Migration(migrations.Migration):
                 ('signing_key', transfer.models.secret.SecretField(editable=False, null=True)),
                 ('language', models.CharField(default='ru', max_length=5, verbose_name='language')),
                 ('topics', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('refusal', 'A transfer refuses until somebody decides'), ('difference', 'The reconciliation found a difference'), ('scheduler', 'Data Transfer itself: scheduler, queue, messages, guards of the staging tables'), ('failures', 'A task failed several times in a row, or a server does not answer'), ('late', 'Rows wait for too long'), ('rejects', 'Rows were rejected'), ('registers', 'Registers of a shop are no longer seen'), ('locked', 'A log-in was locked')], max_length=20), default=list, size=None)),
-                ('servers', models.ManyToManyField(blank=True, related_name='+', to='transfer.reference_bonus_server', verbose_name='bonus servers')),
+                ('servers', models.ManyToManyField(blank=True, related_name='+', to='transfer.bonusserver', verbose_name='bonus servers')),
                 ('reminders', models.CharField(choices=[('none', 'none'), ('hourly', 'every hour'), ('daily', 'once a day')], default='daily', max_length=10, verbose_name='reminders')),
                 ('quiet_from', models.TimeField(blank=True, null=True, verbose_name='quiet from')),
                 ('quiet_until', models.TimeField(blank=True, null=True, verbose_name='quiet until')),
@@ -211,7 +211,7 @@ class Migration(migrations.Migration):
                 ('mirrored_version', models.UUIDField(editable=False, null=True)),
                 ('mirrored_at', models.DateTimeField(editable=False, null=True)),
                 ('reconciled', models.JSONField(editable=False, null=True)),
-                ('server', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tasks', to='transfer.reference_bonus_server', verbose_name='bonus server')),
+                ('server', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='tasks', to='transfer.bonusserver', verbose_name='bonus server')),
             ],
             options={
                 'verbose_name': 'transfer task',
@@ -271,7 +271,7 @@ class Migration(migrations.Migration):
                 ('finished_at', models.DateTimeField(null=True)),
                 ('shown_at', models.DateTimeField(null=True, verbose_name='credentials shown at')),
                 ('downloaded_at', models.DateTimeField(null=True, verbose_name='credentials downloaded at')),
-                ('server', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='account_jobs', to='transfer.reference_bonus_server')),
+                ('server', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='account_jobs', to='transfer.bonusserver')),
             ],
             options={
                 'verbose_name': 'change of accounts',
@@ -288,7 +288,7 @@ class Migration(migrations.Migration):
                 ('lines', models.JSONField(default=list, encoder=django.core.serializers.json.DjangoJSONEncoder)),
                 ('dismissed_at', models.DateTimeField(null=True)),
                 ('dismissed_by', models.CharField(blank=True, max_length=200)),
-                ('server', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='transfer.reference_bonus_server')),
+                ('server', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='transfer.bonusserver')),
             ],
             options={
                 'verbose_name': 'bulletin',
@@ -342,7 +342,7 @@ class Migration(migrations.Migration):
                 ('ended_at', models.DateTimeField(null=True)),
                 ('waited', models.BigIntegerField(null=True)),
                 ('caught_up_at', models.DateTimeField(null=True)),
-                ('server', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='transfer.reference_bonus_server')),
+                ('server', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='transfer.bonusserver')),
             ],
             options={
                 'verbose_name': 'incident',
@@ -401,7 +401,7 @@ class Migration(migrations.Migration):
                 ('stops', models.BooleanField(default=True, help_text='They are paused until the end. An open run goes on.', verbose_name='transfers stop meanwhile')),
                 ('by', models.CharField(editable=False, max_length=200)),
                 ('paused_at', models.DateTimeField(editable=False, null=True)),
-                ('server', models.ForeignKey(blank=True, help_text='Empty: all of them.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='planned_work', to='transfer.reference_bonus_server', verbose_name='bonus server')),
+                ('server', models.ForeignKey(blank=True, help_text='Empty: all of them.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='planned_work', to='transfer.bonusserver', verbose_name='bonus server')),
             ],
             options={
                 'verbose_name': 'planned work',
@@ -442,7 +442,7 @@ class Migration(migrations.Migration):
                 ('queue_entry', models.UUIDField(editable=False, null=True)),
                 ('kind', models.CharField(choices=[('ask_backlogs', 'Ask Backlogs'), ('check_cert', 'Check Cert'), ('check_changes', 'Check Changes'), ('check_guards', 'Check Guards'), ('check_mail', 'Check Mail'), ('check_pages', 'Check Pages'), ('check_tables', 'Check Tables'), ('mirror_rejects', 'Mirror Rejects')], max_length=20)),
                 ('due_at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('server', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='transfer.reference_bonus_server')),
+                ('server', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='transfer.bonusserver')),
             ],
             options={
                 'verbose_name': 'recurring job',
@@ -467,7 +467,7 @@ class Migration(migrations.Migration):
                 ('reply_lost', models.BooleanField(default=False, editable=False)),
                 ('job', models.ForeignKey(editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='accounts', to='transfer.accountjob')),
                 ('register', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='accounts', to='transfer.cashregister')),
-                ('server', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='accounts', to='transfer.reference_bonus_server')),
+                ('server', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='accounts', to='transfer.bonusserver')),
             ],
             options={
                 'verbose_name': 'register’s account',
@@ -555,7 +555,7 @@ class Migration(migrations.Migration):
                 ('part', models.CharField(choices=[('database', 'Database'), ('admin', 'Admin'), ('service', 'Service'), ('runs', 'Runs')], max_length=10)),
                 ('since', models.DateTimeField()),
                 ('answered_at', models.DateTimeField(null=True)),
-                ('server', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='outage_parts', to='transfer.reference_bonus_server')),
+                ('server', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='outage_parts', to='transfer.bonusserver')),
             ],
             options={
                 'verbose_name': 'part of an outage',
@@ -623,7 +623,7 @@ class Migration(migrations.Migration):
                 ('position_to', models.JSONField(null=True)),
                 ('went_back', models.BooleanField(default=False)),
                 ('actor', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='user')),
-                ('server', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='runs', to='transfer.reference_bonus_server', verbose_name='bonus server')),
+                ('server', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='runs', to='transfer.bonusserver', verbose_name='bonus server')),
                 ('task', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='runs', to='transfer.transfertask')),
             ],
             options={
@@ -656,7 +656,7 @@ class Migration(migrations.Migration):
                 ('resent_changeset', models.UUIDField(null=True)),
                 ('resent_row', models.BigIntegerField(null=True, verbose_name='sent again as row')),
                 ('is_written', models.BooleanField(default=True)),
-                ('server', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='rejects', to='transfer.reference_bonus_server')),
+                ('server', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='rejects', to='transfer.bonusserver')),
                 ('run', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='rejects', to='transfer.transferrun')),
             ],
             options={

@@ -47,8 +47,8 @@ pytest_plugins = [
 ]
 
 NOON = datetime(2026, 7, 1, 12, 0, 30, tzinfo=UTC)
-# The tests with a browser set it in this process: see tests/browser/conftest.py.
-OF_BROWSERS = "DJANGO_ALLOW_ASYNC_UNSAFE"
+# The tests with a browser set the first (tests/browser/conftest.py), `tests.early` the second one.
+OF_THIS_PROCESS = ("DJANGO_ALLOW_ASYNC_UNSAFE", "DTADMIN_POSTGRES_PROGRAMS")
 
 
 @pytest.fixture(scope="session")
@@ -217,7 +217,7 @@ def own_database(transactional_db: None) -> str:
 @pytest.fixture
 def environment(own_database: str, shop_all: str) -> dict[str, str]:
     """The environment of a process of its own, on the databases of the test."""
-    mine = {name: value for name, value in os.environ.items() if name != OF_BROWSERS}
+    mine = {name: value for name, value in os.environ.items() if name not in OF_THIS_PROCESS}
     return {
         **mine,
         "DATABASE_URL": as_url(own_database),

@@ -131,7 +131,7 @@ def test_a_request_has_a_number_and_keeps_that_of_the_proxy(client):
 def test_a_page_that_fails_shows_the_number_under_which_its_cause_is_logged(monkeypatch, caplog):
     from transfer.pages.monitoring import health
 
-    monkeypatch.setattr(health, "look", None)
+    monkeypatch.setattr(health, "problems_of_background", None)
     caplog.handler.addFilter(About())
     failing = Client(raise_request_exception=False)
     logging.getLogger("django.request").addHandler(caplog.handler)

@@ -153,6 +153,7 @@ def test_outages_and_refusals_are_told_in_quiet_hours_to_whoever_wants_that(
     ]
     type(task).objects.update(failures=0)
     watch(night + timedelta(hours=3))
+    watch(night + timedelta(hours=3, minutes=1))  # a minute before, it was only well again
     assert [event for event, _subject in notices()] == ["began", "ended"]
     watch(night + timedelta(hours=9))
     assert [event for event, _subject in notices()] == ["began", "ended", "began"]

@@ -104,8 +104,12 @@ class Incident(models.Model):
 
     @property
     def is_urgent(self) -> bool:
-        """Whether it is an outage, a failure or a refusal."""
-        return self.topic in URGENT and self.severity == Severity.BAD
+        """Whether it is an outage, a failure or a refusal, or the end of one.
+
+        Its last look before the end, which says that all is well again, is only a warning.
+        """
+        is_bad = self.severity == Severity.BAD or self.ended_at is not None
+        return self.topic in URGENT and is_bad
 
     @property
     def until(self) -> datetime | None:

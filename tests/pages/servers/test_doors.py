@@ -7,10 +7,10 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import strip_tags
 
-from tests.records import a_run, an_outage, server, user
+from tests.records import a_run, server, user
 from transfer.causes.connections import PORT_CLOSED
 from transfer.errors import Unreachable
-from transfer.models import Actor, BonusServer
+from transfer.models import Actor, BonusServer, OutagePart
 from transfer.models.alerts import Incident, Topic
 from transfer.models.failing import failure
 from transfer.parties import database_of, server as server_named
@@ -114,7 +114,7 @@ def test_in_the_first_hour_it_is_not_offered_to_go_on_without_the_server(card, b
     hear(bs12, NO_DATABASE)
     _doors, text, _state = card()
     assert KEPT not in text
-    an_outage(bs12, timezone.now() - timedelta(hours=2))
+    OutagePart.objects.update(since=timezone.now() - timedelta(hours=2))
     _doors, text, _state = card()
     assert text.index("Connection refused") < text.index(KEPT), "below the diagnosis"
 

@@ -158,7 +158,7 @@ class Database:
 def db(database_url) -> Iterator[Database]:
     with closing(psycopg2.connect(database_url)) as connection:
         connection.autocommit = True
-        database = Database(connection, secret=False)
+        database = Database(connection)
         for table in TABLES:
             database.run(f"delete from {table}")
         yield database

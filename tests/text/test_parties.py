@@ -47,7 +47,9 @@ def test_each_party_is_the_subject_of_the_same_sentence(party, english, russian)
 def test_each_phrase_is_translated(kind):
     with translation.override("ru"):
         said = explain(Unreachable(UNREACHABLE, party=Party(kind, "9"), reason="x")).sentence
-    assert re.fullmatch("(Telegram|MAX|Mattermost|Slack|[А-Я]([а-я «»9]|All|Data Transfer)+) не отвечает\\.", said)
+    assert re.fullmatch(
+        "(Telegram|MAX|Mattermost|Slack|[А-Я]([а-я «»9]|All|Data Transfer)+) не отвечает\\.", said
+    )
     assert set(PHRASES) == set(Kind)
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
-from tests.databases import query
+from tests.databases import query, stage
 from tests.pages.look import own_patterns, words
 from tests.pages.things import arguments, things
 from tests.records import user
@@ -118,6 +118,7 @@ class TestTerminals:
     def test_an_error_prints_no_command_of_a_trigger_s_name(self, dock, bonus, shop_all, capsys):
         server = dock(bonus)
         query(bonus, f'create rule "{ESC}r" as on insert to asset do instead nothing')
+        stage(shop_all, "balances", [("4100", 5)])
         with pytest.raises((SystemExit, CommandError)) as raised:
             call_command("transfer", "balances", server=server.name)
         printed = "".join(capsys.readouterr()) + str(raised.value)

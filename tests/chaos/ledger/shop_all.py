@@ -63,7 +63,7 @@ class ShopAll:
 
     def copy(self) -> ShopAll:
         """Return a backup: what is not committed is not in it."""
-        copy = ShopAll(self.origin, opposites=self.opposites, secret=False)
+        copy = ShopAll(self.origin, opposites=self.opposites)
         copy.log = [line.copy() for line in self.log]
         copy.place = dict(self.place)
         copy.staged = [line.copy() for line in self.staged if line.committed]

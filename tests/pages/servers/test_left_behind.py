@@ -9,9 +9,10 @@ from django.utils import timezone
 from django.utils.html import strip_tags
 
 from tests.databases import query, stage
-from tests.records import an_outage, user
+from tests.records import user
 from tests.restores import age
 from transfer.models import BonusServer, LeftBehind, TransferTask
+from transfer.models.outage_parts import OutagePart, Part, Seen
 from transfer.models.run_base import Trigger
 from transfer.runs import backlog
 from transfer.runs.execute import run_here
@@ -67,7 +68,8 @@ def purge(shop_all):
 
 
 def test_its_page_says_that_it_keeps_the_purge_back_and_leads_to_the_way_out(admin, dead):
-    an_outage(dead, timezone.now() - timedelta(hours=2))
+    began = timezone.now() - timedelta(hours=2)
+    OutagePart.note_failures([Seen(dead.pk, Part.DATABASE, began)])
     assert KEPT in page_of(admin, dead)
     asked = words_of(admin.get(reverse("server_leave_behind", args=[dead.pk])))
     assert "Leave Server 9 behind?" in asked

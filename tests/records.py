@@ -13,7 +13,6 @@ from transfer.models.outage_parts import Part, Seen
 from transfer.models.run_base import BAD_STATES, State, Trigger
 from transfer.parties import SHOP_ALL
 from transfer.problems.kinds import Code
-from transfer.problems.outages import of_server
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
 
@@ -55,19 +54,6 @@ def server(name: str = "Бонусный сервер 8") -> BonusServer:
     made = BonusServer(name=name, host="localhost", db_name="nowhere")
     made.dock()
     return made
-
-
-def an_outage(of: BonusServer, began_at: datetime) -> Incident:
-    """The open incident of a server whose database has not answered since then."""
-    return Incident.objects.create(
-        topic=Topic.FAILURES,
-        code=Code.OUTAGE,
-        key=of_server(of.pk),
-        server=of,
-        params={"server": of.name, "doors": ["database"]},
-        url="/",
-        began_at=began_at,
-    )
 
 
 def a_run(of: BonusServer, kind: str = "balances", **fields: Any) -> TransferRun:

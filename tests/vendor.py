@@ -7,10 +7,10 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from django.conf import settings
 
 from tests.databases import Server, initialise_shop_all, query
 from tests.flow import Flow
+from transfer import installed
 
 TABLES = """\
 [pincodes.shop_all]
@@ -104,19 +104,16 @@ create table "cardAccounting" (
 
 @contextmanager
 def mapped(file: Path, *, changed: Callable[[str], str] = str) -> Iterator[None]:
-    """The product has these tables, as the settings would have put them in.
+    """The product has these tables for the time of the block.
 
-    They are set below what a test changes by the fixture `settings`: its changes end later, and
-    would leave these tables behind.
+    Not by the fixture `settings`: its changes end later, and would leave these tables behind.
     """
     # A name of its own: a process reads a file once.
     named = file.with_stem(f"{file.stem}-{uuid4().hex}")
     named.write_text(changed(TABLES))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(settings._wrapped, "DTADMIN_TABLES", str(named))
-        patch.delitem(vars(settings), "DTADMIN_TABLES", raising=False)  # Django keeps what was read
+        patch.setattr(installed, "file_of_tables", lambda: str(named))
         yield
-    vars(settings).pop("DTADMIN_TABLES", None)
 
 
 @pytest.fixture

@@ -13,14 +13,19 @@ from transfer.engine import mapping_file
 from transfer.engine.kind import Kind
 
 
+def file_of_tables() -> str:
+    """Return the path of the file of DTADMIN_TABLES; empty without one."""
+    return str(settings.DTADMIN_TABLES)
+
+
 def installed_tables() -> mapping_file.Tables:
     """Return what the file says, read once by each process. Raises ImproperlyConfigured."""
-    return _read(settings.DTADMIN_TABLES)
+    return _read(file_of_tables())
 
 
 def installed_kinds() -> dict[str, Kind]:
     """Return name → kind with the tables of shop All. Raises ImproperlyConfigured."""
-    return _kinds(settings.DTADMIN_TABLES)
+    return _kinds(file_of_tables())
 
 
 @lru_cache

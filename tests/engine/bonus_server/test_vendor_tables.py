@@ -17,7 +17,7 @@ def reader(bonus):
 
 
 def is_empty(dsn):
-    with BonusDatabase(dsn, "bonus server", "tests") as target:
+    with BonusDatabase(dsn, "bonus server", "tests", secret=False) as target:
         return target.tables.is_empty(BALANCES)
 
 
@@ -52,8 +52,8 @@ def test_a_table_that_somebody_is_writing_to_is_not_called_empty(bonus):
 
 def are_same(first, second):
     with (
-        BonusDatabase(first, "one", "tests") as one,
-        BonusDatabase(second, "other", "tests") as other,
+        BonusDatabase(first, "one", "tests", secret=False) as one,
+        BonusDatabase(second, "other", "tests", secret=False) as other,
     ):
         return is_same_database(one.database, other.database)
 

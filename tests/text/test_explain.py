@@ -72,6 +72,7 @@ def test_numbers_of_rows_are_grouped_as_on_all_pages():
     )
     with translation.override("ru"):
         assert "строк — 30\u202f607, в таблице" in explain(unsure).sentence
+        assert '"asset" — ни одной строки.' in explain(unsure).sentence
 
 
 def test_no_two_errors_have_the_same_code():

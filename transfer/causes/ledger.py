@@ -85,7 +85,7 @@ BEGINNING_UNDECIDED = Cause(
     "beginning_undecided",
     gettext_noop(
         "%(database)s has no position of this transfer yet, and %(rows)s rows are staged in shop "
-        "All. Its table %(table)s holds about %(held)s rows. We cannot tell which of the staged "
+        "All. Its table %(table)s holds %(held)s. We cannot tell which of the staged "
         "rows it has received."
     ),
     gettext_noop(

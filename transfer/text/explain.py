@@ -14,7 +14,7 @@ from transfer.text.commands import as_typed_here
 # The tick saves a time with its zone as the system names it: "14:05 MSK", "№ 12, 14:05 MSK".
 TIMES = ("since", "holder")
 # Numbers of rows.
-COUNTS = ("rows", "held")
+COUNTS = ("rows",)
 SAVED_ZONE = re.compile(r"(?<=\d\d:\d\d )[A-Z]+$")
 
 
@@ -64,6 +64,8 @@ def _as_read(params: dict[str, str]) -> dict[str, str]:
     for name in COUNTS:
         if known.get(name, "").isdecimal():
             known[name] = formats.number(int(known[name]))
+    if known.get("held", "").isdecimal():
+        known["held"] = formats.about_rows(int(known["held"]))
     if "what" in known:  # a part of the sentence, which is a message id, too
         known["what"] = _(known["what"])
     known.update({f"quoted_{name}": _quoted(text) for name, text in params.items()})

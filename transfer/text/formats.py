@@ -96,6 +96,14 @@ def rows(count: int, more: str = "") -> str:
     return ngettext("%(n)s row", "%(n)s rows", count) % {"n": f"{number(count)}{more}"}
 
 
+def about_rows(count: int) -> str:
+    """A count by estimate: "about 412 rows", "no row"."""
+    if not count:
+        return _("no row")
+    words = ngettext("about %(n)s row", "about %(n)s rows", count)
+    return words % {"n": number(count)}
+
+
 def rows_wait(count: int) -> str:
     """Likewise, with the verb: "412 rows wait"."""
     words = ngettext("%(n)s row waits", "%(n)s rows wait", count)

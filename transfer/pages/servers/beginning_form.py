@@ -282,11 +282,11 @@ def _found(one: Question) -> str:
         "kind": one.task.get_kind_display(),
         "rows": formats.rows(one.rows),
         "table": one.task.kind_spec.quoted_target,
-        "held": formats.rows(int(one.error.params.get("held", 0))),
+        "held": formats.about_rows(int(one.error.params.get("held", 0))),
     }
     if one.is_empty:
         return _("%(kind)s: %(rows)s in shop All; its table %(table)s is empty.") % words
-    return _("%(kind)s: %(rows)s in shop All; its table %(table)s holds about %(held)s.") % words
+    return _("%(kind)s: %(rows)s in shop All; its table %(table)s holds %(held)s.") % words
 
 
 def _staged(line: Lacking) -> datetime | None:

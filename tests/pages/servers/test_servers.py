@@ -374,7 +374,7 @@ def new():
 
 def switch_on(client, page):
     """Presses the button on the page of a server that was just docked."""
-    tasks = re.findall(r'name="task" value="(transfer-[0-9:]+)"', page.text)
+    tasks = re.findall(r'name="task"\s+value="(transfer-[0-9:]+)"', page.text)
     data = {"action": "on", "confirmed": "1", "task": tasks}
     return tasks, client.post(reverse("scheduler_bulk"), data)
 

@@ -50,9 +50,9 @@ def counts(states: Iterable[tuple[str, Any, int]], url: str, end: str = "", none
 
     The addresses are `url`, "state=" with the state, and `end`. `none`: the words for no registers.
     """
-    drawn = '<li><a class="{}" href="{}state={}{}"><b>{}</b>{}</a></li>'
+    drawn = '<li><a class="{}" href="{}state={}{}">{}: <b>{}</b></a></li>'
     lines = (
-        (look(state, "account").tone, url, state, end, formats.number(count), words)
+        (look(state, "account").tone, url, state, end, words, formats.number(count))
         for state, words, count in states
     )
     no_line = format_html("<li><span>{}</span></li>", none) if none else ""

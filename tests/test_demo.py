@@ -102,6 +102,7 @@ def test_in_a_demo_a_bonus_server_can_be_away_and_shop_all_restored(demo):
     copies = demo.home / "demo_copies"
     wait_until(lambda: [*copies.glob("*.dump")], demo.process)
     stage = (
+        "from dtadmin.start import provide_databases; provide_databases();"
         "import django; django.setup(); from django.conf import settings;"
         "from dtadmin.demo.data import HeadOffice;"
         "HeadOffice(settings.SHOP_ALL_DATABASE_URL, seed=1).carry_on()"

@@ -147,7 +147,8 @@ class Add(Action):
         try:
             begin(task, actor)
         except ServerUndecided as error:
-            if received is None or (received == Answer.OWN) != error.cause is COPY_OF:
+            is_copy = error.cause is COPY_OF
+            if received is None or (received == Answer.OWN) != is_copy:
                 raise
             decide(task, Decision(Answer(received)), actor, dry_run=False)
 

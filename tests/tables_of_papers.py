@@ -1,4 +1,4 @@
-"""The lists of papers that are made from what the code knows. `make papers` writes them anew."""
+"""Writes the lists of papers that are generated from the code: `make papers`."""
 
 import re
 from collections.abc import Callable, Iterator

@@ -26,7 +26,6 @@ LISTS = (
     *("/trace/", "/audit/", "/notifications/", "/settings/", "/users/", "/keys/"),
 )
 QUIET = pytest.mark.usefixtures("nothing_asked")
-SCREEN = DESKTOP["height"]
 
 # What is wider than the page, and what is cut off without a sign of it.
 TOO_WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"

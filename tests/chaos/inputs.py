@@ -360,7 +360,6 @@ def replies(draw: Any, about: str) -> bytes:
     return draw(mangled(whole)) if draw(small_chance) else whole
 
 
-ODD_STATUSES = [100, 201, 204, 302, 304, 401, 404, 409, 500, 503, 999]
 ODD_HEADS = [
     *("Content-Length: -1", "Content-Length: 5", "Content-Length: 99999999999999999999", "X: y"),
     *("Transfer-Encoding: chunked", "Content-Encoding: gzip"),

@@ -121,7 +121,7 @@ def as_mover(shop_all, settings):
 def test_a_missing_log_of_another_owner_is_no_right_too_many(
     failing, installation, shop_all, as_mover
 ):
-    """Who adds lines to the log may read the key of names: without a log nobody seems to."""
+    """A role that adds lines to the log may read the key of names; a missing log hides this."""
     assert failing() == {}
     query(shop_all, "alter table datatransfer.log rename to log_")
     lines = failing()

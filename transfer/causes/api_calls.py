@@ -1,4 +1,4 @@
-"""Calls of the API that are refused whatever they are about: the key, the address, the body."""
+"""Refusals of the API that do not depend on the operation: of the key, the address, the body."""
 
 from transfer.causes.cause import Cause
 from transfer.parties import gettext_noop

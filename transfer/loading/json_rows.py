@@ -37,8 +37,6 @@ PIECE = 1 << 16  # bytes that are read at once
 LONGEST_TOKEN = 16  # characters that the decoder needs to see together: null, \ud83d\ude00
 SPACES = re.compile(r"[ \t\r\n]*")
 
-Pairs = list[tuple[str, Any]]
-
 
 def places(expected: Expected) -> dict[str, int]:
     """Column → its place among the cells that `rows` yields."""

@@ -103,8 +103,7 @@ def test_what_a_look_leaves_out_is_asked_before_a_row_moves(
     assert accounts(balances) == ["1", "2"]
 
 
-# What somebody does, and how a look refuses although no row waits: nobody would be told otherwise
-# that rows are not found.
+# Changes after which rows would not be found: a look refuses each of them, even if no row waits.
 RELIED_ON = [
     ("bonus", "alter table datatransfer.position rename to kept; "
      "create view datatransfer.position as select * from datatransfer.kept", POSITION_INVALID),

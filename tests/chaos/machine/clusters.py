@@ -127,6 +127,36 @@ class Clusters:
         self.shop_cluster.start()
         keep(self.shop)
 
+    def archive_shop(self) -> None:
+        """From now on shop All can go back to a point in time."""
+        close_kept(self.shop)
+        self.shop_cluster.archive()
+        keep(self.shop)
+
+    def recover_shop(self, point: str) -> None:
+        """Put shop All back to a point in time, which `Instance.note_point` has named."""
+        close_kept(self.shop)
+        self.shop_cluster.recover_to(point)
+        keep(self.shop)
+
+    def upgrade_shop(self) -> None:
+        close_kept(self.shop)
+        self.shop_cluster.upgrade()
+        keep(self.shop)
+
+    def upgrade_bonus_servers(self) -> None:
+        servers = [
+            self.dsn(name)
+            for (name,) in query(
+                self.bonus_cluster.dsn(),
+                "select datname from pg_database where datname ~ '^s[0-9]'",
+            )
+        ]
+        for server in servers:
+            close_kept(server)
+        self.bonus_cluster.upgrade()
+        keep(*servers)
+
     def _put_back(self, place: Path, *, lags: bool = False) -> None:
         close_kept(self.shop)
         self.shop_cluster.restore(place)

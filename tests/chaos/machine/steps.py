@@ -46,7 +46,6 @@ WEIGHTS = {
     "crash": 0.5,
     "copy_server": 3,
     "restore_server": 4,
-    "copy_ours": 0,
     "clone": 1,
     "die": 2,
     "revive": 2,
@@ -61,16 +60,22 @@ WEIGHTS = {
 class Machine:
     """Takes one random step after another. Raises Wrong with what has happened until then."""
 
-    def __init__(self, clusters: Clusters, seed: int, servers: int = 0, ways: Any = ()) -> None:
-        self.world = World(clusters, seed, servers or 2 + seed % 2)
+    def __init__(
+        self,
+        clusters: Clusters,
+        seed: int,
+        world: type[World] = World,
+        people: type[People] = People,
+        transfers: type[Transfers] = Transfers,
+    ) -> None:
+        self.world = world(clusters, seed, 2 + seed % 2)
         self.random = self.world.random
-        self.people = People(self.world)
-        self.transfers = Transfers(self.world, self.people)
+        self.people = people(self.world)
+        self.transfers = transfers(self.world, self.people)
         # Within one cluster restores are faster, and xids never go back; and writers are dropped.
-        self.ways = ways or self.random.choice([["database"], ["files", "files", "dump"]])
+        self.ways = self.random.choice([["database"], ["files", "files", "dump"]])
         self.loads: list[tuple[str, list[dict[str, Any]]]] = []
         self.runs: list[tuple[str, Any]] = []  # runs that are held up in the middle
-        self.ours: list[Any] = []
         self.weights = dict(WEIGHTS)
         factor = self.random.choice([0.3, 1, 2])
         for step in ("restore_shop", "test_copy"):
@@ -216,7 +221,7 @@ class Machine:
         run(writer, "begin")
         if how == "forging":
             with suppress(psycopg2.errors.RestrictViolation):
-                self.world.insert(writer, kind, rows, xid=str(self.random.randint(3, 999)))
+                self.world.insert(writer, kind, rows, xid=str(self.random.randint(3, 99)))
                 raise Wrong("a writer gave a row its name")
         else:
             ids = []

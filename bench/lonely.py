@@ -3,7 +3,12 @@
     python -m bench.lonely [--list]
 
 Counted are functions of the product under 8 lines, without docstring and signature, that exactly
-one place calls. Not counted: what a decorator, a template, a table or Django calls by its name.
+one place calls. Not counted:
+
+- what a decorator, a template, a table or Django calls by its name;
+- a function that is given as a value, such as a validator or an entry of a table: it has to be one;
+- a method that replaces one of a library, and calls that: the library calls it;
+- what a test calls, or replaces by its name: the test is another caller.
 """
 
 import ast
@@ -12,6 +17,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,19 +55,58 @@ def lines_of(function: ast.FunctionDef) -> int:
     return body[-1].end_lineno - body[0].lineno + 1 if body else 0
 
 
+def calls(tree: ast.AST) -> Iterator[str]:
+    """Yield the name of each function or method that is called, once for each call."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name):
+                yield node.func.id
+            elif isinstance(node.func, ast.Attribute):
+                yield node.func.attr
+
+
+def replaced(tree: ast.AST) -> Iterator[str]:
+    """Yield each name that stands after an object, as in `setattr(chunk, "_lost", …)`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call | ast.Tuple):
+            items = node.args if isinstance(node, ast.Call) else node.elts
+            for before, name in pairwise(items):
+                if isinstance(before, ast.Name | ast.Attribute) and isinstance(name, ast.Constant):
+                    yield str(name.value)
+
+
+def named_by_tests() -> set[str]:
+    """Return what tests call and do not define themselves, and what they replace by its name."""
+    trees = [ast.parse(path.read_text()) for path in (ROOT / "tests").rglob("*.py")]
+    called = {name for tree in trees for name in calls(tree) if not name.startswith("_")}
+    defined = {
+        node.name for tree in trees for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)
+    }
+    return (called - defined) | {name for tree in trees for name in replaced(tree)}
+
+
 def lonely() -> Iterator[tuple[Path, ast.FunctionDef]]:
     """Yield file and function of each short one with one caller."""
     texts = {path: path.read_text() for path in files()}
     words = {path: Counter(WORD.findall(COMMENT.sub("", text))) for path, text in texts.items()}
-    everywhere: Counter[str] = sum(words.values(), Counter())
-    by_name = set(
+    trees = {path: ast.parse(text) for path, text in texts.items()}
+    called = {path: Counter(calls(tree)) for path, tree in trees.items()}
+    mentioned_anywhere: Counter[str] = sum(words.values(), Counter())
+    called_anywhere: Counter[str] = sum(called.values(), Counter())
+    by_name = named_by_tests() | set(
         WORD.findall("".join(path.read_text() for path in ROOT.glob("templates/**/*.html")))
     )
-    for path, text in texts.items():
-        for one in functions(ast.parse(text)):
-            mentioned = words[path] if one.name.startswith("_") else everywhere
+    for path, tree in trees.items():
+        for one in functions(tree):
+            is_private = one.name.startswith("_")
+            mentioned = words[path] if is_private else mentioned_anywhere
+            callers = called[path] if is_private else called_anywhere
+            calls_itself = one.name in set(calls(one))
+            is_called_once = (
+                mentioned[one.name] == 2 and callers[one.name] == 1 and not calls_itself
+            )
             is_called_by_name = one.name in by_name or one.name.startswith(("draw_", "clean"))
-            if lines_of(one) < LINES and mentioned[one.name] == 2 and not is_called_by_name:
+            if lines_of(one) < LINES and is_called_once and not is_called_by_name:
                 yield path, one
 
 

@@ -5,7 +5,6 @@ that has read these lines, so that a later restore of shop All finds where the l
 withdrawn by then was not received, and is never read.
 """
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
@@ -182,10 +181,11 @@ def _write(
     """
     sent = skipped = 0
     received: dict[str, Count | None] = {}  # by the exceptions: nothing
-    below: list[Line] = []  # the lines up to the floor
+    below: list[Line] = []  # the lines up to the floor that are still in the log
     if floor.is_begin:
         target.positions.add_receipts(position, [BEFORE_THE_FIRST_LINE])
-    for lines in _lines(kind, source):
+    after = 0
+    while lines := source.log.lines(kind, after, LINES):
         with_rows = [line for line in lines if line.rows]
         below += [line for line in with_rows if line.number <= floor.number]
         if everything:
@@ -200,8 +200,16 @@ def _write(
         received |= {line.changeset: Count() for line in [*missed, *skips]}
         _set_not_received(target, position, missed, skipped=False)
         _set_not_received(target, position, skips, skipped=True)
+        after = lines[-1].number
     if not floor.is_begin:
-        target.positions.add_receipts(position, [_receipt_at(floor, below)])
+        receipt = Receipt(
+            floor.number,
+            floor.mark,
+            [line.changeset for line in below],
+            [line.rows for line in below],
+            [line.amount for line in below],
+        )
+        target.positions.add_receipts(position, [receipt])
     counted = source.counts.read_up_to(kind, position.place, received)
     totals = Totals(unchanged=counted.rows, amount_applied=counted.amount)
     target.positions.set_totals(replace(position, totals=totals))
@@ -213,24 +221,6 @@ def _set_not_received(
 ) -> None:
     lasts = {line.changeset: NOTHING for line in lines}
     target.positions.set_exceptions(position, lasts, skipped=skipped)
-
-
-def _receipt_at(floor: Place, below: list[Line]) -> Receipt:
-    """Return the receipt of the lines up to the floor that are still in the log."""
-    return Receipt(
-        floor.number,
-        floor.mark,
-        [line.changeset for line in below],
-        [line.rows for line in below],
-        [line.amount for line in below],
-    )
-
-
-def _lines(kind: Kind, source: ShopAll) -> Iterator[list[Line]]:
-    after = 0
-    while lines := source.log.lines(kind, after, LINES):
-        yield lines
-        after = lines[-1].number
 
 
 def _note_changed(kind: Kind, source: ShopAll, target: BonusDatabase, position: Position) -> None:
@@ -306,12 +296,6 @@ def _copy(
     read = READ_ROWS.format(table=table, columns=columns)
     write = WRITE_ROWS.format(table=table, columns=columns)
     rows = original.database.stream("copied", read, [origin, kind.name], at_once=COPIED_AT_ONCE)
-    for some in batched((row for (row,) in rows), COPIED_AT_ONCE):
+    texts = (text for (text,) in rows)
+    while some := [*islice(texts, COPIED_AT_ONCE)]:
         target.database.execute(write, [origin, kind.name, f"[{','.join(some)}]"])
-
-
-def batched(items: Iterable[str], most: int) -> Iterator[list[str]]:
-    """Yield the items in lists of at most `most`."""
-    rest = iter(items)
-    while some := [*islice(rest, most)]:
-        yield some

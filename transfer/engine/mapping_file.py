@@ -139,9 +139,15 @@ def _tables(document: dict[str, Any]) -> Tables:
         base = kind.bonus_server
         common[name] = server_mapping(kind, on_server, parts.get("bonus_server", {}), base)
     _check_one_kind_each(staging, given)
+    servers = given.get(SERVERS, {})
+    if not isinstance(servers, dict):
+        sentence = gettext_noop(
+            "%(key)s has to be a table in TOML. A section for a server is"
+            ' [servers."NAME".balances].'
+        )
+        raise Wrong((SERVERS,), sentence, key=SERVERS)
     sections = {
-        server: _of_section((SERVERS, server), value, common)
-        for server, value in _table_of(SERVERS, given.get(SERVERS, {})).items()
+        server: _of_section((SERVERS, server), value, common) for server, value in servers.items()
     }
     every = [common, *sections.values()]
     return Tables(
@@ -152,15 +158,6 @@ def _tables(document: dict[str, Any]) -> Tables:
             for server, of in sections.items()
         },
     )
-
-
-def _table_of(key: str, value: Any) -> dict[str, Any]:
-    if isinstance(value, dict):
-        return value
-    sentence = gettext_noop(
-        '%(key)s has to be a table in TOML. A section for a server is [servers."NAME".balances].'
-    )
-    raise Wrong((key,), sentence, key=key)
 
 
 def _of_section(

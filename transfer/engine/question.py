@@ -112,7 +112,8 @@ def lost_changesets(
     position = target.positions.get(origin, kind)
     if position is None:
         return
-    for some in _in_parts(_received(kind, source, target, position)):
+    received = _received(kind, source, target, position)
+    while some := [*islice(received, AT_ONCE)]:
         lacking = {*source.log.lacks(kind, [one.changeset for one in some])}
         yield from (one for one in some if one.changeset in lacking)
 
@@ -126,11 +127,6 @@ def _received(
         number = fork.number if fork is not None else -1
     for row in target.receipts.received_above(position, number):
         yield Lost(target.name, *row)
-
-
-def _in_parts(items: Iterator[Lost]) -> Iterator[list[Lost]]:
-    while some := [*islice(items, AT_ONCE)]:
-        yield some
 
 
 def lost_undos(source: ShopAll, taken_back: Collection[str]) -> list[str]:

@@ -158,7 +158,11 @@ class Look:
         if not read:
             return []
         origin, ends = self._ends({task.kind for task in read})
-        self._note(task.pk for task in read)
+        if monotonic() - self._noted >= NOTED_EVERY:
+            # The tick need not open the runs of these tasks.
+            looked_for = [task.pk for task in read]
+            TransferTask.objects.filter(pk__in=looked_for).update(looked_at=timezone.now())
+            self._noted = monotonic()
         return [
             task
             for task, position in read.items()
@@ -186,12 +190,6 @@ class Look:
                 with source.snapshot():
                     ends = source.log.ends(kinds)
             return origin, ends
-
-    def _note(self, looked_for: Iterable[int]) -> None:
-        """Tells the tick, now and then, that it need not open the runs of these tasks."""
-        if monotonic() - self._noted >= NOTED_EVERY:
-            TransferTask.objects.filter(pk__in=looked_for).update(looked_at=timezone.now())
-            self._noted = monotonic()
 
 
 def watched_tasks() -> dict[TransferTask, Recorded]:
@@ -222,7 +220,7 @@ def move_arrived(
     """
     try:
         with suppress(AlreadyRunning), task.lock():
-            run = _run_that_gave_way(task) or _run_of_this_minute(task, timezone.now())
+            run = _open_again(task, timezone.now())
             if run is None:
                 run = TransferRun.of(task, Trigger.ARRIVAL)
                 run.start()
@@ -244,16 +242,13 @@ def move_arrived(
     return False
 
 
-def _run_that_gave_way(task: TransferTask) -> TransferRun | None:
-    """Take up the queued run that began already, if no worker is faster."""
-    run = task.runs.queued().exclude(started_at=None).first()
-    return run if run is not None and run.claim() else None
-
-
-def _run_of_this_minute(task: TransferTask, now: datetime) -> TransferRun | None:
-    """The task's last run, open again, if rows that arrive now still count for it."""
+def _open_again(task: TransferTask, now: datetime) -> TransferRun | None:
+    """Take up the run that gave way, or else the last one, if rows that arrive now count for it."""
+    gave_way = task.runs.queued().exclude(started_at=None).first()
+    if gave_way is not None and gave_way.claim():  # no worker was faster
+        return gave_way
     recent = task.runs.filter(
         trigger=Trigger.ARRIVAL, started_at__gt=now - ONE_RUN, cancel_requested_at=None
     )
-    run = recent.order_by("-pk").first()
-    return run if run is not None and run.go_on() else None
+    last = recent.order_by("-pk").first()
+    return last if last is not None and last.go_on() else None

@@ -148,26 +148,17 @@ def _of_server(server: BonusServer, kinds: list[Kind], seconds: float) -> dict[s
             positions = target.positions.of_all_kinds(origin)
             with source.snapshot(*kinds):
                 since = writing_since(source, kinds)
-                return {
-                    kind.name: _backlog(
-                        source, target, kind, positions.get(kind.name), since.get(kind.name)
+                backlogs = {}
+                for kind in kinds:
+                    position = positions.get(kind.name)
+                    if position is None:
+                        waiting = source.counts.waiting(kind, Place(), {})
+                    else:
+                        waiting = waiting_at(kind, source, target, position)
+                    backlogs[kind.name] = Backlog(
+                        waiting.rows, waiting.oldest, since.get(kind.name)
                     )
-                    for kind in kinds
-                }
-
-
-def _backlog(
-    source: ShopAll,
-    target: BonusDatabase,
-    kind: Kind,
-    position: Position | None,
-    writing_since: datetime | None,
-) -> Backlog:
-    if position is None:
-        waiting = source.counts.waiting(kind, Place(), {})
-    else:
-        waiting = waiting_at(kind, source, target, position)
-    return Backlog(waiting.rows, waiting.oldest, writing_since)
+                return backlogs
 
 
 def waiting_at(kind: Kind, source: ShopAll, target: BonusDatabase, position: Position) -> Waiting:
@@ -211,7 +202,11 @@ def why(task: ScheduledTask) -> str:
         is_running = run.state == State.RUNNING
         return _("They are being moved now.") if is_running else _("A run waits in the queue.")
     if not task.enabled:
-        return _why_off(task)
+        if task.changed_at is None:
+            return _("The task is switched off.")
+        params = {"since": formats.moment(task.changed_at), "who": task.changed_by or "—"}
+        sentence = _("The task is off since %(since)s, by %(who)s.") % params
+        return f"{sentence} {task.change_reason}".strip()
     if task.is_paused():
         params = {"until": formats.moment(task.paused_until), "who": task.paused_by or "—"}
         sentence = _("The task is paused until %(until)s, by %(who)s.") % params
@@ -226,14 +221,6 @@ def why(task: ScheduledTask) -> str:
     if task.as_rows_arrive:
         return _("The task runs as rows arrive: a run begins within seconds, or within a minute.")
     return _("Next run: %(at)s.") % {"at": at}
-
-
-def _why_off(task: ScheduledTask) -> str:
-    if task.changed_at is None:
-        return _("The task is switched off.")
-    params = {"since": formats.moment(task.changed_at), "who": task.changed_by or "—"}
-    sentence = _("The task is off since %(since)s, by %(who)s.") % params
-    return f"{sentence} {task.change_reason}".strip()
 
 
 @transaction.atomic
@@ -309,15 +296,15 @@ def store_backlogs(heard: Mapping[int, Backlog]) -> None:
     """
     cache.set(HEARD, {**_fresh(), **heard})
     known = {one.task_id: one for one in TaskBacklog.objects.filter(task__in=heard)}
-    if news := {pk: one for pk, one in heard.items() if _is_news(one, known.get(pk))}:
+    news = {}
+    for pk, one in heard.items():
+        older = known.get(pk)
+        if older is None or (
+            older.asked_at < one.asked_at and _fails(older.error) != _fails(one.error)
+        ):
+            news[pk] = one
+    if news:
         store(news)
-
-
-def _is_news(heard: Backlog, known: TaskBacklog | None) -> bool:
-    """Whether the answer says otherwise than an older one whether the databases answer."""
-    if known is None:
-        return True
-    return known.asked_at < heard.asked_at and _fails(known.error) != _fails(heard.error)
 
 
 def _fails(error: TransferError | None) -> tuple[bool, bool]:

@@ -23,8 +23,7 @@ from transfer.causes.ledger import (
 )
 from transfer.causes.runs import COPIED_SERVER_IS_ON
 from transfer.engine.begin import Answer as Begin, begin as begin_position, begin_as, take_own_name
-from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.bonus_server.same_database import is_same_database
+from transfer.engine.bonus_server.database import BonusDatabase, is_same_database
 from transfer.engine.move.prepare import prepare
 from transfer.engine.received import Place, Position
 from transfer.engine.shop_all.source import ShopAll
@@ -186,19 +185,16 @@ def question(task: TransferTask, seconds: float | None = None) -> Question:
             if error.cause is ROWS_PURGED:
                 gone = sum(one.rows for one in purged)
             asked = Question(task, error, rows, gone, purged)
-            return _with_evidence(asked, target, seconds)
+            # What the server's own database says of the answer:
+            if error.cause is BEGINNING_UNDECIDED:
+                with target.database.transaction(commit=False):
+                    asked = replace(asked, is_empty=target.tables.is_empty(kind))
+            if error.cause is COPY_OF:
+                other = str(error.params["other"])
+                is_copy = _is_copy(other, target, seconds)
+                asked = replace(asked, copied_from=other, is_copy=is_copy)
+            return asked
         raise PositionKnown(POSITION_KNOWN, database=target.name, kind=kind.name)
-
-
-def _with_evidence(asked: Question, target: BonusDatabase, seconds: float | None) -> Question:
-    """Return the question with what the server's own database says of the answer."""
-    if asked.error.cause is BEGINNING_UNDECIDED:
-        with target.database.transaction(commit=False):
-            return replace(asked, is_empty=target.tables.is_empty(asked.task.kind_spec))
-    if asked.error.cause is COPY_OF:
-        other = str(asked.error.params["other"])
-        return replace(asked, copied_from=other, is_copy=_is_copy(other, target, seconds))
-    return asked
 
 
 def _is_copy(other: str, target: BonusDatabase, seconds: float | None) -> bool | None:
@@ -308,21 +304,18 @@ def _begin_as(case: _Case) -> Outcome:
         )
     run = task.runs.filter(read__gt=0).first()
     with BonusDatabase(other.dsn, other.name, "begin as", secret=True) as original:
-        version = case.decision.version or _version(case, original)
+        version = case.decision.version
+        if not version:  # that of the other server's position as it is now
+            with original.database.transaction(commit=False):
+                held = original.positions.get(case.origin(), kind)
+            if held is None:
+                raise TransferError(SERVER_HAS_MOVED, database=original.name, kind=kind.name)
+            version = held.version
         position = begin_as(
             kind, case.source, original, case.target, case.actor.name, case.server, version
         )
     sent = case.waiting(position)
     return Outcome(sent, version=version, copied_after=run.finished_at if run else None)
-
-
-def _version(case: _Case, original: BonusDatabase) -> str:
-    """Return the version of the other server's position as it is now. Raises SERVER_HAS_MOVED."""
-    with original.database.transaction(commit=False):
-        position = original.positions.get(case.origin(), case.task.kind_spec)
-    if position is None:
-        raise TransferError(SERVER_HAS_MOVED, database=original.name, kind=case.task.kind)
-    return position.version
 
 
 def _take_own_name(case: _Case) -> Outcome:

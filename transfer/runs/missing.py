@@ -15,7 +15,7 @@ from transfer.errors import PurgeWaits, TransferError
 from transfer.models import Actor, AuditEntry, Settings, TransferTask
 from transfer.models.run_base import attach_runs
 from transfer.runs.needed import ask_servers, last_known
-from transfer.runs.start import go_on
+from transfer.runs.start import go_on, refused_for
 from transfer.servers.ask import shop_all
 
 SECONDS = 60.0
@@ -63,15 +63,10 @@ def forget_rows(kind: Kind, actor: Actor, seconds: float = SECONDS) -> list[Miss
         accept(kind, source, [one.changeset for one in listed])
     new = {"kind": kind.name, "given_up": sum(one.rows for one in listed)}
     AuditEntry.record(actor, AuditEntry.Action.FORGET, Settings.load(), new=new)
-    go_on(task for task in attach_runs(tasks_of(kind)) if _refuses(task))
+    go_on(refused_for(ROWS_DIFFER, attach_runs(tasks_of(kind))))
     return listed
 
 
 def tasks_of(kind: Kind) -> list[TransferTask]:
     """Return the tasks of a kind, with their runs to come."""
     return [*TransferTask.objects.with_runs().filter(kind=kind.name).select_related("server")]
-
-
-def _refuses(task: TransferTask) -> bool:
-    run = task.last_run  # type: ignore[attr-defined]
-    return run is not None and run.error_code == ROWS_DIFFER.code

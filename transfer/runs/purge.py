@@ -82,15 +82,11 @@ def purge(kind: Kind, tasks: Iterable[TransferTask], days: int, *, dry_run: bool
             note_missing(result.left_behind, shop_all)
         behind = [last_known(one.task, origin) for one in result.left_behind]
         result.lines = shorten_log(kind, shop_all, [*servers, *behind])
-        silent = {task.pk for task in _silent(result)}
+        # The tasks whose positions can't be read:
+        silent = {task.pk for task, _error in result.unread}
+        silent |= {one.task.pk for one in result.left_behind}
         trim_servers(kind, shop_all, [task for task in tasks if task.pk not in silent], origin)
     return result
-
-
-def _silent(result: Purge) -> Iterator[TransferTask]:
-    """Yield the tasks whose positions can't be read."""
-    yield from (task for task, _error in result.unread)
-    yield from (one.task for one in result.left_behind)
 
 
 def _open_rejects(kind: Kind) -> set[str]:

@@ -65,24 +65,21 @@ def _old(now: datetime, retention: Settings) -> dict[str, QuerySet[Any]]:
     closed = RejectedRow.objects.exclude(state=RejectedRow.State.OPEN)
     rejects = closed.filter(closed_at__lt=now - timedelta(retention.reject_days))
     maintenance = _old_runs(MaintenanceRun, now, retention)
+    # There is a check every minute, and of those that went well only the latest says anything.
+    checks = MaintenanceRun.objects.filter(kind=MaintenanceTask.Kind.CHECK_CONNECTIONS).good()
+    latest_check = checks.order_by().aggregate(latest=Max("pk"))["latest"]
+    old_checks = checks.filter(finished_at__lt=now - timedelta(CHECK_DAYS)).exclude(pk=latest_check)
     return {
         # Those that a docked server has not closed yet are still needed.
         "rejects": rejects.filter(Q(is_written=True) | Q(server=None)),
         "loads": Upload.objects.filter(closed_at__lt=now - timedelta(retention.audit_days)),
         "runs": _old_runs(TransferRun, now, retention),
         "maintenance": maintenance,
-        "checks": _old_checks(now).exclude(pk__in=maintenance.values("pk")),
+        "checks": old_checks.exclude(pk__in=maintenance.values("pk")),
         "seen_days": old_days(now),
         "incidents": Incident.objects.filter(ended_at__lt=now - timedelta(retention.history_days)),
         "sessions": Session.objects.filter(expire_date__lt=now),
     }
-
-
-def _old_checks(now: datetime) -> QuerySet[Any]:
-    """There is one every minute, and of those that went well only the latest says anything."""
-    checks = MaintenanceRun.objects.filter(kind=MaintenanceTask.Kind.CHECK_CONNECTIONS).good()
-    latest = checks.order_by().aggregate(latest=Max("pk"))["latest"]
-    return checks.filter(finished_at__lt=now - timedelta(CHECK_DAYS)).exclude(pk=latest)
 
 
 def _old_runs(model: Any, now: datetime, retention: Settings) -> QuerySet[Any]:

@@ -5,7 +5,7 @@ that answers. The answer is that this is the right database. It loses and double
 a test copy of shop All from being taken for the real one.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,7 +17,6 @@ from django.utils import timezone
 from transfer.causes.ledger import SHOP_ALL_WENT_BACK
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kind import Kind
-from transfer.engine.knowledge import Knowledge
 from transfer.engine.question import (
     LISTED,
     Lost,
@@ -44,7 +43,7 @@ from transfer.models import (
 )
 from transfer.models.run_base import attach_runs
 from transfer.runs.knowledge import knowledge_of
-from transfer.runs.start import go_on
+from transfer.runs.start import go_on, refused_for
 from transfer.servers.ask import ask_all, bonus_db, shop_all
 
 SECONDS = 600.0
@@ -114,7 +113,8 @@ def what_is_lost(seconds: float = SECONDS) -> Restored:
         try:
             knowledge.check_shop_all(source, origin)
         except ShopAllWentBack:
-            found.asks, found.other_origin = True, not _knows(knowledge, origin)
+            known_origins = {known for known, _kind in knowledge.seen}
+            found.asks, found.other_origin = True, origin not in known_origins
     servers = BonusServer.objects.order_by("pk")
     ask = partial(_ask, origin=origin, installation=knowledge.installation)
     known: dict[str, set[str]] = {kind.name: set() for kind in kinds}
@@ -128,12 +128,13 @@ def what_is_lost(seconds: float = SECONDS) -> Restored:
         for kind, lost in answer.lost.items():
             if lost:
                 found.kinds.setdefault(kind, LostOfKind()).add(lost, known[kind])
-    _add_loads(found, seconds)
+    ours = Upload.objects.filter(state__in=[State.LOADED, State.LOST]).select_related("undoes")
+    loads = [*ours.exclude(changeset=None).order_by("pk")]
+    note_lost(loads, seconds=seconds)
+    for load in loads:
+        if load.state == State.LOST:
+            (found.undos if load.is_undo else found.loads).append(load)
     return found
-
-
-def _knows(knowledge: Knowledge, origin: str) -> bool:
-    return any(known == origin for known, _kind in knowledge.seen)
 
 
 def _ask(server: BonusServer, seconds: float, origin: str, installation: str) -> _Answer:
@@ -159,16 +160,6 @@ def _waits(
         return False
     fork = source.log.last_common(kind, target.positions.places(position))
     return fork is not None and fork.number >= source.log.confirmed(kind, installation)
-
-
-def _add_loads(found: Restored, seconds: float | None = None) -> None:
-    """Look which of our loads and undos shop All lacks, and note it of each."""
-    loads = Upload.objects.filter(state__in=[State.LOADED, State.LOST]).select_related("undoes")
-    listed = [*loads.exclude(changeset=None).order_by("pk")]
-    note_lost(listed, seconds=seconds)
-    for load in listed:
-        if load.state == State.LOST:
-            (found.undos if load.is_undo else found.loads).append(load)
 
 
 def every_lost(seconds: float = SECONDS) -> Iterator[tuple[str, Lost]]:
@@ -230,7 +221,11 @@ def confirm(actor: Actor, seconds: float = SECONDS) -> Restored:
         AuditEntry.record(actor, AuditEntry.Action.CONFIRM, chosen, new=new)
         if found.is_something:
             tell(found, actor)
-    go_on(waiting_tasks())
+    tasks = [
+        *attach_runs(TransferTask.objects.with_runs()),
+        *attach_runs(MaintenanceTask.objects.with_runs()),
+    ]
+    go_on(refused_for(SHOP_ALL_WENT_BACK, tasks))
     return found
 
 
@@ -252,20 +247,6 @@ def _taken_back() -> Mapping[str, list[str]]:
     return loads
 
 
-def waiting_tasks() -> list[Any]:
-    """Return the tasks whose last run waits for the answer."""
-    tasks = [
-        *attach_runs(TransferTask.objects.with_runs()),
-        *attach_runs(MaintenanceTask.objects.with_runs()),
-    ]
-    return [task for task in tasks if _waits_for_answer(task)]
-
-
-def _waits_for_answer(task: Any) -> bool:
-    run = task.last_run
-    return run is not None and run.error_code == SHOP_ALL_WENT_BACK.code
-
-
 def tell(found: Restored, actor: Actor) -> Bulletin:
     """Tell people what shop All has lost."""
     times = [one.first for one in found.kinds.values() if one.first]
@@ -283,11 +264,15 @@ def tell(found: Restored, actor: Actor) -> Bulletin:
         "refused": [str(load) for load, _error in found.refused],
         "kinds": {kind: _summary(one) for kind, one in found.kinds.items()},
     }
+    loads = [
+        {"load": load.pk, "kind": load.kind, "name": str(load), "rows": load.good}
+        for load in [*found.loads, *found.undos]
+    ]
     return Bulletin.objects.create(
         code=Bulletin.Code.SHOP_ALL_RESTORED,
         at=timezone.now(),
         params=params,
-        lines=[*_lines(found.kinds), *_load_lines([*found.loads, *found.undos])][: 2 * LISTED],
+        lines=[*_lines(found.kinds), *loads][: 2 * LISTED],
     )
 
 
@@ -314,9 +299,3 @@ def _lines(kinds: Mapping[str, LostOfKind]) -> Iterator[dict[str, Any]]:
                 "at": one.at,
                 "servers": servers,
             }
-
-
-def _load_lines(loads: Sequence[Upload] | Iterable[Upload]) -> Iterator[dict[str, Any]]:
-    """Yield the lost loads, as a bulletin lists them."""
-    for load in loads:
-        yield {"load": load.pk, "kind": load.kind, "name": str(load), "rows": load.good}

@@ -22,7 +22,8 @@ def tell_if_restored(task: TransferTask, run: TransferRun, position: Position) -
     if last is None or recorded is None or not recorded.is_after(position):
         return
     ended = last.finished_at or last.queued_at
-    if _began_after(position, ended):
+    began = position.beginning.at
+    if began and datetime.fromisoformat(began) > ended:
         return  # an administrator has said what it has received, and it begins anew
     same = task.runs.filter(position_to__version=position.version).first()
     about = {
@@ -33,11 +34,6 @@ def tell_if_restored(task: TransferTask, run: TransferRun, position: Position) -
         "known": recorded.place.number,
     }
     _tell(task, about)
-
-
-def _began_after(position: Position, moment: datetime) -> bool:
-    at = position.beginning.at
-    return bool(at) and datetime.fromisoformat(at) > moment
 
 
 @transaction.atomic

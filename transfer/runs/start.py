@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from transfer.causes.cause import Cause
 from transfer.models import Actor, AuditEntry
 from transfer.models.run_base import Run, Trigger
 from transfer.models.schedules import ScheduledTask
@@ -62,3 +63,8 @@ def go_on(tasks: Iterable[ScheduledTask]) -> None:
         same.update(failures=0)
         ready = same.enabled().filter(Q(paused_until=None) | Q(paused_until__lte=now))
         ready.update(retry_at=now)
+
+
+def refused_for(cause: Cause, tasks: Iterable[Any]) -> list[Any]:
+    """Return those of these tasks, from `attach_runs`, whose last run has ended with this cause."""
+    return [task for task in tasks if task.last_run and task.last_run.error_code == cause.code]

@@ -43,7 +43,10 @@ def check_pages(address: str) -> None:
     except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
         raise TransferError(ADDRESS_INVALID, address=address) from error
     except httpx2.HTTPError as error:
-        raise TransferError(PAGES_SILENT, address=address, what=_what(error)) from error
+        what = str(error) or type(error).__name__
+        if f"[Errno {errno.ECONNREFUSED}]" in what:
+            what = NOTHING_LISTENS  # usual, so it is a message id of the catalogue
+        raise TransferError(PAGES_SILENT, address=address, what=what) from error
     if answer.status_code in OF_PROXIES:
         raise TransferError(PAGES_STOPPED, address=address, code=answer.status_code)
     if answer.status_code == 400 and "X-Request-ID" in answer.headers:
@@ -54,12 +57,6 @@ def check_pages(address: str) -> None:
         is_ours = False
     if not is_ours:
         raise TransferError(DOCTOR_ANOTHER_PROGRAM, address=address, code=answer.status_code)
-
-
-def _what(error: BaseException) -> str:
-    """What the error says; what is usual as a message id of the catalogue."""
-    text = str(error) or type(error).__name__
-    return NOTHING_LISTENS if f"[Errno {errno.ECONNREFUSED}]" in text else text
 
 
 def mails_anyone() -> bool:

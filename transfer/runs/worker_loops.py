@@ -36,7 +36,11 @@ def keep_working(stopped: Stopped, interval: float) -> None:
     host, failing = socket.gethostname(), False
     while not stopped():
         try:
-            pause = 0.0 if work_off_next(stopped) else interval
+            entry = take()
+            pause = interval if entry is None else 0.0
+            if entry is not None:
+                with at_work():
+                    do(entry, stopped)
             if failing and not pause:
                 FailedStep.note_success(STEP, host)
                 failing = False
@@ -47,13 +51,3 @@ def keep_working(stopped: Stopped, interval: float) -> None:
             with suppress(Error):  # our own database may be what failed
                 FailedStep.note_failure(STEP, host, error)
         wait(pause, stopped)
-
-
-def work_off_next(stopped: Stopped) -> bool:
-    """Do the next job of the queue as a resident worker; return whether there was one."""
-    entry = take()
-    if entry is None:
-        return False
-    with at_work():
-        do(entry, stopped)
-    return True

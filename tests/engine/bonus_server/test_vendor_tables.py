@@ -3,8 +3,7 @@
 import pytest
 
 from tests.databases import connected, query
-from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.bonus_server.same_database import is_same_database
+from transfer.engine.bonus_server.database import BonusDatabase, is_same_database
 from transfer.engine.kinds import BALANCES
 
 

@@ -18,8 +18,7 @@ from transfer.causes.runs import ALREADY_RUNNING
 from transfer.engine.bonus_server.schema import is_complete
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.answer_size import LONG_LIST
-from transfer.engine.postgres.array import array
-from transfer.engine.postgres.database import Database
+from transfer.engine.postgres.database import Database, array
 from transfer.engine.received import (
     MOST_ROWS,
     WHOLE,

@@ -130,13 +130,11 @@ def _payload(text: str | None, kind: Kind) -> Payload | None:
         return None
     if not isinstance(payload, dict) or not payload or not payload.keys() <= {*kind.names}:
         return None
-    if not all(_is_storable(value) for value in payload.values()):
-        return None
+    for value in payload.values():
+        is_storable_text = isinstance(value, str) and not UNSTORABLE.search(value)
+        if value is not None and not is_storable_text:
+            return None
     return {
         name: MASK if name in kind.secrets and value is not None else value
         for name, value in payload.items()
     }
-
-
-def _is_storable(value: Any) -> bool:
-    return value is None or (isinstance(value, str) and not UNSTORABLE.search(value))

@@ -166,7 +166,11 @@ class VendorTables:
                 table=kind.quoted_target,
                 problems="; ".join(problems),
             )
-        self.check_rules(kind)
+        rules = self.database.value(RULES, [kind.target_table])
+        if kind.appends and rules:  # an inserted row may land elsewhere
+            raise TransferError(
+                ROWS_SWALLOWED, database=self.database.name, table=kind.quoted_target, names=rules
+            )
         check_sequences(self.database, mapping)
 
     def _check_triggers(self, kind: Kind) -> None:
@@ -216,7 +220,10 @@ class VendorTables:
         role = sql.Identifier(user)
         missing, grants = [], []
         for kind in kinds:
-            if rights := self._missing_rights(kind):
+            names = [*kind.held_names.values(), *kind.bonus_server.further()]
+            rows = self.database.rows(RIGHTS, [list(kind.rights), names, kind.target_table])
+            if rows:
+                rights = ", ".join(right for (right,) in rows)  # as a grant names them
                 missing.append(f"{rights} on {kind.target}")
                 grant = sql.SQL(GRANT).format(
                     rights=sql.SQL(rights.lower()), table=kind.target_table, role=role
@@ -225,8 +232,8 @@ class VendorTables:
         may, database = self.database.one(MAY_CREATE_TEMPORARY)
         if not may:
             missing.append("TEMP")
-            names = {"database": sql.Identifier(database), "role": role}
-            grants.append(sql.SQL(GRANT_TEMPORARY).format(**names))
+            grant = sql.SQL(GRANT_TEMPORARY).format(database=sql.Identifier(database), role=role)
+            grants.append(grant)
         for kind in kinds:
             for sequence in missing_sequence_rights(self.database, kind.bonus_server):
                 missing.append(f"USAGE on {sequence.name}")
@@ -240,12 +247,6 @@ class VendorTables:
                 missing=", ".join(missing),
                 statements=statements,
             )
-
-    def _missing_rights(self, kind: Kind) -> str:
-        """The rights on the kind's table that we lack, as a grant names them."""
-        names = [*kind.held_names.values(), *kind.bonus_server.further()]
-        rows = self.database.rows(RIGHTS, [list(kind.rights), names, kind.target_table])
-        return ", ".join(right for (right,) in rows)
 
     def count_rows(self, kind: Kind) -> int:
         """How many rows the table holds; an estimate where there are many, or we may not read.
@@ -269,14 +270,6 @@ class VendorTables:
         if not self.database.value(SEES_ALL, [kind.target_table]):
             return False
         return not self.database.value(sql.SQL(HAS_ROWS).format(table=kind.target_table))
-
-    def check_rules(self, kind: Kind) -> None:
-        """Whether each inserted row lands in the table itself. Raises ROWS_SWALLOWED."""
-        names = self.database.value(RULES, [kind.target_table])
-        if kind.appends and names:
-            raise TransferError(
-                ROWS_SWALLOWED, database=self.database.name, table=kind.quoted_target, names=names
-            )
 
     def swallowed(self, kind: Kind) -> TransferError:
         """What to raise when rows did not land: a trigger kept them out."""

@@ -30,7 +30,7 @@ from transfer.engine.move.dependents import (
 from transfer.engine.move.plan import ChunkPlan
 from transfer.engine.move.read_ahead import ReadAhead
 from transfer.engine.move.receive import receive_as_bytes, receive_rows
-from transfer.engine.move.refused_rows import Bisection, Refuse, Statement
+from transfer.engine.move.refused_rows import Bisection, Statement
 from transfer.engine.move.stream import (
     Sending,
     SourceFailed,
@@ -38,7 +38,7 @@ from transfer.engine.move.stream import (
     as_source_failure,
     stream_rows,
 )
-from transfer.engine.postgres.array import array
+from transfer.engine.postgres.database import array
 from transfer.engine.received import NOTHING, WHOLE, Position, Totals
 from transfer.engine.shop_all.log import Line, receipts_of
 from transfer.engine.shop_all.rows import Reading
@@ -342,8 +342,11 @@ def apply(plan: ChunkPlan, target: BonusDatabase) -> tuple[Totals, int]:
     if depends and kind.appends:
         dependents.decide()
     statements = [_over_good(kind, text) for text in (*kind.refuse, *kind.apply)]
+
+    def refuse(row: str, sqlstate: str, constraint: str | None) -> None:
+        target.database.execute(REFUSE.format(row=row), [sqlstate, constraint])
+
     with target.database.vendors_path():
-        refuse = _refuse_in(target)
         applied = Bisection(target, "pg_temp.incoming", statements, refuse).run(IS_GOOD)
     if depends and kind.appends:
         dependents.settle()
@@ -416,10 +419,3 @@ def _note_received(
 def _over_good(kind: Kind, text: str) -> Statement:
     statement, names = sql.SQL(GOOD + text), kind.target_names
     return lambda rows: statement.format(rows=sql.SQL(rows), **names)
-
-
-def _refuse_in(target: BonusDatabase) -> Refuse:
-    def refuse(row: str, sqlstate: str, constraint: str | None) -> None:
-        target.database.execute(REFUSE.format(row=row), [sqlstate, constraint])
-
-    return refuse

@@ -20,7 +20,7 @@ may have brought the amount to another account than the one that was staged.
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kind import Kind
-from transfer.engine.postgres.array import array
+from transfer.engine.postgres.database import array
 from transfer.engine.received import Position
 
 # What becomes of a row that is not for this server, and of one that changes nothing.
@@ -357,6 +357,7 @@ class Dependents:
 
     def record(self) -> None:
         """Record what became of the rows, once they are applied and counted."""
+        others = others_as_json(self.kind)
         for statement in (
             OUTCOME,
             BY_INDEX,
@@ -371,12 +372,9 @@ class Dependents:
             RESTORE_WHOLE,
             ADD_REJECTS,
         ):
-            self._execute(statement)
+            text = statement.format(others=others, payload=self.kind.payload)
+            self.database.execute(text, self.values)
         self.database.execute(SET_ASIDE)
-
-    def _execute(self, statement: str) -> None:
-        text = statement.format(others=others_as_json(self.kind), payload=self.kind.payload)
-        self.database.execute(text, self.values)
 
     def close_replaced(self) -> None:
         """Close the rejects that rows of a kind replace whose last row wins."""

@@ -78,7 +78,10 @@ class ReadAhead:
         """
         begun, self.ahead = self.ahead, None
         if begun is None or begun.plan is not plan:
-            begun = self._send(plan, reading, self.source)
+            with ExitStack() as stack:
+                stack.enter_context(self.source.snapshot(self.kind))
+                self.source.rows.by_index()
+                begun = self._begin(plan, reading, self.source, stack)
         with begun.snapshot:
             yield begun.sending
 
@@ -95,12 +98,6 @@ class ReadAhead:
             plan = plan_chunk(self.kind, self.second, self.target, before, rows)
             if plan is not None and plan.reading is not None:
                 self.ahead = self._begin(plan, plan.reading, self.second, stack)
-
-    def _send(self, plan: ChunkPlan, reading: Reading, source: ShopAll) -> Begun:
-        with ExitStack() as stack:
-            stack.enter_context(source.snapshot(self.kind))
-            source.rows.by_index()
-            return self._begin(plan, reading, source, stack)
 
     def _begin(self, plan: ChunkPlan, reading: Reading, source: ShopAll, stack: ExitStack) -> Begun:
         sending = Sending(source, source.rows.query(self.kind, reading, plan.rows))

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import psycopg2
 from psycopg2 import sql
-from psycopg2.extensions import cursor as Cursor
 
 from transfer.causes.ledger import TOO_MANY_REFUSED
 from transfer.engine.bonus_server.database import BonusDatabase
@@ -37,14 +36,6 @@ Statement = Callable[[str], str | sql.Composed]
 # (55), resources (53, 58), a shutdown, cancel or time limit (57), the configuration (F0) or a bug
 # of PostgreSQL (XX).
 NOT_OF_A_ROW = ("08", "25", "28", "40", "53", "55", "57", "58", "F0", "HV00N", "XX")
-
-
-def may_be_of_a_row(error: psycopg2.Error) -> bool:
-    """Whether PostgreSQL may have raised the error because of a row.
-
-    Any SQLSTATE may: a vendor's trigger chooses its own.
-    """
-    return error.pgcode is not None and not error.pgcode.startswith(NOT_OF_A_ROW)
 
 
 @dataclass(frozen=True)
@@ -103,16 +94,13 @@ class Bisection:
         """
         if (done := self._attempt(good)) is not None:
             return done
-        self._check_statements()
+        fails_without_rows = self._attempt("false") is None
+        if fails_without_rows and self.error is not None:  # then no row is the cause
+            with self.target.database.explained():
+                raise self.error
         self.target.database.execute(INDEX.format(table=self.table))
         self.rows = self.target.database.value(COUNT.format(table=self.table, rows=good))
         return self._halve(Range(good), self.rows)
-
-    def _check_statements(self) -> None:
-        """Raises the latest error if the statements fail over no rows: then no row is the cause."""
-        if self._attempt("false") is None and self.error is not None:
-            with self.target.database.explained():
-                raise self.error
 
     def _halve(self, among: Range, rows: int) -> Applied:
         """Applies the `rows` rows of a range; the server refuses at least one of them."""
@@ -131,7 +119,10 @@ class Bisection:
         return self._halve(among, rows) if done is None else done
 
     def _refuse(self, row: str) -> None:
-        sqlstate, constraint = self._reason()
+        sqlstate = ""
+        constraint: str | None = None
+        if self.error is not None:
+            sqlstate, constraint = self.error.pgcode or "", self.error.diag.constraint_name
         self.refused += 1
         if self.rows >= FEW_ROWS and self.refused > self.rows / 2:
             raise TransferError(
@@ -142,30 +133,24 @@ class Bisection:
             )
         self.refuse(row, sqlstate, constraint)
 
-    def _reason(self) -> tuple[str, str | None]:
-        """The SQLSTATE and the constraint of the latest error."""
-        if self.error is None:
-            return "", None
-        return self.error.pgcode or "", self.error.diag.constraint_name
-
     def _attempt(self, rows: str) -> Applied | None:
         """What the statements did; None if they failed because of a row: then nothing was done."""
         with self.target.database.explained(), self.target.database.connection.cursor() as cursor:
             cursor.execute(SAVE)
             try:
-                done = sum((_run(cursor, each(rows)) for each in self.statements), Applied())
+                done = Applied()
+                for statement in self.statements:
+                    cursor.execute(statement(rows))
+                    if cursor.description:
+                        done += Applied(*cursor.fetchall()[0])
+                    else:
+                        done += Applied(cursor.rowcount)
             except psycopg2.Error as error:
-                if not may_be_of_a_row(error):
+                # Any other SQLSTATE may be of a row: a vendor's trigger chooses its own.
+                if error.pgcode is None or error.pgcode.startswith(NOT_OF_A_ROW):
                     raise
                 self.error = error
                 cursor.execute(GO_BACK)
                 return None
             cursor.execute(KEEP)
             return done
-
-
-def _run(cursor: Cursor, statement: str | sql.Composed) -> Applied:
-    cursor.execute(statement)
-    if cursor.description:
-        return Applied(*cursor.fetchall()[0])
-    return Applied(cursor.rowcount)

@@ -136,14 +136,11 @@ class Sending(threading.Thread):
         except BaseException as error:
             self.error = error  # result() raises it in the thread that waits
         finally:
-            self._close()
-
-    def _close(self) -> None:
-        """Lets the target see the end of the stream, now that the error is known."""
-        try:
-            self.rows.close()
-        except BrokenPipeError as error:
-            self.error = self.error or error
+            # The target sees the end of the stream only now that the error is known.
+            try:
+                self.rows.close()
+            except BrokenPipeError as error:
+                self.error = self.error or error
 
     def result(self) -> int:
         """How many rows the source sent. Raises SourceFailed."""

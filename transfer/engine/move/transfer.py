@@ -83,7 +83,10 @@ def transfer(
                 progress.is_outdated(source)
                 continue
             except TooSlow:
-                if dry_run or rows == 1 or not _took_all_its_time(target, monotonic() - started):
+                # A statement that is ended before its time limit has waited for a lock: fewer rows
+                # would not help.
+                took_all_its_time = monotonic() - started >= target.database.limits.statement
+                if dry_run or rows == 1 or not took_all_its_time:
                     raise
                 rows = max(1, rows // SMALLER)
                 continue
@@ -157,11 +160,6 @@ def _transaction(target: BonusDatabase, *, dry_run: bool) -> AbstractContextMana
     """Return a transaction that ends with the block; in a dry run, the only one goes on."""
     database = target.database
     return database.explained() if dry_run else database.transaction(commit=False)
-
-
-def _took_all_its_time(target: BonusDatabase, seconds: float) -> bool:
-    """Return whether a statement may have run into its time limit, and did not wait for a lock."""
-    return seconds >= target.database.limits.statement
 
 
 def _next_chunk(

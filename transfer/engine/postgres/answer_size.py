@@ -113,16 +113,13 @@ class ByteLimit:
     def is_passed(self) -> bool:
         """Whether it has answered too much. Any thread may ask."""
         if not self.counts:
-            return self._has_grown()
+            memory = _resident_bytes()
+            if not self._memory_before:
+                self._memory_before = memory
+            return memory - self._memory_before > GROWTH_BYTES
         received = _bytes_received(self._line)
         taken = self._taken + self._taken // TLS_SHARE
         return received - self._before > ANSWER_BYTES + taken
-
-    def _has_grown(self) -> bool:
-        memory = _resident_bytes()
-        if not self._memory_before:
-            self._memory_before = memory
-        return memory - self._memory_before > GROWTH_BYTES
 
 
 class OpeningLimit:

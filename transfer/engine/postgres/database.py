@@ -1,7 +1,8 @@
 """A connection to a database outside: its transactions, limits and statements."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from decimal import Decimal
 from math import inf
 from time import monotonic
 from typing import Any, ClassVar, Self
@@ -43,6 +44,15 @@ VENDORS_PATH = "set constraints all immediate; set local search_path = {path}"
 OUR_PATH = f"set local search_path = {SAFE_PATH}"
 
 Explain = Callable[[psycopg2.Error], TransferError | None]
+
+
+def array(values: Iterable[int | Decimal | str]) -> str:
+    """Return the text of an array, to be cast: of numbers or UUIDs, which need no quotes.
+
+    psycopg2 writes a list as a constructor, whose elements PostgreSQL parses as one expression
+    each: that takes ten times as long.
+    """
+    return f"{{{','.join(map(str, values))}}}"
 
 
 class Database:
@@ -141,7 +151,11 @@ class Database:
         with self.explained():
             connection = self.connection
             try:
-                self._limit_to_what_is_left()
+                if self.seconds is not None:
+                    left = self.ends_at - monotonic()
+                    if left <= 0:
+                        raise TooSlow(TOO_SLOW, party=self.party, reason=f"> {self.seconds:g} s")
+                    self.limit_statements(left)
                 yield
                 if commit:
                     connection.commit()
@@ -181,14 +195,6 @@ class Database:
             finally:
                 if not connection.closed:
                     connection.set_session(autocommit=False)
-
-    def _limit_to_what_is_left(self) -> None:
-        if self.seconds is None:
-            return
-        left = self.ends_at - monotonic()
-        if left <= 0:
-            raise TooSlow(TOO_SLOW, party=self.party, reason=f"> {self.seconds:g} s")
-        self.limit_statements(left)
 
     def limit_statements(self, seconds: float | None) -> None:
         """Until the transaction ends, a statement may take so many seconds; None: any time."""

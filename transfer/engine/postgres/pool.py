@@ -56,8 +56,14 @@ def pooled(opened: Opened) -> Iterator[Opened]:
     with opened:
         yield opened
         database.roll_back()
-        if (left := database.hand_over()) and _is_cleared(left):
-            connections.append((since, left))
+        if left := database.hand_over():
+            try:
+                left.clear(SECONDS)
+            except psycopg2.Error:  # the session is not as if it had just begun
+                with suppress(psycopg2.Error):
+                    left.close()
+            else:
+                connections.append((since, left))
 
 
 def _taken(
@@ -67,8 +73,10 @@ def _taken(
         while True:
             since, connection = connections.pop()
             connection.ends_at = database.ends_at
-            if monotonic() - since < SECONDS and _is_open(connection, database.purpose):
-                return since, connection
+            if monotonic() - since < SECONDS:
+                with suppress(psycopg2.Error):  # the server does not answer
+                    connection.go_on(database.purpose)
+                    return since, connection
             connection.close()
     return None
 
@@ -85,23 +93,3 @@ def _close_old() -> None:
                 with suppress(ValueError):  # another thread may be faster
                     connections.remove(one)
                     connection.close()
-
-
-def _is_open(connection: Connection, purpose: str) -> bool:
-    """Whether the server answers; the session then has the name of this purpose."""
-    try:
-        connection.go_on(purpose)
-    except psycopg2.Error:
-        return False
-    return True
-
-
-def _is_cleared(connection: Connection) -> bool:
-    """Whether the session is as if it had just begun. If not, it is closed."""
-    try:
-        connection.clear(SECONDS)
-    except psycopg2.Error:
-        with suppress(psycopg2.Error):
-            connection.close()
-        return False
-    return True

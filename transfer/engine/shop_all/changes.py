@@ -23,7 +23,6 @@ from transfer.engine.kind import Kind
 from transfer.engine.shop_all.correction import check_repeatable
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging_import import MAY_SET_LINE, OWN_NAME
-from transfer.engine.table_mapping import Column
 from transfer.errors import TransferError
 
 # The changeset under which decisions about the rows of a changeset are kept.
@@ -184,7 +183,10 @@ class Changes:
         """
         with self.database.transaction():
             self.shop_all.log.lock(kind)
-            self._check(kind, rows)
+            query = sql.SQL(COUNT).format(undecided=self._undecided(kind), chosen=_chosen(rows))
+            found = self.database.value(query)
+            if found != len(rows):
+                raise TransferError(CHANGES_MOVED, rows=len(rows) - found)
             return self._decide(kind, rows)
 
     def send(self, kind: Kind, rows: Sequence[Changed]) -> int:
@@ -212,7 +214,14 @@ class Changes:
         """Stage the rows that are in `sending`."""
         mapping = kind.shop_all
         names = mapping.names(kind.columns)
-        values = [mapping.write(one, _sent(kind, one, name)) for one, name in names.items()]
+        values = []
+        for column, name in names.items():
+            sent: sql.Composable = sql.Identifier(column.name)
+            if kind.appends and column in kind.beside_amount:  # what counts, where it is in effect
+                sent = sql.SQL(AS_STAGED).format(
+                    name=sql.Literal(name), type=sql.SQL(column.carried_as), ours=sent
+                )
+            values.append(mapping.write(column, sent))
         stage = sql.SQL(STAGE).format(
             table=kind.staging_table,
             columns=sql.SQL(", ").join(map(sql.Identifier, [*names.values(), *mapping.fixed])),
@@ -224,12 +233,6 @@ class Changes:
         effect = "sets" if kind.appends else "replaces"
         note = NOTE.format(first="first" if kind.appends else "null")
         self.database.execute(note, [kind.name, self.database.value(OWN_NAME), effect])
-
-    def _check(self, kind: Kind, rows: Sequence[Changed]) -> None:
-        query = sql.SQL(COUNT).format(undecided=self._undecided(kind), chosen=_chosen(rows))
-        found = self.database.value(query)
-        if found != len(rows):
-            raise TransferError(CHANGES_MOVED, rows=len(rows) - found)
 
     def _decide(self, kind: Kind, rows: Sequence[Changed]) -> int:
         values = {
@@ -259,16 +262,6 @@ class Changes:
                 "reason": sql.SQL(REASON).format(same=same, account=literals["account"]),
             }
         return sql.SQL(UNDECIDED).format(fault=sql.SQL(kind.fault), **named, **parts)
-
-
-def _sent(kind: Kind, column: Column, name: str) -> sql.Composable:
-    """Return the SQL of what is sent of a row in `sending`: what counts where it is in effect."""
-    ours = sql.Identifier(column.name)
-    if not kind.appends or column not in kind.beside_amount:
-        return ours
-    return sql.SQL(AS_STAGED).format(
-        name=sql.Literal(name), type=sql.SQL(column.carried_as), ours=ours
-    )
 
 
 def _up_to(number: int | None) -> sql.Composable:

@@ -41,16 +41,13 @@ class Readable(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         try:
             with self.database.waits_for_us():
-                return self._read(size)
+                parts, held = [self.rest], len(self.rest)
+                while held < size and (line := next(self.lines, None)) is not None:
+                    parts.append(line.encode())
+                    held += len(parts[-1])
+            whole = b"".join(parts)
+            self.rest = whole[size:]
+            return whole[:size]
         except Exception as error:
             self.error = error
             raise OSError("stopped") from None
-
-    def _read(self, size: int) -> bytes:
-        parts, held = [self.rest], len(self.rest)
-        while held < size and (line := next(self.lines, None)) is not None:
-            parts.append(line.encode())
-            held += len(parts[-1])
-        whole = b"".join(parts)
-        self.rest = whole[size:]
-        return whole[:size]

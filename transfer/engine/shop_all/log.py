@@ -24,8 +24,7 @@ from transfer.causes.connections import ANSWER_INVALID, STANDBY_AS_SOURCE
 from transfer.causes.ledger import LOG_BUSY
 from transfer.engine import events
 from transfer.engine.kind import Kind
-from transfer.engine.postgres.array import array
-from transfer.engine.postgres.database import Database
+from transfer.engine.postgres.database import Database, array
 from transfer.engine.received import MOST_ROWS, NO_CHANGESET, NO_MARK, Place, Receipt, is_uuid
 from transfer.engine.shop_all.identity import check_staging
 from transfer.engine.shop_all.schema.tables import packed

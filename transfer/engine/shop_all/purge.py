@@ -155,7 +155,9 @@ def needs_from(kind: Kind, source: ShopAll, servers: Sequence[KnownServer]) -> N
     for server in servers:
         line = _needs_from(kind, source, server)
         if line < least.line:
-            least = Need(line, _before(kind, source, line), server.name)
+            rows = source.database.rows(BEFORE, [kind.name, line])
+            before = Place(*rows[0]) if rows else Place()
+            least = Need(line, before, server.name)
     return least
 
 
@@ -169,13 +171,6 @@ def _needs_from(kind: Kind, source: ShopAll, server: KnownServer) -> int:
     needed = [line.number for line in lines if not line.withdrawn and line.awaited]
     next_one = server.place.number + (0 if server.may_lack_last else 1)
     return max(1, min([next_one, *needed]))
-
-
-def _before(kind: Kind, source: ShopAll, line: int) -> Place:
-    """Return the place before a line."""
-    for number, mark in source.database.rows(BEFORE, [kind.name, line]):
-        return Place(number, mark)
-    return Place()
 
 
 def least_needed(kind: Kind, source: ShopAll, own: Need, installation: Installation) -> Need:

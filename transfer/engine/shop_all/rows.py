@@ -8,8 +8,7 @@ from psycopg2 import sql
 
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.answer_size import LONG_LIST
-from transfer.engine.postgres.array import array
-from transfer.engine.postgres.database import Database
+from transfer.engine.postgres.database import Database, array
 from transfer.engine.received import NOTHING
 from transfer.engine.shop_all.log import BY_INDEX, Line
 

@@ -105,9 +105,16 @@ def _undo(shop_all: ShopAll, kind: Kind, load: str, comment: str, by: str) -> Ta
     name = shop_all.names.of_undo(load)
     with shop_all.log.held(kind):
         shop_all.database.limit_statements(LOAD_SECONDS)
-        loaded = _loaded(shop_all, kind, load)
+        loaded = shop_all.loads.get(load)
+        if loaded is None or loaded.kind != kind.name:
+            raise LoadNotUndoable(LOAD_LOST)
+        if loaded.undoes is not None:
+            raise LoadNotUndoable(LOAD_IS_UNDO)
         done = shop_all.loads.get(name)
-        line = _line(shop_all, kind, loaded)
+        lines = shop_all.log.lines_of(kind, [loaded.changeset])
+        if not lines:  # all rows of the load were deleted before it was read
+            raise LoadNotUndoable(LOAD_ROWS_MISSING, rows=loaded.rows)
+        line = lines[0]
         amount = -line.amount if kind.appends else Decimal(0)
         if done is not None:
             return TakenBack(name, done.rows, amount, is_new=False)
@@ -144,22 +151,6 @@ def undo_again(
         except LoadNotUndoable as error:
             refused[load] = error
     return done, refused
-
-
-def _loaded(shop_all: ShopAll, kind: Kind, load: str) -> Load:
-    loaded = shop_all.loads.get(load)
-    if loaded is None or loaded.kind != kind.name:
-        raise LoadNotUndoable(LOAD_LOST)
-    if loaded.undoes is not None:
-        raise LoadNotUndoable(LOAD_IS_UNDO)
-    return loaded
-
-
-def _line(shop_all: ShopAll, kind: Kind, loaded: Load) -> Line:
-    """Return the line of a load. All rows of one that has none were deleted before it was read."""
-    for line in shop_all.log.lines_of(kind, [loaded.changeset]):
-        return line
-    raise LoadNotUndoable(LOAD_ROWS_MISSING, rows=loaded.rows)
 
 
 def _check_rows(shop_all: ShopAll, kind: Kind, loaded: Load, line: Line) -> None:

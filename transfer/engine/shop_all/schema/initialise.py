@@ -124,7 +124,9 @@ class Staging:
             self.database.execute(tables.CREATE)
             replaced = self._replace_functions()
             for kind in self.kinds:
-                self._add_head(kind)
+                names = {"kind": sql.Literal(kind.name), "staging": sql.Literal(kind.staging)}
+                self.database.execute(sql.SQL(tables.ADD_HEAD).format(**names))
+                self.checks.check_staging(kind)
                 steps[kind.name] = self._initialise(kind)
                 self.checks.check_columns(kind)
             self.checks.check_guards(self.guards)
@@ -150,12 +152,6 @@ class Staging:
                 parts.append(drop.as_string(self.database.connection))
         if parts:
             raise TransferError(SHOP_ALL_OF_0_1_0, script="\n".join(["begin;", *parts, "commit;"]))
-
-    def _add_head(self, kind: Kind) -> None:
-        """Add the row of the kind, if it is missing. Raises STAGING_TABLE_CHANGED."""
-        names = {"kind": sql.Literal(kind.name), "staging": sql.Literal(kind.staging)}
-        self.database.execute(sql.SQL(tables.ADD_HEAD).format(**names))
-        self.checks.check_staging(kind)
 
     def _existing(self, kind: Kind) -> set[str]:
         """Return the names of the columns of the staging table; none if there is no table."""
@@ -209,7 +205,11 @@ class Staging:
         self._check_decided(kind, missing)  # writers have committed, and now wait for us
         steps = [Step(ADDED, {"table": kind.staging, "column": name}) for name in missing]
         if "xid" in missing and self.existing_moved and self._has_rows(kind):
-            self._log_as_moved(kind)
+            # All of them are gone in the log: no server is sent them.
+            statement = sql.SQL(LOG_AS_MOVED).format(
+                kind=sql.Literal(kind.name), amount=sql.SQL(kind.amount), staged=kind.staged
+            )
+            self.database.execute(statement)
             steps.append(Step(MOVED, {"table": kind.staging}))
         return steps
 
@@ -248,13 +248,6 @@ class Staging:
                 missing=str(missing),
                 ids=", ".join(ids) or "-",
             )
-
-    def _log_as_moved(self, kind: Kind) -> None:
-        """Add the rows that exist to the log, all of them gone: no server is sent them."""
-        statement = sql.SQL(LOG_AS_MOVED).format(
-            kind=sql.Literal(kind.name), amount=sql.SQL(kind.amount), staged=kind.staged
-        )
-        self.database.execute(statement)
 
     def _change_table(
         self, kind: Kind, statement: str, column: str, columns: dict[str, str]

@@ -28,27 +28,20 @@ class Named(NamedTuple):
 def named(kind: Kind, keys: Iterable[str]) -> dict[str, Named]:
     """Finds the rows that these cells name, in one query."""
     matches = {key: REJECT_KEY.fullmatch(key.strip(SPACES).removeprefix("'")) for key in keys}
-    rejects = _rejects({int(match[1]) for match in matches.values() if match})
+    numbers = {int(match[1]) for match in matches.values() if match}
+    # A reject can be corrected if that of any server of its row is open.
+    found = RejectedRow.objects.filter(pk__in=numbers).annotate(
+        is_row_open=Exists(RejectedRow.objects.open().filter(**SAME_ROW))
+    )
+    rejects: Rejects = {}
+    for one in found:
+        row = Named(changeset=str(one.changeset), row=one.row, payload=one.payload)
+        rejects[one.pk] = one.kind, one.is_row_open, row
     return {key: _judged(kind, match, rejects) for key, match in matches.items()}
 
 
 # Number of a reject → its kind, whether it can be corrected, and the row.
 Rejects = dict[int, tuple[str, bool, Named]]
-
-
-def _rejects(numbers: set[int]) -> Rejects:
-    """Return the rejects of these numbers.
-
-    One can be corrected if that of any server of its row is open.
-    """
-    rejects = RejectedRow.objects.filter(pk__in=numbers).annotate(
-        is_row_open=Exists(RejectedRow.objects.open().filter(**SAME_ROW))
-    )
-    return {one.pk: (one.kind, one.is_row_open, _row_of(one)) for one in rejects}
-
-
-def _row_of(reject: RejectedRow) -> Named:
-    return Named(changeset=str(reject.changeset), row=reject.row, payload=reject.payload)
 
 
 def _judged(kind: Kind, match: Match[str] | None, rejects: Rejects) -> Named:

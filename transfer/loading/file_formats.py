@@ -108,7 +108,11 @@ def detect(
             rows.pop()  # cut off in its midst
         with suppress(TooManyColumns):  # with another separator it may have fewer
             layout = with_columns(expected, layout, rows, chosen, known)
-            candidates.append((_fits(layout, rows), layout))
+            # The more headings are recognised, the better; then the more rows have the same width.
+            widths = Counter(len(cells) for _, cells in rows if any(cells))
+            ((width, times),) = widths.most_common(1) or [(0, 0)]
+            share = times / max(1, widths.total()) if width > 1 else 0.0
+            candidates.append(((len(layout.columns), share, width), layout))
     best = max(candidates, key=lambda one: one[0], default=((), Layout("csv")))[1]
     if len(candidates) < len(delimiters) and not best.columns:
         raise TooManyColumns(TOO_MANY_COLUMNS, most=MOST_COLUMNS)
@@ -136,47 +140,31 @@ def refuse_strangers(start: bytes) -> None:
     if start.lstrip()[:10].lower().startswith(MARKUP):
         raise FileRefused(FILE_NOT_A_TABLE, what=gettext_noop("a web page or XML"))
     if b"\x00" in start and not start.startswith(UTF16):
-        if _is_utf16(start):
+        # In UTF-16, separators, digits and spaces have a zero in the same byte.
+        zeros = (start[::2].count(0), start[1::2].count(0))
+        is_utf16 = min(zeros) == 0 and max(zeros) > len(start) // 10
+        if is_utf16:
             raise FileRefused(UTF16_WITHOUT_MARK)
         raise FileRefused(FILE_NOT_A_TABLE, what=gettext_noop("a binary file"))
-
-
-def _is_utf16(start: bytes) -> bool:
-    """Whether it is text in UTF-16: separators, digits and spaces have a zero in the same byte."""
-    zeros = (start[::2].count(0), start[1::2].count(0))
-    return min(zeros) == 0 and max(zeros) > len(start) // 10
 
 
 def encoding_of(start: bytes, *, is_utf8: bool) -> str:
     if start.startswith(UTF16):
         return "utf-16"
-    if is_utf8 or _looks_like_utf8(start):
-        return "utf-8-sig"
-    return max("cp1251", "cp866", key=lambda encoding: _russian_letters(start, encoding))
-
-
-def _russian_letters(start: bytes, encoding: str) -> int:
-    """How many letters of the Russian alphabet the text has in this encoding.
-
-    Read as the other one, hardly half of them stay letters: CP866 has frames where CP1251 has
-    capitals, CP1251 has signs where CP866 has capitals.
-    """
-    return len(RUSSIAN.findall(start.decode(encoding, errors="replace")))
-
-
-def _looks_like_utf8(start: bytes) -> bool:
-    """Whether it is UTF-8 with letters, though something in it is spoilt."""
     text = start.decode(errors="replace")
     spoilt = text.count("\ufffd")
-    return sum(not sign.isascii() for sign in text) - spoilt > spoilt
+    letters = sum(not sign.isascii() for sign in text) - spoilt
+    looks_like_utf8 = letters > spoilt  # though something in it is spoilt
+    if is_utf8 or looks_like_utf8:
+        return "utf-8-sig"
 
+    # In the right encoding it has more letters of the Russian alphabet. Read as the other one,
+    # hardly half of them stay letters: CP866 has frames where CP1251 has capitals, CP1251 has signs
+    # where CP866 has capitals.
+    def russian_letters(encoding: str) -> int:
+        return len(RUSSIAN.findall(start.decode(encoding, errors="replace")))
 
-def _fits(layout: Layout, rows: list[Line]) -> tuple[int, float, int]:
-    """The more headings are recognised, the better; then the more rows have the same width."""
-    widths = Counter(len(cells) for _, cells in rows if any(cells))
-    ((width, times),) = widths.most_common(1) or [(0, 0)]
-    share = times / max(1, widths.total())
-    return len(layout.columns), share if width > 1 else 0.0, width
+    return max("cp1251", "cp866", key=russian_letters)
 
 
 def with_columns(

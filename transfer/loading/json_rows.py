@@ -9,7 +9,7 @@ import codecs
 import csv
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from transfer.causes.cause import Cause
@@ -55,11 +55,6 @@ def rows(content: BinaryIO, columns: dict[str, int]) -> Iterator[Line]:
         raise FileRefused(ROW_TOO_LONG, row=number + 1) from None
     if not number:
         raise FileRefused(NO_ROWS)
-
-
-def most_rows(content: Iterable[bytes]) -> int:
-    """How many rows the pieces of a body have at most: each row begins with a brace."""
-    return sum(piece.count(b"{") for piece in content)
 
 
 def _elements(text: "_Text") -> Iterator[Any]:
@@ -174,7 +169,10 @@ def _cells(row: int, pairs: Any, columns: dict[str, int]) -> list[Any]:
     seen: set[str] = set()
     for name, value in pairs:
         if (fault := _fault(name, value, columns, seen)) is not None:
-            raise FileRefused(fault, row=row, field=_shown(name), known=", ".join(columns))
+            field = printable(name)[:LONGEST_NAME]
+            if any(sign.isdigit() for sign in field):
+                field = outlined(field)  # it may be a PIN code
+            raise FileRefused(fault, row=row, field=field, known=", ".join(columns))
         seen.add(name)
         cells[columns[name]] = value
     if not any((value or "").strip() for value in cells):
@@ -193,9 +191,3 @@ def _fault(name: str, value: Any, columns: dict[str, int], seen: set[str]) -> Ca
     if len(value or "") > LONGEST_CELL:
         return ROW_CELL_TOO_LONG
     return ROW_POWER_OF_TEN if isinstance(value, _PowerOfTen) else None
-
-
-def _shown(name: str) -> str:
-    """The name of a field; of one with digits the form alone, since it may be a PIN code."""
-    text = printable(name)[:LONGEST_NAME]
-    return outlined(text) if any(sign.isdigit() for sign in text) else text

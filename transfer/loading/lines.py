@@ -77,19 +77,24 @@ class Lines:
 
     def copied(self, rows: Iterator[Line]) -> Iterator[str]:
         """A line of COPY for each row of data, in the order of `incoming`."""
-        data = (row for row in rows if self._is_data(*row))
+        data = (
+            (line, cells)
+            for line, cells in rows
+            if line > self.layout.header
+            and not all(map(is_blank, cells))
+            and not self._is_total(cells)
+        )
         if REJECT not in self.layout.columns:
             yield from (self._line(line, cells) for line, cells in data)
             return
         for batch in _batches(data):
-            keys = [self._key(cells) for _, cells in batch]
+            keys = []  # what the lines say of the rejected rows that they correct
+            for _, cells in batch:
+                cell = cell_at(self.layout.columns.get(REJECT), cells)
+                keys.append("" if is_blank(cell) else described(cell))
             known = self.resolve(set(keys) - {""}) | {"": NEW_ROW}
             for (line, cells), key in zip(batch, keys, strict=True):
                 yield self._line(line, cells, key, known[key])
-
-    def _is_data(self, line: int, cells: list[Cell]) -> bool:
-        is_empty = line <= self.layout.header or all(map(is_blank, cells))
-        return not is_empty and not self._is_total(cells)
 
     def _is_total(self, cells: list[Cell]) -> bool:
         if self.layout.format == json_rows.FORMAT:  # a program sends rows, and no totals
@@ -103,11 +108,6 @@ class Lines:
             stated = number(cells[place]).value
             self.stated_total = Decimal(stated) if stated else None
         return True
-
-    def _key(self, cells: list[Cell]) -> str:
-        """What the line says of the rejected row that it corrects."""
-        cell = cell_at(self.layout.columns.get(REJECT), cells)
-        return "" if is_blank(cell) else described(cell)
 
     def _line(self, line: int, cells: list[Cell], key: str = "", row: Named = NEW_ROW) -> str:
         values: list[str | None] = []
@@ -138,7 +138,11 @@ class Lines:
                 for field, value in zip(self.fields, values, strict=True)
             ]
         about = [*fault, self._cells(fault, cells, keeps, pins)] if fault else [None] * 4
-        return copied(str(line), *values, *about, key or None, *_correction(row, kept))
+        # Which rejected row the line corrects, and what it keeps of that row.
+        corrected: list[str | None] = [None, None, None]
+        if row.changeset:
+            corrected = [row.changeset, str(row.row), as_array(kept)]
+        return copied(str(line), *values, *about, key or None, *corrected)
 
     def _pins(self, cells: list[Cell]) -> set[str]:
         """The PIN code of a row, in the forms in which another cell may have it."""
@@ -201,13 +205,6 @@ def _batches(rows: Iterator[Line]) -> Iterator[list[Line]]:
             batch, held = [], 0
     if batch:
         yield batch
-
-
-def _correction(row: Named, kept: list[str]) -> list[str | None]:
-    """Return the fields of a line that say which rejected row it corrects, and what it keeps."""
-    if not row.changeset:
-        return [None, None, None]
-    return [row.changeset, str(row.row), as_array(kept)]
 
 
 def cell_at(place: int | None, cells: list[Cell]) -> Cell:

@@ -95,7 +95,7 @@ def load_once(
         with lock(Space.IDEMPOTENCY, token.int % LOCK_NUMBERS):
             earlier = _earlier(token)
             if earlier is not None:
-                _check_same(earlier, kind, _sha256(body.chunks(), FORMATS[form]))
+                _check_same(earlier, kind, body.chunks(), most=FORMATS[form])
             if earlier is not None and not _is_lost(earlier):
                 if not earlier.is_working:
                     return Outcome(token, earlier.good, True)
@@ -149,7 +149,8 @@ def _fits_in_call(body: Encrypted, form: str) -> bool:
     if body.size > BYTES_IN_CALL:
         return False
     if form == json_rows.FORMAT:
-        return json_rows.most_rows(body.chunks()) <= ROWS_IN_CALL
+        # Each row begins with a brace.
+        return sum(piece.count(b"{") for piece in body.chunks()) <= ROWS_IN_CALL
     ends = [(piece.count(b"\n"), piece.count(b"\r")) for piece in body.chunks()]
     return max(map(sum, zip(*ends, strict=True)), default=0) <= ROWS_IN_CALL + 1  # the headings
 
@@ -233,18 +234,16 @@ def _is_known(upload: Upload) -> bool:
         return loader.staged.shop_all.loads.of_call(names.call(str(upload.token))) is not None
 
 
-def _check_same(upload: Upload, kind: Kind, sha256: str) -> None:
-    """Raises OTHER_CONTENT unless the upload has this kind, and content with this digest."""
-    if upload.kind != kind.name or upload.digest not in content_digests(sha256):
-        raise FileRefused(OTHER_CONTENT)
+def _check_same(upload: Upload, kind: Kind, chunks: Iterable[bytes], *, most: int) -> None:
+    """Raise OTHER_CONTENT unless the upload has this kind and content.
 
-
-def _sha256(chunks: Iterable[bytes], most: int) -> str:
-    """The digest of the whole body. Raises FILE_TOO_LARGE."""
+    Raise FILE_TOO_LARGE where the content has more than `most` bytes.
+    """
     digest, size = sha256(), 0
     for chunk in chunks:
         size += len(chunk)
         if size > most:
             raise FileRefused(FILE_TOO_LARGE, most=most >> 20)
         digest.update(chunk)
-    return digest.hexdigest()
+    if upload.kind != kind.name or upload.digest not in content_digests(digest.hexdigest()):
+        raise FileRefused(OTHER_CONTENT)

@@ -159,15 +159,14 @@ class Loader:
             if code in REASONS:  # said of the rejected row that the line names
                 names = REJECT
             shown = payload | dict.fromkeys(hidden, "")
-            cells = self._to_correct(shown, keeps=keeps_secret) | {REJECT: reject or ""}
+            cells: dict[str, str] = {}  # no PIN code is in them
+            for name, text in shown.items():
+                if name not in self.kind.secrets:
+                    cells[name] = text or ""
+                else:  # a mask means that the PIN code of the rejected row is kept
+                    cells[name] = MASK if keeps_secret else ""
+            cells[REJECT] = reject or ""
             yield BadLineFound(line, names or "", value or "", code, cells)
-
-    def _to_correct(self, payload: dict[str, str | None], *, keeps: bool) -> dict[str, str]:
-        """Values without a PIN code. A mask means that the PIN code of the rejected row is kept."""
-        return {
-            name: (MASK if keeps else "") if name in self.kind.secrets else text or ""
-            for name, text in payload.items()
-        }
 
     def _looked_at(self) -> tuple[str, str]:
         """SQL for the columns that the failed check looks at, and for their values."""

@@ -15,31 +15,22 @@ from transfer.text.columns import heading
 
 
 def report_of(loader: Loader, lines: Lines, totals: Totals) -> dict[str, Any]:
+    sample = []
+    for line, code, column, value, payload, reject in loader.sample():
+        # As they were understood; a cell that could not be read, as it came.
+        cells = [
+            (value or MASK) if name == column else payload.get(name) or ""
+            for name in loader.kind.names
+        ]
+        sample.append({"line": line, "fault": code or "", "cells": cells, "reject": reject or ""})
     return {
         "reasons": list(loader.reasons().items()),
         "corrections": totals.corrections,
         "added": None if totals.added is None else str(totals.added),
         "taken": None if totals.taken is None else str(totals.taken),
-        "sample": [
-            {
-                "line": line,
-                "fault": code or "",
-                "cells": _cells(loader, column, value, payload),
-                "reject": reject or "",
-            }
-            for line, code, column, value, payload, reject in loader.sample()
-        ],
+        "sample": sample,
         "warnings": [list(warning) for warning in _warnings(loader, lines, totals)],
     }
-
-
-def _cells(
-    loader: Loader, unread: str | None, value: str | None, payload: dict[str, str | None]
-) -> list[str]:
-    """Cells as they were understood; one that could not be read, as it came."""
-    return [
-        (value or MASK) if name == unread else payload.get(name) or "" for name in loader.kind.names
-    ]
 
 
 def _warnings(loader: Loader, lines: Lines, totals: Totals) -> Any:
@@ -71,14 +62,12 @@ def _warnings(loader: Loader, lines: Lines, totals: Totals) -> Any:
 
 def warning(code: str, params: dict[str, Any]) -> str:
     """The sentence of a warning in the user's language."""
-    return _(CATALOGUE[code].sentence) % {
-        name: _shown(name, value) for name, value in params.items()
-    }
-
-
-def _shown(name: str, value: Any) -> str:
-    if name in ("stated", "found"):
-        return formats.amount(Decimal(value), signed=False)
-    if name == "column":
-        return heading(value)
-    return formats.number(value) if isinstance(value, int) else str(value)
+    shown = {}
+    for name, value in params.items():
+        if name in ("stated", "found"):
+            shown[name] = formats.amount(Decimal(value), signed=False)
+        elif name == "column":
+            shown[name] = heading(value)
+        else:
+            shown[name] = formats.number(value) if isinstance(value, int) else str(value)
+    return _(CATALOGUE[code].sentence) % shown

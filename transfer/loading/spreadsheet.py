@@ -66,7 +66,12 @@ def refusal(content: io.BytesIO) -> int:
         return LOCKED if PACKAGE_WITH_PASSWORD in content.getvalue() else 0
     with zipfile.ZipFile(content) as archive:
         files = archive.infolist()
-        if not is_workbook(archive, {file.filename for file in files}):
+        names = {file.filename for file in files}
+        is_workbook = "xl/workbook.xml" in names  # .xlsx
+        if not is_workbook and {"mimetype", "content.xml"} <= names:  # perhaps .ods
+            with archive.open("mimetype") as opened:
+                is_workbook = opened.read(len(ODS) + 1).strip() == ODS
+        if not is_workbook:
             return NOT_A_WORKBOOK
         if len(files) > MOST_FILES or sum(file.file_size for file in files) > LARGEST_UNPACKED:
             return TOO_LARGE
@@ -154,16 +159,6 @@ def number_in(attributes: dict[str, str], name: str) -> int:
     """The attribute of any namespace; 1 without it. Raises ValueError."""
     found = (value for key, value in attributes.items() if key.rpartition(":")[2] == name)
     return int(next(found, 1))
-
-
-def is_workbook(archive: zipfile.ZipFile, names: set[str]) -> bool:
-    """Whether it is .xlsx or .ods."""
-    if "xl/workbook.xml" in names:
-        return True
-    if not {"mimetype", "content.xml"} <= names:
-        return False
-    with archive.open("mimetype") as opened:
-        return opened.read(len(ODS) + 1).strip() == ODS
 
 
 def write_rows(content: io.BytesIO, how: str = "rather", *names: str) -> None:

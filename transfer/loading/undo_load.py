@@ -6,7 +6,6 @@ it calls the load (`engine/shop_all/undo.py`). Every attempt finds an undo that 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
@@ -144,19 +143,13 @@ def comment_of(upload: Upload) -> str:
     have.
     """
     with translation.override(settings.LANGUAGE_CODE):
-        at = _moment(upload.confirmed_at)
+        at = timezone.localtime(upload.confirmed_at or timezone.now(), Settings.load().zone)
+        day = date_format(at.date(), pgettext("a date in numbers", "Y-m-d"))
         return _('Undo of "%(file)s" by %(who)s, %(when)s') % {
             "file": upload.undoes,
             "who": upload.confirmed_by,
-            "when": at,
+            "when": f"{day} {at:%H:%M} {formats.zone_name(at)}",
         }
-
-
-def _moment(at: datetime | None) -> str:
-    """Return the time as accountants read it: date, time of day, and the time zone's name."""
-    local = timezone.localtime(at or timezone.now(), Settings.load().zone)
-    day = date_format(local.date(), pgettext("a date in numbers", "Y-m-d"))
-    return f"{day} {local:%H:%M} {formats.zone_name(local)}"
 
 
 def rest(load: Upload, seconds: float) -> Iterator[dict[str, str | None]]:

@@ -8,7 +8,6 @@ from functools import partial
 from itertools import islice
 from typing import Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import transaction
@@ -93,7 +92,12 @@ def do(upload: Upload, progress: Progress) -> None:
     elif upload.state == State.RECEIVED:
         examine(upload, progress)
     else:
-        load_or_look_again(upload, progress)
+        try:
+            load(upload, progress)
+        except UnexpectedlyDifferent as error:  # than its preview: a new one is made
+            examine(upload, progress)
+            upload.note_error(error)
+            upload.save()
 
 
 def examine_and_load(upload: Upload, progress: Progress) -> None:
@@ -141,7 +145,11 @@ def examine(upload: Upload, progress: Progress) -> None:
         upload.report = report_of(loader, lines, totals)
         upload.name = lines.name
         if totals.good and upload.input_method != Upload.InputMethod.API:
-            _note_names(upload, loader)
+            # What the load would be called, and which loads of these rows there are.
+            names = names_of_file(upload, loader.staged.shop_all, loader.staged.digest())
+            upload.report |= as_report(names)
+            if names.left_out:
+                upload.report["warnings"].append(["taken_back_and_lost", {}])
         if upload.input_method == Upload.InputMethod.FILE:
             below_zero = below_zero_warnings(upload.kind_spec, loader)
             upload.report["warnings"] += [list(warning) for warning in below_zero]
@@ -150,14 +158,6 @@ def examine(upload: Upload, progress: Progress) -> None:
             _save_bad_lines(upload, loader.bad_lines())
             upload.state = State.READY
             upload.save()
-
-
-def _note_names(upload: Upload, loader: Loader) -> None:
-    """Note in the report what the load would be called, and which loads of these rows there are."""
-    names = names_of_file(upload, loader.staged.shop_all, loader.staged.digest())
-    upload.report |= as_report(names)
-    if names.left_out:
-        upload.report["warnings"].append(["taken_back_and_lost", {}])
 
 
 @contextmanager
@@ -205,7 +205,7 @@ def _noting(upload: Upload, progress: Progress) -> Progress:
         progress(done, total)
         if time.monotonic() - last >= SECONDS_BETWEEN_NOTES:
             last = time.monotonic()
-            upload.note_progress(done, total)
+            upload.saved.update(done=done, total=total)
 
     return note
 
@@ -213,25 +213,14 @@ def _noting(upload: Upload, progress: Progress) -> Progress:
 def _save_bad_lines(upload: Upload, lines: Iterator[BadLineFound]) -> None:
     """Saves bad lines as they are shown, and given back to be corrected: in words of people."""
     zone = Settings.load().zone
-    rows = (_bad_line(upload, line, zone) for line in lines)
-    while batch := list(islice(rows, BAD_LINES_AT_ONCE)):
+    while some := [*islice(lines, BAD_LINES_AT_ONCE)]:
+        batch = []
+        for line in some:
+            cells = {name: as_people_write(name, text, zone) for name, text in line.cells.items()}
+            value = with_local_moments(line.value, zone)
+            fields = line._asdict() | {"cells": cells, "value": value}
+            batch.append(BadLine(upload=upload, **fields))
         BadLine.objects.bulk_create(batch)
-
-
-def _bad_line(upload: Upload, line: BadLineFound, zone: ZoneInfo) -> BadLine:
-    cells = {name: as_people_write(name, text, zone) for name, text in line.cells.items()}
-    fields = line._asdict() | {"cells": cells, "value": with_local_moments(line.value, zone)}
-    return BadLine(upload=upload, **fields)
-
-
-def load_or_look_again(upload: Upload, progress: Progress) -> None:
-    """Loads what the preview showed; if it would be something else now, makes a new preview."""
-    try:
-        load(upload, progress)
-    except UnexpectedlyDifferent as error:
-        examine(upload, progress)
-        upload.note_error(error)
-        upload.save()
 
 
 def load(upload: Upload, progress: Progress) -> None:
@@ -262,7 +251,12 @@ def _load(upload: Upload, progress: Progress, lock_rejects: Lock | None = None) 
     with judged(upload, Layout(**upload.layout), progress, lock_rejects) as (loader, _lines):
         shop_all = loader.staged.shop_all
         if (done := staged_before(upload, loader)) is not None:
-            _finish(upload, loader, done)
+            with transaction.atomic():  # note what a process that died has staged
+                if upload.corrections:
+                    lock(upload.kind_spec, loader.staged.corrected())
+                    loader.staged.changeset = done.changeset
+                    close_staged(loader.staged, upload.confirmed_by)
+                upload.note_loaded(*done)
             return
         name, call = name_of(upload, loader)
         note_lost(Upload.objects.loaded().filter(changeset=name))
@@ -273,16 +267,6 @@ def _load(upload: Upload, progress: Progress, lock_rejects: Lock | None = None) 
             upload.note_loaded(*loaded)
         if upload.corrections:
             note_log(upload.kind_spec, shop_all)
-
-
-def _finish(upload: Upload, loader: Loader, done: Loaded) -> None:
-    """Note in our own database what a process that died has staged."""
-    with transaction.atomic():
-        if upload.corrections:
-            lock(upload.kind_spec, loader.staged.corrected())
-            loader.staged.changeset = done.changeset
-            close_staged(loader.staged, upload.confirmed_by)
-        upload.note_loaded(*done)
 
 
 def name_of(upload: Upload, loader: Loader) -> tuple[str, str | None]:

@@ -80,7 +80,10 @@ def text(cell: Cell) -> Read:
     if isinstance(cell, bool):
         return Read(str(int(cell)))
     if isinstance(cell, float | int):
-        return _digits(cell)
+        if cell != cell or abs(cell) >= EXACT:
+            return DIGITS_LOST
+        whole = int(cell)
+        return Read(str(whole) if whole == cell else f"{cell:.15g}")
     if not isinstance(cell, str):
         return Read(str(cell))
     value = cell.strip(SPACES).removeprefix("'")  # how a cell is marked as text
@@ -93,13 +96,6 @@ def text(cell: Cell) -> Read:
     if WRITTEN_AS_AMOUNT.fullmatch(value):
         return Read(None, "written_as_amount")
     return _checked(value)
-
-
-def _digits(value: float) -> Read:
-    if value != value or abs(value) >= EXACT:
-        return DIGITS_LOST
-    whole = int(value)
-    return Read(str(whole) if whole == value else f"{value:.15g}")
 
 
 def _checked(value: str) -> Read:

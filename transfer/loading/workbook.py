@@ -89,7 +89,11 @@ def rows(
         ) as child,
     ):
         try:
-            _feed(content, child.stdin)  # it says nothing before it has read all
+            pipe: Any = child.stdin
+            # The child says nothing before it has read all. It may have ended, and its exit code
+            # says why.
+            with suppress(OSError), pipe:
+                shutil.copyfileobj(content, pipe, 1 << 20)
             complete = yield from _rows(child.stdout, progress, on_sheet)
         except BaseException:  # the caller wants no more rows
             child.kill()
@@ -109,11 +113,6 @@ def refusal(code: int) -> FileRefused:
         if code == spreadsheet.DAMAGED
         else FileRefused(WORKBOOK_TOO_LARGE)
     )
-
-
-def _feed(content: BinaryIO, pipe: Any) -> None:
-    with suppress(OSError), pipe:  # it may have ended, and its exit code says why
-        shutil.copyfileobj(content, pipe, 1 << 20)
 
 
 def _rows(lines: Any, progress: Progress, on_sheet: Any) -> Any:

@@ -207,9 +207,6 @@ class Upload(OfKind, Job, Failing):
         """Keeps a digest of the content, by which a call of the API is known again."""
         self.digest = content_digests(sha256)[0]
 
-    def note_progress(self, done: int, total: int) -> None:
-        self.saved.update(done=done, total=total)
-
     def claim(self) -> bool:
         self.refresh_from_db()
         return self.is_working

@@ -76,7 +76,13 @@ def _admin(server: BonusServer, outage: Problem | None) -> Door:
         note = _("since it has no API token; accounts of registers are not managed here")
         return Door("admin", label, str(server.admin_port), None, note=note, is_asked=False)
     fails = server.state == BonusServer.State.FAILING
-    note = _calm(outage) if fails else _answered(server)
+    note = ""
+    if fails and outage is not None and outage_words.leaves_transfers_alone(outage.params):
+        note = _("Transfers are not affected.")
+    elif not fails and server.latency is not None:
+        latency = _("in %(latency)s") % {"latency": formats.duration(server.latency)}
+        version = _("version %(version)s") % {"version": server.version} if server.version else ""
+        note = " · ".join(filter(None, [latency, version]))
     return Door(
         "admin",
         label,
@@ -87,20 +93,6 @@ def _admin(server: BonusServer, outage: Problem | None) -> Door:
         server.error_technical,
         note,
     )
-
-
-def _answered(server: BonusServer) -> str:
-    if server.latency is None:
-        return ""
-    latency = _("in %(latency)s") % {"latency": formats.duration(server.latency)}
-    version = _("version %(version)s") % {"version": server.version} if server.version else ""
-    return " · ".join(filter(None, [latency, version]))
-
-
-def _calm(outage: Problem | None) -> str:
-    if outage is None or not outage_words.leaves_transfers_alone(outage.params):
-        return ""
-    return _("Transfers are not affected.")
 
 
 def _service(server: BonusServer, outage: Problem | None) -> Door:

@@ -44,22 +44,16 @@ def find_problems(
     """
     now = now or timezone.now()
     listed = list(all_tasks() if tasks is None else tasks)
-    heard = _newest(backlog.stored(), heard or {})
+    newest = backlog.stored()
+    for pk, one in (heard or {}).items():
+        if pk not in newest or newest[pk].asked_at <= one.asked_at:
+            newest[pk] = one
     found = chain(
         of_background.problems_of_background(now),
-        of_tasks.problems_of_tasks(listed, heard, now),
+        of_tasks.problems_of_tasks(listed, newest, now),
         of_others.problems_of_others(now),
     )
-    return outages.fold(found, listed, heard, now)
-
-
-def _newest(stored: Mapping[int, Backlog], heard: Mapping[int, Backlog]) -> dict[int, Backlog]:
-    newer = {
-        pk: one
-        for pk, one in heard.items()
-        if pk not in stored or stored[pk].asked_at <= one.asked_at
-    }
-    return {**stored, **newer}
+    return outages.fold(found, listed, newest, now)
 
 
 def outages_by_server() -> dict[int, Problem]:

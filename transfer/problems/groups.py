@@ -1,6 +1,6 @@
 """Many servers, or tasks, with the same trouble are one line, whose names are folded."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -94,16 +94,17 @@ def grouped(problems: Iterable[Problem]) -> list[Problem | Group]:
     by_kind: dict[Any, list[Problem]] = {}
     for number, one in enumerate(problems):
         by_kind.setdefault(kind(one.code, one.params) or number, []).append(one)
-    return list(_lines(by_kind.values()))
-
-
-def _lines(alike: Iterable[list[Problem]]) -> Iterator[Problem | Group]:
-    for members in alike:
-        if len(members) < ENOUGH:
-            yield from members
-        else:
-            words = sentence(members[0].code, [one.params for one in members])
-            yield Group(members, words, _url(members[0]))
+    lines: list[Problem | Group] = []
+    for alike in by_kind.values():
+        if len(alike) < ENOUGH:
+            lines += alike
+            continue
+        code = alike[0].code
+        url = reverse("servers")
+        if code in OTHERS:
+            url = f"{reverse('scheduler')}{OTHERS[code][1]}"
+        lines.append(Group(alike, sentence(code, [one.params for one in alike]), url))
+    return lines
 
 
 def kind(code: str, params: Params) -> tuple[str, ...]:
@@ -139,9 +140,3 @@ def with_since(what: str, began: Sequence[datetime]) -> str:
 
 def _counted(words: Promise, n: int) -> str:
     return str(words % {"n": n})
-
-
-def _url(problem: Problem) -> str:
-    if problem.code in OTHERS:
-        return f"{reverse('scheduler')}{OTHERS[problem.code][1]}"
-    return reverse("servers")

@@ -33,7 +33,9 @@ def note_incidents(found: Iterable[Problem | Unknown], now: datetime) -> None:
         problem = problems.pop((incident.topic, incident.key), None)
         differs = isinstance(problem, Problem) and _update(incident, problem)
         if problem is None or (isinstance(problem, Problem) and problem.is_over):
-            _end(incident, now)
+            incident.ended_at = now
+            if incident.code == Code.OUTAGE:
+                incident.waited, incident.caught_up_at = _caught_up(incident, now)
             ended.append(incident)
         elif differs:
             changed.append(incident)
@@ -41,11 +43,13 @@ def note_incidents(found: Iterable[Problem | Unknown], now: datetime) -> None:
         Incident.objects.bulk_update(ended, [*SAVED, "ended_at", "waited", "caught_up_at"])
     if changed:
         Incident.objects.bulk_update(changed, SAVED)
-    Incident.objects.bulk_create(
-        _begun(one, now)
-        for one in problems.values()
-        if isinstance(one, Problem) and not one.is_over
-    )
+    begun = []
+    for one in problems.values():
+        if isinstance(one, Problem) and not one.is_over:
+            values = {name: getattr(one, name) for name in FIELDS}
+            began_at = _began(one, now)
+            begun.append(Incident(topic=one.topic, key=one.key, began_at=began_at, **values))
+    Incident.objects.bulk_create(begun)
     _forget_parts([one for one in listed if isinstance(one, Problem)], now)
 
 
@@ -57,12 +61,6 @@ def _update(incident: Incident, problem: Problem) -> bool:
     for name, value in values.items():
         setattr(incident, name, value)
     return differs
-
-
-def _begun(problem: Problem, now: datetime) -> Incident:
-    values = {name: getattr(problem, name) for name in FIELDS}
-    began_at = _began(problem, now)
-    return Incident(topic=problem.topic, key=problem.key, began_at=began_at, **values)
 
 
 def _began(problem: Problem, now: datetime) -> datetime:
@@ -79,12 +77,6 @@ def _forget_parts(problems: Iterable[Problem], now: datetime) -> None:
     catching_up = [one.server_id for one in outages if one.params["failing"]]
     over = OutagePart.objects.over(now).annotate(number=Coalesce("server", 0))
     over.exclude(number__in=[number or 0 for number in catching_up]).delete()
-
-
-def _end(incident: Incident, now: datetime) -> None:
-    incident.ended_at = now
-    if incident.code == Code.OUTAGE:
-        incident.waited, incident.caught_up_at = _caught_up(incident, now)
 
 
 def _caught_up(incident: Incident, now: datetime) -> tuple[int | None, datetime | None]:

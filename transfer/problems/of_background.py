@@ -106,7 +106,10 @@ OF_JOBS: dict[RecurringJob.Kind, Callable[[RecurringJob], Problem | Unknown]] = 
 def of_scheduler(now: datetime) -> Iterator[Problem]:
     beat = Heartbeat.last()
     if beat is None:
-        severity = Severity.WARN if is_just_restored(now) else None
+        # In a database that comes from a backup and was restored lately, nothing ran yet.
+        restores = AuditEntry.objects.filter(action=AuditEntry.Action.RESTORE)
+        is_just_restored = restores.filter(at__gt=now - RESTORED_LATELY).exists()
+        severity = Severity.WARN if is_just_restored else None
         yield Problem(Code.SCHEDULER_NEVER, "", _url(), own_severity=severity, notify=False)
     elif not beat.is_alive(now):
         code = Code.CLOCK if beat.at > now else Code.SCHEDULER
@@ -114,12 +117,6 @@ def of_scheduler(now: datetime) -> Iterator[Problem]:
         yield Problem(code, "", _url(), params, since=min(beat.at, now))
     elif host := Heartbeat.by_cron_and_service():
         yield Problem(Code.TWO_SCHEDULERS, "two", _url(), {"host": host})
-
-
-def is_just_restored(now: datetime) -> bool:
-    """Whether our own database comes from a backup that was restored lately: nothing ran yet."""
-    restores = AuditEntry.objects.filter(action=AuditEntry.Action.RESTORE)
-    return restores.filter(at__gt=now - RESTORED_LATELY).exists()
 
 
 def of_queue() -> Iterator[Problem]:

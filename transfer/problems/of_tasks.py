@@ -92,20 +92,17 @@ def asked_once(failed: list[Problem]) -> Iterator[Problem]:
     """
     asked = set()
     for one in failed:
-        key = _key_of_shop_all(one)
-        if not key:
+        code = one.params.get("code") if one.code == Code.REFUSAL else ""
+        if code == ROWS_DIFFER.code:
+            key = f"{code}:{one.params['kind']}"
+        elif code == SHOP_ALL_WENT_BACK.code:
+            key = code
+        else:
             yield one
-        elif key not in asked:
+            continue
+        if key not in asked:
             asked.add(key)
             yield replace(one, key=key, server_id=None)
-
-
-def _key_of_shop_all(problem: Problem) -> str:
-    """Return the key of a question about shop All; empty for another problem."""
-    code = problem.params.get("code") if problem.code == Code.REFUSAL else ""
-    if code == ROWS_DIFFER.code:
-        return f"{code}:{problem.params['kind']}"
-    return SHOP_ALL_WENT_BACK.code if code == SHOP_ALL_WENT_BACK.code else ""
 
 
 def unknown(tasks: list[TransferTask], heard: Mapping[int, Backlog]) -> Iterator[Unknown]:
@@ -133,10 +130,15 @@ def of_databases(tasks: list[TransferTask], heard: Mapping[int, Backlog]) -> Ite
         if key not in listed:
             listed.add(key)
             url = f"{reverse('scheduler')}?server={task.server_id}"
+            of_server = [
+                heard[one.pk]
+                for one in tasks
+                if one.server_id == task.server_id and one.pk in heard
+            ]
             params = {
                 "code": error.code,
                 "error": error.params,
-                "at_least": _least(tasks, heard, task.server_id),
+                "at_least": sum(one.at_least or 0 for one in of_server),  # rows that wait
             }
             yield Problem(
                 Code.DATABASE,
@@ -146,12 +148,6 @@ def of_databases(tasks: list[TransferTask], heard: Mapping[int, Backlog]) -> Ite
                 server_id=None if is_shop_all else task.server_id,
                 technical=error.technical,
             )
-
-
-def _least(tasks: list[TransferTask], heard: Mapping[int, Backlog], server: int) -> int:
-    """Return the rows that wait at least for a server whose database does not answer."""
-    of_server = [heard[one.pk] for one in tasks if one.server_id == server and one.pk in heard]
-    return sum(one.at_least or 0 for one in of_server)
 
 
 def of_backlog(

@@ -25,7 +25,15 @@ AGAIN, OVER, CAUSE = "again", "over", "cause"
 def now(params: Params) -> str:
     """What does not answer since when, and what waits; empty if all doors answer."""
     if params["answered"]:
-        return "; ".join(filter(None, [_answers_again(params), _catch_up(params["failing"])]))
+        again = _("%(server)s is well again since %(at)s")
+        if params["ever"]:
+            again = _("%(server)s answers again since %(at)s")
+        answers = again % {**_names(params), "at": _at(params["answered"])}
+        count = params["failing"]
+        if not count:
+            return answers
+        catch_up = ngettext("%(n)s transfer catches up", "%(n)s transfers catch up", count)
+        return f"{answers}; {catch_up % {'n': formats.number(count)}}"
     if not params["silent"]:
         return ""
     names = {**_names(params, params["silent"]), "at": _at(params["since"])}
@@ -129,15 +137,3 @@ def _did_not_answer(params: Params) -> str:
         "%(server)s: ports %(ports)s did not answer",
         len(params["ever"]),
     )
-
-
-def _answers_again(params: Params) -> str:
-    names = {**_names(params), "at": _at(params["answered"])}
-    if params["ever"]:
-        return _("%(server)s answers again since %(at)s") % names
-    return _("%(server)s is well again since %(at)s") % names
-
-
-def _catch_up(count: int) -> str:
-    text = ngettext("%(n)s transfer catches up", "%(n)s transfers catch up", count)
-    return text % {"n": formats.number(count)} if count else ""

@@ -73,7 +73,10 @@ def fold(
         else:
             others.append(one)
     begun = {one.key: one for one in Incident.objects.open().filter(code=Code.OUTAGE)}
-    parts = parts_by_key()
+    parts: dict[str, list[OutagePart]] = {}  # those that fail, or have failed
+    for part in OutagePart.objects.order_by("pk"):
+        key = of_server(part.server_id) if part.server_id else OF_SHOP_ALL
+        parts.setdefault(key, []).append(part)
     transfers = [task for task in tasks if isinstance(task, TransferTask)]
     for key in dict.fromkeys([*causes, *begun, *parts]):
         if only and key != only:
@@ -89,26 +92,16 @@ def fold(
         yield Unknown(one.topic, one.key) if is_folded else one
 
 
-def parts_by_key() -> dict[str, list[OutagePart]]:
-    """Return key of an outage → its parts that fail, or have failed."""
-    parts: dict[str, list[OutagePart]] = {}
-    for one in OutagePart.objects.order_by("pk"):
-        key = of_server(one.server_id) if one.server_id else OF_SHOP_ALL
-        parts.setdefault(key, []).append(one)
-    return parts
-
-
 def _key(problem: Problem) -> str:
     """The key of the outage that the problem is a cause of; empty if it is none."""
     if problem.code not in FOLDED:
         return ""
-    if problem.key == OF_SHOP_ALL or (problem.server_id and _party(problem) == SHOP_ALL):
+    if problem.key == OF_SHOP_ALL:
         return OF_SHOP_ALL
-    return of_server(problem.server_id) if problem.server_id else ""
-
-
-def _party(problem: Problem) -> Any:
-    return TransferError.saved(problem.params["code"], problem.params["error"]).party
+    if not problem.server_id:
+        return ""
+    error = TransferError.saved(problem.params["code"], problem.params["error"])
+    return OF_SHOP_ALL if error.party == SHOP_ALL else of_server(problem.server_id)
 
 
 def loses_contact(code: str) -> bool:
@@ -237,11 +230,10 @@ class Evidence:
         if not self.causes:
             return bool(self._doors)
         was_stopped = Part.DATABASE in self._doors or bool(self._before.get("stopped"))
-        return was_stopped and all(self._failed_meanwhile(one) for one in self.causes)
-
-    def _failed_meanwhile(self, failed: Problem) -> bool:
-        is_before = failed.since is not None and failed.since <= self._answered
-        return is_before and _is_interrupted(failed)
+        return was_stopped and all(
+            one.since is not None and one.since <= self._answered and _is_interrupted(one)
+            for one in self.causes
+        )
 
     @property
     def _answered(self) -> datetime:
@@ -261,16 +253,13 @@ class Evidence:
         was interrupted catches up when its pause ends. That is said elsewhere.
         """
         paused = {f"task:{task.pk}" for task in self._tasks if task.is_paused(self.now)}
-        found = [
-            replace(one, since=self._since_of(one))
-            for one in self.found
-            if self._closed or one.key not in paused or not _is_interrupted(one)
-        ]
+        found = []
+        for one in self.found:
+            if self._closed or one.key not in paused or not _is_interrupted(one):
+                # Of a door, since when it fails; of a run, when it failed.
+                since = self._begins.get(DOORS[one.code]) if one.code in DOORS else one.since
+                found.append(replace(one, since=since))
         return sorted(found, key=lambda one: FOLDED.index(one.code))
-
-    def _since_of(self, cause: Problem) -> datetime | None:
-        """Return since when a door fails; of a run, when it failed."""
-        return self._begins.get(DOORS[cause.code]) if cause.code in DOORS else cause.since
 
     @cached_property
     def _begins(self) -> Mapping[str, datetime]:

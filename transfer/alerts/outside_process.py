@@ -47,7 +47,10 @@ class ForbiddenError(OSError):
 
 
 def main() -> int:
-    bound_this_process()
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     wanted = json.load(sys.stdin)
     guard = Guard()
     sys.addaudithook(guard)
@@ -56,13 +59,6 @@ def main() -> int:
         outcome = {"failed": "address"}
     json.dump(outcome, sys.stdout)
     return 0
-
-
-def bound_this_process() -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS, CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 
 
 class Guard:

@@ -42,23 +42,24 @@ def _tell(recipients: list[Recipient], now: datetime) -> None:
         for one in [*Incident.objects.open(), *ended_lately]
         if one.ended_at or not worked_on & {None, one.server_id}
     ]
-    last = _last_notices(listed)
+    # The last message about each incident that was written to each recipient, in one query.
+    pair = ("recipient_id", "incident_id")
+    notices = Notice.objects.filter(incident__in=listed).order_by(*pair, "-id").distinct(*pair)
+    last = {(one.recipient_id, one.incident_id): one for one in notices}
     for recipient in recipients:
         is_quiet = recipient.is_quiet(now)
-        due = [
-            notice
-            for incident in listed
-            if recipient.wants(incident)
-            and (notice := _due(recipient, incident, last.get((recipient.pk, incident.pk)), now))
-            and (not is_quiet or _is_told_in_quiet_hours(notice, incident))
-        ]
+        due = []
+        for incident in listed:
+            if not recipient.wants(incident):
+                continue
+            notice = _due(recipient, incident, last.get((recipient.pk, incident.pk)), now)
+            if notice is None:
+                continue
+            is_news = notice.event != Event.REMINDER
+            if not is_quiet or (recipient.urgent_always and incident.is_urgent and is_news):
+                due.append(notice)
         for first, *others in _alike(due):
             first.queue(others)
-
-
-def _is_told_in_quiet_hours(notice: Notice, incident: Incident) -> bool:
-    is_news = notice.event != Event.REMINDER
-    return notice.recipient.urgent_always and incident.is_urgent and is_news
 
 
 def _alike(due: list[Notice]) -> Iterable[list[Notice]]:
@@ -71,13 +72,6 @@ def _alike(due: list[Notice]) -> Iterable[list[Notice]]:
             yield from ([one] for one in alike)
         else:
             yield alike
-
-
-def _last_notices(listed: list[Incident]) -> dict[tuple[int, int | None], Notice]:
-    """(recipient, incident) → the last message that was written. One query."""
-    pair = ("recipient_id", "incident_id")
-    notices = Notice.objects.filter(incident__in=listed).order_by(*pair, "-id").distinct(*pair)
-    return {(one.recipient_id, one.incident_id): one for one in notices}
 
 
 def _due(
@@ -94,7 +88,11 @@ def _due(
     elif outages.rank(incident.params) > outages.rank(last.params):
         event = Event.WORSE
     else:
-        event = Event.REMINDER if _is_time(recipient, incident, last, now) else None
+        every = Recipient.EVERY.get(Recipient.Reminders(recipient.reminders))
+        if incident.params.get("last", 0) > last.params.get("last", 0):  # new rejects
+            every = min(every or DIGEST, DIGEST)
+        is_time = every is not None and now - last.created_at >= every
+        event = Event.REMINDER if is_time else None
     if event is None:
         return None
     repeats = last and event in (Event.REMINDER, Event.WORSE)
@@ -107,10 +105,3 @@ def _due(
         params=incident.params,
         created_at=now,
     )
-
-
-def _is_time(recipient: Recipient, incident: Incident, last: Notice, now: datetime) -> bool:
-    every = Recipient.EVERY.get(Recipient.Reminders(recipient.reminders))
-    if incident.params.get("last", 0) > last.params.get("last", 0):  # new rejects
-        every = min(every or DIGEST, DIGEST)
-    return every is not None and now - last.created_at >= every

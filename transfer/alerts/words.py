@@ -18,7 +18,9 @@ def subject(notice: Notice) -> str:
         return _("Data Transfer: a test message")
     match Notice.Event(notice.event):
         case Notice.Event.ENDED:
-            return _("Resolved: %(what)s") % {"what": _what_was(notice, incident)}
+            ended = [one.incident for one in _together(notice) if one.incident]
+            was = past(incident, notice.params) if len(ended) == 1 else history.alike(ended)
+            return _("Resolved: %(what)s") % {"what": was}
         case Notice.Event.REMINDER:
             return _("Still: %(what)s") % {"what": _what_is(notice, incident)}
     return _what_is(notice, incident)
@@ -43,11 +45,6 @@ def _what_is(notice: Notice, incident: Incident) -> str:
     if len(together) == 1:
         return sentence(incident, notice.params)
     return groups.sentence(incident.code, [one.params for one in together])
-
-
-def _what_was(notice: Notice, incident: Incident) -> str:
-    together = [one.incident for one in _together(notice) if one.incident]
-    return past(incident, notice.params) if len(together) == 1 else history.alike(together)
 
 
 def body(notice: Notice) -> str:

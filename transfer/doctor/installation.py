@@ -80,8 +80,12 @@ def try_proxy() -> Passed:
         return Passed(text, {"path": str(path)}, warns=True)
     if about.st_mode & stat.S_IWOTH:
         raise TransferError(DOCTOR_SOCKET_OPEN_TO_ALL, path=str(path))
+    try:
+        group = grp.getgrgid(about.st_gid).gr_name
+    except KeyError:
+        group = str(about.st_gid)
     text = gettext_noop("Only the group %(group)s and the pages themselves may open %(path)s.")
-    return Passed(text, {"path": str(path), "group": _name_of_group(about.st_gid)})
+    return Passed(text, {"path": str(path), "group": group})
 
 
 def _proxy_by_address(networks: Iterable[IPv4Network | IPv6Network]) -> Passed:
@@ -94,13 +98,6 @@ def _proxy_by_address(networks: Iterable[IPv4Network | IPv6Network]) -> Passed:
         )
         return Passed(text, {"names": names}, warns=True)
     return Passed(gettext_noop("The addresses of users come from %(names)s."), {"names": names})
-
-
-def _name_of_group(number: int) -> str:
-    try:
-        return grp.getgrgid(number).gr_name
-    except KeyError:
-        return str(number)
 
 
 def try_mail() -> Passed:

@@ -210,7 +210,14 @@ def _words(table: _Table) -> Iterator[str]:
         return
     if words == table.base.words and words and not table.base.words_lacking(column, found.labels):
         return
-    known = found.labels or _sample(table, table.names[column])
+    known = found.labels
+    if not known:
+        identifiers = {
+            "column": sql.Identifier(table.names[column]),
+            "table": TableName(table.name),
+        }
+        rows = table.database.rows(sql.SQL(WORDS).format(**identifiers))
+        known = [word for (word,) in rows if word is not None]
     yield from ("", f"[{table.section}.status]")
     listed = ", ".join(map(_text, known[:MOST_WORDS])) or "–"
     yield "# " + _("The table contains: %(words)s") % {"words": listed}
@@ -221,11 +228,6 @@ def _words(table: _Table) -> Iterator[str]:
         yield f"# {name.name} = …" if word is None else f"{name.name} = {_text(word)}"
 
 
-def _sample(table: _Table, column: str) -> list[str]:
-    query = sql.SQL(WORDS).format(column=sql.Identifier(column), table=TableName(table.name))
-    return [word for (word,) in table.database.rows(query) if word is not None]
-
-
 def _further(table: _Table) -> Iterator[str]:
     """Columns that we know nothing of, but that each new row has to fill."""
     base, present, found = table.base, table.present, table.found
@@ -233,7 +235,7 @@ def _further(table: _Table) -> Iterator[str]:
     sequences = {name: one for name, one in present.sequences.items() if name in found}
     known = [*table.names.values(), *fixed, *sequences]
     asked = demanded(table.database, table.name, known)
-    keys = [name for name, is_key in asked.items() if is_key and _is_number(found[name])]
+    keys = [name for name, is_key in asked.items() if is_key and found[name].type in WHOLE_NUMBERS]
     values = [name for name in asked if name not in keys]
     if keys or sequences != base.sequences:
         lines = (f"{_key(name)} = {_text(one)}" for name, one in sequences.items())
@@ -243,10 +245,6 @@ def _further(table: _Table) -> Iterator[str]:
         lines = (f"{_key(name)} = {_text(value)}" for name, value in fixed.items())
         yield from ("", f"[{table.section}.fixed]", *lines)
         yield from (_undecided(table, name) for name in values)
-
-
-def _is_number(found: Found) -> bool:
-    return found.type in WHOLE_NUMBERS
 
 
 def _numbered(table: _Table, name: str) -> str:

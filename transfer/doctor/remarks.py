@@ -66,7 +66,11 @@ def try_log(database: Database) -> Passed:
         "size": filesizeformat(size.bytes),
         "days": days,
     }
-    oldest = oldest_backup()
+    oldest = None  # when the oldest of our own nightly backups was written
+    if settings.BACKUP_FOLDER:
+        written = [one.stat().st_mtime for one in Path(settings.BACKUP_FOLDER).glob(NIGHTLY)]
+        if written:
+            oldest = datetime.fromtimestamp(min(written), UTC)
     if oldest is not None and timezone.now() - oldest > timedelta(days):
         sentence = gettext_noop(
             "The log has about %(lines)s lines (%(size)s). Lines are kept for %(days)s days, but "
@@ -80,14 +84,6 @@ def try_log(database: Database) -> Passed:
         "database."
     )
     return Passed(sentence, params)
-
-
-def oldest_backup() -> datetime | None:
-    """When the oldest of our own nightly backups was written."""
-    if not settings.BACKUP_FOLDER:
-        return None
-    written = [one.stat().st_mtime for one in Path(settings.BACKUP_FOLDER).glob(NIGHTLY)]
-    return datetime.fromtimestamp(min(written), UTC) if written else None
 
 
 def try_receipts(database: Database) -> Passed:

@@ -79,6 +79,13 @@ def list_rejected(
 def rejected_shape(row: RejectedRow) -> dict[str, Any]:
     names = ("id", "server_name", "state", "closed_at", "closed_by", "close_reason")
     reason = explain(reason_named(row.code))
+    replacement = None
+    if row.resent_changeset:
+        replacement = {
+            "changeset": row.resent_changeset,
+            "row": row.resent_row,
+            "has_arrived": row.is_written,
+        }
     return {
         **{name: getattr(row, name) for name in names},
         "correct_as": row.key,
@@ -89,13 +96,5 @@ def rejected_shape(row: RejectedRow) -> dict[str, Any]:
         "values": row.payload,
         "reason": {"code": row.code, "message": reason.sentence, "hint": reason.hint},
         "rejected_at": row.created_at,
-        "replaced_by": replacement_shape(row) if row.resent_changeset else None,
-    }
-
-
-def replacement_shape(row: RejectedRow) -> dict[str, Any]:
-    return {
-        "changeset": row.resent_changeset,
-        "row": row.resent_row,
-        "has_arrived": row.is_written,
+        "replaced_by": replacement,
     }

@@ -133,7 +133,10 @@ def load_rows(
     form = TYPES.get(request.content_type or "")
     if form is None:
         raise TransferError(CONTENT_TYPE)
-    may_wait = "respond-async" in preferences(request)
+    # The names in the header Prefer (RFC 7240), without their values.
+    names = re.split("[,;]", request.headers.get("Prefer", ""))
+    preferences = {name.partition("=")[0].strip().lower() for name in names}
+    may_wait = "respond-async" in preferences
     check_length(request, FORMATS[form], may_wait=may_wait)
     encoding = encoding_of(request) if form == "csv" else ""
     with received(request) as body:
@@ -186,12 +189,6 @@ def encoding_of(request: HttpRequest) -> str:
         if encoding := ENCODINGS.get(codecs.lookup(charset).name):
             return encoding
     raise TransferError(CHARSET)
-
-
-def preferences(request: HttpRequest) -> set[str]:
-    """What the caller prefers: the names in the header Prefer (RFC 7240), without their values."""
-    names = re.split("[,;]", request.headers.get("Prefer", ""))
-    return {name.partition("=")[0].strip().lower() for name in names}
 
 
 def check_length(request: HttpRequest, most: int, *, may_wait: bool) -> None:

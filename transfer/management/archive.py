@@ -111,7 +111,10 @@ def check(path: Path, *, other_key: bool) -> None:
             % {"name": connection.settings_dict["NAME"]}
         )
     encoding.check_own(connection.connection)
-    if unknown := unknown_migrations(_applied(_rows(path, "django_migrations"))):
+    rows = _rows(path, "django_migrations").splitlines()
+    migrations = [line.split("\t") for line in rows if line.count("\t") == 3]
+    applied = [(app, name) for _number, app, name, _at in migrations]
+    if unknown := unknown_migrations(applied):
         if refusal(unknown).cause is DOCTOR_MADE_BEFORE:
             raise CommandError(
                 _("Data Transfer 0.1.0 made this backup. There is no upgrade from that version.")
@@ -135,12 +138,6 @@ def _rows(path: Path, *tables: str) -> str:
     """The data of some tables, as COPY writes it."""
     options = ["--data-only", "--file=-", *(f"--table={table}" for table in tables)]
     return _run("pg_restore", *options, str(path))
-
-
-def _applied(rows: str) -> list[tuple[str, str]]:
-    """App and name of each row of django_migrations, as COPY writes them."""
-    lines = [line.split("\t") for line in rows.splitlines() if line.count("\t") == 3]
-    return [(app, name) for _number, app, name, _at in lines]
 
 
 def _is_readable(secret: str) -> bool:

@@ -71,7 +71,10 @@ class Command(BaseCommand):
                 self._refuse_another_version()
             return super().execute(*args, **options)
         except TransferError as error:
-            raise CommandError("\n".join(in_full(error))) from error
+            lines = [*explain(error)]
+            if error.technical:
+                lines.append(f"({error.technical})")
+            raise CommandError("\n".join(lines)) from error
         except ValidationError as error:
             raise UsageError("\n".join(error.messages)) from error
         except DatabaseError as error:
@@ -93,12 +96,6 @@ class Command(BaseCommand):
 
     def say_json(self, **fields: object) -> None:
         self.stdout.write(json.dumps(fields, ensure_ascii=False, default=str))
-
-
-def in_full(error: TransferError) -> list[str]:
-    """The lines of an error on a terminal: sentence, hint, technical text."""
-    technical = [f"({error.technical})"] if error.technical else []
-    return [*explain(error), *technical]
 
 
 class Action:

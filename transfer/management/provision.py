@@ -159,15 +159,12 @@ def check_own(url: str) -> None:
         has_tables, has_migrations = database.one(FOREIGN, [MIGRATIONS])
         if not has_tables:
             encoding.check_own(database.connection)
-        elif not has_migrations or is_foreign(database):
+            return
+        query = sql.SQL("select exists (select from {} where app = 'transfer')").format(MIGRATIONS)
+        is_ours = has_migrations and database.one(query)[0]
+        if not is_ours:
             sentence = _("The database %(name)s has tables of another program. Name another one.")
             raise CommandError(sentence % {"name": parse_dsn(url)["dbname"]})
-
-
-def is_foreign(database: Database) -> bool:
-    """Whether its migrations are those of another program."""
-    query = sql.SQL("select exists (select from {} where app = 'transfer')")
-    return not database.one(query.format(MIGRATIONS))[0]
 
 
 def ensure_staging(

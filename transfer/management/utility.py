@@ -34,7 +34,10 @@ class Utility(ManagementUtility):
             return str(super().main_help_text(commands_only))
         ours = sorted(name for name, app in get_commands().items() if app == "transfer")
         width = max(map(len, ours))
-        lines = [f"  {name:{width}}  {first_sentence(name)}" for name in ours]
+        lines = []
+        for name in ours:
+            first, _dot, _rest = _(load_command_class("transfer", name).help).partition(". ")
+            lines.append(f"  {name:{width}}  {first.rstrip('.')}.")
         more = _("More about one: manage.py help COMMAND. All names: manage.py help --commands")
         return "\n".join([f"Data Transfer {version()}", "", *lines, "", as_typed_here(more)])
 
@@ -52,8 +55,3 @@ class Utility(ManagementUtility):
         finally:
             gc.freeze()
             gc.enable()
-
-
-def first_sentence(name: str) -> str:
-    first, _dot, _rest = _(load_command_class("transfer", name).help).partition(". ")
-    return first.rstrip(".") + "."

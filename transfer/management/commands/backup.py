@@ -37,28 +37,23 @@ class Command(BaseCommand):
         The first note is in the backup: a restore reads there when it was made. Only the second
         one makes it a backup: see `AuditQuerySet.last_backup_at`.
         """
-        path = file or next_file()
+        path = file
+        if path is None:  # a new one in the folder of nightly backups
+            if not settings.BACKUP_FOLDER:
+                sentence = _("Name a file, or a folder for nightly backups with BACKUP_FOLDER.")
+                raise UsageError(sentence)
+            name = f"dtadmin-{timezone.localtime():%Y-%m-%d-%H%M%S}.dump"
+            path = Path(settings.BACKUP_FOLDER) / name
         self.note({})
         dump(path)
         size = path.stat().st_size
         self.note({"file": path.name, "bytes": size})
         if file is None:
-            remove_oldest(path.parent)
+            # Files that have other names are left.
+            for old in sorted(path.parent.glob(NIGHTLY))[:-KEPT]:
+                old.unlink(missing_ok=True)
         self.say(_("%(file)s: %(size)s bytes"), file=path, size=formats.number(size))
 
     def note(self, facts: dict[str, Any]) -> None:
         action = AuditEntry.Action.BACKUP
         AuditEntry.record(Actor.at_command_line(), action, Settings.load(), new=facts)
-
-
-def next_file() -> Path:
-    """A new file in the folder of nightly backups. Raises UsageError."""
-    if not settings.BACKUP_FOLDER:
-        raise UsageError(_("Name a file, or a folder for nightly backups with BACKUP_FOLDER."))
-    return Path(settings.BACKUP_FOLDER) / f"dtadmin-{timezone.localtime():%Y-%m-%d-%H%M%S}.dump"
-
-
-def remove_oldest(folder: Path) -> None:
-    """Keeps the last backups; leaves files that have other names."""
-    for old in sorted(folder.glob(NIGHTLY))[:-KEPT]:
-        old.unlink(missing_ok=True)

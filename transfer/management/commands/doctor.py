@@ -53,17 +53,14 @@ class Command(BaseCommand):
                     technical=result.technical,
                 )
             else:
-                self._say(area, result)
+                mark = {"ok": "✓", "warns": "!", "failed": "✗"}[state(result)]
+                self.stdout.write(printable(f"{mark} {area} · {result.label}: {result.sentence}"))
+                if result.hint:
+                    self.stdout.write(printable(f"    {result.hint}"))
+                if result.technical:
+                    self.stdout.write(printable(f"    ({result.technical})"))
         if failed:
             raise SystemExit(FAILED)
-
-    def _say(self, area: str, result: Result) -> None:
-        mark = {"ok": "✓", "warns": "!", "failed": "✗"}[state(result)]
-        self.stdout.write(printable(f"{mark} {area} · {result.label}: {result.sentence}"))
-        if result.hint:
-            self.stdout.write(printable(f"    {result.hint}"))
-        if result.technical:
-            self.stdout.write(printable(f"    ({result.technical})"))
 
 
 def state(result: Result) -> str:

@@ -34,7 +34,9 @@ class Command(BaseCommand, DjangoCommand):
         self.check_encoding()
         if unknown := unknown_migrations():
             raise refusal(unknown)
-        if not self.is_atomic():
+        executor = MigrationExecutor(connection)
+        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+        if not all(migration.atomic for migration, _backwards in plan):
             super().handle(*args, **options)
             return
         try:
@@ -76,12 +78,6 @@ class Command(BaseCommand, DjangoCommand):
         cause = (str(error).strip() or type(error).__name__).splitlines()[0]
         params = {"cause": cause, "migration": self.current}
         raise CommandError(sentence % params, returncode=returncode) from error
-
-    def is_atomic(self) -> bool:
-        """Whether every pending migration may run in a transaction."""
-        executor = MigrationExecutor(connection)
-        plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-        return all(migration.atomic for migration, _backwards in plan)
 
     def migration_progress_callback(
         self, action: str, migration: Any = None, fake: bool = False

@@ -53,7 +53,11 @@ class Command(BaseCommand):
                 row.save(update_fields=secret_names(row))
             for one in factors:
                 second_factors.encrypt_again(one)
-            encrypt_files()
+            # Files that are not confirmed yet; one that no key decrypts expires within a day.
+            for piece in UploadPiece.objects.select_for_update().iterator(chunk_size=1):
+                with suppress(InvalidToken):
+                    piece.content = cipher().encrypt(cipher().decrypt(bytes(piece.content)))
+                    piece.save(update_fields=["content"])
             AuditEntry.record(
                 Actor.at_command_line(),
                 AuditEntry.Action.SECRETS,
@@ -75,14 +79,6 @@ def report(n: int, *, dry_run: bool) -> str:
         "The secrets of %(n)s bonus servers are encrypted with SECRET_KEY.",
         n,
     )
-
-
-def encrypt_files() -> None:
-    """Secrets that are not confirmed yet; one that no key decrypts expires within a day."""
-    for piece in UploadPiece.objects.select_for_update().iterator(chunk_size=1):
-        with suppress(InvalidToken):
-            piece.content = cipher().encrypt(cipher().decrypt(bytes(piece.content)))
-            piece.save(update_fields=["content"])
 
 
 def owner(row: WithOwner) -> str:

@@ -68,7 +68,9 @@ class Command(BaseCommand):
             with surviving("no worker could be started"):
                 workers = [worker for worker in workers if worker.is_alive()]
                 if len(workers) < most and DBTaskResult.objects.ready().exists():
-                    workers.append(start_worker(stopped))
+                    worker = threading.Thread(target=work, args=[stopped], name="worker")
+                    worker.start()
+                    workers.append(worker)
                 close_old_connections()
             pause.wait(SECONDS_BETWEEN_LOOKS)
         return workers
@@ -85,12 +87,6 @@ def surviving(failed: str) -> Iterator[None]:
     except Exception:
         logger.exception(failed)
         connection.close()
-
-
-def start_worker(stopped: Callable[[], int]) -> threading.Thread:
-    worker = threading.Thread(target=work, args=[stopped], name="worker")
-    worker.start()
-    return worker
 
 
 def work(stopped: Callable[[], int]) -> None:

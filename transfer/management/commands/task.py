@@ -26,7 +26,7 @@ from transfer.management.tasks import (
     tasks_named,
 )
 from transfer.models import Actor, Settings
-from transfer.models.run_base import Run, RunClosed, Trigger
+from transfer.models.run_base import RunClosed, Trigger
 from transfer.models.schedules import ScheduledTask
 from transfer.runs.start import RunIsOpen, run_now
 from transfer.runs.workers import when_it_starts
@@ -192,21 +192,17 @@ class RunNow(OfTasks):
         """Queues a run for each task, and exits with ALREADY_RUNNING if one had an open run."""
         runs = [queued(one) for one in tasks_named(task, server)]
         for run, is_new in runs:
-            self._report(run, is_new, json)
+            if json:
+                self.say_json(**names_of(run.task), run=run.key, state=run.state, queued=is_new)
+            elif is_new:
+                self.say(_("%(task)s: run %(run)s is queued"), task=run.task, run=run.key)
+            else:
+                self.say(_("%(task)s: run %(run)s is open already"), task=run.task, run=run.key)
         new = sum(is_new for _run, is_new in runs)
         if new and not json:
             self.say("%(when)s", when=when_it_starts(new))
         if new < len(runs):
             sys.exit(ALREADY_RUNNING)
-
-    def _report(self, run: Run, is_new: bool, json: bool) -> None:
-        text = _("%(task)s: run %(run)s is queued")
-        if not is_new:
-            text = _("%(task)s: run %(run)s is open already")
-        if json:
-            self.say_json(**names_of(run.task), run=run.key, state=run.state, queued=is_new)
-        else:
-            self.say(text, task=run.task, run=run.key)
 
 
 class Cancel(Action):

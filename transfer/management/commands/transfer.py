@@ -83,8 +83,13 @@ class Command(BaseCommand):
             self._report_json(run, progress.seconds)
         else:
             self._report(run, progress.seconds, dry_run=options["dry_run"])
-            self._report_reasons(reasons)
-        self._report_error(run)
+            for code, rows in sorted(reasons.items(), key=lambda item: -item[1]):
+                sentence = explain(reason_named(code)).sentence
+                self.stdout.write(f"  {rows} × {sentence} [{code}]")
+        if run.explained:
+            self.stderr.write(f"{run.explained.sentence}\n  {run.explained.hint}")
+        if run.error_technical:
+            self.stderr.write(f"  ({run.error_technical})")
         return EXIT_CODES.get(State(run.state), 0)
 
     def _report(self, run: TransferRun, seconds: float, *, dry_run: bool) -> None:
@@ -101,10 +106,6 @@ class Command(BaseCommand):
             seconds=round(seconds, 1),
         )
 
-    def _report_reasons(self, reasons: dict[str, int]) -> None:
-        for code, rows in sorted(reasons.items(), key=lambda item: -item[1]):
-            self.stdout.write(f"  {rows} × {explain(reason_named(code)).sentence} [{code}]")
-
     def _report_json(self, run: TransferRun, seconds: float) -> None:
         self.say_json(
             kind=run.kind,
@@ -114,12 +115,6 @@ class Command(BaseCommand):
             waiting=run.waiting,
             seconds=round(seconds, 3),
         )
-
-    def _report_error(self, run: TransferRun) -> None:
-        if run.explained:
-            self.stderr.write(f"{run.explained.sentence}\n  {run.explained.hint}")
-        if run.error_technical:
-            self.stderr.write(f"  ({run.error_technical})")
 
 
 def counts(run: TransferRun) -> dict[str, int]:

@@ -44,7 +44,11 @@ def place(home: Path) -> Path:
             folder = _make_outside(home)
             if (home / "pg").exists():
                 shutil.move(home / "pg", folder / "pg")
-        _own(folder / "pg")
+        # The number of the user changes if it was made again.
+        cluster, user = folder / "pg", pwd.getpwnam(USER)
+        if cluster.exists() and cluster.stat().st_uid != user.pw_uid:
+            owner = f"{user.pw_uid}:{user.pw_gid}"
+            subprocess.run(["chown", "-R", owner, cluster], check=True)  # noqa: S603, S607
     return folder
 
 
@@ -153,14 +157,6 @@ def _ensure_user() -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode and "already exists" not in done.stderr:
             raise NoFolder(done.stderr.strip()) from None
-
-
-def _own(cluster: Path) -> None:
-    """Gives an existing cluster to its user, whose number changes if the user was made again."""
-    user = pwd.getpwnam(USER)
-    if cluster.exists() and cluster.stat().st_uid != user.pw_uid:
-        owner = f"{user.pw_uid}:{user.pw_gid}"
-        subprocess.run(["chown", "-R", owner, cluster], check=True)  # noqa: S603, S607
 
 
 def _is_running(cluster: Path) -> bool:

@@ -25,7 +25,9 @@ def main() -> None:
     home = Path(os.environ.get("DTADMIN_VAR") or CLONE / "var")
     folders = [folder for folder in (home, outside(home)) if folder and folder.exists()]
     for folder in folders:
-        refuse_if_used(folder / "pg")
+        if pids := [pid for pid in users(folder / "pg") if is_python(pid)]:
+            text = _("The demo or another command is running (process %(pids)s). Stop it first.")
+            sys.exit(text % {"pids": ", ".join(map(str, pids))})
     for folder in folders:
         stop(folder / "pg")
     removed = [str(folder) for folder in folders if remove(folder)]
@@ -39,13 +41,6 @@ def main() -> None:
 
 def say(sentence: str) -> None:
     print(sentence, flush=True)  # noqa: T201
-
-
-def refuse_if_used(cluster: Path) -> None:
-    """Ends this process if another one of this clone uses the cluster."""
-    if pids := [pid for pid in users(cluster) if is_python(pid)]:
-        text = _("The demo or another command is running (process %(pids)s). Stop it first.")
-        sys.exit(text % {"pids": ", ".join(map(str, pids))})
 
 
 def users(cluster: Path) -> list[int]:

@@ -40,6 +40,10 @@ class LanguageMiddleware(LocaleMiddleware):
         super().process_request(request)
 
 
+# "10.1.2.3:5678", "[2001:db8::1]:443" and "[2001:db8::1]": some proxies write addresses so.
+WITH_PORT = re.compile(r"\[([^\[\]]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
+
+
 class TrueAddress(MiddlewareMixin):
     """Believes the address that the proxy names; no other sender's.
 
@@ -49,7 +53,8 @@ class TrueAddress(MiddlewareMixin):
     """
 
     def process_request(self, request: HttpRequest) -> None:
-        over_socket = came_over_unix_socket(request)
+        connection = request.META.get("gunicorn.socket")  # no header of the client counts
+        over_socket = connection is not None and connection.family == socket.AF_UNIX
         near = THIS_MACHINE if over_socket else request.META.get("REMOTE_ADDR", "")
         with suppress(ValueError):
             request.META["REMOTE_ADDR"] = str(address(near))
@@ -57,14 +62,11 @@ class TrueAddress(MiddlewareMixin):
             request.META.pop("HTTP_X_FORWARDED_PROTO", None)
             return
         named = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
+        with_port = WITH_PORT.fullmatch(named)
+        if with_port:
+            named = with_port[1] or with_port[2]
         with suppress(ValueError):
-            request.META["REMOTE_ADDR"] = str(address(without_port(named)))
-
-
-def came_over_unix_socket(request: HttpRequest) -> bool:
-    """Return whether the request came over a Unix socket. No header of the client counts."""
-    connection = request.META.get("gunicorn.socket")
-    return connection is not None and connection.family == socket.AF_UNIX
+            request.META["REMOTE_ADDR"] = str(address(named))
 
 
 def is_proxy(text: str, over_socket: bool) -> bool:
@@ -74,16 +76,6 @@ def is_proxy(text: str, over_socket: bool) -> bool:
     with suppress(ValueError):
         return any(address(text) in network for network in settings.BEHIND_PROXY)
     return False
-
-
-# "10.1.2.3:5678", "[2001:db8::1]:443" and "[2001:db8::1]": some proxies write addresses so.
-WITH_PORT = re.compile(r"\[([^\[\]]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
-
-
-def without_port(text: str) -> str:
-    """An address without the brackets and the port that a proxy may write with it."""
-    match = WITH_PORT.fullmatch(text)
-    return (match[1] or match[2]) if match else text
 
 
 def address(text: str) -> IPv4Address | IPv6Address:

@@ -6,6 +6,7 @@ by class, or by cause, in capitals.
 
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from transfer.causes import CATALOGUE
@@ -57,7 +58,10 @@ class TransferError(Exception):
     def saved(code: str, params: Mapping[str, str]) -> "TransferError":
         """Return an error that was saved. An unknown code, as a newer version's, is unexpected."""
         others = {name: value for name, value in params.items() if name != "party"}
-        return TransferError(CATALOGUE.get(code, UNEXPECTED), party=_party_saved(params), **others)
+        party = None
+        with suppress(KeyError, ValueError):  # it has none, or one of a newer version
+            party = Party.read(params["party"])
+        return TransferError(CATALOGUE.get(code, UNEXPECTED), party=party, **others)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """So that one process can pass it to another, which has the catalogue, too."""
@@ -73,14 +77,6 @@ def _passed_on(
 ) -> TransferError:
     others = {name: value for name, value in params.items() if name != "party"}
     return kind(CATALOGUE[code], technical, party=party, **others)
-
-
-def _party_saved(params: Mapping[str, str]) -> Party | None:
-    """Return the party of a saved error; None if it has none, or one of a newer version."""
-    try:
-        return Party.read(params["party"])
-    except (KeyError, ValueError):
-        return None
 
 
 # Of connections.

@@ -139,15 +139,13 @@ class _Ticking:
             for pk in chosen.values_list("pk", flat=True):
                 item = f"{model} {pk}"
                 if not self.steps.is_put_off(step, item):
-                    with self.steps.isolated(step, item, but=OperationalError):
-                        _with_locked(chosen, pk, act)
-
-
-def _with_locked(chosen: QuerySet[Any], pk: Any, act: Callable[[Any], None]) -> None:
-    with transaction.atomic():
-        locked = chosen.select_for_update(of=("self",), skip_locked=True)
-        if row := locked.filter(pk=pk).first():
-            act(row)
+                    with (
+                        self.steps.isolated(step, item, but=OperationalError),
+                        transaction.atomic(),
+                    ):
+                        locked = chosen.select_for_update(of=("self",), skip_locked=True)
+                        if row := locked.filter(pk=pk).first():
+                            act(row)
 
 
 STEPS: dict[str, Callable[[_Ticking], None]] = {

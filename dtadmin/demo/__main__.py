@@ -125,7 +125,10 @@ def prepare(processes: Processes, stop: threading.Event) -> None:
     """Makes databases, log-ins, servers and rows; then shows the first transfer on the terminal."""
     run(processes, stop, "manage.py", "migrate", "--verbosity=0")
     run(processes, stop, "manage.py", "init_shop_all")
-    databases = [bonus_database(number) for number in range(1, len(SERVERS) + 1)]
+    databases = [
+        embedded.database_url(socket_folder(), f"bonus_{number}")
+        for number in range(1, len(SERVERS) + 1)
+    ]
     outage().forget()
     for url in databases:
         migrate = ("-m", "reference_bonus_server", "migrate", "--verbosity=0")
@@ -149,10 +152,6 @@ def run(processes: Processes, stop: threading.Event, *arguments: str, **environm
 
 def socket_folder() -> str:
     return str(settings.DATABASES["default"]["HOST"])
-
-
-def bonus_database(number: int) -> str:
-    return embedded.database_url(socket_folder(), f"bonus_{number}")
 
 
 def dock_servers() -> None:

@@ -7,7 +7,6 @@ import json
 import socket
 import ssl
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, Self
 
@@ -143,7 +142,11 @@ class AdminPort:
         return TransferError(cause, technical, party=server(self.endpoint.name), **known | params)
 
     def _failure(self, error: Exception, deadline: "Deadline") -> TransferError:
-        causes = list(_causes(error))
+        causes: list[BaseException] = []
+        latest: BaseException | None = error
+        while latest is not None:
+            causes.append(latest)
+            latest = latest.__cause__ or latest.__context__
         technical = f"{type(error).__name__}: {error}"[:500]
         for cause in causes:
             if isinstance(cause, ssl.SSLCertVerificationError):
@@ -242,9 +245,3 @@ def tls_context(endpoint: Endpoint) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -33,7 +33,3 @@ class Cause:
     def is_refusal(self) -> bool:
         """Whether a transfer stops at once, and somebody has to do something."""
         return bool(self.remedy)
-
-    def hint_for(self, kind: Kind | None) -> str:
-        """Return what to do if a party of this kind failed; None: no party is named."""
-        return self.hint if kind is None else self.hints.get(kind, self.hint)

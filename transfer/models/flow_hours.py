@@ -64,11 +64,15 @@ class FlowHourQuerySet(models.QuerySet["FlowHour"]):
         self, task_id: int | None, moved: Totals, at: datetime, seconds: float | None = None
     ) -> None:
         """Counts rows that a task has moved, which took so many seconds; None: not known."""
+        delays: list[int] = []
+        if seconds is not None:
+            place = sum(seconds > bound for bound in BOUNDS)
+            delays = [0] * place + [moved.read]
         values = {
             "task": task_id,
             "at": at,
             **{name: getattr(moved, name) for name in OUTCOMES},
-            "delays": [] if seconds is None else delays_of(moved.read, seconds),
+            "delays": delays,
         }
         with connection.cursor() as cursor:
             cursor.execute(ADD, values)
@@ -110,12 +114,6 @@ class FlowHour(models.Model):
 
     def __str__(self) -> str:
         return f"{self.task_id} {self.hour}"
-
-
-def delays_of(rows: int, seconds: float) -> list[int]:
-    """The delays of so many rows that took as long."""
-    place = sum(seconds > bound for bound in BOUNDS)
-    return [0] * place + [rows]
 
 
 def added(of_several: Sequence[Delays]) -> Delays:

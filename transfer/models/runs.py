@@ -261,7 +261,11 @@ class TransferRun(Run):
             if self.state != State.RUNNING:
                 raise TransferError(RUN_TAKEN_OVER)
             self.chunks += 1
-            if not self._has_counted(after):
+            counted = self.counted_to
+            is_counted = counted is not None and (
+                counted.version == after.version or counted.is_after(after)
+            )
+            if not is_counted:
                 self._count(gained, after, seconds)
             self.save(update_fields=[*COUNTS, "chunks", "position_to"])
 
@@ -312,12 +316,6 @@ class TransferRun(Run):
         """
         fields = [*COUNTS, "chunks", "position_to", "state"]
         self.refresh_from_db(fields=fields, from_queryset=type(self).objects.select_for_update())
-
-    def _has_counted(self, position: Position) -> bool:
-        counted = self.counted_to
-        return counted is not None and (
-            counted.version == position.version or counted.is_after(position)
-        )
 
     def _count(self, gained: Totals, after: Position, seconds: float | None) -> None:
         """The caller saves the run."""

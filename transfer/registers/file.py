@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from transfer.causes import CATALOGUE
 from transfer.causes.files import COLUMNS_MISSING, FILE_TOO_LARGE, FILE_WITHOUT_ROWS, TOO_MANY_LINES
 from transfer.errors import FileRefused
-from transfer.loading.file_formats import Layout, Line, detect, is_blank, rows_of
+from transfer.loading.file_formats import detect, is_blank, rows_of
 from transfer.loading.headings import missing
 from transfer.loading.lines import cell_at
 from transfer.loading.receive import Utf8
@@ -100,20 +100,16 @@ def read(content: bytes) -> Plan:
     )
     if missing(Registers(), layout.columns):
         raise FileRefused(COLUMNS_MISSING, columns=f"{_('Shop')}, {_('Code')}")
-    lines = _lines(rows_of(io.BytesIO(content), layout), layout)
-    plan = Plan(lines, set(layout.columns), layout.ignored)
-    _compare(plan)
-    return plan
-
-
-def _lines(rows: Iterator[Line], layout: Layout) -> list[RegisterLine]:
+    rows = rows_of(io.BytesIO(content), layout)
     filled = (row for row in rows if row[0] > layout.header and not all(map(is_blank, row[1])))
     lines = [_line(*row, layout.columns) for row in islice(filled, MOST_LINES + 1)]
     if not lines:
         raise FileRefused(FILE_WITHOUT_ROWS)
     if len(lines) > MOST_LINES:
         raise FileRefused(TOO_MANY_LINES)
-    return lines
+    plan = Plan(lines, set(layout.columns), layout.ignored)
+    _compare(plan)
+    return plan
 
 
 def _line(number: int, cells: list[Any], columns: dict[str, int]) -> RegisterLine:

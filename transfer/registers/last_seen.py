@@ -1,6 +1,5 @@
 """The hours in which a register was seen on line."""
 
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
 from django.utils import timezone
@@ -18,7 +17,12 @@ def strip(
     """
     now = timezone.localtime(now)
     first = _hour(account.created_at) if account.created_at else (date.min, 0)
-    seen = set(_seen_hours(account))
+    seen = {
+        _hour(datetime.combine(one.day, time(hour), UTC))
+        for one in account.seen_days.all()
+        for hour in range(24)
+        if one.hours >> hour & 1
+    }
 
     def was_seen(hour: tuple[date, int]) -> bool | None:
         return hour in seen or (False if first <= hour <= _hour(now) else None)
@@ -27,13 +31,6 @@ def strip(
     days = [midnight - timedelta(back) for back in range(6, -1, -1)]
     hours = [(day, [was_seen((day.date(), hour)) for hour in range(24)]) for day in days]
     return [(day, seen) for day, seen in hours if any(hour is not None for hour in seen)]
-
-
-def _seen_hours(account: RegisterAccount) -> Iterator[tuple[date, int]]:
-    for one in account.seen_days.all():
-        for hour in range(24):
-            if one.hours >> hour & 1:
-                yield _hour(datetime.combine(one.day, time(hour), UTC))
 
 
 def _hour(when: datetime) -> tuple[date, int]:

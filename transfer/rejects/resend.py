@@ -96,25 +96,18 @@ class _Rows:
 
     def lines(self) -> Iterator[str]:
         columns = ("is_chosen", "pk", "changeset", "row")
-        locked = _locked(self.chosen, self.kind).annotate(is_chosen=_is_among(self.chosen))
+        is_chosen = Exists(self.chosen.open().filter(pk=OuterRef("pk")))
+        locked = _locked(self.chosen, self.kind).annotate(is_chosen=is_chosen)
         rows = locked.values_list(*columns, named=True).iterator(AT_ONCE)
+        values = [self.values.get(name) for name in self.kind.names]
+        kept = [name for name in self.kind.names if name not in self.values]
         for (changeset, row), same in groupby(rows, key=attrgetter("changeset", "row")):
             chosen = [one for one in same if one.is_chosen]
             if chosen:  # another process may have closed them meanwhile
                 self.count += 1
                 self.latest = chosen[0].pk
-                yield self._line(str(changeset), row)
-
-    def _line(self, changeset: str, row: int) -> str:
-        values = [self.values.get(name) for name in self.kind.names]
-        kept = [name for name in self.kind.names if name not in self.values]
-        beside = [*[None] * 5, changeset, str(row), as_array(kept)]
-        return copied(str(self.count), *values, *beside)
-
-
-def _is_among(chosen: RejectedRowQuerySet) -> Exists:
-    """Whether a reject is an open one of these."""
-    return Exists(chosen.open().filter(pk=OuterRef("pk")))
+                beside = [*[None] * 5, str(changeset), str(row), as_array(kept)]
+                yield copied(str(self.count), *values, *beside)
 
 
 def _locked(chosen: RejectedRowQuerySet, kind: Kind) -> RejectedRowQuerySet:

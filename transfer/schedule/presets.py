@@ -71,7 +71,11 @@ class Preset:
         hours_with: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for hour, minutes in minutes_of.items():
             hours_with[tuple(sorted(set(minutes)))].append(hour)
-        return [f"{self._minutes(some)} {_hours(hours)}" for some, hours in hours_with.items()]
+        fields = []
+        for some, hours in hours_with.items():
+            field = "*" if len(hours) == 24 else _field(hours)
+            fields.append(f"{self._minutes(some)} {field}")
+        return fields
 
     def _minutes(self, minutes: tuple[int, ...]) -> str:
         """Return the field for these minutes of an hour."""
@@ -122,10 +126,6 @@ class Preset:
 
 def _weekdays(days: tuple[int, ...]) -> str:
     return "*" if set(days) == set(EVERY_DAY) else _field(days)
-
-
-def _hours(hours: list[int]) -> str:
-    return "*" if len(hours) == 24 else _field(hours)
 
 
 def _field(numbers: Iterable[int]) -> str:

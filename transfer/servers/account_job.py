@@ -79,18 +79,13 @@ class Work:
                     # After a crash, the next worker knows which ones may have been created.
                     numbers = [account.pk for account in batch]
                     RegisterAccount.objects.filter(pk__in=numbers).update(reply_lost=True)
-                self._call_batch(api, pool, batch)
-
-    def _call_batch(
-        self, api: BonusApi, pool: ThreadPoolExecutor, batch: list[RegisterAccount]
-    ) -> None:
-        futures: dict[Future[Any], RegisterAccount] = {
-            pool.submit(self._call, api, account): account for account in batch
-        }
-        pending = set(futures)
-        while pending:
-            done, pending = wait(pending, timeout=SECONDS_BETWEEN_SAVES)
-            self._save([(futures[future], future) for future in done])
+                futures: dict[Future[Any], RegisterAccount] = {
+                    pool.submit(self._call, api, account): account for account in batch
+                }
+                pending = set(futures)
+                while pending:
+                    done, pending = wait(pending, timeout=SECONDS_BETWEEN_SAVES)
+                    self._save([(futures[future], future) for future in done])
 
     def _call(self, api: BonusApi, account: RegisterAccount) -> Account | None:
         """Asks the server for one change, in a thread and without the database."""
@@ -99,16 +94,14 @@ class Work:
         try:
             answer = self._ask(api, account)
         except TransferError as error:
-            self._note_failure(error)
+            cause = error.cause
+            self.failures_in_a_row = self.failures_in_a_row + 1 if cause.concerns_all else 0
+            many = self.failures_in_a_row >= FAILURES_IN_A_ROW
+            if cause.concerns_all and (not cause.maybe_done or many):
+                self.end = error
             raise
         self.failures_in_a_row = 0
         return answer
-
-    def _note_failure(self, error: TransferError) -> None:
-        self.failures_in_a_row = self.failures_in_a_row + 1 if error.cause.concerns_all else 0
-        many = self.failures_in_a_row >= FAILURES_IN_A_ROW
-        if error.cause.concerns_all and (not error.cause.maybe_done or many):
-            self.end = error
 
     def _ask(self, api: BonusApi, account: RegisterAccount) -> Account | None:
         register = account.register

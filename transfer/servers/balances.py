@@ -28,16 +28,16 @@ def ask_balances(
     """Asks all servers at once, in the order of their numbers. Takes about `seconds` at most."""
     listed = list(accounts)
     servers = list(BonusServer.objects.order_by("pk"))
-    answers = dict(ask_all(servers, lambda one, within: _ask(one, listed, within), seconds))
+
+    def ask(server: BonusServer, within: float) -> Balances:
+        with (
+            bonus_db(server, within, secret=False) as target,
+            target.database.transaction(commit=False),
+        ):
+            return balances_of(server, target, listed)
+
+    answers = dict(ask_all(servers, ask, seconds))
     return [(server, answers[server]) for server in servers]
-
-
-def _ask(server: BonusServer, accounts: list[str], seconds: float) -> Balances:
-    with (
-        bonus_db(server, seconds, secret=False) as target,
-        target.database.transaction(commit=False),
-    ):
-        return balances_of(server, target, accounts)
 
 
 def balances_of(server: BonusServer, target: BonusDatabase, accounts: Iterable[str]) -> Balances:

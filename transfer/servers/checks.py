@@ -98,19 +98,15 @@ def look_at_server(server: BonusServer, seconds: float = SECONDS) -> Look:
     """Queries no database: it runs in a thread."""
     began = monotonic()
     service = check_service_port(server)
+    left = seconds - (monotonic() - began)
     try:
-        return Look(ask_server(server, seconds - (monotonic() - began)), service)
+        with BonusApi(server.endpoint, left) as api:
+            asked_at, asked = timezone.now(), monotonic()
+            status = api.status()
+            latency = monotonic() - asked
+            return Look(Answer(status, api.accounts(), asked_at, latency), service)
     except TransferError as error:
         return Look(error, service)
-
-
-def ask_server(server: BonusServer, seconds: float) -> Answer:
-    """Asks the administration port. Raises TransferError."""
-    with BonusApi(server.endpoint, seconds) as api:
-        asked_at, began = timezone.now(), monotonic()
-        status = api.status()
-        latency = monotonic() - began
-        return Answer(status, api.accounts(), asked_at, latency)
 
 
 def look_at_all(

@@ -22,18 +22,17 @@ IN_CONTAINERS = {
 
 def as_typed_here(text: str) -> str:
     """Replaces `manage.py …` and `gunicorn` in a sentence by what this installation has instead."""
-    for pattern, command in replacements().items():
+    replacements: dict[str, str] = {}
+    if settings.IN_CONTAINER:
+        replacements = IN_CONTAINERS
+    elif settings.PACKAGED and settings.SYSTEMD:
+        pages = f"sudo systemctl enable --now {unit_of_pages(settings.BEHIND_PROXY)}"
+        replacements = {r"\bgunicorn\b": pages, **SERVICES, **IN_PACKAGE}
+    elif settings.PACKAGED:
+        replacements = IN_PACKAGE
+    for pattern, command in replacements.items():
         text = re.sub(pattern, command, text)
     return text
-
-
-def replacements() -> dict[str, str]:
-    if settings.IN_CONTAINER:
-        return IN_CONTAINERS
-    if settings.PACKAGED and settings.SYSTEMD:
-        pages = f"sudo systemctl enable --now {unit_of_pages(settings.BEHIND_PROXY)}"
-        return {r"\bgunicorn\b": pages, **SERVICES, **IN_PACKAGE}
-    return IN_PACKAGE if settings.PACKAGED else {}
 
 
 def unit_of_pages(behind_proxy: object) -> str:

@@ -31,9 +31,10 @@ def explain(error: TransferError | Cause) -> Explanation:
     if isinstance(error, Cause):
         return Explanation(_filled(error.sentence, Params()), _filled(error.hint, Params()))
     known = Params(_as_read(error.params))
+    hint = error.cause.hint
     if error.party is not None:
         known["party"] = subject(error.party, _(error.cause.sentence))
-    hint = error.cause.hint_for(error.party.kind if error.party else None)
+        hint = error.cause.hints.get(error.party.kind, hint)
     return Explanation(_filled(error.cause.sentence, known), _filled(hint, known))
 
 
@@ -68,15 +69,12 @@ def _as_read(params: dict[str, str]) -> dict[str, str]:
         known["held"] = formats.about_rows(int(known["held"]))
     if "what" in known:  # a part of the sentence, which is a message id, too
         known["what"] = _(known["what"])
-    known.update({f"quoted_{name}": _quoted(text) for name, text in params.items()})
+    for name, text in params.items():
+        # One word of a shell. `shlex.quote` leaves some names bare, and where such a name ends a
+        # page could not tell.
+        escaped = text.replace("'", "'\"'\"'")
+        known[f"quoted_{name}"] = f"'{escaped}'"
     return known
-
-
-def _quoted(text: str) -> str:
-    """One word of a shell. `shlex.quote` leaves some names bare, and where such a name ends a page
-    could not tell.
-    """
-    return "'{}'".format(text.replace("'", "'\"'\"'"))
 
 
 def _zone(match: re.Match[str]) -> str:

@@ -89,7 +89,15 @@ def arrivals(upload: Upload, seconds: float) -> list[Arrival]:
         answer if isinstance(answer := answers[server], Arrival) else Arrival(task, error=answer)
         for server, task in of.items()
     ]
-    return _with_runs(on_servers)
+    # Each with the run that has moved it: two queries.
+    keys = [_key(one) for one in on_servers if one.moved and one.number is not None]
+    origin = next((one.origin for one in on_servers if one.origin), "")
+    runs = runs_that_passed(keys, origin)
+    for place, one in enumerate(on_servers):
+        run = runs.get(_key(one)) if one.moved else None
+        if run is not None:  # what a run has moved is not counted by anybody's word
+            on_servers[place] = replace(one, run=run, said_by="", said_at=None)
+    return on_servers
 
 
 def _ask(upload: Upload, task: TransferTask, seconds: float) -> Arrival:
@@ -170,21 +178,8 @@ def _arrival(
     return replace(arrival, moved=arrival.rows, said_by=beginning.by, said_at=said_at)
 
 
-def _with_runs(on_servers: list[Arrival]) -> list[Arrival]:
-    """Return the same, each with the run that has moved it. Two queries."""
-    keys = [_key(one) for one in on_servers if one.moved and one.number is not None]
-    origin = next((one.origin for one in on_servers if one.origin), "")
-    runs = runs_that_passed(keys, origin)
-    return [_moved_by(one, runs.get(_key(one))) if one.moved else one for one in on_servers]
-
-
 def _key(one: Arrival) -> Key:
     return one.task.pk, one.number or 0
-
-
-def _moved_by(one: Arrival, run: TransferRun | None) -> Arrival:
-    """Return the same with its run: what a run has moved is not counted by anybody's word."""
-    return one if run is None else replace(one, run=run, said_by="", said_at=None)
 
 
 @dataclass(frozen=True)

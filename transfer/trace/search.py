@@ -39,14 +39,12 @@ def search(text: str, seconds: float = 3.0) -> Matches:
     if not matches.exact:
         matches.too_short = len(text) < SHORTEST and not matches.rows
         if len(text) >= SHORTEST:
-            _complete(text, matches)
+            found = complete(text)
+            matches.silent = found.silent
+            matches.accounts, matches.cards = (
+                sorted(found.numbers[column])[:MOST] for column in COLUMNS
+            )
     return matches
-
-
-def _complete(text: str, matches: Matches) -> None:
-    found = complete(text)
-    matches.silent = found.silent
-    matches.accounts, matches.cards = (sorted(found.numbers[column])[:MOST] for column in COLUMNS)
 
 
 def _is_staged(source: ShopAll, column: str, text: str) -> bool:

@@ -74,17 +74,13 @@ def note_sources(source: ShopAll, rows: Iterable[Any]) -> None:
         row.source.name = one_line(row.staged_by or "")
         of_kinds.setdefault(row.kind.name, []).append(row)
     for some in of_kinds.values():
-        _note_loads(source, some)
+        names = sorted({row.name.changeset for row in some})
+        loads = dict(source.database.rows(LOADS, [names]))
+        for row in some:
+            if row.name.changeset in loads:
+                row.source.load = row.name.changeset
+                row.source.sent_by = one_line(loads[row.name.changeset])
         _note_dependent(source, some[0].kind, some)
-
-
-def _note_loads(source: ShopAll, rows: list[Any]) -> None:
-    names = sorted({row.name.changeset for row in rows})
-    loads = dict(source.database.rows(LOADS, [names]))
-    for row in rows:
-        if row.name.changeset in loads:
-            row.source.load = row.name.changeset
-            row.source.sent_by = one_line(loads[row.name.changeset])
 
 
 def _note_dependent(source: ShopAll, kind: Kind, rows: list[Any]) -> None:
@@ -123,16 +119,13 @@ def attach_from_history(rows: Iterable[Any]) -> None:
     uploads = Upload.objects.filter(changeset__in=loads) if loads else []
     by_name = {str(one.changeset): one for one in uploads}
     corrections = {row.name.changeset for row in listed if row.source.corrects}
-    sent_by = _correctors(corrections)
+    sent_by: dict[str, str] = {}  # changeset of a correction → who has sent it
+    if corrections:
+        rejects = RejectedRow.objects.filter(resent_changeset__in=corrections)
+        found = (
+            rejects.exclude(closed_by="").order_by().values_list("resent_changeset", "closed_by")
+        )
+        sent_by = {str(changeset): who for changeset, who in found.distinct()}
     for row in listed:
         row.source.upload = by_name.get(row.source.load)
         row.source.sent_by = row.source.sent_by or sent_by.get(row.name.changeset, "")
-
-
-def _correctors(changesets: set[str]) -> dict[str, str]:
-    """Return the changeset of a correction → who has sent it."""
-    if not changesets:
-        return {}
-    rejects = RejectedRow.objects.filter(resent_changeset__in=changesets).exclude(closed_by="")
-    found = rejects.order_by().values_list("resent_changeset", "closed_by").distinct()
-    return {str(changeset): who for changeset, who in found}

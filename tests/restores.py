@@ -95,6 +95,6 @@ def say_that_it_is_right() -> None:
         installation = str(Settings.load().installation)
         places = confirm(source, kinds, installation, {}, lambda kind, _loads: None)
     for kind, place in places.items():
-        LogPlace.objects.note(origin, kind, place)
+        LogPlace.objects.note_end(origin, kind, place)
     for one in kinds:
         again(one)

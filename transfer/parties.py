@@ -9,7 +9,7 @@ def gettext_noop(text: str) -> str:
     return text
 
 
-class Kind(StrEnum):
+class PartyKind(StrEnum):
     SHOP_ALL = "shop_all"  # the database of shop All
     DATABASE = "database"  # of a bonus server
     SERVER = "server"  # a bonus server's ports
@@ -26,32 +26,32 @@ class Kind(StrEnum):
 
 # As the subject of a sentence: a noun phrase in the nominative case.
 PHRASES = {
-    Kind.SHOP_ALL: gettext_noop("the database of shop All"),
-    Kind.DATABASE: gettext_noop("the database of %(name)s"),
-    Kind.SERVER: gettext_noop("server “%(name)s”"),
-    Kind.OWN: gettext_noop("Data Transfer's own database"),
-    Kind.MAIL: gettext_noop("the mail server %(name)s"),
-    Kind.WEBHOOK: gettext_noop("the webhook"),
-    Kind.MESSENGER: gettext_noop("the messenger"),
-    Kind.TELEGRAM: "Telegram",
-    Kind.MAX: "MAX",
-    Kind.MATTERMOST: "Mattermost",
-    Kind.SLACK: "Slack",
-    Kind.CHECK: gettext_noop("the check “%(name)s”"),
+    PartyKind.SHOP_ALL: gettext_noop("the database of shop All"),
+    PartyKind.DATABASE: gettext_noop("the database of %(name)s"),
+    PartyKind.SERVER: gettext_noop("server “%(name)s”"),
+    PartyKind.OWN: gettext_noop("Data Transfer's own database"),
+    PartyKind.MAIL: gettext_noop("the mail server %(name)s"),
+    PartyKind.WEBHOOK: gettext_noop("the webhook"),
+    PartyKind.MESSENGER: gettext_noop("the messenger"),
+    PartyKind.TELEGRAM: "Telegram",
+    PartyKind.MAX: "MAX",
+    PartyKind.MATTERMOST: "Mattermost",
+    PartyKind.SLACK: "Slack",
+    PartyKind.CHECK: gettext_noop("the check “%(name)s”"),
 }
 
 
 class Party(NamedTuple):
     """One of them; `name` is that of the server or of the check."""
 
-    kind: Kind
+    kind: PartyKind
     name: str = ""
 
     @classmethod
     def read(cls, saved: str) -> Self:
         """The party as `saved` writes it. Raises ValueError."""
         kind, _colon, name = saved.partition(":")
-        return cls(Kind(kind), name)
+        return cls(PartyKind(kind), name)
 
     @property
     def saved(self) -> str:
@@ -63,15 +63,15 @@ class Party(NamedTuple):
         return PHRASES[self.kind]
 
 
-SHOP_ALL, OWN = Party(Kind.SHOP_ALL), Party(Kind.OWN)
+SHOP_ALL, OWN = Party(PartyKind.SHOP_ALL), Party(PartyKind.OWN)
 
 
 def database_of(server: str) -> Party:
-    return Party(Kind.DATABASE, server)
+    return Party(PartyKind.DATABASE, server)
 
 
 def server(name: str) -> Party:
-    return Party(Kind.SERVER, name)
+    return Party(PartyKind.SERVER, name)
 
 
 def as_subject(phrase: str, name: str, sentence: str) -> str:

@@ -41,7 +41,7 @@ from transfer.models.alerts import Topic
 from transfer.models.failing import failure
 from transfer.models.run_base import State, Trigger
 from transfer.pages.links import key_of
-from transfer.parties import Kind, Party
+from transfer.parties import Party, PartyKind
 from transfer.runs.execute import run_here
 from transfer.servers.checks import check_connections
 
@@ -136,7 +136,7 @@ def house(
 
 def recipient_in_trouble() -> Recipient:
     """Recipients, and one whose messages do not arrive."""
-    refused = TransferError(MESSAGE_REFUSED, party=Party(Kind.MAIL, "localhost"), what="…")
+    refused = TransferError(MESSAGE_REFUSED, party=Party(PartyKind.MAIL, "localhost"), what="…")
     recipient = Recipient.objects.create(
         name="olga", channel="mail", address="olga@shop.example", topics=Topic.values,
         failing_since=timezone.now(), **failure(refused),

@@ -46,7 +46,7 @@ def heard(monkeypatch) -> Iterator[Callable[..., bytes]]:
                 BonusDatabase(dsn, "bs8", "test", secret=False) as database,
                 pytest.raises(Unreachable) as error,
             ):
-                database.database.one("select 1")
+                database.database.only_row("select 1")
         assert "s3cret" not in str(error.value) + error.value.technical
         return impostor.heard, error.value.cause
 

@@ -250,5 +250,5 @@ def _walked(database, range_):
     """How many rows of the staging table PostgreSQL reads for a range."""
     explain = sql.SQL("explain (analyze, format json) select from {} where {}")
     statement = explain.format(KINDS["balances"].staging_table, range_)
-    plan = database.one(statement)[0][0]["Plan"]
+    plan = database.only_row(statement)[0][0]["Plan"]
     return plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)

@@ -43,12 +43,12 @@ def test_the_next_question_finds_nothing_of_the_one_before(shop_all):
         )
         source.database.commit()
         with source.snapshot():
-            source.database.one("select 1")
+            source.database.only_row("select 1")
     with pooled(ShopAll(shop_all, "tests", secret=False)) as source:
         assert source.database.value(PID) == pid
         settings = ("enable_sort", "transaction_isolation", "transaction_read_only", "search_path")
         asked = ", ".join(f"current_setting('{name}')" for name in settings)
-        found = source.database.one(f"select {asked}")
+        found = source.database.only_row(f"select {asked}")
         assert found == ("on", "read committed", "off", "pg_catalog, pg_temp")
         assert source.database.value("select now()").tzinfo is not None
         assert not source.database.rows(LEFT_OVER)

@@ -48,7 +48,7 @@ from transfer.models import (
 from transfer.models.alerts import Incident, Notice, Topic
 from transfer.models.failing import failure
 from transfer.models.logins import OF_A_NAME, LoginKey
-from transfer.parties import Kind, Party, database_of
+from transfer.parties import Party, PartyKind, database_of
 from transfer.problems.find import problems
 from transfer.problems.kinds import STEPS as NAMED_STEPS, Code
 from transfer.problems.of_tasks import is_late
@@ -219,7 +219,9 @@ def messages(_task):
 
 def no_mail(_task):
     RecurringJob.objects.create(kind="check_mail").fail(
-        Unreachable(PORT_CLOSED, party=Party(Kind.MAIL, "mail.shop"), host="mail.shop", port=25)
+        Unreachable(
+            PORT_CLOSED, party=Party(PartyKind.MAIL, "mail.shop"), host="mail.shop", port=25
+        )
     )
 
 

@@ -14,7 +14,7 @@ from transfer.engine.postgres.pool import _pool
 from transfer.errors import ShopAllWentBack
 from transfer.models import Actor, FlowHour, TransferRun
 from transfer.models.run_base import State, Trigger
-from transfer.runs.arrivals import Look, Moves, move_arrived
+from transfer.runs.arrivals import LagFinder, Moves, move_arrived
 from transfer.runs.execute import run_here
 from transfer.text.schedule import AS_ROWS_ARRIVE
 from transfer.tick import tick
@@ -40,7 +40,7 @@ def task(receiver, shop_all):
 
 
 def look(looked=None):
-    return [task.kind for task in (looked or Look()).lagging()]
+    return [task.kind for task in (looked or LagFinder()).lagging()]
 
 
 def written_in(shop_all):
@@ -66,14 +66,14 @@ def amounts(bonus):
 def test_a_look_at_nothing_new_opens_no_run_and_writes_nothing(task, shop_all):
     look()
     written = written_in(shop_all)
-    looked = Look()
+    looked = LagFinder()
     assert look(looked) == look(looked) == []
     assert written_in(shop_all) == written
     assert task.runs.count() == 1
 
 
 def test_a_committed_row_is_found_and_moved(task, shop_all, bonus):
-    looked = Look()
+    looked = LagFinder()
     assert look(looked) == []
     stage(shop_all, "balances", [("4100", 5)])
     (lagging,) = looked.lagging()
@@ -160,7 +160,7 @@ def test_only_the_tasks_of_the_kind_that_has_new_rows_lag(task, shop_all, receiv
 
 
 def test_a_row_of_a_writer_that_was_open_at_the_last_look_is_found_when_it_commits(task, shop_all):
-    looked = Look()
+    looked = LagFinder()
     with connected(shop_all) as late:
         statement(late, "begin")
         insert(late, "balances", [("4100", 7)])
@@ -171,7 +171,7 @@ def test_a_row_of_a_writer_that_was_open_at_the_last_look_is_found_when_it_commi
 
 
 def test_rows_that_are_rolled_back_open_no_run(task, shop_all):
-    looked = Look()
+    looked = LagFinder()
     with connected(shop_all) as late:
         statement(late, "begin")
         insert(late, "balances", [("4100", 7)])
@@ -250,7 +250,7 @@ def test_a_failed_run_is_left_to_the_tick_which_waits_for_the_retry(task, shop_a
     with connected(bonus) as vendor:
         statement(vendor, "alter table asset rename to asset_of_before")
     stage(shop_all, "balances", [("4100", 5)])
-    (lagging,) = Look().lagging()
+    (lagging,) = LagFinder().lagging()
     move_arrived(lagging, go_on)
     task.refresh_from_db()
     assert (task.failures, look()) == (1, [])
@@ -262,7 +262,7 @@ def test_a_failed_run_is_left_to_the_tick_which_waits_for_the_retry(task, shop_a
 
 
 def test_the_tick_opens_no_run_while_somebody_looks(task, shop_all):
-    Look().lagging()
+    LagFinder().lagging()
     task.refresh_from_db()
     assert task.looked_at is not None
     soon = timezone.now() + timedelta(seconds=30)
@@ -278,7 +278,7 @@ def test_the_tick_opens_a_run_by_schedule_every_minute_when_no_process_looks(tas
 
 
 def test_the_tick_opens_a_run_now_and_then_although_nothing_arrives(task):
-    Look().lagging()
+    LagFinder().lagging()
     later = timezone.now() + timedelta(minutes=16)
     type(task).objects.update(looked_at=later)
     assert opens(task, later)

@@ -16,7 +16,7 @@ from transfer.causes.connections import (
 )
 from transfer.errors import TransferError, Unreachable
 from transfer.models import BonusServer
-from transfer.parties import OWN, PHRASES, SHOP_ALL, Kind, Party, database_of, server
+from transfer.parties import OWN, PHRASES, SHOP_ALL, Party, PartyKind, database_of, server
 from transfer.text.explain import explain
 
 WHERE = {"host": "bs9", "port": "5432", "seconds": "5", "reason": "> 5 s"}
@@ -29,7 +29,7 @@ WHERE = {"host": "bs9", "port": "5432", "seconds": "5", "reason": "> 5 s"}
         (database_of("msk 9"), "The database of msk 9 does", "База сервера «msk 9» не"),
         (server("msk 9"), "Server “msk 9” does", "Сервер «msk 9» не"),
         (OWN, "Data Transfer's own database does", "Собственная база Data Transfer не"),
-        (Party(Kind.MAIL, "mx"), "The mail server mx does", "Почтовый сервер mx не"),
+        (Party(PartyKind.MAIL, "mx"), "The mail server mx does", "Почтовый сервер mx не"),
     ],
 )
 def test_each_party_is_the_subject_of_the_same_sentence(party, english, russian):
@@ -43,14 +43,14 @@ def test_each_party_is_the_subject_of_the_same_sentence(party, english, russian)
         assert explain(error).sentence == f"{russian} отвечает: на bs9 никто не слушает порт 5432."
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", PartyKind)
 def test_each_phrase_is_translated(kind):
     with translation.override("ru"):
         said = explain(Unreachable(UNREACHABLE, party=Party(kind, "9"), reason="x")).sentence
     assert re.fullmatch(
         "(Telegram|MAX|Mattermost|Slack|[А-Я]([а-я «»9]|All|Data Transfer)+) не отвечает\\.", said
     )
-    assert set(PHRASES) == set(Kind)
+    assert set(PHRASES) == set(PartyKind)
 
 
 @pytest.mark.parametrize(

@@ -138,9 +138,9 @@ def test_of_a_query_for_one_row_no_more_than_two_arrive(counted):
         "select 1 limit 0",
     ):
         with raises(ANSWER_INVALID):
-            counted.one(wrong)
+            counted.only_row(wrong)
     assert counted.relay.passed_on < MEGABYTE
-    assert counted.one("with one as (select 1 as n, 2 as n) select * from one -- n") == (1, 2)
+    assert counted.only_row("with one as (select 1 as n, 2 as n) select * from one -- n") == (1, 2)
     assert counted.value("select pg_sleep(0)") == ""
 
 
@@ -151,7 +151,7 @@ def test_rows_of_a_statement_that_changes_some_are_counted_before_they_are_read(
     with raises(TOO_MANY_ROWS):
         counted.rows(fill, [11], most=10)
     with raises(ANSWER_INVALID):
-        counted.one(fill, [2])
+        counted.only_row(fill, [2])
 
 
 @pytest.mark.parametrize(
@@ -278,7 +278,7 @@ def test_a_server_that_does_not_end_the_log_in_is_cut(answers):
     with listening(flood) as port:
         dsn = f"host=127.0.0.1 port={port} dbname=x sslmode=disable gssencmode=disable"
         with growth() as memory, raises(ANSWER_TOO_LARGE):
-            Database(dsn, SHOP_ALL, "tests", secret=False).one("select 1")
+            Database(dsn, SHOP_ALL, "tests", secret=False).only_row("select 1")
     assert sum(sent) < ANSWER_BYTES + LATE
     assert memory.bytes < ANSWER_BYTES + 2 * LATE
 

@@ -190,7 +190,7 @@ def test_a_server_that_hangs_within_the_log_in_is_unreachable(shop_all):
         within(BOUND),
         raises(HOST_SILENT),
     ):
-        Database(dsn, SHOP_ALL, "tests", secret=False).one("select 1")
+        Database(dsn, SHOP_ALL, "tests", secret=False).only_row("select 1")
 
 
 def test_so_is_one_that_accepts_and_says_nothing(shop_all):
@@ -199,7 +199,7 @@ def test_so_is_one_that_accepts_and_says_nothing(shop_all):
         within(BOUND),
         raises(HOST_SILENT),
     ):
-        Database(f"host=127.0.0.1 port={port} dbname=x", SHOP_ALL, "tests", secret=False).one(
+        Database(f"host=127.0.0.1 port={port} dbname=x", SHOP_ALL, "tests", secret=False).only_row(
             "select 1"
         )
 
@@ -213,7 +213,7 @@ def test_so_is_one_that_hangs_when_psycopg2_sets_the_form_of_dates(shop_all):
         within(BOUND),
         raises(HOST_SILENT),
     ):
-        Database(dsn, SHOP_ALL, "tests", secret=False).one("select 1")
+        Database(dsn, SHOP_ALL, "tests", secret=False).only_row("select 1")
 
 
 def test_kept_connections_that_go_silent_cost_no_more_than_the_time_of_one_question(shop_all):
@@ -225,10 +225,10 @@ def test_kept_connections_that_go_silent_cost_no_more_than_the_time_of_one_quest
     with silent_proxy(shop_all, lambda message: bool(has_begun)) as dsn:
         with ExitStack() as stack:
             for _ in range(5):
-                stack.enter_context(kept()).database.one("select 1")
+                stack.enter_context(kept()).database.only_row("select 1")
         has_begun.append(True)
         with within(BOUND), pytest.raises(TransferError), kept() as source:
-            source.database.one("select 1")
+            source.database.only_row("select 1")
 
 
 def test_closing_does_not_wait_for_a_server_that_does_not_read(shop_all):
@@ -255,9 +255,9 @@ def test_what_may_take_any_time_is_not_cut(shop_all):
     with Database(shop_all, SHOP_ALL, "tests", secret=False) as database:
         with database.transaction():
             database.limit_statements(None)
-            database.one("select pg_sleep(2)")
+            database.only_row("select pg_sleep(2)")
         with pytest.raises(TransferError), database.transaction():
-            database.one("select pg_sleep(2)")
+            database.only_row("select pg_sleep(2)")
 
 
 def test_the_time_in_which_a_source_waits_for_our_pipe_is_not_counted(balances):
@@ -278,12 +278,12 @@ def test_the_time_in_which_a_source_waits_for_our_pipe_is_not_counted(balances):
 
 def test_a_forked_process_has_a_watchdog_of_its_own(shop_all):
     with Database(shop_all, SHOP_ALL, "tests", secret=False) as database:
-        database.one("select 1")
+        database.only_row("select 1")
     reader, writer = os.pipe()
     if (pid := os.fork()) == 0:  # as a web server forks its workers
         try:
             with silent_proxy(shop_all, after_log_in) as dsn:
-                Database(dsn, SHOP_ALL, "tests", secret=False).one("select 1")
+                Database(dsn, SHOP_ALL, "tests", secret=False).only_row("select 1")
         except ConnectionLost as error:
             os.write(writer, error.code.encode())
         finally:

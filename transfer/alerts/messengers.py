@@ -24,7 +24,7 @@ from transfer.causes.messages import (
     WEBHOOKS_OFF,
 )
 from transfer.models.alerts import Recipient
-from transfer.parties import Kind, Party
+from transfer.parties import Party, PartyKind
 
 BOT_TOKEN = re.compile(r"[0-9]{5,20}:[A-Za-z0-9_-]{20,100}")
 TELEGRAM_CHAT = re.compile(r"-?[0-9]{1,32}|@[A-Za-z][A-Za-z0-9_]{3,31}")
@@ -52,7 +52,7 @@ MAX_LONGEST = 4000  # characters of a message
 class Messenger:
     """One of them, and what its answers mean."""
 
-    kind: Kind
+    kind: PartyKind
     refusals: Refusals = ()
 
     @property
@@ -115,7 +115,7 @@ APPRISE_ADDRESSES: dict[str, Callable[[Recipient], str]] = {
 }
 MESSENGERS = {
     Channel.TELEGRAM: Messenger(
-        Kind.TELEGRAM,
+        PartyKind.TELEGRAM,
         (
             (401, "", BOT_TOKEN_REJECTED),
             (404, "", BOT_TOKEN_REJECTED),
@@ -127,7 +127,7 @@ MESSENGERS = {
         ),
     ),
     Channel.MAX: Messenger(
-        Kind.MAX,
+        PartyKind.MAX,
         (
             (401, "", BOT_TOKEN_REJECTED),
             (403, "", MESSENGER_CHAT_CLOSED),
@@ -135,7 +135,7 @@ MESSENGERS = {
         ),
     ),
     Channel.MATTERMOST: Messenger(
-        Kind.MATTERMOST,
+        PartyKind.MATTERMOST,
         (
             (0, "web.incoming_webhook.invalid.", WEBHOOK_GONE),
             (0, "web.incoming_webhook.disabled.", WEBHOOKS_OFF),
@@ -146,7 +146,7 @@ MESSENGERS = {
         ),
     ),
     Channel.SLACK: Messenger(
-        Kind.SLACK,
+        PartyKind.SLACK,
         (
             (0, "channel_is_archived", MESSENGER_CHANNEL_GONE),
             (0, "channel_not_found", MESSENGER_CHANNEL_GONE),
@@ -156,5 +156,5 @@ MESSENGERS = {
             (410, "", WEBHOOK_GONE),
         ),
     ),
-    Channel.APPRISE: Messenger(Kind.MESSENGER),
+    Channel.APPRISE: Messenger(PartyKind.MESSENGER),
 }

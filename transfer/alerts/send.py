@@ -29,7 +29,7 @@ from transfer.alerts.messengers import (
 from transfer.causes.messages import MESSAGE_REFUSED, NO_APPRISE
 from transfer.errors import NoApprise, TransferError, from_socket
 from transfer.models.alerts import Notice, Recipient
-from transfer.parties import Kind, Party, gettext_noop
+from transfer.parties import Party, PartyKind, gettext_noop
 
 WEBHOOK_SECONDS = 10
 MESSENGER_SECONDS = 30  # some messengers are asked several times for one message
@@ -130,14 +130,14 @@ def by_webhook(notice: Notice) -> None:
         seconds=WEBHOOK_SECONDS,
     )
     if failed := outcome.get("failed"):
-        raise TransferError(MESSAGE_REFUSED, party=Party(Kind.WEBHOOK), what=REASONS[failed])
+        raise TransferError(MESSAGE_REFUSED, party=Party(PartyKind.WEBHOOK), what=REASONS[failed])
     status = outcome["status"]
     if not 200 <= status < 300:
-        raise TransferError(MESSAGE_REFUSED, party=Party(Kind.WEBHOOK), what=reason_of(status))
+        raise TransferError(MESSAGE_REFUSED, party=Party(PartyKind.WEBHOOK), what=reason_of(status))
 
 
 def mail_server() -> Party:
-    return Party(Kind.MAIL, settings.EMAIL_HOST)
+    return Party(PartyKind.MAIL, settings.EMAIL_HOST)
 
 
 def signature(key: str, number: str, at: str, content: bytes) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from transfer.parties import Kind
+from transfer.parties import PartyKind
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,7 +19,7 @@ class Cause:
     sentence: str
     hint: str = ""
     # What to do if it is another kind of party that failed.
-    hints: Mapping[Kind, str] = field(default_factory=lambda: MappingProxyType({}))
+    hints: Mapping[PartyKind, str] = field(default_factory=lambda: MappingProxyType({}))
     # Of a refusal, by which a transfer stops until somebody does this: for docs/EXACTLY-ONCE.md.
     remedy: str = ""
     # The request may have been carried out, though no good answer came.

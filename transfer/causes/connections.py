@@ -1,7 +1,7 @@
 """A program or database that could not be reached, or that failed or refused afterwards."""
 
 from transfer.causes.cause import Cause
-from transfer.parties import Kind, gettext_noop
+from transfer.parties import PartyKind, gettext_noop
 
 MAIL_HINT = gettext_noop(
     "Ask the administrator to check EMAIL_HOST and EMAIL_PORT. A notification is sent again "
@@ -16,8 +16,8 @@ UNREACHABLE = Cause(
         "wait, and the next run moves them."
     ),
     hints={
-        Kind.SERVER: gettext_noop("Check the host, the network in between, and its firewall."),
-        Kind.MAIL: MAIL_HINT,
+        PartyKind.SERVER: gettext_noop("Check the host, the network in between, and its firewall."),
+        PartyKind.MAIL: MAIL_HINT,
     },
 )
 
@@ -29,7 +29,7 @@ HOST_UNKNOWN = Cause(
         "Check the spelling of the host, or enter its IP address. Is the name server of this "
         "machine reachable?"
     ),
-    hints={Kind.MAIL: MAIL_HINT},
+    hints={PartyKind.MAIL: MAIL_HINT},
 )
 
 
@@ -41,10 +41,10 @@ PORT_CLOSED = Cause(
         "is this the right port? Nothing is lost: the rows wait."
     ),
     hints={
-        Kind.SERVER: gettext_noop(
+        PartyKind.SERVER: gettext_noop(
             "The machine is up. Is the bonus server started, and is this the right port?"
         ),
-        Kind.MAIL: MAIL_HINT,
+        PartyKind.MAIL: MAIL_HINT,
     },
 )
 
@@ -59,11 +59,11 @@ HOST_SILENT = Cause(
         "wait."
     ),
     hints={
-        Kind.SERVER: gettext_noop(
+        PartyKind.SERVER: gettext_noop(
             "The machine is switched off, or a firewall drops the connection. Check the host, and "
             "that this machine may connect to that port."
         ),
-        Kind.MAIL: MAIL_HINT,
+        PartyKind.MAIL: MAIL_HINT,
     },
 )
 
@@ -118,7 +118,7 @@ CONNECTION_LOST = Cause(
         "The current step was rolled back. The next run continues where this one stopped."
     ),
     hints={
-        Kind.SERVER: gettext_noop(
+        PartyKind.SERVER: gettext_noop(
             "It closed the connection before it answered: it was restarted, or it crashed. Try "
             "again. If it happens again, look at its log. Does it expect HTTPS on this port?"
         ),
@@ -173,11 +173,11 @@ TOO_SLOW = Cause(
         "server. A transfer tries smaller steps automatically, down to one row."
     ),
     hints={
-        Kind.SERVER: gettext_noop(
+        PartyKind.SERVER: gettext_noop(
             "It accepts connections, but it is overloaded, hangs, or is not a bonus server. Look "
             "at its log, or restart it."
         ),
-        Kind.CHECK: gettext_noop(
+        PartyKind.CHECK: gettext_noop(
             "Something in between accepts the connection and does not pass it on: a firewall, a "
             "proxy, or an overloaded server."
         ),
@@ -219,7 +219,7 @@ STANDBY_AS_SOURCE = Cause(
     gettext_noop("%(party)s is a replica, which can only be read."),
     gettext_noop("Name the primary server instead."),
     hints={
-        Kind.SHOP_ALL: gettext_noop(
+        PartyKind.SHOP_ALL: gettext_noop(
             "A replica shows commits in another order and may lag, so rows could be lost. Let "
             "SHOP_ALL_DATABASE_URL name the primary server."
         ),

@@ -1,7 +1,7 @@
 """Messages that a recipient does not get."""
 
 from transfer.causes.cause import Cause
-from transfer.parties import Kind, gettext_noop
+from transfer.parties import PartyKind, gettext_noop
 
 REACH_MESSENGER = gettext_noop(
     "Check whether this machine can reach it. A proxy is named by HTTPS_PROXY in the settings of "
@@ -16,16 +16,18 @@ MESSAGE_REFUSED = Cause(
         "automatically, a test is not."
     ),
     hints={
-        Kind.MAIL: gettext_noop(
+        PartyKind.MAIL: gettext_noop(
             "Check the address, and EMAIL_HOST and its log-in in the settings of the installation. "
             "A notification is sent again automatically, a test is not."
         ),
-        Kind.MESSENGER: gettext_noop(
+        PartyKind.MESSENGER: gettext_noop(
             "Check the address as Apprise wants it, and whether this machine can reach the "
             "messenger. A notification is sent again automatically, a test is not."
         ),
-        **dict.fromkeys((Kind.TELEGRAM, Kind.MATTERMOST, Kind.SLACK), REACH_MESSENGER),
-        Kind.MAX: gettext_noop(
+        **dict.fromkeys(
+            (PartyKind.TELEGRAM, PartyKind.MATTERMOST, PartyKind.SLACK), REACH_MESSENGER
+        ),
+        PartyKind.MAX: gettext_noop(
             "Check whether this machine can reach platform-api2.max.ru, and trusts its "
             "certificate: it needs the root certificate of Russia’s Ministry of Digital "
             "Development, from gosuslugi.ru/crt. A notification is sent again automatically, a "
@@ -40,11 +42,11 @@ BOT_TOKEN_REJECTED = Cause(
     "bot_token_rejected",
     gettext_noop("%(party)s rejected the bot’s token."),
     hints={
-        Kind.TELEGRAM: gettext_noop(
+        PartyKind.TELEGRAM: gettext_noop(
             "In Telegram, ask @BotFather for it: send /mybots, choose the bot, then API Token. "
             "Copy it into the recipient."
         ),
-        Kind.MAX: gettext_noop(
+        PartyKind.MAX: gettext_noop(
             "Copy it again, at business.max.ru in the settings of the bot. MAX withdraws the "
             "tokens of bots that break its rules."
         ),

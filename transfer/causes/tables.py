@@ -1,7 +1,7 @@
 """Tables, columns, rights and guards that a transfer needs, in shop All and on a bonus server."""
 
 from transfer.causes.cause import Cause
-from transfer.parties import Kind, gettext_noop
+from transfer.parties import PartyKind, gettext_noop
 
 STAGING_TABLE_FOREIGN = Cause(
     "staging_table_foreign",
@@ -220,10 +220,10 @@ RIGHTS_MISSING = Cause(
     gettext_noop("%(party)s: the user %(user)s lacks these rights: %(missing)s."),
     gettext_noop("Ask the database's administrator to run:\n%(statements)s"),
     hints={
-        Kind.SHOP_ALL: gettext_noop(
+        PartyKind.SHOP_ALL: gettext_noop(
             "Let its owner grant it, or run init_shop_all as the user of SHOP_ALL_DATABASE_URL."
         ),
-        Kind.OWN: gettext_noop(
+        PartyKind.OWN: gettext_noop(
             "Name the user who owns the tables in DATABASE_URL, or let that user grant the rights."
         ),
     },

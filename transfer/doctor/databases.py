@@ -118,7 +118,7 @@ def of_server(server: BonusServer) -> Database:
 def try_server(asked: Database) -> Passed:
     """Tries version, encoding, whether it may be written, pooling and clock."""
     with asked as database, database.transaction(commit=False):
-        version, number, is_replica, clock, pid = database.one(ABOUT)
+        version, number, is_replica, clock, pid = database.only_row(ABOUT)
         encoding = encoding_of(database.connection)
         off = round((clock - timezone.now()).total_seconds())
         is_pooled = database.connection.info.backend_pid != pid
@@ -147,8 +147,8 @@ def try_own() -> Passed:
     tables = [model._meta.db_table for model in apps.get_models()]
     with own() as database, database.transaction(commit=False):
         check_own(database.connection)
-        (which,) = database.one(NOT_OWN)
-        (user,) = database.one("select current_user")
+        (which,) = database.only_row(NOT_OWN)
+        (user,) = database.only_row("select current_user")
         missing = [name for (name,) in database.rows(OWN_RIGHTS, [tables])]
     if which:
         raise TransferError(DOCTOR_NOT_OWN, which=_(WHICH[which]))
@@ -161,7 +161,7 @@ def try_own() -> Passed:
 def try_shop_all() -> Passed:
     """Tries that it is no other database of the product, and then what `try_server` does."""
     with shop_all().database as database, database.transaction(commit=False):
-        (which,) = database.one(ANOTHER)
+        (which,) = database.only_row(ANOTHER)
     if which:
         raise TransferError(DOCTOR_NOT_SHOP_ALL, which=_(WHICH[which]))
     return try_server(shop_all().database)
@@ -262,7 +262,7 @@ def try_rights() -> Passed:
         ]
         wanted = [("SELECT", "datatransfer.origin")]
         wanted += [(right, name) for name in changed for right in CHANGES]
-        (user,) = database.one("select current_user")
+        (user,) = database.only_row("select current_user")
         if database.value(MAY_USE) is False:
             missing = ["USAGE datatransfer"]
         else:

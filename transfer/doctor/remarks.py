@@ -51,7 +51,7 @@ def remarks(database: Database) -> Iterator[Remark]:
             yield REPEATS_NOTHING, {"table": kind.staging, "index": index}
     tables = [kind.staging_table for kind in kinds]
     for sentence, query in ((PUBLISHED, PUBLISHED_IN), (SUBSCRIBED, FILLED_BY)):
-        names, found = database.one(query, [tables])
+        names, found = database.only_row(query, [tables])
         if names:
             yield sentence, {"names": names, "tables": found}
 

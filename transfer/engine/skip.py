@@ -12,7 +12,7 @@ from uuid import uuid4
 from transfer.causes.ledger import POSITION_MOVED, SKIP_OUTDATED
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kind import Kind
-from transfer.engine.move.plan import State, is_needed, lasts_of
+from transfer.engine.move.plan import ReceivedSoFar, is_needed, lasts_of
 from transfer.engine.received import NOTHING, Position
 from transfer.engine.shop_all.log import Line
 from transfer.engine.shop_all.source import ShopAll
@@ -46,7 +46,7 @@ def lacking(
     The position is in the log; the caller has a snapshot of shop All. (A fork comes first: see
     `move/fork.py`.)
     """
-    state = State(position, target.positions.exceptions(position))
+    state = ReceivedSoFar(position, target.positions.exceptions(position))
     incomplete = state.exceptions.incomplete
     for line in source.log.lines_of(kind, [*incomplete]) if incomplete else []:
         if line.number <= position.place.number and line.purged and is_needed(line, {}):

@@ -90,7 +90,7 @@ class Loader:
 
     def totals(self) -> Totals:
         return Totals(
-            *self.database.one(
+            *self.database.only_row(
                 TOTALS.format(subject=self.kind.names[0], amount=f"({self.kind.amount})")
             )
         )
@@ -105,7 +105,7 @@ class Loader:
     def larger_than(self, limit: int) -> int:
         """How many good lines change a balance by more than the limit, up or down."""
         query = LARGER.format(amount=f"({self.kind.amount})")
-        return int(self.database.one(query, {"limit": limit})[0])
+        return int(self.database.only_row(query, {"limit": limit})[0])
 
     def reasons(self) -> dict[str, int]:
         return dict(
@@ -116,7 +116,7 @@ class Loader:
         )
 
     def repeated(self) -> int:
-        return int(self.database.one(REPEATED.format(columns=", ".join(self.kind.names)))[0])
+        return int(self.database.only_row(REPEATED.format(columns=", ".join(self.kind.names)))[0])
 
     def shorter(self, column: str) -> tuple[int, int, int] | None:
         """Rows whose number is shorter than nearly all others': how many, usual, shortest."""

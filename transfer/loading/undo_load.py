@@ -133,7 +133,7 @@ def note_log(kind: Kind, shop_all: ShopAll) -> None:
         origin, place = shop_all.identity.origin(), shop_all.log.end(kind)
         seen = LogPlace.objects.seen().get((origin, kind.name))
         if seen is None or shop_all.log.has(kind, seen):
-            LogPlace.objects.note(origin, kind.name, place)
+            LogPlace.objects.note_end(origin, kind.name, place)
 
 
 def comment_of(upload: Upload) -> str:

@@ -22,7 +22,7 @@ from transfer.text.explain import explain
 FAILED, USAGE, ALREADY_RUNNING, NO_DATABASE = 1, 2, 3, 4
 INTERRUPTED = 130
 YES = {"y", "yes", "д", "да"}
-# The flag of commands and actions that ask before they change anything; see `confirm`.
+# The flag of commands and subcommands that ask before they change anything; see `confirm`.
 UNASKED = {"--yes": gettext_noop("do not ask; needed with --json, and without a terminal")}
 
 
@@ -98,10 +98,10 @@ class Command(BaseCommand):
         self.stdout.write(json.dumps(fields, ensure_ascii=False, default=str))
 
 
-class Action:
-    """One action of a command, such as `pause` of `manage.py task pause`.
+class Subcommand:
+    """A subcommand, such as `pause` of `manage.py task pause`.
 
-    Every action has `--json`: one object on one line for each thing that it lists or changes.
+    Each has `--json`: one object on one line for each thing that it lists or changes.
     """
 
     help: ClassVar[str]
@@ -112,27 +112,28 @@ class Action:
 
     @classmethod
     def add_arguments(cls, parser: ArgumentParser) -> None:
-        """Adds the arguments of this action alone."""
+        """Adds the arguments of this subcommand alone."""
 
     def handle(self, *args: Any, **options: Any) -> None:
         raise NotImplementedError
 
 
-class ActionCommand(Command):
-    """A command whose first argument names an action."""
+class CommandGroup(Command):
+    """A command whose first argument names a subcommand."""
 
-    actions: ClassVar[dict[str, type[Action]]]
+    subcommands: ClassVar[dict[str, type[Subcommand]]]
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        actions = parser.add_subparsers(dest="action", required=True, metavar=_("ACTION"))
-        for name, action in self.actions.items():
-            one = actions.add_parser(name, help=_(action.help), description=_(action.help))
-            action.add_arguments(one)
+        parsers = parser.add_subparsers(dest="subcommand", required=True, metavar=_("ACTION"))
+        for name, subcommand in self.subcommands.items():
+            text = _(subcommand.help)
+            one = parsers.add_parser(name, help=text, description=text)
+            subcommand.add_arguments(one)
             json_too = {"--json": gettext_noop("one JSON object a line")}
-            add_flags(one, {**action.flags, **json_too})
+            add_flags(one, {**subcommand.flags, **json_too})
 
-    def handle(self, *, action: str, **options: Any) -> None:
-        self.actions[action](self).handle(**options)
+    def handle(self, *, subcommand: str, **options: Any) -> None:
+        self.subcommands[subcommand](self).handle(**options)
 
 
 def add_flags(parser: ArgumentParser, flags: dict[str, str]) -> None:

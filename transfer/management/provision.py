@@ -116,7 +116,7 @@ def ensure(url: str, party: Party, administrator: Administrator) -> bool:
     """
     try:
         with Database(url, party, PURPOSE, secret=False) as database:
-            database.one("select 1")
+            database.only_row("select 1")
         return False
     except Unreachable as refusal:
         if refusal.cause not in (LOGIN_REFUSED, DATABASE_MISSING):
@@ -134,7 +134,7 @@ def ensure(url: str, party: Party, administrator: Administrator) -> bool:
                 Database(dsn, party, PURPOSE, secret=False) as server,
             ):
                 server.connection.set_session(autocommit=True)
-                has_user, has_database = server.one(THERE, [parts["user"], parts["dbname"]])
+                has_user, has_database = server.only_row(THERE, [parts["user"], parts["dbname"]])
                 if wanted and has_user:
                     sentence = _(
                         "%(what)s: the user %(user)s has another password. Give that password, or "
@@ -156,12 +156,12 @@ def check_own(url: str) -> None:
     Raises CommandError, OwnEncoding.
     """
     with Database(url, OWN, PURPOSE, secret=False) as database:
-        has_tables, has_migrations = database.one(FOREIGN, [MIGRATIONS])
+        has_tables, has_migrations = database.only_row(FOREIGN, [MIGRATIONS])
         if not has_tables:
             encoding.check_own(database.connection)
             return
         query = sql.SQL("select exists (select from {} where app = 'transfer')").format(MIGRATIONS)
-        is_ours = has_migrations and database.one(query)[0]
+        is_ours = has_migrations and database.only_row(query)[0]
         if not is_ours:
             sentence = _("The database %(name)s has tables of another program. Name another one.")
             raise CommandError(sentence % {"name": parse_dsn(url)["dbname"]})
@@ -296,7 +296,7 @@ def may_all(database: Database) -> bool:
     names = [*tables, IDENTITY, *OURS]
     may_look = "select has_schema_privilege(to_regnamespace('datatransfer'), 'usage')"
     missing = "select bool_or(to_regclass(one) is null) from unnest(%s) as one"
-    if not database.one(may_look)[0] or database.one(missing, [names])[0]:
+    if not database.only_row(may_look)[0] or database.only_row(missing, [names])[0]:
         return False
     may_change = database.value(MAY_ALL, [[*OURS, *tables], RIGHTS])
     return bool(may_change and database.value(MAY_READ, [IDENTITY]))

@@ -17,7 +17,7 @@ NOTE = """
 
 
 class LogPlaceManager(models.Manager["LogPlace"]):
-    def note(self, origin: str, kind: str, place: Place) -> None:
+    def note_end(self, origin: str, kind: str, place: Place) -> None:
         """Note that the log of this shop All was seen up to this place."""
         with connection.cursor() as cursor:
             cursor.execute(NOTE, [origin, kind, place.number, place.mark])

@@ -84,13 +84,13 @@ def keep_looking(stopped: Stopped) -> None:
 
 
 def _look_each_second(stopped: Stopped) -> None:
-    look, is_first = Look(), True
+    finder, is_first = LagFinder(), True
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="arrivals") as workers:
         moves = Moves(workers, stopped)
         while not stopped():
             began = monotonic()
             with suppress(TransferError):  # the tick's runs fail as well, and say so
-                for task in look.lagging(but=moves.open()):
+                for task in finder.lagging(but=moves.open()):
                     moves.add(task)
             if is_first:
                 FailedStep.note_success(STEP, "")
@@ -143,7 +143,7 @@ class Moves:
         return any(one.server_id != task.server_id for one in self._waiting.copy())
 
 
-class Look:
+class LagFinder:
     """Finds the tasks that lag behind."""
 
     def __init__(self) -> None:
@@ -183,10 +183,10 @@ class Look:
                 origin = source.identity.origin()
                 check_shop_all(LogPlace.objects.seen(), source, origin)
                 ends = source.log.ends(kinds)
-            looks = {kind: source.log.look(kind) for kind in kinds}
-            if any(look.lacking or look.is_whole for look in looks.values()):
-                for kind, look in looks.items():
-                    source.log.add(kind, look)
+            found = {kind: source.log.find_unappended(kind) for kind in kinds}
+            if any(one.lacking or one.is_whole for one in found.values()):
+                for kind, one in found.items():
+                    source.log.add(kind, one)
                 with source.snapshot():
                     ends = source.log.ends(kinds)
             return origin, ends

@@ -195,7 +195,7 @@ def _note_log(
         at = in_log(kind, source, target, position)
         known = source.installations.own(kind, installation)
         waiting = source.counts.waiting_in_log(kind, at.place, lasts(target, at))
-    LogPlace.objects.note(position.origin, kind.name, end)
+    LogPlace.objects.note_end(position.origin, kind.name, end)
     if known is None or known.needs_from > at.place.number + 1:
         keep_needed_rows(kind, source, installation, at.place)
     return waiting.rows

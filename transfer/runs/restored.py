@@ -216,7 +216,7 @@ def confirm(actor: Actor, seconds: float = SECONDS) -> Restored:
             with source.snapshot():
                 origin = source.identity.origin()
         for kind, place in places.items():
-            LogPlace.objects.note(origin, kind, place)
+            LogPlace.objects.note_end(origin, kind, place)
         new = {"changesets": found.changesets, "rows": found.rows, "loads": len(found.loads)}
         AuditEntry.record(actor, AuditEntry.Action.CONFIRM, chosen, new=new)
         if found.is_something:

@@ -24,7 +24,7 @@ from transfer.causes.installation import (
 )
 from transfer.errors import TransferError, from_socket
 from transfer.models import BonusServer, Recipient
-from transfer.parties import Kind, Party
+from transfer.parties import Party, PartyKind
 
 SECONDS = 3.0
 EXPIRES_SOON = timedelta(days=14)
@@ -70,7 +70,7 @@ def check_mail() -> None:
     try:
         socket.create_connection((host, port), SECONDS).close()
     except OSError as error:
-        raise from_socket(error, Party(Kind.MAIL, host), host, port, SECONDS) from error
+        raise from_socket(error, Party(PartyKind.MAIL, host), host, port, SECONDS) from error
 
 
 def has_certificate(server: BonusServer) -> bool:

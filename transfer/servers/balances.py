@@ -29,14 +29,14 @@ def ask_balances(
     listed = list(accounts)
     servers = list(BonusServer.objects.order_by("pk"))
 
-    def ask(server: BonusServer, within: float) -> Balances:
+    def ask_server(server: BonusServer, within: float) -> Balances:
         with (
             bonus_db(server, within, secret=False) as target,
             target.database.transaction(commit=False),
         ):
             return balances_of(server, target, listed)
 
-    answers = dict(ask_all(servers, ask, seconds))
+    answers = dict(ask_all(servers, ask_server, seconds))
     return [(server, answers[server]) for server in servers]
 
 

@@ -87,14 +87,14 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Look:
+class PortAnswers:
     """What both ports of a server answered."""
 
     admin: Answer | TransferError
     service: TransferError | None  # why no register can connect; None: they can
 
 
-def look_at_server(server: BonusServer, seconds: float = SECONDS) -> Look:
+def look_at_server(server: BonusServer, seconds: float = SECONDS) -> PortAnswers:
     """Queries no database: it runs in a thread."""
     began = monotonic()
     service = check_service_port(server)
@@ -104,14 +104,14 @@ def look_at_server(server: BonusServer, seconds: float = SECONDS) -> Look:
             asked_at, asked = timezone.now(), monotonic()
             status = api.status()
             latency = monotonic() - asked
-            return Look(Answer(status, api.accounts(), asked_at, latency), service)
+            return PortAnswers(Answer(status, api.accounts(), asked_at, latency), service)
     except TransferError as error:
-        return Look(error, service)
+        return PortAnswers(error, service)
 
 
 def look_at_all(
     servers: Iterable[BonusServer], seconds: float = SECONDS
-) -> Iterator[tuple[BonusServer, Look | TransferError]]:
+) -> Iterator[tuple[BonusServer, PortAnswers | TransferError]]:
     """Looks at all servers at once: see `ask_all`."""
     return ask_all(
         servers,
@@ -127,7 +127,7 @@ def check_connections(servers: Iterable[BonusServer] | None = None) -> dict[str,
     report = {"servers": len(asked), "no_token": 0, "failing": 0, "registers": 0}
     for server, looked in look_at_all(asked):
         # In time neither port has answered.
-        seen = Look(looked, looked) if isinstance(looked, TransferError) else looked
+        seen = PortAnswers(looked, looked) if isinstance(looked, TransferError) else looked
         server.note_service_port(timezone.now(), seen.service)
         if isinstance(seen.admin, TransferError):
             server.note_failure(timezone.now(), seen.admin)

@@ -129,7 +129,7 @@ def try_token(server: BonusServer) -> Passed:
 def try_login(server: BonusServer) -> Passed:
     server.check_secrets()
     with _database(server) as database:
-        version, encrypted = database.database.one(
+        version, encrypted = database.database.only_row(
             "select current_setting('server_version'), coalesce((select ssl from pg_stat_ssl "
             "where pid = pg_backend_pid()), false)"
         )

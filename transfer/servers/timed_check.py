@@ -13,7 +13,7 @@ from transfer.causes.bonus_servers import API_PORTS_SWAPPED, API_SERVICE_PORT
 from transfer.causes.connections import TOO_SLOW
 from transfer.causes.runs import UNEXPECTED
 from transfer.errors import TooSlow, TransferError
-from transfer.parties import Kind, Party
+from transfer.parties import Party, PartyKind
 from transfer.text.commands import as_typed_here
 from transfer.text.explain import explain
 
@@ -60,7 +60,7 @@ def timed_check(stage: str, label: str, test: Callable[[], Passed], seconds: flo
     except TransferError as error:
         return _failed(stage, label, began, error)
     except StillRunning:
-        late = TooSlow(TOO_SLOW, party=Party(Kind.CHECK, label), reason=f"> {seconds:g} s")
+        late = TooSlow(TOO_SLOW, party=Party(PartyKind.CHECK, label), reason=f"> {seconds:g} s")
         return _failed(stage, label, began, late)
     except Exception as error:
         return _failed(stage, label, began, TransferError(UNEXPECTED, type(error).__name__))

@@ -49,7 +49,7 @@ def search(text: str, seconds: float = 3.0) -> Matches:
 
 def _is_staged(source: ShopAll, column: str, text: str) -> bool:
     return any(
-        source.database.one(
+        source.database.only_row(
             sql.SQL(EXACT).format(
                 staged=kind.staged, column=sql.Identifier(column), value=sql.Literal(text)
             )

@@ -17,7 +17,7 @@ from tests.databases import ROOT
 from transfer.causes.connections import PORT_CLOSED
 from transfer.errors import Unreachable
 from transfer.models import Heartbeat, RecurringJob
-from transfer.parties import Kind, Party
+from transfer.parties import Party, PartyKind
 from transfer.queue.jobs import work_off
 from transfer.text import formats
 
@@ -46,7 +46,9 @@ def test_what_the_product_can_go_on_with_is_a_warning_without_names(client, aliv
     Heartbeat.beat("shop: run_scheduler")
     job = RecurringJob.objects.create(kind="check_mail")
     job.fail(
-        Unreachable(PORT_CLOSED, party=Party(Kind.MAIL, "mail.shop"), host="mail.shop", port=25)
+        Unreachable(
+            PORT_CLOSED, party=Party(PartyKind.MAIL, "mail.shop"), host="mail.shop", port=25
+        )
     )
     status, answer = ready(client)
     assert (status, answer["status"]) == (200, "ok")

@@ -135,7 +135,7 @@ class Rejects:
 
     def count(self, kind: Kind, origin: str) -> tuple[int, int]:
         """Return how many rejects there are, and how many of them are open."""
-        total, open_ = self.database.one(COUNT, [origin, kind.name])
+        total, open_ = self.database.only_row(COUNT, [origin, kind.name])
         return int(total), int(open_)
 
     def _read(self, statement: str, kind: Kind, values: list[Any]) -> Iterator[Reject]:

@@ -229,7 +229,7 @@ class VendorTables:
                     rights=sql.SQL(rights.lower()), table=kind.target_table, role=role
                 )
                 grants.append(grant)
-        may, database = self.database.one(MAY_CREATE_TEMPORARY)
+        may, database = self.database.only_row(MAY_CREATE_TEMPORARY)
         if not may:
             missing.append("TEMP")
             grant = sql.SQL(GRANT_TEMPORARY).format(database=sql.Identifier(database), role=role)

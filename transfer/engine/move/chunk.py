@@ -355,7 +355,7 @@ def apply(plan: ChunkPlan, target: BonusDatabase) -> tuple[Totals, int]:
     count = COUNT.format(
         amount=kind.amount, rows=rows, changed="first" if kind.appends else "null::numeric"
     )
-    good, without_effect, rejected, changed, *sums = target.database.one(count)
+    good, without_effect, rejected, changed, *sums = target.database.only_row(count)
     if applied.swallowed or (kind.appends and applied.changed != good):
         raise target.tables.swallowed(kind)
     unchanged = good - applied.changed + without_effect

@@ -339,7 +339,7 @@ class Dependents:
     def decide(self) -> None:
         """Decide what each row does, and prepare `incoming` for it. Only for balance changes."""
         names = ("of", "of_first", "of_last", "roots", "root_first", "root_last")
-        about = dict(zip(names, self.database.one(ABOUT), strict=True))
+        about = dict(zip(names, self.database.only_row(ABOUT), strict=True))
         for several in ("of", "roots"):
             about[several] = array(about[several])
         self.database.execute(HASHED)

@@ -26,7 +26,7 @@ class Forked(Exception):
 
 
 @dataclass(frozen=True)
-class State:
+class ReceivedSoFar:
     """What a server has received, when a chunk begins.
 
     `expected`: in a dry run, the lines that follow the last one of the log.
@@ -57,7 +57,7 @@ class ChunkPlan:
 
     kind: Kind
     server: str
-    before: State
+    before: ReceivedSoFar
     reading: Reading | None
     passed: tuple[Line, ...]
     not_received: tuple[str, ...]
@@ -84,10 +84,10 @@ class ChunkPlan:
             return {names[0]: last}
         return dict.fromkeys(names, WHOLE)
 
-    def after(self, rows: int, last: int | None) -> State:
+    def after(self, rows: int, last: int | None) -> ReceivedSoFar:
         """Return what the server has received once these rows are committed, without totals."""
         place = self.passed[-1].place if self.passed else self.before.position.place
-        return State(
+        return ReceivedSoFar(
             replace(self.before.position, place=place, version=self.version),
             self.before.exceptions.after(self.lasts(rows, last)),
             self.before.expected,
@@ -114,7 +114,7 @@ class ChunkPlan:
 
 
 def plan_chunk(
-    kind: Kind, source: ShopAll, target: BonusDatabase, before: State, rows: int
+    kind: Kind, source: ShopAll, target: BonusDatabase, before: ReceivedSoFar, rows: int
 ) -> ChunkPlan | None:
     """Plan the next chunk of at most `rows` rows; None where there is nothing to read or to pass.
 
@@ -150,7 +150,7 @@ def _plan(
     kind: Kind,
     source: ShopAll,
     target: BonusDatabase,
-    before: State,
+    before: ReceivedSoFar,
     reading: Reading | None,
     lines: "_Lines",
     rows: int,
@@ -181,12 +181,12 @@ def _plan(
     )
 
 
-def has_unfinished(kind: Kind, source: ShopAll, before: State) -> bool:
+def has_unfinished(kind: Kind, source: ShopAll, before: ReceivedSoFar) -> bool:
     """Return whether rows are needed of a line below the position."""
     return _unfinished(kind, source, before) is not None
 
 
-def _unfinished(kind: Kind, source: ShopAll, before: State) -> tuple[Line, int] | None:
+def _unfinished(kind: Kind, source: ShopAll, before: ReceivedSoFar) -> tuple[Line, int] | None:
     """Return the first line below the position that needs rows, and the last row received."""
     incomplete = before.exceptions.incomplete
     if not incomplete:
@@ -222,7 +222,7 @@ class _Lines:
 
 
 def _next_lines(
-    kind: Kind, source: ShopAll, target: BonusDatabase, before: State, most: int
+    kind: Kind, source: ShopAll, target: BonusDatabase, before: ReceivedSoFar, most: int
 ) -> _Lines:
     """Choose among the next lines those whose rows fit into the chunk. Raises ROWS_PURGED."""
     window: list[Line] = []
@@ -253,7 +253,7 @@ def _next_lines(
     return _Lines(window, chosen, lasts)
 
 
-def lasts_of(target: BonusDatabase, before: State, lines: Sequence[Line]) -> dict[str, int]:
+def lasts_of(target: BonusDatabase, before: ReceivedSoFar, lines: Sequence[Line]) -> dict[str, int]:
     """Return changeset → last row, of those with an exception; WHOLE of one that is skipped."""
     if not before.exceptions.others:
         return dict(before.exceptions.incomplete)

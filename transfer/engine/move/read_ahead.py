@@ -11,7 +11,7 @@ from typing import Self
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kind import Kind
-from transfer.engine.move.plan import ChunkPlan, Forked, State, plan_chunk
+from transfer.engine.move.plan import ChunkPlan, Forked, ReceivedSoFar, plan_chunk
 from transfer.engine.move.stream import Sending
 from transfer.engine.shop_all.rows import Reading
 from transfer.engine.shop_all.source import ShopAll
@@ -48,7 +48,7 @@ class ReadAhead:
         self._discard()
         self.second.database.close()
 
-    def plan(self, before: State, rows: int) -> ChunkPlan | None:
+    def plan(self, before: ReceivedSoFar, rows: int) -> ChunkPlan | None:
         """Return the plan of the next chunk: the one begun ahead, if it is for this very state.
 
         Its rows are being sent. None where there is nothing to do. Raises Forked, ROWS_PURGED.
@@ -85,7 +85,7 @@ class ReadAhead:
         with begun.snapshot:
             yield begun.sending
 
-    def begin_next(self, before: State, rows: int) -> None:
+    def begin_next(self, before: ReceivedSoFar, rows: int) -> None:
         """Plan the chunk after the one under way, and begin to send its rows.
 
         `before` is what the server will have received then. An error is left for the chunk to find

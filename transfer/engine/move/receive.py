@@ -56,7 +56,7 @@ def receive_as_bytes(kind: Kind, sending: Sending, target: BonusDatabase) -> int
         return CONVERT.format(names=names, values=values, rows=rows)
 
     def refuse(row: str, sqlstate: str, constraint: str | None) -> None:
-        number, row_name = target.database.one(PLACE.format(row=row))
+        number, row_name = target.database.only_row(PLACE.format(row=row))
         with as_source_failure():
             as_json = sending.source.rows.row_as_json(kind, number, row_name)
         target.database.execute(REJECT.format(names=others, row=row), [sqlstate, as_json])

@@ -109,7 +109,7 @@ class Bisection:
             return Applied()
         half = rows // 2
         last = NTH.format(table=self.table, rows=among, n=half - 1)
-        number, row = self.target.database.one(last)
+        number, row = self.target.database.only_row(last)
         middle = f"({number}, {row})"
         first, second = replace(among, last=middle), replace(among, after=middle)
         return self._apply(first, half) + self._apply(second, rows - half)

@@ -17,7 +17,7 @@ from transfer.engine.knowledge import Knowledge
 from transfer.engine.move.chunk import Chunk, PlanOutdated, move_chunk
 from transfer.engine.move.fork import go_back
 from transfer.engine.move.history import check_history
-from transfer.engine.move.plan import Forked, State, has_unfinished
+from transfer.engine.move.plan import Forked, ReceivedSoFar, has_unfinished
 from transfer.engine.move.prepare import check_before_rows
 from transfer.engine.move.read_ahead import ReadAhead
 from transfer.engine.received import Position
@@ -115,7 +115,7 @@ class _Progress:
             what = "datatransfer.log: withdrawn"
             raise TransferError(ANSWER_INVALID, party=source.database.party, what=what)
 
-    def check(self, found: State, target: BonusDatabase) -> None:
+    def check(self, found: ReceivedSoFar, target: BonusDatabase) -> None:
         """Compare what is found before a chunk with what the last one has written.
 
         A trigger of the vendor's could put the position back when the chunk is committed: its rows
@@ -153,7 +153,7 @@ def _is_idle(kind: Kind, source: ShopAll, target: BonusDatabase, origin: str) ->
         if not is_at_end and not source.log.has(kind, position.place):
             return False
         check_history(kind, source, target, position, exceptions)
-        return is_at_end and not has_unfinished(kind, source, State(position, exceptions))
+        return is_at_end and not has_unfinished(kind, source, ReceivedSoFar(position, exceptions))
 
 
 def _transaction(target: BonusDatabase, *, dry_run: bool) -> AbstractContextManager[None]:
@@ -184,7 +184,7 @@ def _next_chunk(
     database = target.database
     with _transaction(target, dry_run=dry_run):
         position = _locked(kind, target, origin)
-        state = State(position, target.positions.exceptions(position), expected)
+        state = ReceivedSoFar(position, target.positions.exceptions(position), expected)
         progress.check(state, target)
         try:
             plan = ahead.plan(state, rows)

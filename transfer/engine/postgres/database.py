@@ -284,7 +284,7 @@ class Database:
                 raise TransferError(TOO_MANY_ROWS, party=self.party, rows=most)
             return cursor.fetchall()
 
-    def one(self, statement: Any, parameters: Any = None) -> tuple[Any, ...]:
+    def only_row(self, statement: Any, parameters: Any = None) -> tuple[Any, ...]:
         """The only row of a query. Raises ANSWER_INVALID where a changed table yields another
         number of rows.
         """
@@ -316,5 +316,5 @@ class Database:
 
     def value(self, statement: Any, parameters: Any = None) -> Any:
         """The only value of the only row of a query."""
-        (value,) = self.one(statement, parameters)
+        (value,) = self.only_row(statement, parameters)
         return value

@@ -106,7 +106,7 @@ class Counts:
         """
         received = [name for name, last in exceptions.items() if last == WHOLE]
         values = {"kind": kind.name, "number": place.number, "received": received}
-        above, oldest = self.database.one(ABOVE, values)
+        above, oldest = self.database.only_row(ABOVE, values)
         rows = int(above)
         for line in self._lines_of(kind, exceptions):
             last = exceptions[line.changeset]

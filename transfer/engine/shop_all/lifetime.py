@@ -144,4 +144,4 @@ def _choose(
 
 def size_of_log(database: Database) -> Size:
     """Return what the log of all kinds takes in shop All."""
-    return Size(*database.one(SIZE))
+    return Size(*database.only_row(SIZE))

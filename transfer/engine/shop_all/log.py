@@ -462,15 +462,15 @@ class Log:
         Each append is a transaction of its own. Returns whether the log is up to date: False where
         another process holds `head` for seconds, and the lines that are there have to do.
 
-        1. Looks, without a lock, for a changeset that the log lacks: see `look`.
+        1. Looks, without a lock, for a changeset that the log lacks: see `find_unappended`.
         2. If there is one: locks `head`, and adds the lines in pieces. Of two transactions of which
            the second began after the first had committed, the first comes first: see `_Part`.
         3. Notes what the look has seen, once all pieces are done. What a process that dies in
            between has not noted is looked at again.
         """
-        return self.add(kind, self.look(kind))
+        return self.add(kind, self.find_unappended(kind))
 
-    def look(self, kind: Kind) -> "Look":
+    def find_unappended(self, kind: Kind) -> "Unappended":
         """Look, without a lock, for changesets that the log lacks.
 
         Among the rows that `seen` does not see; once a day, and where `seen` says nothing of this
@@ -497,20 +497,22 @@ class Log:
         snapshot = rows[0][1]
         found = {place: (xid, started) for place, _, xid, started in rows if xid is not None}
         if not found:
-            return Look(here, snapshot, None, is_whole)
+            return Unappended(here, snapshot, None, is_whole)
         awaited = frozenset(_running(snapshot) if is_whole else _running(snapshot, seen))
-        return Look(here, snapshot, _Part(found.get(0, (_end(snapshot), FIRST)), awaited), is_whole)
+        return Unappended(
+            here, snapshot, _Part(found.get(0, (_end(snapshot), FIRST)), awaited), is_whole
+        )
 
-    def add(self, kind: Kind, look: "Look") -> bool:
-        """Add the lines of what a look has found: see `append`."""
-        if look.lacking is None and not look.is_whole:
+    def add(self, kind: Kind, found: "Unappended") -> bool:
+        """Add the lines of what `find_unappended` has found: see `append`."""
+        if found.lacking is None and not found.is_whole:
             return True
         try:
-            if look.lacking is not None:
-                self._append_pieces(kind, look.lacking)
+            if found.lacking is not None:
+                self._append_pieces(kind, found.lacking)
             with self.database.transaction():
                 self._lock(kind)
-                values = [look.snapshot, look.here, look.is_whole, kind.name]
+                values = [found.snapshot, found.here, found.is_whole, kind.name]
                 self.database.execute(NOTE_SEEN, values)
         except _HeadLocked:
             return False
@@ -528,7 +530,7 @@ class Log:
 
     def _hint(self, kind: Kind) -> tuple[str | None, bool, str, bool]:
         """Return where to look. Raises STANDBY_AS_SOURCE: a replica takes no lines."""
-        seen, is_here, here, is_old, is_replica = self.database.one(
+        seen, is_here, here, is_old, is_replica = self.database.only_row(
             HINT, [kind.staging_table, kind.name]
         )
         if is_replica:
@@ -566,7 +568,7 @@ class Log:
             most=sql.Literal(LINES_OF_AN_APPEND),
             mark=sql.SQL("{}::uuid").format(sql.Literal(str(uuid4()))),
         )
-        added, is_as_meant, snapshot, xid, started = self.database.one(statement)
+        added, is_as_meant, snapshot, xid, started = self.database.only_row(statement)
         if not is_as_meant:
             raise self._invalid("datatransfer.log: number")
         return int(added), snapshot, None if xid is None else (xid, started)
@@ -649,7 +651,7 @@ class _HeadLocked(Exception):
 
 
 @dataclass(frozen=True)
-class Look:
+class Unappended:
     """What the log lacks, as one statement has seen it.
 
     `here` and `snapshot` are what `head` notes of that statement. `lacking`: where the changesets

@@ -44,16 +44,16 @@ class Command(BaseCommand):
                 raise UsageError(sentence)
             name = f"dtadmin-{timezone.localtime():%Y-%m-%d-%H%M%S}.dump"
             path = Path(settings.BACKUP_FOLDER) / name
-        self.note({})
+        self.note_in_audit({})
         dump(path)
         size = path.stat().st_size
-        self.note({"file": path.name, "bytes": size})
+        self.note_in_audit({"file": path.name, "bytes": size})
         if file is None:
             # Files that have other names are left.
             for old in sorted(path.parent.glob(NIGHTLY))[:-KEPT]:
                 old.unlink(missing_ok=True)
         self.say(_("%(file)s: %(size)s bytes"), file=path, size=formats.number(size))
 
-    def note(self, facts: dict[str, Any]) -> None:
+    def note_in_audit(self, facts: dict[str, Any]) -> None:
         action = AuditEntry.Action.BACKUP
         AuditEntry.record(Actor.at_command_line(), action, Settings.load(), new=facts)

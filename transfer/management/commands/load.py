@@ -10,7 +10,7 @@ from transfer.loading import undo_load as undoing, upload_job
 from transfer.loading.lost import look_for_lost_loads
 from transfer.loading.report import warning
 from transfer.loading.values import as_people_write
-from transfer.management.command import Action, ActionCommand, UsageError, whole_number
+from transfer.management.command import CommandGroup, Subcommand, UsageError, whole_number
 from transfer.models import Actor, Settings, Upload
 from transfer.text.columns import heading
 from transfer.text.explain import explain
@@ -21,7 +21,7 @@ LISTED = 50
 SECONDS = 10.0
 
 
-class List(Action):
+class List(Subcommand):
     help = gettext_noop("Lists the latest loads, including those that were taken back.")
 
     @classmethod
@@ -53,7 +53,7 @@ class List(Action):
             )
 
 
-class Undo(Action):
+class Undo(Subcommand):
     help = gettext_noop(
         "Takes a load back, once. Each bonus server that has accepted a balance change receives "
         "the opposite one. PIN codes and cards are withdrawn: servers that have read them keep "
@@ -162,9 +162,9 @@ class Undo(Action):
             ) from error
 
 
-class Command(ActionCommand):
+class Command(CommandGroup):
     help = gettext_noop("Lists loads, and takes one back.")
-    actions: ClassVar[dict[str, type[Action]]] = {"list": List, "undo": Undo}
+    subcommands: ClassVar[dict[str, type[Subcommand]]] = {"list": List, "undo": Undo}
 
 
 def as_json(load: Upload) -> dict[str, Any]:

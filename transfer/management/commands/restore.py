@@ -66,7 +66,7 @@ class Command(BaseCommand):
         shop_all = Database(settings.SHOP_ALL_DATABASE_URL, SHOP_ALL, "restore", secret=False)
         try:
             with shop_all, shop_all.transaction(commit=False):
-                loads, rows = shop_all.one(LOADS, [at])
+                loads, rows = shop_all.only_row(LOADS, [at])
         except TransferError as error:
             self.stderr.write(str(explain(error).sentence))
             return

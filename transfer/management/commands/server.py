@@ -11,8 +11,8 @@ from transfer.management.command import (
     ALREADY_RUNNING,
     FAILED,
     UNASKED,
-    Action,
-    ActionCommand,
+    CommandGroup,
+    Subcommand,
     confirm,
     servers_named,
 )
@@ -29,7 +29,7 @@ from transfer.text.explain import explain
 RECEIVED = (Answer.NOTHING, Answer.EVERYTHING, Answer.OWN)
 
 
-class List(Action):
+class List(Subcommand):
     help = gettext_noop("Lists the docked bonus servers and their tasks.")
 
     def handle(self, *, json: bool, **options: Any) -> None:
@@ -55,8 +55,8 @@ class List(Action):
         )
 
 
-class ServerAction(Action):
-    """An action on the bonus server that its first argument names."""
+class ServerSubcommand(Subcommand):
+    """A subcommand for the bonus server that its first argument names."""
 
     @classmethod
     def add_arguments(cls, parser: ArgumentParser) -> None:
@@ -70,7 +70,7 @@ class ServerAction(Action):
         raise NotImplementedError
 
 
-class Test(ServerAction):
+class Test(ServerSubcommand):
     help = gettext_noop(
         "Tests the connection to a bonus server in stages, up to the first that fails. Exit code "
         "1 if one fails."
@@ -81,7 +81,7 @@ class Test(ServerAction):
             sys.exit(FAILED)
 
 
-class Add(Action):
+class Add(Subcommand):
     help = gettext_noop(
         "Docks a bonus server: creates its three tasks, off; tests the connection; begins its "
         "positions. If rows are staged already, --received says which of them the server has."
@@ -161,7 +161,7 @@ class Add(Action):
             self.say("%(task)s: %(text)s\n  %(hint)s", task=task, text=sentence, hint=hint)
 
 
-class Remove(ServerAction):
+class Remove(ServerSubcommand):
     help = gettext_noop(
         "Undocks a bonus server: says what that means, and asks. Exit code 3 while a transfer to "
         "it is running, or accounts of registers are being changed on it."
@@ -183,7 +183,7 @@ class Remove(ServerAction):
             self.say(_("%(server)s is undocked."), server=server.name)
 
 
-class LeaveBehind(ServerAction):
+class LeaveBehind(ServerSubcommand):
     help = gettext_noop(
         "Lets purges go on without a bonus server whose database can't be read. Its next run says "
         "exactly how many rows it lacks."
@@ -209,7 +209,7 @@ class LeaveBehind(ServerAction):
                 self.say(_("%(task)s: purges do not wait for it any more."), task=task)
 
 
-class TakeBack(ServerAction):
+class TakeBack(ServerSubcommand):
     help = gettext_noop(
         "Lets purges wait again for a bonus server that was left behind, if no rows are purged "
         "that it has not received."
@@ -223,9 +223,9 @@ class TakeBack(ServerAction):
             self.say(_("Purges wait for %(server)s again."), server=server)
 
 
-class Command(ActionCommand):
+class Command(CommandGroup):
     help = gettext_noop("Lists, docks, tests and undocks bonus servers, and leaves them behind.")
-    actions: ClassVar[dict[str, type[Action]]] = {
+    subcommands: ClassVar[dict[str, type[Subcommand]]] = {
         "list": List,
         "add": Add,
         "test": Test,
@@ -235,7 +235,7 @@ class Command(ActionCommand):
     }
 
 
-def run_stages(action: Action, server: BonusServer, json: bool) -> bool:
+def run_stages(subcommand: Subcommand, server: BonusServer, json: bool) -> bool:
     """Tests the connection up to the first failure, and reports; returns whether all passed.
 
     A missing token does not end the test: it is entered on the server's page later.
@@ -244,16 +244,16 @@ def run_stages(action: Action, server: BonusServer, json: bool) -> bool:
     passed = True
     for stage in STAGES:
         result = run_stage(stage, server)
-        report_stage(action, server, result, json)
+        report_stage(subcommand, server, result, json)
         passed = passed and result.ok
         if not result.ok and (stage != "token" or server.api_token):
             break
     return passed
 
 
-def report_stage(action: Action, server: BonusServer, result: Result, json: bool) -> None:
+def report_stage(subcommand: Subcommand, server: BonusServer, result: Result, json: bool) -> None:
     if json:
-        action.say_json(
+        subcommand.say_json(
             server=server.name,
             stage=result.stage,
             ok=result.ok,
@@ -263,7 +263,9 @@ def report_stage(action: Action, server: BonusServer, result: Result, json: bool
         )
         return
     lines = [f"{'✓' if result.ok else '✗'} {result.label}: {result.sentence}"]
-    action.say("%(lines)s", lines="\n  ".join([*lines, *([result.hint] if result.hint else [])]))
+    subcommand.say(
+        "%(lines)s", lines="\n  ".join([*lines, *([result.hint] if result.hint else [])])
+    )
 
 
 def as_json(server: BonusServer) -> dict[str, object]:

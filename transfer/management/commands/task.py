@@ -11,8 +11,8 @@ from django.utils.translation import gettext as _, gettext_noop
 from transfer.installed import installed_kinds
 from transfer.management.command import (
     ALREADY_RUNNING,
-    Action,
-    ActionCommand,
+    CommandGroup,
+    Subcommand,
     add_server,
     with_zone,
 )
@@ -35,8 +35,8 @@ from transfer.text.schedule import AS_ROWS_ARRIVE, in_words
 UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
-class OfTasks(Action):
-    """An action on the tasks that its arguments name: a kind, and a bonus server or all."""
+class OfTasks(Subcommand):
+    """A subcommand for the tasks that its arguments name: a kind, and a bonus server or all."""
 
     @classmethod
     def add_arguments(cls, parser: ArgumentParser) -> None:
@@ -62,7 +62,7 @@ class OfTasks(Action):
             self.say("%(task)s: %(state)s", task=task, state=state_of(task))
 
 
-class List(Action):
+class List(Subcommand):
     help = gettext_noop("Lists all tasks: whether they are on, their schedule and next run.")
 
     def handle(self, *, json: bool, **options: Any) -> None:
@@ -205,7 +205,7 @@ class RunNow(OfTasks):
             sys.exit(ALREADY_RUNNING)
 
 
-class Cancel(Action):
+class Cancel(Subcommand):
     help = gettext_noop(
         "Cancels a run: immediately while it is queued, after its current chunk while it runs."
     )
@@ -236,9 +236,9 @@ class Cancel(Action):
             self.say(text, run=found.key)
 
 
-class Command(ActionCommand):
+class Command(CommandGroup):
     help = gettext_noop("Lists, switches, pauses, schedules and starts tasks; cancels a run.")
-    actions: ClassVar[dict[str, type[Action]]] = {
+    subcommands: ClassVar[dict[str, type[Subcommand]]] = {
         "list": List,
         "on": On,
         "off": Off,

@@ -170,4 +170,4 @@ class Indexes:
         with self.database.without_transaction():
             table = kind.staging_table
             self.database.execute(sql.SQL(VACUUM).format(table=table))
-            self.database.one(sql.SQL(FORGET).format(table=table), [table, mine])
+            self.database.only_row(sql.SQL(FORGET).format(table=table), [table, mine])

@@ -239,7 +239,7 @@ class Staging:
         query = sql.SQL(REPEATED).format(
             id=row, table=kind.staging_table, name=sql.SQL(", ").join([*transaction, row])
         )
-        ids, repeated, missing = self.database.one(query)
+        ids, repeated, missing = self.database.only_row(query)
         if repeated or missing:
             raise TransferError(
                 IDS_REPEATED,

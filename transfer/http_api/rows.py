@@ -20,6 +20,7 @@ from transfer.causes.api_calls import (
     IDEMPOTENCY_KEY,
 )
 from transfer.causes.files import TOO_LARGE_FOR_A_CALL
+from transfer.engine.kinds import KINDS
 from transfer.errors import FileRefused, TransferError
 from transfer.http_api.access import Key, check_scope
 from transfer.http_api.door import VERSION
@@ -42,6 +43,7 @@ ENCODINGS = {
     "cp866": "cp866",
     "utf-16": "utf-16",
 }
+FIELDS = "; ".join(f"{kind.name}: {', '.join(kind.names)}" for kind in KINDS.values())
 CALL = {
     "parameters": [
         {
@@ -75,8 +77,7 @@ CALL = {
         "description": (
             "The rows: a JSON list with an object for each, up to 16 MB; or a CSV with headings, "
             "up to 256 MB, in the charset of Content-Type, else detected. Above 100,000 rows or "
-            "4 MB: see the header Prefer. Fields: pincodes: account, pincode; balances: account, "
-            "amount, validfrom, validto, comment; cards: card, account, status. With `reject`, "
+            f"4 MB: see the header Prefer. Fields: {FIELDS}. With `reject`, "
             "such as R12-345, a row replaces a rejected one."
         ),
         "content": {

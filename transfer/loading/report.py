@@ -46,9 +46,9 @@ def _warnings(loader: Loader, lines: Lines, totals: Totals) -> Any:
     if repeated := loader.repeated():
         yield "repeated", {"n": repeated}
     limit = Settings.load().large_amount
-    if loader.kind.name == "balances" and (large := loader.larger_than(limit)):
+    if loader.kind.appends and (large := loader.larger_than(limit)):
         yield "large_amounts", {"n": large, "limit": limit}
-    if loader.kind.name != "balances" and totals.good - repeated > totals.subjects:
+    if not loader.kind.appends and totals.good - repeated > totals.subjects:
         yield "last_wins", {}
     if loader.staged.corrections and totals.good > totals.corrections:
         yield "new_rows", {"n": totals.good - totals.corrections}

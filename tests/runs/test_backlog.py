@@ -120,7 +120,7 @@ def query_in(connection, statement):
     ("state", "sentence"),
     [
         ("off", "The task is switched off."),
-        ("switched off", "The task is off since today ..:.. MSK, by ivan. Stocktaking."),
+        ("switched off", "The task is off since ..:.. MSK, by ivan. Stocktaking."),
         ("on", "Next run: .* MSK."),
         ("paused", "The task is paused until .* MSK, by ivan. Stocktaking."),
         ("failing", "The last run failed. Next attempt: .* MSK."),

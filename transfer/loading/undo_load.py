@@ -11,8 +11,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone, translation
-from django.utils.formats import date_format
-from django.utils.translation import gettext as _, pgettext
+from django.utils.translation import gettext as _
 from psycopg2 import sql
 
 from transfer.causes.loads import LOAD_IS_UNDO, LOAD_LOST
@@ -44,7 +43,7 @@ def order(load: Upload, actor: Actor) -> Upload:
     fields = {
         "kind": load.kind,
         "input_method": Upload.InputMethod.UNDO,
-        "name": load.name,
+        "name": str(load) if load.is_by_api else load.name,
         "good": load.good,
         "created_by": actor.name,
         "user_id": actor.user.pk if actor.user else None,
@@ -155,8 +154,7 @@ def comment_of(upload: Upload) -> str:
 def _moment(at: datetime | None) -> str:
     """Return the time as accountants read it: date, time of day, and the time zone's name."""
     local = timezone.localtime(at or timezone.now(), Settings.load().zone)
-    day = date_format(local.date(), pgettext("a date in numbers", "Y-m-d"))
-    return f"{day} {local:%H:%M} {formats.zone_name(local)}"
+    return f"{formats.date_in_numbers(local)} {formats.zone_name(local)}"
 
 
 def rest(load: Upload, seconds: float) -> Iterator[dict[str, str | None]]:

@@ -71,13 +71,13 @@ def _points_of_server(params: Params) -> list[str]:
     found = [_("The transfers send again by themselves what it has lost, each row once.")]
     times = [about["from"] for about in params["kinds"].values() if about["from"]]
     ends = [about["to"] for about in params["kinds"].values()]
-    span = {"to": formats.moment(_moment(max(ends)))}
+    span = {"to": formats.bound(_moment(max(ends)), zone=True)}
     if times:
         words = _(
             "What registers wrote there between %(from)s and %(to)s is lost on it: let the vendor "
             "compare that."
         )
-        span["from"] = formats.moment(_moment(min(times)))
+        span["from"] = formats.bound(_moment(min(times)))
     else:
         words = _(
             "What registers wrote there before %(to)s, since its backup was made, is lost on it: "

@@ -124,7 +124,7 @@ def query_in(connection, statement):
         ("on", "Next run: .* MSK."),
         ("paused", "The task is paused until .* MSK, by ivan. Stocktaking."),
         ("failing", "The last run failed. Next attempt: .* MSK."),
-        ("overdue", "Overdue since 1 Jul 15:05."),
+        ("overdue", "Overdue since 1 Jul, 15:05."),
         ("queued", "A run waits in the queue."),
     ],
 )

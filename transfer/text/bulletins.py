@@ -16,6 +16,11 @@ def sentence(code: str, params: Params) -> str:
     return SENTENCES[code](params)
 
 
+def note(code: str, params: Params) -> str:
+    """Return what has to be done by people, below that line; empty if nothing has."""
+    return _compare_with_vendor(params) if code == "server_restored" else ""
+
+
 def points(code: str, params: Params) -> list[str]:
     """Return what it means, and what to do, a sentence each."""
     return POINTS[code](params)
@@ -68,7 +73,12 @@ def _points_of_shop_all(params: Params) -> list[str]:
 
 
 def _points_of_server(params: Params) -> list[str]:
-    found = [_("The transfers send again by themselves what it has lost, each row once.")]
+    sent = _("The transfers send again by themselves what it has lost, each row once.")
+    return [sent, _compare_with_vendor(params)]
+
+
+def _compare_with_vendor(params: Params) -> str:
+    """Say from when to when registers wrote what is gone."""
     times = [about["from"] for about in params["kinds"].values() if about["from"]]
     ends = [about["to"] for about in params["kinds"].values()]
     span = {"to": formats.bound(_moment(max(ends)), zone=True)}
@@ -83,7 +93,7 @@ def _points_of_server(params: Params) -> list[str]:
             "What registers wrote there before %(to)s, since its backup was made, is lost on it: "
             "let the vendor compare that."
         )
-    return [*found, words % span]
+    return words % span
 
 
 def _moment(text: str) -> datetime:

@@ -346,9 +346,7 @@ def listed(client: Client) -> list[tuple[Any, Upload]]:
     return [(table, row.record) for row in table.page.object_list]
 
 
-def test_the_list_says_how_many_servers_each_load_has_reached(
-    olga, dock, bonus, second_bonus
-):
+def test_the_list_says_how_many_servers_each_load_has_reached(olga, dock, bonus, second_bonus):
     loaded(olga, b"account;amount\n4100;5\n")
     assert states_in_list(olga) == ["Loaded"]  # there is no server
     first, second = dock(bonus), dock(second_bonus, "Бонусный сервер 9")

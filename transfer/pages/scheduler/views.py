@@ -131,6 +131,6 @@ def hidden() -> dict[str, int]:
 
 @require_POST
 def show_transfers(request: HttpRequest) -> HttpResponse:
-    """Shows transfers that the setting hides to this user, until the log-out; or hides them again."""
+    """Shows transfers that the setting hides to this user until log-out, or hides them again."""
     request.session[OWN_CHOICE] = request.POST.get("enabled") == "1"
     return redirect(next_url(request, "scheduler"))

@@ -68,7 +68,7 @@ def _body(notice: Notice) -> str:
     if notice.event == Notice.Event.ENDED and incident.ended_at:
         lasted = _("It lasted %(time)s, %(period)s.") % {
             "time": formats.duration(incident.lasted),
-            "period": formats.period(incident.began_at, incident.until),
+            "period": formats.period(incident.began_at, incident.until or incident.ended_at),
         }
         return " ".join(filter(None, [lasted, caught_up(incident)]))
     since = _("Since %(since)s.") % {"since": formats.bound(incident.began_at, zone=True)}

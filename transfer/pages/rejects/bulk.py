@@ -115,9 +115,8 @@ def examples(rows: RejectedRowQuerySet, repair: Repair) -> Iterator[str]:
     for one in rows.order_by("-created_at", "-pk")[:EXAMPLES]:
         texts = received(one)
         for name, new in suggestion(one.kind_spec, one.code, texts).items():
-            words = {"row": one.row, "change": str(WORDS[repair].in_grid)}
-            change = words["change"] % {"old": texts[name], "new": new}
-            yield _("Row %(row)s. %(change)s") % {**words, "change": change}
+            change = str(WORDS[repair].in_grid) % {"old": texts[name], "new": new}
+            yield _("Row %(row)s. %(change)s") % {"row": one.row, "change": change}
 
 
 def where_they_go(kinds: list[Kind]) -> Iterator[str]:

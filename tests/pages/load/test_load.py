@@ -358,6 +358,23 @@ def test_the_list_says_how_many_servers_each_load_has_reached(olga, dock, bonus,
     assert states_in_list(olga) == ["Arrived: 0 of 2", "Arrived: 2 of 2"]
 
 
+def test_the_list_says_what_is_loaded_where_shop_all_does_not_answer(olga, dock, bonus, settings):
+    loaded(olga, b"account;amount\n4100;5\n")
+    dock(bonus)
+    settings.SHOP_ALL_DATABASE_URL = "host=127.0.0.1 port=1 dbname=x"
+    assert states_in_list(olga) == ["Loaded"]
+
+
+def test_the_list_costs_as_much_for_many_loads_and_servers(olga, dock, bonus, second_bonus):
+    loaded(olga, b"account;amount\n4100;5\n")
+    dock(bonus)
+    few = queries_of(olga, reverse("loads"))
+    dock(second_bonus, "Бонусный сервер 9")
+    for account in range(3):
+        loaded(olga, b"account;amount\n420%d;5\n" % account)
+    assert queries_of(olga, reverse("loads")) == few
+
+
 def test_the_list_does_not_say_of_a_withdrawn_load_that_it_has_arrived(olga, dock, bonus):
     dock(bonus)
     withdrawn = loaded(olga, b"card;account;status\n7780000000011;4100000011;1\n", "cards")

@@ -52,8 +52,8 @@ def loads(request: HttpRequest) -> HttpResponse:
 def _loads(request: HttpRequest, form: UploadForm) -> HttpResponse:
     table = UploadTable(Upload.objects.select_related("undo")).paged(request)
     shown = [row.record for row in table.page.object_list]
-    look_for_lost_loads(shown)
-    table.reached = reached(shown, SECONDS)
+    if look_for_lost_loads(shown):  # a page waits for a silent shop All once
+        table.reached = reached(shown, SECONDS)
     context = {
         "form": form,
         "kinds": [

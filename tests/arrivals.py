@@ -10,12 +10,16 @@ from aiosmtpd.handlers import Message
 
 
 class Inbox(Message):
-    """All mails, in the order of their arrival; `refuses` is the answer to every recipient."""
+    """All mails, in the order of their arrival.
+
+    `refuses` is the answer to every recipient, `rejects` that to every message.
+    """
 
     def __init__(self):
         super().__init__()
         self.mails = []
         self.refuses = ""
+        self.rejects = ""
 
     async def handle_RCPT(self, server, session, envelope, address, options):
         if self.refuses:
@@ -23,6 +27,9 @@ class Inbox(Message):
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)
         return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):
+        return self.rejects or await super().handle_DATA(server, session, envelope)
 
     def handle_message(self, message):
         self.mails.append(message)

@@ -19,6 +19,7 @@ from django.urls import reverse
 
 from tests.chaos.pages import Page
 from tests.databases import connected, query, run, stage
+from tests.pages.look import send_again
 from tests.reference_server import TOKEN
 from tests.uploads import workbook
 from transfer.engine.kinds import KINDS
@@ -318,8 +319,8 @@ def move(boss: Reader, command: Any, server: BonusServer, shop_all: str, bonus: 
         for reject in RejectedRow.objects.all():
             boss.get(reverse("reject", args=[reject.pk]))
             fixed = {"account": "4999", "pincode": f"{PIN}11"}
-            boss.post(reverse("reject_resend", args=[reject.pk]), fixed | {"pincode": ""})
-            boss.post(reverse("reject_resend", args=[reject.pk]), fixed)
+            send_again(boss, reverse("reject_resend", args=[reject.pk]), fixed | {"pincode": ""})
+            send_again(boss, reverse("reject_resend", args=[reject.pk]), fixed)
         command("transfer", "all")
         for name in ("rejects_csv", "rejects_xlsx", "history_csv", "history_xlsx"):
             boss.get(reverse(name))

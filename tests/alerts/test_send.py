@@ -111,6 +111,14 @@ def test_why_a_mail_server_refuses_is_a_sentence(inbox, in_english):
     assert "olga@shop.example" not in words + notice.error_technical
 
 
+def test_a_message_that_is_rejected_without_a_reason_is_told_in_one_sentence(inbox, in_english):
+    inbox.rejects = "554 no"
+    notice = a_notice(a_recipient("mail", "olga@shop.example"))
+    notice.do(lambda: deliver(notice))
+    notice.refresh_from_db()
+    assert str(notice.explained).startswith("The mail server 127.0.0.1 rejected the message. Check")
+
+
 def test_while_the_scheduler_is_silent_the_web_process_tells(inbox):
     server()
     a_recipient("mail", "olga@shop.example", topics=["scheduler"], language="en")

@@ -179,6 +179,29 @@ def test_a_recipient_of_some_servers_is_told_of_these_and_of_what_concerns_no_se
     }
 
 
+def test_a_recipient_of_some_shops_is_told_of_their_registers_and_of_what_concerns_no_shop(
+    task, recipient, in_english
+):
+    near, far = (Shop.objects.create(code=code, name=f"Shop {code}") for code in ("1", "2"))
+    task.server.accounts_at = NOW
+    task.server.save()
+    for shop in (near, far):
+        register = CashRegister.objects.create(shop=shop, code=shop.code, name=f"Till {shop.code}")
+        RegisterAccount.objects.create(
+            register=register,
+            server=task.server,
+            state="created",
+            last_seen=NOW - timedelta(days=2),
+        )
+    recipient.shops.set([near])
+    a_reject(task.server)
+    watch(NOW)
+    subjects = {subject for _event, subject in notices()}
+    assert any("Shop 1" in one for one in subjects)
+    assert not any("Shop 2" in one for one in subjects)
+    assert "1 rejected row waits for a decision" in subjects
+
+
 def test_what_began_and_ended_in_quiet_hours_is_not_told(task, recipient):
     night = NOW.astimezone(Settings.load().zone).replace(hour=23, minute=30)
     Recipient.objects.update(quiet_from=time(22), quiet_until=time(7))

@@ -45,7 +45,7 @@ TABLET = {"width": 768, "height": 1024}
 PHONE = {"width": 390, "height": 844}
 STANDARDS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 ALL_RULES = {"type": "tag", "values": STANDARDS}
-MENU = ["header.side", "header.top"]
+MENU = ["header.side", "header.top", "footer.side-end"]
 # The dark theme differs in nothing but its colours.
 IN_BOTH_THEMES = {
     "light": ALL_RULES,

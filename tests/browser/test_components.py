@@ -76,6 +76,20 @@ def test_the_keyboard_skips_to_the_content_and_the_focus_is_seen(page: Page, log
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
 
+def test_theme_language_and_log_out_come_after_the_content_for_the_keyboard(
+    page: Page, log_in: Callable
+):
+    log_in(page, "operator")
+    page.goto("/account/")
+    before = page.evaluate(
+        """() => [...document.querySelectorAll("a, button, input:not([type=hidden]), select")]
+            .filter(one => one.checkVisibility() && !one.closest("#main, .side-end"))
+            .map(one => one.closest("nav") ? "nav" : one.className || one.name)"""
+    )
+    assert [one for one in before if one != "nav"] == ["button skip-link", "brand", "q"]
+    assert page.locator(".side-end").get_by_role("button").count() == 6
+
+
 def test_sorting_pages_and_page_size_live_in_the_url(page: Page, log_in: Callable):
     log_in(page, "operator")
     page.goto("/gallery/?page=2&per_page=50")

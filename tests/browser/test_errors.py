@@ -42,8 +42,8 @@ def test_a_form_that_is_too_old_is_explained(page: Page, log_in: Callable, langu
     use_language(page, language)
     log_in(page, "viewer")
     page.goto("/")
-    page.locator(".side [name=csrfmiddlewaretoken]").first.evaluate("one => one.value = 'old'")
-    page.locator(".side .segments button").nth(1).click()
+    page.locator(".side-end [name=csrfmiddlewaretoken]").first.evaluate("one => one.value = 'old'")
+    page.locator(".side-end .segments button").nth(1).click()
     expect(page.locator("h1")).to_have_text(TOO_OLD[language])
 
 

@@ -297,6 +297,27 @@ def wrong_words(page: Page, language: str) -> list[str]:
     ]
 
 
+def what_has_no_name(page: Page) -> list[str]:
+    """Ids that occur twice, and what is pressed, is only an icon, and has no tooltip."""
+    return page.evaluate(
+        """() => {
+            const ids = [...document.querySelectorAll("[id]")].map(one => one.id);
+            const seen = one => {
+                const copy = one.cloneNode(true);
+                copy.querySelectorAll(".visually-hidden").forEach(words => words.remove());
+                return copy.textContent.trim();
+            };
+            const pressed = [...document.querySelectorAll("a[href], button, summary")].filter(one =>
+                one.checkVisibility() && !seen(one)
+                && !one.closest("[title]") && !one.querySelector("[title], title"));
+            return [
+                ...ids.filter((id, place) => ids.indexOf(id) < place),
+                ...pressed.map(one => one.outerHTML.slice(0, 160)),
+            ];
+        }"""
+    )
+
+
 def too_wide_at(page: Page) -> list[int]:
     """The widths of windows that something is wider than: a desktop's, a tablet's, a phone's."""
     own, wrong = page.viewport_size, []
@@ -368,6 +389,7 @@ def test_every_page_is_accessible_fits_prints_is_translated_and_holds_no_secret(
         assert PIN not in html, url
         assert house.server.api_token not in html, url
         assert wrong_words(page, language) == [], url
+        assert what_has_no_name(page) == [], url
         assert too_wide_at(page) == [], url
         check_accessible(page, rules, menu=number == 0)
         if viewport is None:  # the width of paper does not depend on the window

@@ -42,4 +42,4 @@ def test_leads_there_and_back_to_the_page_that_was_wanted(
     page.fill("[name=name]", "anna")
     page.click("button")
     expect(page).to_have_url("/history/")
-    expect(page.locator(".side")).to_contain_text("Anna")
+    expect(page.locator(".side-end")).to_contain_text("Anna")

@@ -67,13 +67,13 @@ def test_eleven_sums_with_three_decimals_are_corrected_in_a_table_at_one_press(
     expect(row.get_by_role("textbox")).to_have_value("250,06")
     row.get_by_role("textbox").fill("250,0599")
     check_accessible(page)
-    page.get_by_role("button", name="Проверить и отправить исправленные строки").click()
+    page.get_by_role("button", name="Проверить и отправить исправленные строки").first.click()
     expect(page.locator(".notice-ok")).to_contain_text("10 строк")
     expect(rows).to_have_count(1)
     expect(rows.get_by_role("textbox")).to_have_value("250,0599")
     expect(rows.locator(".errorlist")).to_contain_text("больше двух знаков")
     rows.get_by_role("textbox").fill("250,06")
-    page.get_by_role("button", name="Проверить и отправить исправленные строки").click()
+    page.get_by_role("button", name="Проверить и отправить исправленные строки").first.click()
     page.wait_for_url("**/rejects/?kind=balances")
     sent = query(
         shop_all,
@@ -94,10 +94,12 @@ def test_one_is_corrected_one_is_discarded_with_and_without_a_script(
     page.goto("/rejects/")
     page.get_by_role("link", name=str(rejects[0].row), exact=True).last.click()
     page.get_by_label("Amount").fill("0")
-    page.get_by_role("button", name="Check and send").click()
+    page.get_by_role("button", name="Check").click()
     expect(page.locator(".errorlist")).to_contain_text("The amount is zero.")
     page.get_by_label("Amount").fill("12,50")
-    page.get_by_role("button", name="Check and send").click()
+    page.get_by_role("button", name="Check").click()
+    expect(page.get_by_role("form", name="What is sent in place")).to_contain_text("0 → 12.50")
+    page.get_by_role("button", name="Send", exact=True).click()
     expect(page.get_by_text("The next run moves it")).to_be_visible()
     rows = query(
         shop_all, 'select account, amount::text from "changeAccountBalanceTemp" order by 2'

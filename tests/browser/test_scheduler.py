@@ -204,7 +204,7 @@ def test_the_second_of_two_admins_is_asked(
     expect(page.get_by_role("switch", checked=True)).to_be_visible()
 
 
-def test_hidden_tasks_are_counted_and_shown_by_the_schedulers_own_switch(
+def test_hidden_tasks_are_counted_and_shown_by_a_button(
     page: Page, log_in: Callable, task: TransferTask
 ):
     Settings.load().change(IVAN, show_transfer_tasks=False)
@@ -212,5 +212,5 @@ def test_hidden_tasks_are_counted_and_shown_by_the_schedulers_own_switch(
     page.goto("/scheduler/")
     expect(page.locator("main")).to_contain_text("Скрыты 3 задачи трансфера.")
     expect(page.locator("main")).to_contain_text("Из них включены 2")
-    page.get_by_role("switch", name="Отображение задач трансфера").click()
+    page.locator("#show-transfers").click()
     expect(page.locator(f"#{key_of(task)}")).to_be_visible()

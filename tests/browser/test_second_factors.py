@@ -66,18 +66,18 @@ def test_a_passkey_is_the_second_step_and_lets_one_in_without_the_password_too(
     expect(page.locator("main")).to_contain_text("telephone")
     assert_fits(page, check_accessible)
 
-    page.locator(".side").get_by_role("button", name="Log out").click()
+    page.locator(".side-end").get_by_role("button", name="Log out").click()
     assert_fits(page, check_accessible)
     enter_password(page)
     expect(page).to_have_url("/login/code/")
     assert_fits(page, check_accessible)
     page.get_by_role("button", name="Use a passkey").click()
-    expect(page.locator(".side")).to_contain_text("olga")
+    expect(page.locator(".side-end")).to_contain_text("olga")
     assert AuditEntry.objects.latest("pk").new["factor"] == "webauthn"
 
-    page.locator(".side").get_by_role("button", name="Log out").click()
+    page.locator(".side-end").get_by_role("button", name="Log out").click()
     page.get_by_role("button", name="Log in with a passkey").click()
-    expect(page.locator(".side")).to_contain_text("olga")
+    expect(page.locator(".side-end")).to_contain_text("olga")
 
     page.goto("/account/factors/")
     page.get_by_role("link", name="Remove…").click()
@@ -124,7 +124,7 @@ def test_an_app_is_set_up_because_the_role_needs_it_and_lets_one_in_from_then_on
     expect(other).to_have_url("/login/code/")
     other.fill("[name=code]", code_of(key))
     other.get_by_role("button", name=words["in"]).click()
-    expect(other.locator(".side")).to_contain_text("olga")
+    expect(other.locator(".side-end")).to_contain_text("olga")
 
     page.goto("/account/factors/app/remove/")
     look()

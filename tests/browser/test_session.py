@@ -33,7 +33,7 @@ def test_a_wrong_password_is_said_and_the_name_is_kept(page: Page):
 def test_log_out_closes_it_again(page: Page, log_in: Callable):
     log_in(page, "viewer")
     page.goto("/account/")
-    page.locator(".side").get_by_role("button", name="Выйти").click()
+    page.locator(".side-end").get_by_role("button", name="Выйти").click()
     expect(page).to_have_url("/login/")
     page.go_back()  # the browser has kept no page
     expect(page).to_have_url("/login/?next=/account/")
@@ -61,12 +61,12 @@ def test_the_theme_is_switched_and_remembered_without_a_script_too(
     log_in(page, "viewer")
     page.goto("/account/")
     light = page.locator("body").evaluate("b => getComputedStyle(b.parentNode).backgroundColor")
-    page.locator(".side").get_by_role("button", name="Тёмное").click()
+    page.locator(".side-end").get_by_role("button", name="Тёмное").click()
     page.goto("/account/")
     expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     dark = page.locator("body").evaluate("b => getComputedStyle(b.parentNode).backgroundColor")
     assert dark != light
-    page.locator(".side").get_by_role("button", name="Как на устройстве").click()
+    page.locator(".side-end").get_by_role("button", name="Как на устройстве").click()
     expect(page.locator("html")).not_to_have_attribute("data-theme", "dark")
 
 

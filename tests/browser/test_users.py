@@ -66,7 +66,7 @@ def test_from_the_first_log_in_to_the_last(
     his.fill("[name=username]", "petr")
     his.fill("[name=password]", password)
     his.click("main button")
-    expect(his.locator(".side")).to_contain_text("Оператор")
+    expect(his.locator(".side-end")).to_contain_text("Оператор")
 
     # Closed, he is out at his next click.
     page.get_by_role("link", name="petr").click()

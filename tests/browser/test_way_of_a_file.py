@@ -121,7 +121,8 @@ def open_reject(page: Page, card: str) -> None:
 def fix(page: Page, account: str) -> None:
     open_reject(page, TO_FIX)
     page.locator("[name=account]").fill(account)
-    page.get_by_role("button", name="Check and send").click()
+    page.get_by_role("button", name="Check").click()
+    page.get_by_role("button", name="Send", exact=True).click()
     expect(page.get_by_text("The next run moves it")).to_be_visible()
 
 

@@ -2,10 +2,13 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.utils import translation
 from hypothesis import given, strategies as st
 
+from transfer.causes import CATALOGUE
 from transfer.engine.kinds import KINDS
 from transfer.loading.values import is_masked, number, reader, status, text
+from transfer.text.explain import explain
 
 # As a workbook holds dates: without a zone.
 NEW_YEARS_EVE = datetime(2026, 12, 31)  # noqa: DTZ001
@@ -53,6 +56,7 @@ def test_amounts_are_read_as_people_write_them(cell, value):
         ("5-", "not_a_number"),
         ("٥", "not_a_number"),
         ("NaN", "not_a_number"),
+        ("1e3", "digits_lost"),
         ("1" * 101, "not_a_number"),
         ("4,1E+15", "digits_lost"),
         (4.1e15, "digits_lost"),
@@ -61,6 +65,13 @@ def test_amounts_are_read_as_people_write_them(cell, value):
 )
 def test_what_is_no_amount_is_never_guessed(cell, code):
     assert number(cell) == (None, code)
+
+
+def test_what_is_wrong_with_an_exponent_is_said_in_words():
+    """Nothing is wrong with the file: 1e3 is a number, but perhaps that of 1234."""
+    with translation.override("en"):
+        sentence = explain(CATALOGUE[number("1e3").fault]).sentence
+    assert sentence.startswith("The number is written with an exponent, such as 1E+03,")
 
 
 def test_a_comma_is_never_taken_for_a_thousand_in_silence():

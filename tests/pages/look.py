@@ -39,6 +39,16 @@ def once_more(response: Any) -> dict[str, list[Any]]:
     return data
 
 
+def send_again(client: Client, url: str, data: dict[str, Any], **options: Any) -> Any:
+    """Presses both buttons of the correction of a rejected row; returns the last answer.
+
+    The first one if there is nothing to be sent.
+    """
+    checked = client.post(url, data)
+    preview = checked.context and checked.context.get("preview")
+    return client.post(url, {"shown": preview.sealed}, **options) if preview else checked
+
+
 def own_patterns() -> list[URLPattern]:
     patterns = get_resolver("transfer.urls").url_patterns
     assert all(isinstance(pattern, URLPattern) for pattern in patterns)

@@ -113,7 +113,7 @@ def minutes(count: float) -> timedelta:
 
 
 def clock(moment: datetime) -> str:
-    return formats.clock_or_date(moment)
+    return formats.bound(moment)
 
 
 def test_a_dead_server_is_one_line_and_its_causes_are_folded(bs12, beating, now):

@@ -120,11 +120,11 @@ def query_in(connection, statement):
     ("state", "sentence"),
     [
         ("off", "The task is switched off."),
-        ("switched off", "The task is off since today ..:.. MSK, by ivan. Stocktaking."),
+        ("switched off", "The task is off since ..:.. MSK, by ivan. Stocktaking."),
         ("on", "Next run: .* MSK."),
         ("paused", "The task is paused until .* MSK, by ivan. Stocktaking."),
         ("failing", "The last run failed. Next attempt: .* MSK."),
-        ("overdue", "Overdue since 1 Jul 15:05."),
+        ("overdue", "Overdue since 1 Jul, 15:05."),
         ("queued", "A run waits in the queue."),
     ],
 )

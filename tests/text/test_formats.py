@@ -104,6 +104,43 @@ def test_near_days_are_words_and_far_ones_have_their_year():
 
 
 @pytest.mark.parametrize(
+    ("days", "english", "russian"),
+    [
+        (-9, "15 Nov, 14:05 UTC", "15 ноября, 14:05 UTC"),
+        (-1, "23 Nov, 14:05 UTC", "23 ноября, 14:05 UTC"),
+        (0, "14:05 UTC", "14:05 UTC"),
+        (1, "tomorrow, 14:05 UTC", "завтра, 14:05 UTC"),
+        (2, "26 Nov, 14:05 UTC", "26 ноября, 14:05 UTC"),
+        (60, "23 Jan 2027, 14:05 UTC", "23.01.2027, 14:05 UTC"),
+    ],
+)
+def test_a_moment_after_since_or_until_is_a_time_of_today_or_has_its_day(
+    monkeypatch, days, english, russian
+):
+    monkeypatch.setattr(timezone, "now", lambda: NOW)
+    when = NOW.replace(hour=14, minute=5) + timedelta(days=days)
+    with timezone.override("UTC"):
+        assert formats.bound(when, zone=True).replace("\u00a0", " ") == english
+        with translation.override("ru"):
+            assert formats.bound(when, zone=True).replace("\u00a0", " ") == russian
+
+
+@pytest.mark.parametrize(
+    ("minutes", "english"),
+    [
+        (10, "from 14:05 to 14:15 UTC today"),
+        (10 + 24 * 60, "from 14:05 to tomorrow, 14:15 UTC"),
+    ],
+)
+def test_a_period_names_its_day_once(monkeypatch, minutes, english):
+    monkeypatch.setattr(timezone, "now", lambda: NOW)
+    begin = NOW.replace(hour=14, minute=5)
+    with timezone.override("UTC"):
+        words = formats.period(begin, begin + timedelta(minutes=minutes))
+    assert words.replace("\u00a0", " ") == english
+
+
+@pytest.mark.parametrize(
     ("largest", "top"), [(0, 1), (1, 1), (3, 5), (6, 10), (1000, 1000), (1001, 2000)]
 )
 def test_the_scale_of_a_chart_ends_at_a_round_number(largest, top):

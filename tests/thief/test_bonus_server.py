@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.urls import reverse
 
 from tests.databases import query, stage
-from tests.pages.look import words
+from tests.pages.look import send_again, words
 from tests.records import user
 from transfer.engine.bonus_server import positions
 from transfer.engine.move import transfer
@@ -85,7 +85,7 @@ def test_a_forged_row_is_never_written(
         shown = {name: form[name].value() or "" for name in ("account", "amount", "comment")}
         hidden = {f"initial-{name}": value for name, value in shown.items()}
         address = reverse("reject_resend", args=[one.pk])
-        operator.post(address, {**shown, **hidden, "account": "4100"})
+        send_again(operator, address, {**shown, **hidden, "account": "4100"})
     elif press == "spaces":
         operator.post(reverse("reject_resend", args=[one.pk]), {"fix": "spaces"})
     elif press == "table":
@@ -140,7 +140,7 @@ def test_a_row_that_is_gone_is_sent_with_typed_values_to_the_server_that_rejecte
     assert "The rejected row is no longer in shop All." in page
     assert 'value="6666"' not in page
     assert 'name="row_is_gone" value="on"' in page
-    operator.post(address, {"account": "4100", "amount": "99", "row_is_gone": "on"})
+    send_again(operator, address, {"account": "4100", "amount": "99", "row_is_gone": "on"})
     move(thief, honest)
     assert landed(bonus) == [("4100", 99, None)]
     assert landed(second_bonus) == [("4100", 700, None)]

@@ -126,7 +126,7 @@ class TestWhyItWaits:
         task.switch(True, Actor("olga"))
         task.switch(False, Actor("olga"), reason="Stocktaking.")
         sentence = self.why()
-        assert sentence.startswith("The task is off since today ")
+        assert sentence.startswith("The task is off since ")
         assert sentence.endswith("by olga. Stocktaking.")
 
     def test_paused_until_when_and_by_whom(self, task):

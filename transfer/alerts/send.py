@@ -26,7 +26,7 @@ from transfer.alerts.messengers import (
     in_parts,
     max_request,
 )
-from transfer.causes.messages import MESSAGE_REFUSED, NO_APPRISE
+from transfer.causes.messages import MESSAGE_REFUSED, MESSAGE_REJECTED, NO_APPRISE
 from transfer.errors import NoApprise, TransferError, from_socket
 from transfer.models.alerts import Notice, Recipient
 from transfer.parties import Party, PartyKind, gettext_noop
@@ -34,7 +34,8 @@ from transfer.parties import Party, PartyKind, gettext_noop
 WEBHOOK_SECONDS = 10
 MESSENGER_SECONDS = 30  # some messengers are asked several times for one message
 
-# What a process that sends says of a failure, in words.
+# What a process that sends says of a failure: that the message was rejected, or one of these.
+REJECTED = "refused"
 REASONS = {
     "address": gettext_noop("its address is one where clouds keep their secrets"),
     "host": gettext_noop("its host is not known in this network"),
@@ -43,7 +44,6 @@ REASONS = {
     "tls": gettext_noop("it does not speak HTTPS"),
     "time": gettext_noop("it did not answer in time"),
     "http": gettext_noop("what it answers is not HTTP"),
-    "refused": gettext_noop("it rejected the message"),
     "often": gettext_noop("it got too many messages lately"),
     "proxy": gettext_noop("the proxy of this installation does not let it through"),
     "unknown": gettext_noop("Apprise does not know this kind of address"),
@@ -86,11 +86,9 @@ def by_mail(notice: Notice) -> None:
     try:
         send_mail(subject, text(notice), None, [notice.recipient.address])
     except SMTPException as error:
-        reason = REASONS[BY_SMTP.get(type(error), "refused")]
+        reason = BY_SMTP.get(type(error), REJECTED)
         # Not the text of the error, which names the recipient.
-        raise TransferError(
-            MESSAGE_REFUSED, type(error).__name__, party=mail_server(), what=reason
-        ) from error
+        raise not_accepted(mail_server(), reason, type(error).__name__) from error
     except OSError as error:
         host, port, seconds = settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT
         raise from_socket(error, mail_server(), host, port, seconds) from error
@@ -130,10 +128,17 @@ def by_webhook(notice: Notice) -> None:
         seconds=WEBHOOK_SECONDS,
     )
     if failed := outcome.get("failed"):
-        raise TransferError(MESSAGE_REFUSED, party=Party(PartyKind.WEBHOOK), what=REASONS[failed])
+        raise not_accepted(Party(PartyKind.WEBHOOK), failed)
     status = outcome["status"]
     if not 200 <= status < 300:
         raise TransferError(MESSAGE_REFUSED, party=Party(PartyKind.WEBHOOK), what=reason_of(status))
+
+
+def not_accepted(party: Party, reason: str, technical: str = "") -> TransferError:
+    """Return the error of a message that was not accepted. `reason`: a key of `REASONS`."""
+    if reason == REJECTED:
+        return TransferError(MESSAGE_REJECTED, technical, party=party)
+    return TransferError(MESSAGE_REFUSED, technical, party=party, what=REASONS[reason])
 
 
 def mail_server() -> Party:
@@ -151,7 +156,7 @@ def by_apprise(notice: Notice) -> None:
     address = APPRISE_ADDRESSES[channel](notice.recipient)
     if not messenger_knows(address):
         party = MESSENGERS[Recipient.Channel(channel)].party
-        raise TransferError(MESSAGE_REFUSED, party=party, what=REASONS["unknown"])
+        raise not_accepted(party, "unknown")
     outcome = outside.send(
         "messenger",
         MESSENGER_SECONDS,
@@ -174,7 +179,7 @@ def check_messenger(channel: str, outcome: dict[str, Any]) -> None:
     """Raises TransferError unless the message arrived. The messenger's answer says why not."""
     messenger = MESSENGERS[Recipient.Channel(channel)]
     if failed := outcome.get("failed"):
-        raise TransferError(MESSAGE_REFUSED, party=messenger.party, what=REASONS[failed])
+        raise not_accepted(messenger.party, failed)
     if outcome["arrived"]:
         return
     status = outcome["status"]

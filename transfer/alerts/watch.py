@@ -28,7 +28,7 @@ def watch(now: datetime) -> None:
         work.pause_tasks(now)
     with suppress(AlreadyRunning), lock(Space.WATCH, 0):
         incidents.note_incidents(find_problems(now), now)
-        enabled = Recipient.objects.filter(enabled=True).prefetch_related("servers")
+        enabled = Recipient.objects.filter(enabled=True).prefetch_related("servers", "shops")
         _tell(list(enabled), now)
 
 

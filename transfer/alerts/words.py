@@ -63,13 +63,12 @@ def _body(notice: Notice) -> str:
     if incident is None:
         return _("Messages of Data Transfer arrive here.")
     if notice.event == Notice.Event.ENDED and incident.ended_at:
-        lasted = _("It lasted %(time)s, from %(began)s to %(ended)s.") % {
+        lasted = _("It lasted %(time)s, %(period)s.") % {
             "time": formats.duration(incident.lasted),
-            "began": formats.moment(incident.began_at),
-            "ended": formats.moment(incident.until),
+            "period": formats.period(incident.began_at, incident.until or incident.ended_at),
         }
         return " ".join(filter(None, [lasted, caught_up(incident)]))
-    since = _("Since %(since)s.") % {"since": formats.moment(incident.began_at)}
+    since = _("Since %(since)s.") % {"since": formats.bound(incident.began_at, zone=True)}
     return f"{hint(incident, notice.params)}\n{since}"
 
 

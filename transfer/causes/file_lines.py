@@ -23,10 +23,13 @@ NOT_A_STATUS = Cause(
 
 DIGITS_LOST = Cause(
     "digits_lost",
-    gettext_noop("Excel has turned the number into a power of ten, and digits are lost."),
     gettext_noop(
-        "Format the column as text in Excel before you enter or paste the numbers, and "
-        "take them from their source again: Excel keeps 15 digits only."
+        "The number is written with an exponent, such as 1E+03, or has more than 15 digits: some "
+        "of its digits may be lost."
+    ),
+    gettext_noop(
+        "Write all of its digits: 1000. If Excel has written it so, format the column as text "
+        "there before you enter or paste the numbers, and take them from their source again."
     ),
 )
 

@@ -8,32 +8,41 @@ REACH_MESSENGER = gettext_noop(
     "the installation. A notification is sent again automatically, a test is not."
 )
 
+CHECK_ADDRESS = gettext_noop(
+    "Check its address, and whether this machine can reach it. A notification is sent again "
+    "automatically, a test is not."
+)
+BY_RECIPIENT = {
+    PartyKind.MAIL: gettext_noop(
+        "Check the address, and EMAIL_HOST and its log-in in the settings of the installation. "
+        "A notification is sent again automatically, a test is not."
+    ),
+    PartyKind.MESSENGER: gettext_noop(
+        "Check the address as Apprise wants it, and whether this machine can reach the "
+        "messenger. A notification is sent again automatically, a test is not."
+    ),
+    **dict.fromkeys((PartyKind.TELEGRAM, PartyKind.MATTERMOST, PartyKind.SLACK), REACH_MESSENGER),
+    PartyKind.MAX: gettext_noop(
+        "Check whether this machine can reach platform-api2.max.ru, and trusts its "
+        "certificate: it needs the root certificate of Russia’s Ministry of Digital "
+        "Development, from gosuslugi.ru/crt. A notification is sent again automatically, a "
+        "test is not."
+    ),
+}
+
 MESSAGE_REFUSED = Cause(
     "message_refused",
     gettext_noop("%(party)s did not accept the message: %(what)s."),
-    gettext_noop(
-        "Check its address, and whether this machine can reach it. A notification is sent again "
-        "automatically, a test is not."
-    ),
-    hints={
-        PartyKind.MAIL: gettext_noop(
-            "Check the address, and EMAIL_HOST and its log-in in the settings of the installation. "
-            "A notification is sent again automatically, a test is not."
-        ),
-        PartyKind.MESSENGER: gettext_noop(
-            "Check the address as Apprise wants it, and whether this machine can reach the "
-            "messenger. A notification is sent again automatically, a test is not."
-        ),
-        **dict.fromkeys(
-            (PartyKind.TELEGRAM, PartyKind.MATTERMOST, PartyKind.SLACK), REACH_MESSENGER
-        ),
-        PartyKind.MAX: gettext_noop(
-            "Check whether this machine can reach platform-api2.max.ru, and trusts its "
-            "certificate: it needs the root certificate of Russia’s Ministry of Digital "
-            "Development, from gosuslugi.ru/crt. A notification is sent again automatically, a "
-            "test is not."
-        ),
-    },
+    CHECK_ADDRESS,
+    hints=BY_RECIPIENT,
+)
+
+# It says no more than that.
+MESSAGE_REJECTED = Cause(
+    "message_rejected",
+    gettext_noop("%(party)s rejected the message."),
+    CHECK_ADDRESS,
+    hints=BY_RECIPIENT,
 )
 
 # What messengers answer.

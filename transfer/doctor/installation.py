@@ -114,7 +114,7 @@ def try_certificate(server: BonusServer) -> Passed:
         raise TransferError(API_CERTIFICATE_EXPIRED, server=server.name)
     text = gettext_noop("It is valid until %(until)s.")
     soon = until - timezone.now() < surroundings.EXPIRES_SOON
-    return Passed(text, {"until": formats.moment(until)}, warns=soon)
+    return Passed(text, {"until": formats.bound(until, zone=True)}, warns=soon)
 
 
 def try_backup() -> Passed:

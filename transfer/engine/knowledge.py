@@ -36,7 +36,13 @@ class Knowledge:
         """Raises COPY_OF where the position is that of another server of ours."""
         other = self.others.get(position.server)
         if other is not None:
-            raise ServerUndecided(COPY_OF, database=database, other=other, kind=kind.name)
+            raise ServerUndecided(
+                COPY_OF,
+                database=database,
+                other=other,
+                kind=kind.name,
+                version=position.version,
+            )
 
 
 def check_shop_all(seen: Mapping[tuple[str, str], Place], source: ShopAll, origin: str) -> None:

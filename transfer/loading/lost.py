@@ -65,13 +65,15 @@ def _replaced(lost: list[int]) -> set[int]:
     return {*found.values_list("pk", flat=True)}
 
 
-def look_for_lost_loads(loads: Iterable[Upload], seconds: float = SECONDS) -> None:
+def look_for_lost_loads(loads: Iterable[Upload], seconds: float = SECONDS) -> bool:
     """Note what shop All has of loads that are about to be shown, and of their undos.
 
-    Where it does not answer, they are shown as we know them.
+    Return whether it answers. Where it does not, they are shown as we know them.
     """
     with suppress(TransferError):
         note_lost(with_undos(loads), seconds=seconds)
+        return True
+    return False
 
 
 def with_undos(loads: Iterable[Upload]) -> list[Upload]:

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone, translation
-from django.utils.formats import date_format
-from django.utils.translation import gettext as _, pgettext
+from django.utils.translation import gettext as _
 from psycopg2 import sql
 
 from transfer.causes.loads import LOAD_IS_UNDO, LOAD_LOST
@@ -43,7 +42,7 @@ def order(load: Upload, actor: Actor) -> Upload:
     fields = {
         "kind": load.kind,
         "input_method": Upload.InputMethod.UNDO,
-        "name": load.name,
+        "name": str(load) if load.is_by_api else load.name,
         "good": load.good,
         "created_by": actor.name,
         "user_id": actor.user.pk if actor.user else None,
@@ -144,11 +143,10 @@ def comment_of(upload: Upload) -> str:
     """
     with translation.override(settings.LANGUAGE_CODE):
         at = timezone.localtime(upload.confirmed_at or timezone.now(), Settings.load().zone)
-        day = date_format(at.date(), pgettext("a date in numbers", "Y-m-d"))
         return _('Undo of "%(file)s" by %(who)s, %(when)s') % {
             "file": upload.undoes,
             "who": upload.confirmed_by,
-            "when": f"{day} {at:%H:%M} {formats.zone_name(at)}",
+            "when": f"{formats.date_in_numbers(at)} {formats.zone_name(at)}",
         }
 
 

@@ -144,6 +144,18 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='Shop',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('code', models.CharField(max_length=100, unique=True, validators=[django.core.validators.RegexValidator('\\A[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*\\Z', 'Line breaks and control characters are not allowed.')], verbose_name='code')),
+                ('name', models.CharField(blank=True, max_length=100, validators=[django.core.validators.RegexValidator('\\A[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*\\Z', 'Line breaks and control characters are not allowed.')], verbose_name='name')),
+            ],
+            options={
+                'verbose_name': 'shop',
+                'ordering': ['code'],
+            },
+        ),
+        migrations.CreateModel(
             name='Recipient',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -158,6 +170,7 @@ class Migration(migrations.Migration):
                 ('language', models.CharField(default='ru', max_length=5, verbose_name='language')),
                 ('topics', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(choices=[('refusal', 'A transfer refuses until somebody decides'), ('difference', 'The reconciliation found a difference'), ('scheduler', 'Data Transfer itself: scheduler, queue, messages, guards of the staging tables'), ('failures', 'A task failed several times in a row, or a server does not answer'), ('late', 'Rows wait for too long'), ('rejects', 'Rows were rejected'), ('registers', 'Registers of a shop are no longer seen'), ('locked', 'A log-in was locked')], max_length=20), default=list, size=None)),
                 ('servers', models.ManyToManyField(blank=True, related_name='+', to='transfer.bonusserver', verbose_name='bonus servers')),
+                ('shops', models.ManyToManyField(blank=True, related_name='+', to='transfer.shop', verbose_name='shops')),
                 ('reminders', models.CharField(choices=[('none', 'none'), ('hourly', 'every hour'), ('daily', 'once a day')], default='daily', max_length=10, verbose_name='reminders')),
                 ('quiet_from', models.TimeField(blank=True, null=True, verbose_name='quiet from')),
                 ('quiet_until', models.TimeField(blank=True, null=True, verbose_name='quiet until')),
@@ -170,18 +183,6 @@ class Migration(migrations.Migration):
                 'ordering': ['name', 'pk'],
             },
             bases=(transfer.models.secret.WithSecrets, models.Model),
-        ),
-        migrations.CreateModel(
-            name='Shop',
-            fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('code', models.CharField(max_length=100, unique=True, validators=[django.core.validators.RegexValidator('\\A[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*\\Z', 'Line breaks and control characters are not allowed.')], verbose_name='code')),
-                ('name', models.CharField(blank=True, max_length=100, validators=[django.core.validators.RegexValidator('\\A[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*\\Z', 'Line breaks and control characters are not allowed.')], verbose_name='name')),
-            ],
-            options={
-                'verbose_name': 'shop',
-                'ordering': ['code'],
-            },
         ),
         migrations.CreateModel(
             name='StartPassword',

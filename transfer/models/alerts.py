@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from transfer.errors import TransferError
 from transfer.models.failing import Failing, failure, retry_delay
+from transfer.models.registers import Shop
 from transfer.models.secret import SecretField, WithSecrets
 from transfer.models.servers import BonusServer
 from transfer.models.settings import Settings
@@ -22,6 +23,7 @@ from transfer.models.validators import printable
 from transfer.queue.jobs import Job, JobQuerySet
 from transfer.queue.locks import Space
 
+OF_SHOP = "shop:"  # the key of a problem of a shop, before the shop's number
 LONGEST_DELAY = timedelta(hours=1)
 GIVEN_UP_AFTER = timedelta(days=2)
 
@@ -103,6 +105,12 @@ class Incident(models.Model):
         return f"{self.topic} {self.key}"
 
     @property
+    def shop_id(self) -> int | None:
+        """The shop whose registers it is about, if it is about one."""
+        number = self.key.removeprefix(OF_SHOP)
+        return int(number) if number != self.key else None
+
+    @property
     def is_urgent(self) -> bool:
         """Whether it is an outage, a failure or a refusal, or the end of one.
 
@@ -155,6 +163,10 @@ class Recipient(WithSecrets, Failing):
     servers = models.ManyToManyField(
         BonusServer, verbose_name=gettext_lazy("bonus servers"), blank=True, related_name="+"
     )
+    # Of messages about registers. None: all, and those that are added later.
+    shops = models.ManyToManyField(
+        Shop, verbose_name=gettext_lazy("shops"), blank=True, related_name="+"
+    )
     reminders = models.CharField(
         gettext_lazy("reminders"), max_length=10, choices=Reminders, default=Reminders.DAILY
     )
@@ -190,11 +202,14 @@ class Recipient(WithSecrets, Failing):
         return "failing" if self.failing_since else "ok"
 
     def wants(self, incident: Incident) -> bool:
-        """Whether it is to be notified of it; what concerns no single server concerns everybody."""
-        if incident.topic not in self.topics:
-            return False
-        chosen = {one.pk for one in self.servers.all()}
-        return not chosen or incident.server_id is None or incident.server_id in chosen
+        """Whether it is to be notified of it.
+
+        What concerns no single server, or no shop, concerns everybody.
+        """
+        about = ((self.servers, incident.server_id), (self.shops, incident.shop_id))
+        return incident.topic in self.topics and all(
+            number is None or _has(chosen, number) for chosen, number in about
+        )
 
     def is_quiet(self, now: datetime) -> bool:
         """Whether it is to be left alone, by the clock of the settings' zone."""
@@ -204,6 +219,12 @@ class Recipient(WithSecrets, Failing):
         if self.quiet_from <= self.quiet_until:
             return self.quiet_from <= clock < self.quiet_until
         return clock >= self.quiet_from or clock < self.quiet_until  # over midnight
+
+
+def _has(chosen: Any, number: int) -> bool:
+    """Whether a recipient has chosen it; one that has chosen nothing has all."""
+    numbers = {one.pk for one in chosen.all()}
+    return not numbers or number in numbers
 
 
 class NoticeQuerySet(JobQuerySet):

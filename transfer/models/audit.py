@@ -65,6 +65,9 @@ class AppendOnly(models.BaseConstraint):
         return hash(self.name)
 
 
+COMMANDS = "manage.py"  # in the name of who uses the command line
+
+
 @dataclass(frozen=True)
 class Actor:
     """Who does something, and from where."""
@@ -93,9 +96,9 @@ class Actor:
     def at_command_line(cls) -> Self:
         """The user of the operating system."""
         try:
-            return cls(f"{getpass.getuser()} (manage.py)")
+            return cls(f"{getpass.getuser()} ({COMMANDS})")
         except (KeyError, OSError):  # a container's number without a name
-            return cls("manage.py")
+            return cls(COMMANDS)
 
 
 logger = logging.getLogger(__name__)
@@ -228,6 +231,11 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {self.who}: {self.get_action_display()}"
+
+    @property
+    def is_of_command_line(self) -> bool:
+        """Whether a command did it: no name of a user has a space or brackets."""
+        return self.who == COMMANDS or self.who.endswith(f" ({COMMANDS})")
 
     @classmethod
     def record(

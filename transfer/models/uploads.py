@@ -20,6 +20,7 @@ from transfer.models.runs import AmountField
 from transfer.models.tasks import KindChoices, OfKind
 from transfer.queue.jobs import Job, JobQuerySet
 from transfer.queue.locks import Space
+from transfer.text import formats
 
 UNCONFIRMED_HOURS = 24
 DIGEST_SALT = "dtadmin.content-of-a-file"
@@ -136,6 +137,9 @@ class Upload(OfKind, Job, Failing):
 
     def __str__(self) -> str:
         name = self.name or str(self.get_input_method_display())
+        if self.is_by_api:  # what its call is named by is a key, which says nothing to people
+            at = formats.date_in_numbers(timezone.localtime(self.created_at))
+            name = f"{self.created_by}, {at}"
         return gettext("Undo of %(name)s") % {"name": name} if self.is_undo else name
 
     def get_absolute_url(self) -> str:
@@ -143,6 +147,11 @@ class Upload(OfKind, Job, Failing):
 
     def audit_params(self) -> dict[str, str]:
         return {"kind": self.kind}
+
+    @property
+    def is_by_api(self) -> bool:
+        """Whether a program has called the API; its `name` is the Idempotency-Key of the call."""
+        return self.input_method == self.InputMethod.API
 
     @property
     def is_undo(self) -> bool:
@@ -186,13 +195,12 @@ class Upload(OfKind, Job, Failing):
     @property
     def is_ordered(self) -> bool:
         """Whether a program wants it loaded as soon as it is checked, after its call has ended."""
-        return self.input_method == self.InputMethod.API and self.confirmed_at is not None
+        return self.is_by_api and self.confirmed_at is not None
 
     @property
     def can_be_read_again(self) -> bool:
         """Whether a user may choose how it is read; a program has said how its rows are written."""
-        by_program = self.input_method == self.InputMethod.API
-        return bool(self.layout) and self.is_undecided and not by_program
+        return bool(self.layout) and self.is_undecided and not self.is_by_api
 
     @property
     def corrections(self) -> int:

@@ -132,7 +132,7 @@ def sentence(code: str, alike: Sequence[Params]) -> str:
 
 def with_since(what: str, began: Sequence[datetime]) -> str:
     """What is wrong with several servers, and since when."""
-    names = {"what": what, "at": formats.clock_or_date(min(began))}
+    names = {"what": what, "at": formats.bound(min(began))}
     if max(began) - min(began) <= TOGETHER:
         return _("%(what)s since %(at)s") % names
     return _("%(what)s, the first since %(at)s") % names

@@ -11,6 +11,7 @@ from django.urls import reverse
 from transfer.engine.kind import MASK
 from transfer.installed import installed_tables
 from transfer.models import AuditEntry, BonusServer, Recipient, RegisterAccount, RejectedRow
+from transfer.models.alerts import OF_SHOP
 from transfer.models.failing import Failing
 from transfer.models.logins import PERIOD
 from transfer.problems.kinds import Code
@@ -130,7 +131,7 @@ def of_registers() -> Iterator[Problem]:
         }
         url = f"{reverse('registers')}?{urlencode({'state': 'offline', 'shop': shop.code})}"
         since = min(seen for seen in registers.values() if seen)
-        yield Problem(Code.REGISTERS, f"shop:{shop.pk}", url, params, since=since)
+        yield Problem(Code.REGISTERS, f"{OF_SHOP}{shop.pk}", url, params, since=since)
 
 
 def of_log_ins(now: datetime) -> Iterator[Problem]:

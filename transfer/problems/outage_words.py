@@ -110,7 +110,7 @@ def _names(params: Params, doors: Collection[str] = ()) -> dict[str, str]:
 
 
 def _at(since: str) -> str:
-    return formats.clock_or_date(datetime.fromisoformat(since))
+    return formats.bound(datetime.fromisoformat(since))
 
 
 def _does_not_answer(params: Params) -> str:

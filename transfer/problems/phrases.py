@@ -32,7 +32,7 @@ def moment(params: Params, name: str = "since") -> str:
 def clock(params: Params, name: str = "since") -> str:
     """A moment that fits after "since" and "until"."""
     at = params.get(name)
-    return formats.clock_or_date(datetime.fromisoformat(at)) if at else formats.NOTHING
+    return formats.bound(datetime.fromisoformat(at)) if at else formats.NOTHING
 
 
 def cause(params: Params) -> Explanation:

@@ -62,7 +62,7 @@ class Problem:
         """Since when, unless the sentence says so, and the hint."""
         if self.since is None or KINDS[self.code].says_when(self.params):
             return self.hint
-        since = _("Since %(since)s.") % {"since": formats.moment(self.since)}
+        since = _("Since %(since)s.") % {"since": formats.bound(self.since, zone=True)}
         return f"{since} {self.hint}".strip()
 
     @property

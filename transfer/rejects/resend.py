@@ -8,6 +8,7 @@ meanwhile does no harm: on each server one of the two applies, where the reject 
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from operator import attrgetter
@@ -61,6 +62,27 @@ def resend(
     return outcome
 
 
+@dataclass(frozen=True)
+class Checked:
+    """What a correction would send: the checks that it fails, and its row, secrets masked."""
+
+    faults: Counter[str]
+    row: Values
+
+
+def check(chosen: RejectedRowQuerySet, values: Values) -> Checked | None:
+    """Check the correction of one reject as `resend` does, and send nothing.
+
+    Return None if it is not open any more. Raises TransferError.
+    """
+    for kind, rejects in _by_kind(chosen):
+        rows = _Rows(rejects, kind, values)
+        with _received(rows, None) as staged:
+            if rows.count:
+                return Checked(Counter(staged.faults()), staged.payload(rows.count))
+    return None
+
+
 def _by_kind(chosen: RejectedRowQuerySet) -> Iterator[tuple[Kind, RejectedRowQuerySet]]:
     """The kinds of the open ones, and those of each."""
     for name in chosen.open().order_by("kind").values_list("kind", flat=True).distinct():
@@ -68,20 +90,30 @@ def _by_kind(chosen: RejectedRowQuerySet) -> Iterator[tuple[Kind, RejectedRowQue
 
 
 def _resend(rows: "_Rows", actor: Actor, repair: Repair | None) -> Outcome:
+    with _received(rows, repair) as staged:
+        faults = Counter(staged.faults())
+        outcome = Outcome(staged.stage(actor.name), faults)
+        close_staged(staged, actor.name)
+        as_staged = staged.payload(rows.count) if rows.count == 1 else {}
+        staged.database.commit()
+        if outcome.sent:
+            _note_resent(rows, as_staged, outcome, actor)
+    return outcome
+
+
+@contextmanager
+def _received(rows: "_Rows", repair: Repair | None) -> Iterator[StagingImport]:
+    """Give the rows, checked, in a transaction of both databases, which stages nothing by itself.
+
+    It holds the log of shop All, and locks the rejects.
+    """
     dsn, secret = settings.SHOP_ALL_DATABASE_URL, bool(rows.kind.secrets)
     with ShopAll(dsn, "resend", secret=secret) as shop_all:
         staged = StagingImport(shop_all, rows.kind)
         with transaction.atomic(), staged.database.transaction(commit=False):
             staged.hold()
             staged.receive(rows.lines(), repair=repair)
-            faults = Counter(staged.faults())
-            outcome = Outcome(staged.stage(actor.name), faults)
-            close_staged(staged, actor.name)
-            as_staged = staged.payload(rows.count) if rows.count == 1 else {}
-            staged.database.commit()
-            if outcome.sent:
-                _note_resent(rows, as_staged, outcome, actor)
-    return outcome
+            yield staged
 
 
 @dataclass

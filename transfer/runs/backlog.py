@@ -204,17 +204,23 @@ def why(task: ScheduledTask) -> str:
     if not task.enabled:
         if task.changed_at is None:
             return _("The task is switched off.")
-        params = {"since": formats.moment(task.changed_at), "who": task.changed_by or "—"}
+        params = {
+            "since": formats.bound(task.changed_at, zone=True),
+            "who": task.changed_by or "—",
+        }
         sentence = _("The task is off since %(since)s, by %(who)s.") % params
         return f"{sentence} {task.change_reason}".strip()
     if task.is_paused():
-        params = {"until": formats.moment(task.paused_until), "who": task.paused_by or "—"}
+        params = {
+            "until": formats.bound(task.paused_until, zone=True),
+            "who": task.paused_by or "—",
+        }
         sentence = _("The task is paused until %(until)s, by %(who)s.") % params
         return f"{sentence} {task.pause_reason}".strip()
     if task.upcoming_at is None:
         return _("The scheduler has not planned the task yet.")
     if is_overdue(task):
-        since = formats.clock_or_date(task.upcoming_at)
+        since = formats.bound(task.upcoming_at)
         return formats.sentence(_("overdue since %(at)s") % {"at": since})
     if task.failures:
         return _("The last run failed. Next attempt: %(at)s.") % {"at": at}

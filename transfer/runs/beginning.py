@@ -5,11 +5,13 @@ it is a copy of another one (`COPY_OF`), whether it does without rows that were 
 (`ROWS_PURGED`). Nothing is decided by itself.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from django.utils.translation import gettext as _
 
 from transfer.causes.ledger import (
     BEGINNING_UNDECIDED,
@@ -29,12 +31,13 @@ from transfer.engine.received import Place, Position
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.skip import Lacking, lacking, skip
 from transfer.errors import PositionKnown, ServerUndecided, TransferError
-from transfer.models import Actor, AuditEntry, BonusServer, TransferTask
+from transfer.models import Actor, AuditEntry, BonusServer, TransferRun, TransferTask
 from transfer.runs.execute import open_databases
 from transfer.runs.knowledge import knowledge_of, take_name
 from transfer.runs.left_behind import has_come_back
 from transfer.runs.needed import this_installation
 from transfer.runs.start import go_on
+from transfer.text import formats
 
 CODES = {cause.code for cause in (BEGINNING_UNDECIDED, HISTORY_TOO_OLD, COPY_OF, ROWS_PURGED)}
 """Of the questions about a bonus server (`ServerUndecided`)."""
@@ -195,6 +198,24 @@ def question(task: TransferTask, seconds: float | None = None) -> Question:
                 asked = replace(asked, copied_from=other, is_copy=is_copy)
             return asked
         raise PositionKnown(POSITION_KNOWN, database=target.name, kind=kind.name)
+
+
+def copied_from(params: Mapping[str, str]) -> str:
+    """Return the server whose database was copied, and after which time, where we know it.
+
+    `params` of COPY_OF. By the run of our own history that has moved the last rows of the copy.
+    """
+    runs = TransferRun.objects.filter(
+        task__server__name=params["other"],
+        kind=params["kind"],
+        read__gt=0,
+        position_to__version=params.get("version", ""),
+    )
+    run = runs.first()
+    if run is None or run.finished_at is None:
+        return params["other"]
+    at = formats.bound(run.finished_at, zone=True)
+    return _("%(server)s, made after %(at)s") % {"server": params["other"], "at": at}
 
 
 def _is_copy(other: str, target: BonusDatabase, seconds: float | None) -> bool | None:

@@ -16,6 +16,11 @@ def sentence(code: str, params: Params) -> str:
     return SENTENCES[code](params)
 
 
+def note(code: str, params: Params) -> str:
+    """Return what has to be done by people, below that line; empty if nothing has."""
+    return _compare_with_vendor(params) if code == "server_restored" else ""
+
+
 def points(code: str, params: Params) -> list[str]:
     """Return what it means, and what to do, a sentence each."""
     return POINTS[code](params)
@@ -68,22 +73,27 @@ def _points_of_shop_all(params: Params) -> list[str]:
 
 
 def _points_of_server(params: Params) -> list[str]:
-    found = [_("The transfers send again by themselves what it has lost, each row once.")]
+    sent = _("The transfers send again by themselves what it has lost, each row once.")
+    return [sent, _compare_with_vendor(params)]
+
+
+def _compare_with_vendor(params: Params) -> str:
+    """Say from when to when registers wrote what is gone."""
     times = [about["from"] for about in params["kinds"].values() if about["from"]]
     ends = [about["to"] for about in params["kinds"].values()]
-    span = {"to": formats.moment(_moment(max(ends)))}
+    span = {"to": formats.bound(_moment(max(ends)), zone=True)}
     if times:
         words = _(
             "What registers wrote there between %(from)s and %(to)s is lost on it: let the vendor "
             "compare that."
         )
-        span["from"] = formats.moment(_moment(min(times)))
+        span["from"] = formats.bound(_moment(min(times)))
     else:
         words = _(
             "What registers wrote there before %(to)s, since its backup was made, is lost on it: "
             "let the vendor compare that."
         )
-    return [*found, words % span]
+    return words % span
 
 
 def _moment(text: str) -> datetime:

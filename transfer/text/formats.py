@@ -184,19 +184,49 @@ def clock(when: datetime) -> str:
     return text if day_ == today else f"{day(day_, today=today)}{NBSP}{text}"
 
 
-def clock_or_date(when: datetime) -> str:
-    """ "14:05"; with its date, unless that is today. Fits after "since" in any language."""
-    local = timezone.localtime(when)
+def bound(when: datetime | None, *, zone: bool = False) -> str:
+    """ "14:05", "tomorrow, 14:05" or "24 Nov, 14:05": fits after "since" and "until"."""
+    if when is None or when.year in (MINYEAR, MAXYEAR):
+        return moment(when)
+    local, language = timezone.localtime(when), get_language()
     text = f"{local:%H:%M}"
-    if local.date() == _today(local):
-        return text
-    return f"{_dated(local.date(), get_language())}{NBSP}{text}"
+    if local.date() != _today(local):
+        text = f"{_bound_day(local.date(), _today(local), language)},{NBSP}{text}"
+    return f"{text}{NBSP}{_zone_name(local, language)}" if zone else text
+
+
+def period(begin: datetime, end: datetime) -> str:
+    """ "from 03:10 to 03:20 MSK today", "from 24 Nov, 23:50 to 25 Nov, 00:10 MSK"."""
+    first, last, language = timezone.localtime(begin), timezone.localtime(end), get_language()
+    if first.date() != last.date():
+        words = {"begin": bound(begin), "end": bound(end, zone=True)}
+        return _("from %(begin)s to %(end)s") % words
+    words = {
+        "begin": f"{first:%H:%M}",
+        "end": f"{last:%H:%M}{NBSP}{_zone_name(last, language)}",
+        "day": _day(last.date(), _today(last), language),
+    }
+    return _("from %(begin)s to %(end)s %(day)s") % words
+
+
+@lru_cache(maxsize=1000)
+def _bound_day(value: date, today: date, language: str | None) -> str:
+    """A day as `day` writes it, but for "yesterday", which no Russian preposition fits."""
+    if value < today and value.year == today.year:
+        return _dated(value, language)
+    return _day(value, today, language)
 
 
 @lru_cache(maxsize=1000)
 def _dated(value: date, language: str | None) -> str:
     """A day without its year."""
     return date_format(value, pgettext("date without a year", "j M")).replace(" ", NBSP)
+
+
+def date_in_numbers(local: datetime) -> str:
+    """ "2026-11-24 14:05", or "24.11.2026 14:05": as accountants read it, and on any day."""
+    day_ = date_format(local.date(), pgettext("a date in numbers", "Y-m-d"))
+    return f"{day_} {local:%H:%M}"
 
 
 def full_moment(when: datetime) -> str:

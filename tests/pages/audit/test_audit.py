@@ -3,6 +3,7 @@ import io
 
 import pytest
 from django.db import connection
+from django.utils import translation
 from python_calamine import CalamineWorkbook
 
 from tests.records import a_recipient, server as a_server
@@ -16,7 +17,7 @@ from transfer.models import (
     TransferTask,
 )
 from transfer.models.audit import PEOPLE
-from transfer.pages.parts import audit_sentences
+from transfer.pages.parts import audit_sentences, audit_words
 
 IVAN = Actor("ivan", address="10.0.0.7")
 
@@ -143,3 +144,19 @@ def test_how_many_rows_were_discarded_at_once_is_told_in_russian(admin_client):
     page = admin_client.get("/audit/").text
     assert "строк:" in page
     assert "rows:" not in page
+
+
+def test_what_was_done_for_a_person_later_was_not_done_at_the_command_line():
+    entries = [
+        AuditEntry(who="anna", address="10.0.0.7"),
+        AuditEntry(who="anna"),  # planned work that begins
+        AuditEntry(who=Actor.at_command_line().name),
+        AuditEntry(who="manage.py"),
+    ]
+    with translation.override("en"):
+        assert [audit_words.from_where(one) for one in entries] == [
+            "10.0.0.7",
+            "the program itself",
+            "command line",
+            "command line",
+        ]

@@ -1,5 +1,8 @@
 """The administrator's page of API keys: made, shown once, revoked."""
 
+import html
+import json
+import subprocess
 from datetime import timedelta
 from typing import Any
 
@@ -36,6 +39,25 @@ def test_a_key_is_shown_once_and_works(client):
     assert secret not in listed
     allowed = Program(secret).ask().json()
     assert (allowed["scopes"], allowed["limit"]) == (["read", "load_balances"], 30)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_page_of_a_new_key_has_a_command_that_asks_what_it_may_do(
+    client, live_server, settings
+):
+    settings.SITE_URL = live_server.url
+    answer = make(client)
+    done = subprocess.run(
+        ["bash", "-c", answer.context["command"]], capture_output=True, check=True, timeout=60
+    )
+    assert json.loads(done.stdout)["scopes"] == ["read", "load_balances"]
+    assert html.escape(answer.context["command"]) in answer.content.decode()
+
+
+def test_both_pages_of_keys_lead_to_the_description_of_the_api(client):
+    for page in (words(client.get("/keys/")), words(make(client))):
+        assert 'href="/help/en/api.md"' in page
+        assert 'href="/help/api/openapi.json"' in page
 
 
 def test_making_a_key_is_in_the_audit_without_the_key(client):

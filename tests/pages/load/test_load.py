@@ -1,6 +1,9 @@
 """The pages of loading: who may, what they say, and that nothing happens by accident."""
 
+import re
+from datetime import UTC, datetime
 from io import BytesIO
+from typing import Any
 
 import pytest
 import xlsxwriter
@@ -8,11 +11,14 @@ from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from django.utils.html import strip_tags
 
 from tests.databases import query
 from tests.pages.look import queries_of
+from tests.trace.moving import move
 from transfer.engine.kinds import KINDS
-from transfer.models import AuditEntry, BadLine, Upload
+from transfer.loading import undo_load, upload_job
+from transfer.models import Actor, AuditEntry, BadLine, Upload
 
 State = Upload.State
 GOOD = "Счет;Сумма\n4100;10,50\n4200;-3\n".encode("cp1251")
@@ -41,7 +47,13 @@ def send(
         reverse("upload_file"), {"kind": kind, "file": SimpleUploadedFile(name, content)}
     )
     assert response.status_code == 302, response.content.decode()
-    return Upload.objects.get()
+    return Upload.objects.latest("pk")
+
+
+def loaded(client: Client, content: bytes, kind: str = "balances") -> Upload:
+    upload = send(client, content, kind)
+    client.post(reverse("upload_confirm", args=[upload.pk]))
+    return Upload.objects.get(pk=upload.pk)
 
 
 def page(client: Client, upload: Upload) -> str:
@@ -322,3 +334,74 @@ def test_the_other_sheets_of_a_workbook_are_named(olga):
             sheet.write_row(1, 0, ["4100", 5])
     shown = " ".join(page(olga, send(olga, file.getvalue(), kind="", name="a.xlsx")).split())
     assert "sheet “Ноябрь”; not read: “Декабрь”, “Заметки”" in shown
+
+
+def states_in_list(client: Client) -> list[str]:
+    """The state of each load as the list shows it, the newest first."""
+    return [strip_tags(table.draw_state(record)) for table, record in listed(client)]
+
+
+def listed(client: Client) -> list[tuple[Any, Upload]]:
+    table = client.get(reverse("loads")).context["table"]
+    return [(table, row.record) for row in table.page.object_list]
+
+
+def test_the_list_says_how_many_servers_each_load_has_reached(olga, dock, bonus, second_bonus):
+    loaded(olga, b"account;amount\n4100;5\n")
+    assert states_in_list(olga) == ["Loaded"]  # there is no server
+    first, second = dock(bonus), dock(second_bonus, "Бонусный сервер 9")
+    assert states_in_list(olga) == ["Arrived: 0 of 2"]
+    move(first)
+    assert states_in_list(olga) == ["Arrived: 1 of 2"]
+    move(second)
+    loaded(olga, b"account;amount\n4200;5\n")
+    assert states_in_list(olga) == ["Arrived: 0 of 2", "Arrived: 2 of 2"]
+
+
+def test_the_list_says_what_is_loaded_where_shop_all_does_not_answer(olga, dock, bonus, settings):
+    loaded(olga, b"account;amount\n4100;5\n")
+    dock(bonus)
+    settings.SHOP_ALL_DATABASE_URL = "host=127.0.0.1 port=1 dbname=x"
+    assert states_in_list(olga) == ["Loaded"]
+
+
+def test_the_list_costs_as_much_for_many_loads_and_servers(olga, dock, bonus, second_bonus):
+    loaded(olga, b"account;amount\n4100;5\n")
+    dock(bonus)
+    few = queries_of(olga, reverse("loads"))
+    dock(second_bonus, "Бонусный сервер 9")
+    for account in range(3):
+        loaded(olga, b"account;amount\n420%d;5\n" % account)
+    assert queries_of(olga, reverse("loads")) == few
+
+
+def test_the_list_does_not_say_of_a_withdrawn_load_that_it_has_arrived(olga, dock, bonus):
+    dock(bonus)
+    withdrawn = loaded(olga, b"card;account;status\n7780000000011;4100000011;1\n", "cards")
+    undo_load.order(withdrawn, Actor("olga"))
+    upload_job.go_on(withdrawn.undo)
+    assert "Arrived" not in " ".join(states_in_list(olga))
+
+
+def test_a_load_of_the_api_is_named_by_its_program_and_time_and_found_by_its_key(olga):
+    key = "5f1d7c1e-3f0e-4f6e-9a44-000000000001"
+    upload = Upload.objects.create(
+        kind="balances",
+        name=key,
+        created_by="1C (API)",
+        input_method=Upload.InputMethod.API,
+        created_at=datetime(2026, 11, 24, 11, 5, tzinfo=UTC),
+        state=State.LOADED,
+    )
+    ((table, record),) = listed(olga)
+    name, note = re.findall(">([^<>]+)<", table.draw_name(record))
+    assert name == "1C (API), 2026-11-24 14:05"
+    assert key in note
+    assert key in page(olga, upload)
+
+
+def test_the_undo_of_a_load_of_the_api_has_its_name(olga):
+    upload = loaded(olga, b"account;amount\n4100;5\n")
+    upload.saved.update(name="5f1d7c1e", created_by="1C (API)", input_method=Upload.InputMethod.API)
+    undo = undo_load.order(Upload.objects.get(), Actor("olga"))
+    assert str(undo).startswith("Undo of 1C (API), 20")

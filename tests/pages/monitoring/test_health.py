@@ -70,7 +70,7 @@ def test_a_silent_schedule_is_not_ready_and_says_since_when(client):
     Heartbeat.beat("shop: cron", at)
     status, answer = ready(client)
     with override("en"):
-        sentence = f"The scheduler has been silent since {formats.clock_or_date(at)}"
+        sentence = f"The scheduler has been silent since {formats.bound(at)}"
     assert (status, answer["schedule"]) == (503, sentence)
 
 
@@ -90,7 +90,7 @@ def test_a_queue_that_nothing_drains_is_not_ready_within_a_minute(client, tick, 
     at = timezone.now() - waits
     DBTaskResult.objects.update(enqueued_at=at)
     with override("en"):
-        stuck = f"Jobs have waited in the queue since {formats.clock_or_date(at)}"
+        stuck = f"Jobs have waited in the queue since {formats.bound(at)}"
     queue = "ok" if status == 200 else stuck
     code, answer = ready(client)
     assert (code, answer["queue"]) == (status, queue)

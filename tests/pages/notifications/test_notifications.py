@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from tests.messengers import BOT_TOKEN
 from tests.records import server, user
-from transfer.models import AuditEntry
+from transfer.models import AuditEntry, Shop
 from transfer.models.alerts import Incident, Notice, Recipient, Topic
 from transfer.models.planned_work import PlannedWork
 from transfer.pages.parts.audit_words import changes, in_a_line
@@ -307,6 +307,21 @@ def test_servers_and_quiet_hours_are_chosen_and_the_audit_names_them(client):
     assert "Only БС 9" in words_of(client.get(reverse("notifications")))
     client.post(one.get_absolute_url(), fields)
     assert AuditEntry.objects.about(one).count() == 1
+
+
+def test_shops_are_chosen_by_their_codes_and_an_unknown_one_is_named(client):
+    near, far = (Shop.objects.create(code=code, name=f"Shop {code}") for code in ("1", "22"))
+    one = stored()
+    assert "Empty: all shops." in words_of(client.get(one.get_absolute_url()))
+    refused = client.post(one.get_absolute_url(), {**FIELDS, "shops": "1, 7"})
+    assert "There is no shop with this code: 7." in words_of(refused)
+    client.post(one.get_absolute_url(), {**FIELDS, "shops": " 22 ,1"})
+    assert {*one.shops.all()} == {near, far}
+    assert 'value="1, 22"' in words_of(client.get(one.get_absolute_url()))
+    assert AuditEntry.objects.about(one).get().new["shops"] == [str(near), str(far)]
+    assert "Of registers: only" in words_of(client.get(reverse("notifications")))
+    client.post(one.get_absolute_url(), {**FIELDS, "shops": ""})
+    assert not one.shops.exists()
 
 
 def test_the_list_of_recipients_costs_the_same_for_each(client, django_assert_num_queries):

@@ -1,5 +1,6 @@
 """Rejected rows with different values, corrected in a table and sent at one press."""
 
+import re
 import threading
 
 import pytest
@@ -55,6 +56,32 @@ def test_every_row_has_its_own_suggestion_and_all_are_sent_at_one_press(client, 
     assert "2 rows are staged again" in words(answer)
     assert query(shop_all, SUMS)[3:] == [("4200", "-0.01"), ("4100", "250.55")]
     assert [one.payload["account"] for one in RejectedRow.objects.open()] == ["4300"]
+
+
+def test_all_rows_of_a_reason_are_rounded_at_once_after_a_question(
+    client, rejected, shop_all, monkeypatch
+):
+    monkeypatch.setattr(grid, "AT_ONCE", 2)
+    three(rejected)
+    page = words(client.get(DECIMALS))
+    assert page.index("2 rows on this page") < page.index("<table")
+    assert "1 more row follows after these." in page
+    assert page.index("Check and send the corrected rows") < page.index("<table")
+    address = re.search('id="for-all" href="([^"]+)">Round all 3 and send…<', page)[1]
+    address = address.replace("&amp;", "&")
+    question = client.get(address)
+    assert "Round 3 rows to kopecks and send them again?" in words(question)
+    assert "was 250.549, becomes 250.55" in words(question)
+    assert query(shop_all, SUMS)[3:] == []
+    answer = client.post(address, question.context["hidden"], follow=True)
+    assert "2 rows are staged again" in words(answer)
+    assert sorted(query(shop_all, SUMS)[3:]) == [("4100", "250.55"), ("4200", "-0.01")]
+
+
+def test_rows_of_several_reasons_are_not_repaired_all_at_once(client, rejected):
+    rejected("balances", ("4100", "250.549"), ("4200", 0), ("4300", "1.234"))
+    assert "for-all" not in words(client.get(f"{URL}?kind=balances"))
+    assert "for-all" in words(client.get(DECIMALS))
 
 
 def test_amounts_have_the_comma_of_the_language(client, rejected, shop_all):

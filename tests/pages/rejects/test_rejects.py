@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.databases import query
-from tests.pages.look import words
+from tests.pages.look import send_again, words
 from tests.records import CHANGESET, NUMBERS, PAYLOADS, a_reject, a_run, server, user
 from transfer.models import AuditEntry, RejectedRow
 from transfer.models.run_base import Trigger
@@ -186,7 +186,7 @@ class TestOneRow:
     def test_is_corrected_and_sent_with_what_people_write(self, client, rejected, shop_all):
         (one,) = rejected("balances", ("4100", 0))
         data = {"account": "4100", "amount": "1 234,50", "validto": "31.12.2026"}
-        response = client.post(reverse("reject_resend", args=[one.pk]), data, follow=True)
+        response = send_again(client, reverse("reject_resend", args=[one.pk]), data, follow=True)
         assert "is staged again. The next run moves it." in words(response)
         rows = query(
             shop_all, 'select account, amount::text, validto from "changeAccountBalanceTemp"'
@@ -214,13 +214,57 @@ class TestOneRow:
 
     def test_its_pin_code_is_kept_when_the_field_stays_empty(self, client, rejected, shop_all):
         (one,) = rejected("pincodes", ("", "47110815"))
-        client.post(reverse("reject_resend", args=[one.pk]), {"account": "4100", "pincode": ""})
+        send_again(
+            client, reverse("reject_resend", args=[one.pk]), {"account": "4100", "pincode": ""}
+        )
         rows = query(shop_all, 'select account, pincode from "accountpincodeTemp" order by id')
         assert rows[1] == ("4100", "47110815")
 
+    def test_what_is_sent_is_shown_before_and_nothing_is_sent_by_then(
+        self, client, rejected, shop_all
+    ):
+        (one,) = rejected("balances", ("4100", 0))
+        address = reverse("reject_resend", args=[one.pk])
+        response = client.post(address, {"account": "4100", "amount": "1 234,50"})
+        changed = [
+            (cell.heading, cell.old, cell.new)
+            for cell in response.context["preview"].cells
+            if cell.is_changed
+        ]
+        assert changed == [("Amount", "0", "1234.50")]
+        assert f"What is sent in place of row {one.row}" in words(response)
+        count = 'select count(*) from "changeAccountBalanceTemp"'
+        assert query(shop_all, count) == [(1,)]
+        client.post(address, {"shown": response.context["preview"].sealed, "amount": "9"})
+        assert query(shop_all, count) == [(2,)]
+        sent = query(shop_all, 'select amount::text from "changeAccountBalanceTemp" order by id')
+        assert sent[1] == ("1234.50",)
+
+    def test_a_pin_code_that_was_typed_is_on_no_page_and_is_sent(self, client, rejected, shop_all):
+        (one,) = rejected("pincodes", ("", "47110815"))
+        address = reverse("reject_resend", args=[one.pk])
+        response = client.post(address, {"account": "4100", "pincode": "58221926"})
+        assert "58221926" not in words(response)
+        assert "the one that you have typed" in words(response)
+        client.post(address, {"shown": response.context["preview"].sealed})
+        rows = query(shop_all, 'select account, pincode from "accountpincodeTemp" order by id')
+        assert rows[1] == ("4100", "58221926")
+
+    def test_what_another_row_has_shown_or_nobody_is_not_sent(self, client, rejected, shop_all):
+        one, two = rejected("balances", ("4100", 0), ("4200", 0))
+        first, second = (reverse("reject_resend", args=[row.pk]) for row in (one, two))
+        shown = client.post(first, {"account": "4100", "amount": "5"}).context["preview"].sealed
+        for sealed in (shown, "forged", "gAAAA"):
+            assert "Check the row again" in words(
+                client.post(second, {"shown": sealed}, follow=True)
+            )
+        assert query(shop_all, 'select count(*) from "changeAccountBalanceTemp"') == [(2,)]
+
     def test_a_closed_one_says_whether_its_new_row_has_arrived(self, client, rejected):
         (one,) = rejected("balances", ("4100", 0))
-        client.post(reverse("reject_resend", args=[one.pk]), {"account": "4100", "amount": "5"})
+        send_again(
+            client, reverse("reject_resend", args=[one.pk]), {"account": "4100", "amount": "5"}
+        )
         assert "waits for the next run" in words(client.get(one.get_absolute_url()))
         run_here(one.server.tasks.get(kind="balances"), Trigger.MANUAL)
         assert "has arrived at this server" in words(client.get(one.get_absolute_url()))
@@ -228,7 +272,9 @@ class TestOneRow:
     def test_a_correction_that_is_refused_says_what_it_corrects(self, client, rejected, bonus):
         query(bonus, "alter table asset add constraint small check (amount < 100)")
         (one,) = rejected("balances", ("4100", 0))
-        client.post(reverse("reject_resend", args=[one.pk]), {"account": "4100", "amount": "500"})
+        send_again(
+            client, reverse("reject_resend", args=[one.pk]), {"account": "4100", "amount": "500"}
+        )
         run_here(one.server.tasks.get(kind="balances"), Trigger.MANUAL)
         again = RejectedRow.objects.open().get()
         link = f'<a href="{one.get_absolute_url()}">№ {one.row}</a>'
@@ -256,8 +302,9 @@ class TestOneRow:
     def test_sending_twice_from_two_browsers_sends_once(self, client, rejected, shop_all):
         (one,) = rejected("balances", ("4100", 0))
         address = reverse("reject_resend", args=[one.pk])
-        client.post(address, {"account": "4100", "amount": "5"})
-        response = client.post(address, {"account": "4100", "amount": "6"}, follow=True)
+        seen = client.post(address, {"account": "4100", "amount": "5"}).context["preview"].sealed
+        send_again(client, address, {"account": "4100", "amount": "6"})
+        response = client.post(address, {"shown": seen}, follow=True)
         assert "Someone else closed it first." in words(response)
         assert query(shop_all, 'select count(*) from "changeAccountBalanceTemp"') == [(2,)]
 
@@ -293,12 +340,15 @@ class TestOneRow:
         address = reverse("reject_discard", args=[two.pk]) + listed
         response = client.post(address, {"reason": "zero"})
         assert response.url == one.get_absolute_url() + listed
-        response = client.post(
-            reverse("reject_resend", args=[one.pk]) + listed, {"account": "1", "amount": "5"}
+        response = send_again(
+            client,
+            reverse("reject_resend", args=[one.pk]) + listed,
+            {"account": "1", "amount": "5"},
         )
         assert response.url == three.get_absolute_url() + listed
         shown = words(client.get(response.url))
         assert f'<a href="{one.get_absolute_url()}">№ {one.row}</a>' in shown
+        assert f"Below is the next rejected row, № {three.row}." in shown
         assert 'id="next"' not in shown
         response = client.post(
             reverse("reject_discard", args=[three.pk]) + listed, {"reason": "zero"}

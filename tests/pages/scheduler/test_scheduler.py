@@ -13,7 +13,6 @@ from transfer.models import (
     Heartbeat,
     MaintenanceRun,
     MaintenanceTask,
-    Settings,
     TransferRun,
     TransferTask,
 )
@@ -52,22 +51,26 @@ class TestTheSettingThatHidesTransferTasks:
         assert f"{reverse('settings')}#other" not in html
         assert "an administrator can change" in html
 
-    def test_is_overruled_by_the_schedulers_own_switch_for_this_user_alone(self, client, olga):
+    def test_is_overruled_by_a_button_for_this_user_alone_who_can_hide_them_again(
+        self, client, olga
+    ):
         task = server().tasks.first()
+        assert "Display transfer tasks to me" in page(client)
         client.post(reverse("scheduler_show"), {"enabled": "1"})
-        assert key_of(task) in page(client)
+        html = page(client)
+        assert key_of(task) in html
+        assert "displayed to you alone" in html
+        client.post(reverse("scheduler_show"), {"enabled": "0"})
+        assert key_of(task) not in page(client)
+        client.post(reverse("scheduler_show"), {"enabled": "1"})
         client.force_login(user("operator", "ivan"))
         assert key_of(task) not in page(client)
 
-    def test_counts_again_once_it_is_changed(self, client, olga, task):
-        client.post(reverse("scheduler_show"), {"enabled": "0"})
-        assert "You have hidden them yourself" in page(client)
-        Settings.load().change(IVAN, show_transfer_tasks=False)
-        Settings.load().change(IVAN, show_transfer_tasks=True)
-        assert "You have hidden them yourself" in page(client)
-        client.post(reverse("scheduler_show"), {"enabled": "1"})
-        Settings.load().change(IVAN, show_transfer_tasks=False)
-        assert "hidden by the setting" in page(client)
+    def test_leaves_no_switch_beside_those_of_the_tasks(self, client, olga, task):
+        html = page(client)
+        assert reverse("scheduler_show") not in html
+        tasks = TransferTask.objects.count() + MaintenanceTask.objects.count()
+        assert html.count('role="switch"') == tasks
 
     def test_does_not_hide_what_a_link_leads_to(self, client, olga):
         task = server().tasks.get(kind="cards")

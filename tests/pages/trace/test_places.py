@@ -1,9 +1,12 @@
 """Search everywhere: the same box finds more than cards and accounts."""
 
+from datetime import UTC, datetime
+
 import pytest
 from django.urls import reverse
 
 from tests.databases import stage
+from tests.pages.look import words
 from tests.records import a_run, user
 from transfer.models import CashRegister, Shop, Upload
 
@@ -41,6 +44,19 @@ def test_so_is_a_server_a_run_and_a_file(client, eight):
     assert find(client, "сервер 8").url == eight.get_absolute_url()
     assert find(client, f"№{run.pk}").url == run.get_absolute_url()
     assert find(client, "НОЯБРЬ").url == file.get_absolute_url()
+
+
+def test_a_load_of_the_api_is_found_by_the_key_of_its_call(client, eight):
+    key = "5f1d7c1e-3f0e-4f6e-9a44-00000000000"
+    for number in (1, 2):
+        Upload.objects.create(
+            kind="balances",
+            name=f"{key}{number}",
+            created_by="1C (API)",
+            input_method=Upload.InputMethod.API,
+            created_at=datetime(2026, 11, 24, 11, 5, tzinfo=UTC),
+        )
+    assert f"1C (API), 2026-11-24 14:05, {key}2" in words(find(client, key))
 
 
 def test_several_things_are_offered_under_what_they_are(client, eight, till, shop_all):

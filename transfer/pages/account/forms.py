@@ -61,7 +61,7 @@ def counting(key: LoginKey, **what: str) -> Iterator[None]:
                 "lift the lock on the page “Users”."
             ),
             code="locked",
-            params={"time": formats.moment(locked.until)},
+            params={"time": formats.bound(locked.until, zone=True)},
         ) from None
     try:
         yield

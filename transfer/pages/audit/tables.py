@@ -1,12 +1,12 @@
 from typing import Any
 
 from django.http import HttpRequest
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import gettext_lazy
 
 from transfer.models import AuditEntry
 from transfer.pages.components.times import moment
 from transfer.pages.html import Html, with_note
-from transfer.pages.parts import audit_sentences
+from transfer.pages.parts import audit_sentences, audit_words
 from transfer.pages.tables import DrawnColumn, Table, classed
 
 
@@ -28,7 +28,7 @@ class AuditTable(Table):
         return self
 
     def draw_at(self, record: AuditEntry) -> Any:
-        return with_note(moment(record.at), record.address or _("command line"))
+        return with_note(moment(record.at), audit_words.from_where(record))
 
     def draw_done(self, record: AuditEntry) -> Html:
         return audit_sentences.with_changes(record, self.addresses.get(record.pk))

@@ -35,7 +35,7 @@ def export(request: HttpRequest, form: str) -> HttpResponseBase:
     fields = [
         Field(zoned(_("When")), lambda one: one.at),
         Field(_("Who"), lambda one: one.who),
-        Field(_("From where"), lambda one: one.address or _("command line")),
+        Field(_("From where"), audit_words.from_where),
         Field(_("What"), lambda one: one.get_action_display()),
         Field(_("Of what"), audit_words.subject),
         Field(_("In a sentence"), audit_sentences.sentence),

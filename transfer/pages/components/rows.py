@@ -11,10 +11,12 @@ from transfer.causes.rows import reason_named
 from transfer.models import RejectedRow, Upload
 from transfer.models.addresses import numbered
 from transfer.models.tasks import KindChoices
-from transfer.pages.components.states import state_badge
+from transfer.pages.components.states import badge, state_badge
 from transfer.pages.html import Html, joined, link, muted, once, row, titled
+from transfer.text import formats
 from transfer.text.columns import heading
 from transfer.text.explain import Explanation, explain
+from transfer.trace.reached import Reached
 
 
 @once
@@ -80,8 +82,12 @@ def reject_state(one: RejectedRow, is_of_one_state: bool) -> Html:
 
 
 def upload_name(upload: Upload) -> Html:
-    """The file as a link, and below it its kind, who loaded it, and whether it was taken back."""
-    facts = [KindChoices(upload.kind).label, upload.created_by]
+    """The load as a link, and below it its kind, who loaded it, and whether it was taken back.
+
+    One by the API has the program in its name, and below it the Idempotency-Key of its call.
+    """
+    by = upload.name if upload.is_by_api else upload.created_by
+    facts = [KindChoices(upload.kind).label, by]
     if upload.is_undone:
         facts.append(_("taken back"))
     return format_html(
@@ -90,6 +96,18 @@ def upload_name(upload: Upload) -> Html:
         upload,
         " · ".join(map(str, facts)),
     )
+
+
+def load_reached(reached: Reached) -> Html:
+    """How many servers a load has reached, as a badge."""
+    is_complete = reached.is_complete
+    numbers = {"n": formats.number(reached.servers), "all": formats.number(reached.of)}
+    words = badge(
+        "ok" if is_complete else "warn",
+        _("Arrived: %(n)s of %(all)s") % numbers,
+        "check" if is_complete else "clock",
+    )
+    return titled(words, _("Bonus servers that have received all of its rows"))
 
 
 def bad_line(explained: Explanation) -> Html:

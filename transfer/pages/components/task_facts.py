@@ -28,7 +28,7 @@ def _facts(row: TaskStatus, may_change: bool) -> Iterator[tuple[str, Any]]:
     task = row.task
     yield _("Switch"), _switched(task)
     if row.is_paused:
-        words, until = _("paused until %(until)s by %(who)s"), moment(task.paused_until)
+        words, until = _("paused until %(until)s by %(who)s"), moment(task.paused_until, "bound")
         paused = format_words(words, until=until, who=task.paused_by)
         yield _("Pause"), _with_reason(paused, task.pause_reason)
     yield _("Schedule"), _schedule(row, may_change)

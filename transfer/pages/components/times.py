@@ -14,7 +14,10 @@ def moment(when: datetime | None, how: str = "zone") -> Html | str:
     """`{{ run.started_at|moment }}`: today 14:05 MSK.
 
     Where a heading names the zone, `|moment:"bare"`: today 14:05, or `|moment:"seconds"`: 14:05:12.
+    After "since" and "until", `|moment:"bound"`: 14:05 MSK, or tomorrow, 14:05 MSK.
     """
+    if how == "bound":
+        return _time(when, formats.bound(when, zone=True))
     return _time(when, formats.moment(when, zone=how == "zone", seconds=how == "seconds"))
 
 

@@ -1,5 +1,6 @@
 """Keys of the HTTP API: made, shown once, revoked."""
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -40,8 +41,19 @@ def add(request: HttpRequest) -> HttpResponse:
     form = KeyForm(request.POST or None)
     if form.is_valid():
         made = ApiKey.make(Actor.of(request), **form.cleaned_data)
-        return render(request, "keys/made.html", {"one": made.key, "secret": made.secret})
+        context = {"one": made.key, "secret": made.secret, "command": command(request, made.secret)}
+        return render(request, "keys/made.html", context)
     return render(request, "keys/add.html", {"form": form})
+
+
+def command(request: HttpRequest, secret: str) -> str:
+    """Return a command that asks what a key may do.
+
+    It gives curl the key as input: arguments of a command are seen by everybody on the machine.
+    """
+    site = settings.SITE_URL.rstrip("/") or f"{request.scheme}://{request.get_host()}"
+    address = f"{site}{reverse('api', args=['v1/'])}"
+    return f"curl -H @- {address} <<< 'Authorization: Bearer {secret}'"
 
 
 @role("administrator")

@@ -1,5 +1,7 @@
 """Tables of loads, and of the bad lines of one."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import django_tables2 as tables  # type: ignore[import-untyped]
@@ -9,7 +11,7 @@ from django.utils.translation import gettext_lazy
 
 from transfer.causes import CATALOGUE
 from transfer.models import BadLine, Upload
-from transfer.pages.components.rows import bad_line, upload_name
+from transfer.pages.components.rows import bad_line, load_reached, upload_name
 from transfer.pages.components.states import state_badge
 from transfer.pages.html import Html, link
 from transfer.pages.tables import (
@@ -22,6 +24,7 @@ from transfer.pages.tables import (
 )
 from transfer.text.columns import named, typed_amount
 from transfer.text.explain import explain
+from transfer.trace.reached import Reached
 
 
 class UploadTable(Table):
@@ -44,9 +47,11 @@ class UploadTable(Table):
         order_by = "-created_at"
 
     draw_name = staticmethod(upload_name)
+    reached: Mapping[int, Reached] = MappingProxyType({})
 
     def draw_state(self, record: Upload) -> Html:
-        return state_badge("upload", record.state)
+        reached = self.reached.get(record.pk)
+        return load_reached(reached) if reached else state_badge("upload", record.state)
 
 
 class BadLineTable(Table):

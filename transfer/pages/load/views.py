@@ -34,6 +34,7 @@ from transfer.pages.load.tables import BadLineTable, UploadTable
 from transfer.pages.uploading import takes_file
 from transfer.text.columns import MOMENT, amount_words, heading, how_to_fill_in, with_local_moments
 from transfer.text.explain import explain
+from transfer.trace.reached import reached
 
 State = Upload.State
 BAD_LINES_SHOWN = 25
@@ -50,7 +51,9 @@ def loads(request: HttpRequest) -> HttpResponse:
 
 def _loads(request: HttpRequest, form: UploadForm) -> HttpResponse:
     table = UploadTable(Upload.objects.select_related("undo")).paged(request)
-    look_for_lost_loads(row.record for row in table.page.object_list)
+    shown = [row.record for row in table.page.object_list]
+    if look_for_lost_loads(shown):  # a page waits for a silent shop All once
+        table.reached = reached(shown, SECONDS)
     context = {
         "form": form,
         "kinds": [

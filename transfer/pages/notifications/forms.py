@@ -25,6 +25,7 @@ from transfer.alerts.messengers import (
 from transfer.alerts.outside import is_forbidden_host
 from transfer.alerts.send import messenger_knows, need_apprise
 from transfer.errors import NoApprise
+from transfer.models import Shop
 from transfer.models.alerts import Recipient, Topic
 from transfer.models.planned_work import PlannedWork
 from transfer.pages.fields import LocalMoment
@@ -251,10 +252,21 @@ class RecipientForm(forms.ModelForm[Recipient]):
         initial=Topic.values,
     )
 
+    # A text, since an installation may have a thousand shops.
+    shops = forms.CharField(
+        label=gettext_lazy("Shops"),
+        required=False,
+        max_length=10_000,
+        help_text=gettext_lazy(
+            "Of registers that are no longer seen: the codes of the shops, separated by commas. "
+            "Empty: all shops."
+        ),
+    )
+
     class Meta:
         model = Recipient
         fields = [
-            *("name", "channel", "language", "topics", "servers", "reminders"),
+            *("name", "channel", "language", "topics", "servers", "shops", "reminders"),
             *("quiet_from", "quiet_until", "urgent_always", "enabled"),
         ]
         widgets = {
@@ -278,6 +290,7 @@ class RecipientForm(forms.ModelForm[Recipient]):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if self.instance.pk:
+            self.initial["shops"] = ", ".join(one.code for one in self.instance.shops.all())
             self._fill_in(*FIELDS[Channel(self.instance.channel)])
 
     def _fill_in(self, address: str, chat: str = "") -> None:
@@ -289,6 +302,19 @@ class RecipientForm(forms.ModelForm[Recipient]):
             self.initial[address] = self.instance.address
         if chat:
             self.initial[chat] = self.instance.chat
+
+    @property
+    def has_shops(self) -> bool:
+        return Shop.objects.exists()
+
+    def clean_shops(self) -> list[Shop]:
+        """Return the shops with the codes that were entered."""
+        codes = [code.strip() for code in self.cleaned_data["shops"].split(",") if code.strip()]
+        shops = {one.code: one for one in Shop.objects.filter(code__in=codes)}
+        if unknown := [code for code in dict.fromkeys(codes) if code not in shops]:
+            words = _("There is no shop with this code: %(codes)s.")
+            raise forms.ValidationError(words % {"codes": ", ".join(unknown)})
+        return list(shops.values())
 
     @property
     def channels(self) -> list[ChannelChoice]:

@@ -27,13 +27,15 @@ from transfer.problems.groups import grouped
 from transfer.problems.incidents import with_since
 from transfer.text import formats
 
+CHOSEN = ("servers", "shops")  # what its messages are about
+
 
 @role("administrator")
 @require_safe
 def notifications(request: HttpRequest) -> HttpResponse:
     recipients = [
         (one, [Topic(topic).label for topic in Topic.values if topic in one.topics])
-        for one in Recipient.objects.prefetch_related("servers")
+        for one in Recipient.objects.prefetch_related("servers", "shops")
     ]
     context = {
         "recipients": recipients,
@@ -53,7 +55,7 @@ def add(request: HttpRequest) -> HttpResponse:
     form = RecipientForm(request.POST or None)
     if form.is_valid():
         recipient = form.save()
-        new = {name: stored_values(recipient)[name] for name in ("topics", "servers")}
+        new = {name: stored_values(recipient)[name] for name in ("topics", *CHOSEN)}
         AuditEntry.record(Actor.of(request), AuditEntry.Action.CREATE, recipient, new=new)
         if recipient.signing_key:
             return render(request, "notifications/signing_key.html", {"one": recipient})
@@ -96,10 +98,11 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def stored_values(recipient: Recipient) -> dict[str, Any]:
-    """Return what the form stores, by the names of the fields; servers by their names."""
-    names = [name for name in RecipientForm.Meta.fields if name != "servers"]
+    """Return what the form stores, by the names of the fields; servers and shops by their names."""
+    names = [name for name in RecipientForm.Meta.fields if name not in CHOSEN]
     values = {name: getattr(recipient, name) for name in (*names, "address", "chat")}
-    return values | {"servers": [str(one) for one in recipient.servers.all()]}
+    chosen = {name: [str(one) for one in getattr(recipient, name).all()] for name in CHOSEN}
+    return values | chosen
 
 
 @role("administrator")

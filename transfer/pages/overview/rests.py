@@ -35,7 +35,7 @@ class Rest:
         """What rests, and until when."""
         if self.until is None:
             return _("%(what)s: switched off") % {"what": self._what}
-        names = {"what": self._what, "until": formats.moment(self.until)}
+        names = {"what": self._what, "until": formats.bound(self.until, zone=True)}
         return _("%(what)s: paused until %(until)s") % names
 
     @property

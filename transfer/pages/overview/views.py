@@ -41,8 +41,7 @@ from transfer.problems.kinds import KINDS, Code
 from transfer.problems.problem import Problem
 from transfer.queue.residents import count_workers
 from transfer.runs import workers
-from transfer.text import formats
-from transfer.text.bulletins import sentence
+from transfer.text import bulletins, formats
 
 FAST, SLOW = 2, 15  # seconds between refreshes, with and without an open run
 NEXT = 6  # runs, those of now and those to come
@@ -107,9 +106,12 @@ def context(seconds: float, user: Any) -> dict[str, Any]:
     }
 
 
-def told() -> list[tuple[Bulletin, str]]:
-    """What people are told of restores, and have not dismissed, each with its sentence."""
-    return [(one, sentence(one.code, one.params)) for one in Bulletin.objects.open()[:LISTED]]
+def told() -> list[tuple[Bulletin, str, str]]:
+    """What people are told of restores, and have not dismissed: each with its sentence and note."""
+    return [
+        (one, bulletins.sentence(one.code, one.params), bulletins.note(one.code, one.params))
+        for one in Bulletin.objects.open()[:LISTED]
+    ]
 
 
 def problems_for(user: Any, rows: list[TaskStatus]) -> list[Problem]:

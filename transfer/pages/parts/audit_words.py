@@ -108,6 +108,16 @@ def subject(entry: AuditEntry) -> str:
     return params.get("name") or str(_model(entry)._meta.verbose_name)
 
 
+def from_where(entry: AuditEntry) -> str:
+    """Return the address that somebody did it from, or in words that there is none.
+
+    What a person has ordered on a page, such as planned work, is done later by the program.
+    """
+    if entry.address:
+        return entry.address
+    return _("command line") if entry.is_of_command_line else _("the program itself")
+
+
 def changes(entry: AuditEntry, but: str = "") -> list[Change]:
     """The old and new value of each field except `but`, as people read them."""
     return [

@@ -38,8 +38,8 @@ class PauseForm(ReasonForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         now = timezone.now()
-        hour = formats.moment(now + timedelta(hours=1))
-        morning = formats.moment(next_morning(now))
+        hour = formats.bound(now + timedelta(hours=1), zone=True)
+        morning = formats.bound(next_morning(now), zone=True)
         self.fields["until"].choices = [  # type: ignore[attr-defined]
             (self.HOUR, _("for 1 hour, until %(at)s") % {"at": hour}),
             (self.NEXT_MORNING, _("until %(at)s") % {"at": morning}),

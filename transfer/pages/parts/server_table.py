@@ -53,7 +53,7 @@ class ServerLine(NamedTuple):
         words = formats.sentence(worst.sentence)
         if worst.since is None:
             return words
-        since = _("Since %(since)s.") % {"since": formats.moment(worst.since)}
+        since = _("Since %(since)s.") % {"since": formats.bound(worst.since, zone=True)}
         return f"{words} {since}"
 
 

@@ -20,13 +20,14 @@ from transfer.models.rejects import RejectedRowQuerySet
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import next_url, read_or_post, refused
 from transfer.pages.rejects.filters import RejectFilter
-from transfer.pages.rejects.forms import BulkForm, DiscardForm
-from transfer.pages.rejects.suggestions import repair_named
+from transfer.pages.rejects.forms import BulkForm, DiscardForm, received
+from transfer.pages.rejects.suggestions import WORDS, repair_named, suggestion
 from transfer.pages.rejects.views import tell
 from transfer.rejects import resend
 from transfer.text import formats
 from transfer.text.explain import explain
 
+EXAMPLES = 3  # of what a repair does, before it is done to all
 AT_MOST = 100_000  # rows at one press: browsers and proxies stop waiting
 
 
@@ -63,8 +64,8 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
     if not groups:
         return nothing_chosen(request)
     posted = request.POST if request.method == "POST" else None
-    if posted is not None and (repair := repair_named(request.GET.get("fix"))):
-        return send(request, rows, {}, repair)
+    if repair := repair_named(request.GET.get("fix")):
+        return repaired(request, rows, groups, repair)
     kinds = [installed_kinds()[name] for name in sorted({group["kind"] for group in groups})]
     form = BulkForm(kinds[0], posted) if len(kinds) == 1 else None
     if posted is not None and (form is None or form.is_valid()):
@@ -83,6 +84,39 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
         "back": next_url(request, reverse("rejects")),
     }
     return render(request, "confirm.html", context, status=422 if form and form.errors else 200)
+
+
+def repaired(
+    request: HttpRequest, rows: RejectedRowQuerySet, groups: list[dict[str, Any]], repair: Repair
+) -> HttpResponse:
+    """Sends the rows after the same repair of each; asks first."""
+    if request.method == "POST":
+        return send(request, rows, {}, repair)
+    kinds = [installed_kinds()[name] for name in sorted({group["kind"] for group in groups})]
+    words = WORDS[repair]
+    context = {
+        "title": str(words.question) % {"rows": counted(groups)},
+        "text": words.meaning,
+        "points": [
+            *points(groups),
+            *examples(rows, repair),
+            _("Each row is checked as a transfer checks it. Rows that pass are staged again."),
+            *where_they_go(kinds),
+        ],
+        "hidden": {"upto": upto(rows)},
+        "action": words.button,
+        "back": next_url(request, reverse("rejects")),
+    }
+    return render(request, "confirm.html", context)
+
+
+def examples(rows: RejectedRowQuerySet, repair: Repair) -> Iterator[str]:
+    """Yields what the repair does to the first rows, as their servers have recorded them."""
+    for one in rows.order_by("-created_at", "-pk")[:EXAMPLES]:
+        texts = received(one)
+        for name, new in suggestion(one.kind_spec, one.code, texts).items():
+            change = str(WORDS[repair].in_grid) % {"old": texts[name], "new": new}
+            yield _("Row %(row)s. %(change)s") % {"row": one.row, "change": change}
 
 
 def where_they_go(kinds: list[Kind]) -> Iterator[str]:

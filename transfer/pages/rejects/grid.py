@@ -23,6 +23,7 @@ from transfer.models.tasks import KindChoices
 from transfer.pages.back import next_url, read_or_post
 from transfer.pages.rejects.bulk import chosen, nothing_chosen, where_they_go
 from transfer.pages.rejects.forms import GridForm
+from transfer.pages.rejects.suggestions import WORDS
 from transfer.pages.rejects.views import tell
 from transfer.rejects import resend
 from transfer.text import formats
@@ -72,7 +73,20 @@ def rejects_grid(request: HttpRequest) -> HttpResponse:
     rows = chosen(request).order_by("-created_at", "-pk")
     if not (first := rows[:AT_ONCE]):
         return nothing_chosen(request)
-    return shown(request, list(sections(first)), total=rows.count())
+    return shown(request, list(sections(first)), total=rows.count(), for_all=for_all(request))
+
+
+def for_all(request: HttpRequest) -> tuple[str, str] | None:
+    """The words and the address of the repair of all chosen rows; None if not all have the same."""
+    groups = chosen(request).groups()
+    repairs = {installed_kinds()[one["kind"]].repair_of(one["code"]) for one in groups}
+    count = sum(one["rows"] for one in groups)
+    if len(repairs) != 1 or (repair := repairs.pop()) is None or count < 2:
+        return None
+    query = request.GET.copy()
+    query["fix"] = repair
+    words = str(WORDS[repair].all) % {"n": formats.number(count)}
+    return words, f"{reverse('rejects_resend')}?{query.urlencode()}"
 
 
 def sections(rejects: Iterable[RejectedRow], data: Any = None) -> Iterator[Section]:
@@ -91,12 +105,19 @@ def columns_to_correct(kind: Kind, codes: set[str]) -> list[str]:
 
 
 def shown(
-    request: HttpRequest, grid: list[Section], *, total: int = 0, status: int = 200
+    request: HttpRequest,
+    grid: list[Section],
+    *,
+    total: int = 0,
+    for_all: tuple[str, str] | None = None,
+    status: int = 200,
 ) -> HttpResponse:
     rows = sum(len(section.forms) for section in grid)
     context = {
         "sections": grid,
+        "rows": rows,
         "more": max(total - rows, 0),
+        "for_all": for_all,
         "has_secrets": any(section.kind.secrets & {*section.columns} for section in grid),
         "points": list(where_they_go([section.kind for section in grid])),
         "back": next_url(request, reverse("rejects")),

@@ -24,11 +24,17 @@ LONG = Context(prec=200)  # `number` reads at most 100 characters
 
 
 class Words(NamedTuple):
-    """The names of a repair on pages: its heading, its button, and its suggestion in the grid."""
+    """The names of a repair on pages: its heading, its button, and its suggestion in the grid.
+
+    Of many rows: the button, the question, and what it means.
+    """
 
     title: str | Promise
     button: str | Promise
     in_grid: str | Promise
+    all: str | Promise
+    question: str | Promise
+    meaning: str | Promise
 
 
 WORDS = {
@@ -36,11 +42,17 @@ WORDS = {
         gettext_lazy("Correct without the spaces"),
         gettext_lazy("Remove the spaces and send"),
         gettext_lazy("Remove the spaces: was “%(old)s”, becomes %(new)s"),
+        gettext_lazy("Remove the spaces from all %(n)s and send…"),
+        gettext_lazy("Remove the spaces from %(rows)s and send them again?"),
+        gettext_lazy("Spaces and control characters are removed from accounts and cards."),
     ),
     Repair.KOPECKS: Words(
         gettext_lazy("Round to kopecks"),
         gettext_lazy("Round and send"),
         gettext_lazy("Round to kopecks: was %(old)s, becomes %(new)s"),
+        gettext_lazy("Round all %(n)s and send…"),
+        gettext_lazy("Round %(rows)s to kopecks and send them again?"),
+        gettext_lazy("Each amount is rounded to two decimals, and half a kopeck away from zero."),
     ),
 }
 

@@ -21,9 +21,10 @@ from transfer.installed import installed_kinds
 from transfer.models import Actor, RejectedRow, Settings
 from transfer.models.tasks import KindChoices
 from transfer.pages.components.rows import reject_link, reject_links
-from transfer.pages.html import format_words
+from transfer.pages.html import format_words, joined
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import CorrectionForm, DiscardForm, form_of, received
+from transfer.pages.rejects.preview import Preview, preview, unsealed
 from transfer.pages.rejects.repeatable import unrepeatable
 from transfer.pages.rejects.suggestions import repair_named, suggestion, words_of
 from transfer.pages.rejects.tables import RejectTable, written
@@ -102,7 +103,10 @@ def one_of(pk: int) -> RejectedRow:
     return get_object_or_404(RejectedRow.objects.select_related("run", "server"), pk=pk)
 
 
-def page_of(request: HttpRequest, one: RejectedRow, form: CorrectionForm) -> HttpResponse:
+def page_of(
+    request: HttpRequest, one: RejectedRow, form: CorrectionForm, preview: Preview | None = None
+) -> HttpResponse:
+    next_one = following(request, one)
     as_it_came = written(one, Settings.load().zone)
     others = RejectedRow.objects.of_row(one).exclude(pk=one.pk)
     others = others.order_by("server_id", "server_name")
@@ -126,7 +130,8 @@ def page_of(request: HttpRequest, one: RejectedRow, form: CorrectionForm) -> Htt
         "repair": words_of(one.kind_spec, one.code),
         "fix": one.kind_spec.repair_of(one.code),
         "goes_where_rejected": one.kind_spec.appends,
-        "next": following(request, one),
+        "next": with_query(request, next_one) if next_one else "",
+        "preview": preview,
     }
     return render(request, "rejects/reject.html", context, status=422 if form.errors else 200)
 
@@ -160,14 +165,13 @@ def suggested(one: RejectedRow) -> list[tuple[str, str, str]]:
     return [(heading(name), texts[name], value) for name, value in values.items()]
 
 
-def following(request: HttpRequest, one: RejectedRow) -> str:
-    """The address of the next open row of the list, or of its first; "" if there is none."""
+def following(request: HttpRequest, one: RejectedRow) -> RejectedRow | None:
+    """The next open row of the list, or its first; None if there is none."""
     others = RejectedRow.objects.of_row(one)
     rows = RejectFilter(request.GET).once.open().exclude(pk__in=others.values("pk"))
     rows = rows.order_by("-created_at", "-pk")
     later = Q(created_at=one.created_at, pk__lt=one.pk) | Q(created_at__lt=one.created_at)
-    next_one = rows.filter(later).first() or rows.first()
-    return with_query(request, next_one) if next_one else ""
+    return rows.filter(later).first() or rows.first()
 
 
 def with_query(request: HttpRequest, one: RejectedRow) -> str:
@@ -176,43 +180,77 @@ def with_query(request: HttpRequest, one: RejectedRow) -> str:
     return one.get_absolute_url() + (f"?{query}" if query else "")
 
 
-def decided(request: HttpRequest, one: RejectedRow) -> HttpResponse:
-    """Redirects to the next row, or to this one if it was the last."""
-    return redirect(following(request, one) or with_query(request, one))
+def decided(request: HttpRequest, one: RejectedRow, done: str) -> HttpResponse:
+    """Redirects to the next row, or to this one if it was the last.
+
+    The message says what was `done` with this row, and that the page shows another one.
+    """
+    next_one = following(request, one)
+    words = format_words(done, row=reject_link(one))
+    if next_one is not None:
+        number = {"number": f"№\u00a0{next_one.row}"}
+        words = joined([words, _("Below is the next rejected row, %(number)s.") % number], " ")
+    messages.success(request, words)
+    return redirect(with_query(request, next_one or one))
 
 
 @role("operator")
 @require_POST
 def reject_resend(request: HttpRequest, pk: int) -> HttpResponse:
-    """Stages the corrected row, if it passes the checks."""
+    """Checks the correction and shows what it would send; sends what was shown before.
+
+    What is sent is what the page has shown, whatever the fields say by then. A `fix` is sent at
+    once: the page has shown its only change.
+    """
     one = one_of(pk)
-    repair = repair_named(request.POST.get("fix"))
-    form = form_of(one, None if repair else request.POST)
-    if not (repair or form.is_valid()):
-        return page_of(request, one, form)
+    repair, shown = repair_named(request.POST.get("fix")), None
+    if sealed := request.POST.get("shown"):
+        shown = unsealed(one, sealed)
+        if shown is None:
+            messages.error(request, _("The page was open for too long. Check the row again."))
+            return redirect(with_query(request, one))
+    form = form_of(one, None if repair or shown is not None else request.POST)
+    if not (repair or shown is not None):
+        return check(request, one, form)
     try:
-        outcome = resend.resend(
-            RejectedRow.objects.filter(pk=pk),
-            form.values,
-            Actor.of(request),
-            repair=repair,
-        )
+        rows = RejectedRow.objects.filter(pk=pk)
+        outcome = resend.resend(rows, shown or {}, Actor.of(request), repair=repair)
     except TransferError as error:
         form.add_error(None, str(explain(error)))
         return page_of(request, one, form)
     if outcome.faults:
         form.refuse_code(next(iter(outcome.faults)))
         return page_of(request, one, form)
-    tell(request, outcome, one)
-    return decided(request, one)
+    if not outcome.sent:
+        return closed_meanwhile(request, one)
+    return decided(request, one, _("Row %(row)s is staged again. The next run moves it."))
 
 
-def tell(request: HttpRequest, outcome: resend.Outcome, one: RejectedRow | None = None) -> None:
-    """Messages with the results; for a single row with a link to it."""
-    if outcome.sent and one:
-        text = _("Row %(row)s is staged again. The next run moves it.")
-        messages.success(request, format_words(text, row=reject_link(one)))
-    elif outcome.sent:
+def check(request: HttpRequest, one: RejectedRow, form: CorrectionForm) -> HttpResponse:
+    """Shows what the form would send, or what is wrong with it."""
+    if not form.is_valid():
+        return page_of(request, one, form)
+    try:
+        checked = resend.check(RejectedRow.objects.filter(pk=one.pk), form.values)
+    except TransferError as error:
+        form.add_error(None, str(explain(error)))
+        return page_of(request, one, form)
+    if checked is None:
+        return closed_meanwhile(request, one)
+    if checked.faults:
+        form.refuse_code(next(iter(checked.faults)))
+        return page_of(request, one, form)
+    return page_of(request, one, form, preview(one, form.values, checked.row))
+
+
+def closed_meanwhile(request: HttpRequest, one: RejectedRow) -> HttpResponse:
+    messages.warning(request, _("Someone else closed it first."))
+    return redirect(with_query(request, one))
+
+
+def tell(request: HttpRequest, outcome: resend.Outcome) -> None:
+    """Messages with the results."""
+    if outcome.sent:
         text = ngettext(
             "%(n)s row is staged again. The next run moves it.",
             "%(n)s rows are staged again. The next run moves them.",
@@ -235,8 +273,5 @@ def reject_discard(request: HttpRequest, pk: int) -> HttpResponse:
         return redirect(with_query(request, one))
     mine = RejectedRow.objects.filter(pk=pk)
     if resend.discard(mine, form.cleaned_data["reason"], Actor.of(request)):
-        text = _("Row %(row)s is discarded: it is never sent.")
-        messages.success(request, format_words(text, row=reject_link(one)))
-    else:
-        messages.warning(request, _("Someone else closed it first."))
-    return decided(request, one)
+        return decided(request, one, _("Row %(row)s is discarded: it is never sent."))
+    return closed_meanwhile(request, one)

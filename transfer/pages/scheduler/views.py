@@ -39,6 +39,7 @@ def scheduler(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {
         "settings": settings,
         "shown": shown,
+        "shows_own": not settings.show_transfer_tasks and request.session.get(OWN_CHOICE),
         "heartbeat": Heartbeat.last(),
         "here": request.get_full_path(),
         "maintenance": maintenance(request),
@@ -113,17 +114,14 @@ def maintenance(request: HttpRequest) -> TaskTable:
 
 
 def shows_transfers(request: HttpRequest, settings: Settings) -> bool:
-    """Whether transfers are shown: by the setting, or by the user's own switch if that is newer.
+    """Whether transfers are shown: by the setting, or to this user, who wants to see them.
 
     A link to chosen tasks shows them in any case.
     """
-    own, when_setting_was = request.session.get(OWN_CHOICE, (None, None))
-    if own is not None and when_setting_was == settings.show_transfer_tasks:
-        return bool(own)
-    asked_for = {"server", "kind", "state", "sort"} & set(request.GET)
-    if request.GET.get("changed", "").startswith("transfer"):
+    if settings.show_transfer_tasks or request.session.get(OWN_CHOICE):
         return True
-    return settings.show_transfer_tasks or bool(asked_for)
+    asked_for = {"server", "kind", "state", "sort"} & set(request.GET)
+    return bool(asked_for) or request.GET.get("changed", "").startswith("transfer")
 
 
 def hidden() -> dict[str, int]:
@@ -133,7 +131,6 @@ def hidden() -> dict[str, int]:
 
 @require_POST
 def show_transfers(request: HttpRequest) -> HttpResponse:
-    """Stores the user's own switch, which counts until the setting is changed."""
-    setting = Settings.load().show_transfer_tasks
-    request.session[OWN_CHOICE] = (request.POST.get("enabled") == "1", setting)
+    """Shows transfers that the setting hides to this user until log-out, or hides them again."""
+    request.session[OWN_CHOICE] = request.POST.get("enabled") == "1"
     return redirect(next_url(request, "scheduler"))

@@ -26,6 +26,7 @@ from transfer.runs.beginning import (
     Outcome,
     Question,
     begin,
+    copied_from,
     decide,
     decisions_of,
     question,
@@ -236,9 +237,9 @@ def lacking(tasks: list[TransferTask]) -> str:
 
 
 def copies(tasks: list[TransferTask]) -> str:
-    """Return the server of whose database this one's is a copy, by the last runs; or nothing."""
+    """Return of which server's database this one's is a copy, by the last runs; or nothing."""
     asking: list[Any] = [task for task in tasks if _asks(task, COPIES)]
-    return str(asking[0].last_run.error_params["other"]) if asking else ""
+    return copied_from(asking[0].last_run.error_params) if asking else ""
 
 
 def _has_not_begun(task: Any) -> bool:

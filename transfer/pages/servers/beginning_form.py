@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from transfer.causes.ledger import BEGINNING_UNDECIDED, COPY_OF, ROWS_PURGED
 from transfer.engine.skip import Lacking
 from transfer.models import BonusServer
-from transfer.runs.beginning import Answer, Decision, Question
+from transfer.runs.beginning import Answer, Decision, Question, copied_from
 from transfer.text import formats
 from transfer.text.explain import explain
 
@@ -304,7 +304,7 @@ def answers(questions: list[Question]) -> Iterator[tuple[str, str]]:
         yield Answer.WITHOUT, _("Go on without these rows, for good")
     elif cause is COPY_OF:
         words = _("It is a copy of the database of %(server)s: go on from where that was made")
-        yield Answer.OWN, words % {"server": questions[0].copied_from}
+        yield Answer.OWN, words % {"server": copied_from(questions[0].error.params)}
     else:
         rows = formats.rows(sum(one.rows for one in questions))
         yield Answer.NOTHING, _("Nothing yet: send all %(rows)s") % {"rows": rows}

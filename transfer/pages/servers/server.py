@@ -44,8 +44,7 @@ from transfer.runs import backlog
 from transfer.runs.reconcile import PATIENTLY, last_result, reconcile_within
 from transfer.servers.checks import check_connections
 from transfer.servers.stages import STAGES, note_test, run_all, run_stage
-from transfer.text import formats
-from transfer.text.bulletins import sentence
+from transfer.text import bulletins, formats
 from transfer.text.explain import Explanation, explain
 
 # So long after its database has begun to fail it is not offered to go on without the server: most
@@ -125,7 +124,7 @@ def tasks_of(request: HttpRequest, server: BonusServer, seconds: float) -> dict[
     tasks = [row.task for row in rows]
     asks = {"undecided": undecided(tasks), "lacking": lacking(tasks), "copied_from": copies(tasks)}
     return {
-        "tasks": ServerTasks(rows).for_user(request.user),
+        "tasks": ServerTasks(rows, prefix="tasks-").for_user(request.user),
         **asks,
         "first_run": None if any(asks.values()) else first_run(rows),
         "poll": pace(rows, is_asked=is_asked),
@@ -155,10 +154,13 @@ def of_server(request: HttpRequest, server: BonusServer) -> dict[str, Any]:
     }
 
 
-def told(server: BonusServer) -> list[tuple[Bulletin, str]]:
+def told(server: BonusServer) -> list[tuple[Bulletin, str, str]]:
     """What people are told of a restore of this server, and have not dismissed."""
     listed = Bulletin.objects.open().filter(server=server)
-    return [(one, sentence(one.code, one.params)) for one in listed]
+    return [
+        (one, bulletins.sentence(one.code, one.params), bulletins.note(one.code, one.params))
+        for one in listed
+    ]
 
 
 def works_on(server: BonusServer) -> dict[str, list[PlannedWork]]:

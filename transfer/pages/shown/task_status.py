@@ -146,7 +146,7 @@ class TaskStatus:
         """Its state in words, with the time that it names."""
         times = {}
         if self.state == "paused":
-            times["until"] = formats.clock(self.task.paused_until)
+            times["until"] = formats.bound(self.task.paused_until)
         elif self.state == "planned":
             times["at"] = formats.clock(self.task.upcoming_at)
         return str(self.look.word) % times
@@ -212,7 +212,7 @@ class TaskStatus:
         if self.task.upcoming_at is None:
             return _("not planned yet")
         if self.is_overdue:
-            since = formats.clock_or_date(self.task.upcoming_at)
+            since = formats.bound(self.task.upcoming_at)
             return _("overdue since %(at)s") % {"at": since}
         if self.task.upcoming_at == self.task.retry_at:
             return _("tried again %(at)s") % {"at": at}

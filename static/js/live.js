@@ -148,14 +148,14 @@
     ({ target }) => {
       if (!target.matches("[data-fold]")) return;
       nameFolds();
-      const part = target.open && target.querySelector("[data-later]") && target.closest("[data-poll]");
+      const part = target.open && target.querySelector("[data-later]") && target.closest("[hx-get]");
       if (part) htmx.trigger(part, "unfold");
     },
     true,
   );
 
   document.addEventListener("htmx:configRequest", ({ detail }) => {
-    if (!detail.elt.matches("[data-poll]") || !detail.elt.querySelector("[data-fold]")) return;
+    if (!detail.elt.querySelector("[data-fold]")) return;
     detail.path = location.pathname + location.search;
     if (detail.triggeringEvent?.type === "unfold") detail.headers["X-Unfolds"] = "true";
   });

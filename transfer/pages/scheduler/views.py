@@ -11,8 +11,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from transfer.models import BonusServer, Heartbeat, MaintenanceTask, Settings, TransferTask
 from transfer.pages.back import is_part, next_url
+from transfer.pages.parts import folds
 from transfer.pages.parts.task_table import GroupedTaskTable, MaintenanceTable, TaskTable
-from transfer.pages.scheduler import folds, started
+from transfer.pages.scheduler import started
 from transfer.pages.scheduler.filters import TaskFilter
 from transfer.pages.shown import task_rows
 from transfer.pages.shown.task_groups import MANY, by_server

@@ -1,6 +1,6 @@
-"""Which groups of servers the user has opened: the address of the page says so.
+"""Which folds the user has opened, each about one bonus server: the address of the page says so.
 
-So Back, a reload and a link show what was open, and a refresh brings the lines of these alone.
+So Back, a reload and a link show what was open, and a refresh brings the content of these alone.
 """
 
 import re
@@ -23,9 +23,9 @@ def opened(request: HttpRequest, shown: Collection[int]) -> set[int]:
 
 
 def url_with(request: HttpRequest, opened: Collection[int], key: int) -> str:
-    """Return the address of the page with one more group open, which the browser scrolls to."""
+    """Return the address of the page with the fold of one more server open."""
     keys = ",".join(str(one) for one in sorted({*opened, key}))
-    return f"{links.with_query(request.get_full_path(), **{OPEN: keys})}#tasks-of-{key}"
+    return links.with_query(request.get_full_path(), **{OPEN: keys})
 
 
 def urls(request: HttpRequest) -> dict[str, str]:

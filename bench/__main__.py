@@ -38,13 +38,18 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="tiny data, once: does it still run?")
     parser.add_argument("--size", type=float, default=1.0, help="1 is the whole thing")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--servers", type=int, default=5, help="bonus servers of `pages`, `trace`")
+    parser.add_argument("--registers", type=int, default=0, help="registers there, on each server")
     parser.add_argument("--before", metavar="COMMIT", default="", help="for the part `before`")
     options = parser.parse_args()
     if unknown := set(options.parts) - set(PARTS):
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     if "before" in options.parts and not options.before:
         parser.error("say which commit: --before COMMIT")
-    sizes = QUICK if options.quick else Sizes(options.size, options.rounds, options.before)
+    sizes = QUICK
+    if not options.quick:
+        many = (options.servers, options.registers)
+        sizes = Sizes(options.size, options.rounds, options.before, *many)
     parts = options.parts or (["before"] if options.before else [*PARTS_OF_ONE_VERSION])
     with server() as dsn:
         ground = Ground(dsn)
@@ -78,7 +83,7 @@ def report(name: str, measuring: "Future[Section]", sizes: Sizes) -> bool:
         traceback.print_exc()
         return False
     print(f"== {PARTS[name]}\n\n{section.text()}\n", flush=True)
-    if sizes.factor == 1:
+    if sizes.is_whole:
         results.save(PARTS[name], section.markdown(), list(PARTS.values()))
     return True
 

@@ -8,9 +8,8 @@ from bench.ground import Installation
 from bench.sizes import Sizes
 from tests.databases import query
 
-SERVERS = 5
 KINDS = ("pincodes", "balances", "cards")
-SECONDS_BETWEEN_RUNS = 20  # 15 tasks every five minutes: a million in 231 days
+SECONDS_BETWEEN_RUNS = 20  # of five servers, 15 tasks every five minutes: a million in 231 days
 DAYS = 231
 FIRST_ROWS = """
     insert into "accountpincodeTemp" (account, pincode) values ('4100000037', '1234'), (null, '1');
@@ -29,7 +28,7 @@ FAILED = json.dumps({"party": "database:Бонусный сервер 1"})
 def fill(at: Installation, sizes: Sizes) -> None:
     """Everything but staged rows: those of `staged.fill`, which may follow."""
     at.set_up_django()
-    databases = [at.bonus, *(at.ground.create(f"bonus_{n}") for n in range(2, SERVERS + 1))]
+    databases = [at.bonus, *(at.ground.create(f"bonus_{n}") for n in range(2, sizes.servers + 1))]
     servers = [at.dock(f"Бонусный сервер {n}", dsn) for n, dsn in enumerate(databases, 1)]
     for dsn in databases:
         staged.hold(dsn, sizes.factor)
@@ -41,7 +40,7 @@ def fill(at: Installation, sizes: Sizes) -> None:
     maintenance_runs(sizes.of(100_000, 200))
     rejects(servers, sizes.of(100_000, 200))
     audit(sizes.of(100_000, 200))
-    registers(servers, sizes.of(5000, 30))
+    registers(servers, sizes.registers or sizes.of(5000, 30))
     others()
     query(at.own, "vacuum analyze")
 
@@ -128,15 +127,13 @@ def rejects(servers: list[Any], rows: int) -> None:
     first = RejectedRow.objects.filter(kind="balances").earliest("pk")
     codes = [check.code for check in BALANCES.checks]
     run = TransferRun.objects.earliest("pk").pk
-    counted = {"number": "1000000 + n"} if has(first, "number") else {}
     multiply(
         first,
         rows,
-        **counted,
         run_id=f"{run} + n % 500",
         server_id=one_of([server.pk for server in servers], "n"),
         server_name=one_of([server.name for server in servers], "n"),
-        staging_id="1000 + n",
+        row="1000000 + n",
         code=one_of(codes, "n"),
         payload="jsonb_build_object('account', (4100000000 + n * 37)::text, 'amount', '0', "
         "'validfrom', null, 'validto', null, 'comment', 'Начисление ' || n)",
@@ -145,10 +142,6 @@ def rejects(servers: list[Any], rows: int) -> None:
         closed_at=f"case when n % 5 > 0 then now() - interval '2 minutes' * ({rows} - n) end",
         closed_by="case when n % 5 > 0 then 'olga' else '' end",
     )
-
-
-def has(row: Any, column: str) -> bool:
-    return column in {field.column for field in row._meta.concrete_fields}
 
 
 def audit(rows: int) -> None:
@@ -202,7 +195,7 @@ def registers(servers: list[Any], count: int) -> None:
     day = SeenDay.objects.create(account=account, day=now.date(), hours=255)
     multiply(
         day, accounts * 8, account_id=f"{account.pk} + (n - 1) / 8",
-        day="current_date - ((n - 1) % 8)::int", hours="(n * 7919) % 16777216",
+        day="current_date - ((n - 1) % 8)::int", hours="(n::bigint * 7919) % 16777216",
     )  # fmt: skip
 
 

@@ -35,11 +35,17 @@ def measure(ground: Ground, sizes: Sizes) -> list[Table]:
             print(f"{len(walk.addresses)} addresses", file=sys.stderr)
             alone = by_one(browser, walk.addresses, sizes)
             together = by_eight(site, walk.addresses, sizes)
-            return [summary(walk, alone, together)]
+            heavy = {one: kilobytes(browser, one) for one in walk.addresses}
+            return [summary(walk, heavy, alone, together)]
 
 
 def ask(browser: httpx2.Client, address: Address) -> float:
     return timed(lambda: browser.get(address.url, headers=headers(address)).raise_for_status())
+
+
+def kilobytes(browser: httpx2.Client, address: Address) -> float:
+    """Of its HTML, before it is compressed."""
+    return len(browser.get(address.url, headers=headers(address)).content) / 1000
 
 
 def by_one(browser: httpx2.Client, addresses: list[Address], sizes: Sizes) -> Seconds:
@@ -67,7 +73,7 @@ def by_eight(site: Site, addresses: list[Address], sizes: Sizes) -> Seconds:
     return taken
 
 
-def summary(walk: Walk, alone: Seconds, together: Seconds) -> Table:
+def summary(walk: Walk, heavy: dict[Address, float], alone: Seconds, together: Seconds) -> Table:
     """The slowest address of each page."""
     addresses, rows = walk.addresses, []
     for page in dict.fromkeys(address.page for address in addresses):
@@ -76,14 +82,17 @@ def summary(walk: Walk, alone: Seconds, together: Seconds) -> Table:
         most = quantile(alone[slowest], 0.95) * MS
         of_eight = max(quantile(together[one], 0.95) for one in of_page) * MS
         plain = median(alone[of_page[0]]) * MS
-        rows.append([page, len(of_page), plain, most, slowest.what or "plain", of_eight])
-    over = [row for row in rows if row[3] > TARGET]
-    over_of_eight = [row for row in rows if row[5] > TARGET_OF_EIGHT]
+        weight = heavy[of_page[0]]
+        rows.append([page, len(of_page), weight, plain, most, slowest.what or "plain", of_eight])
+    over = [row for row in rows if row[4] > TARGET]
+    over_of_eight = [row for row in rows if row[6] > TARGET_OF_EIGHT]
     notes = [
         f"Over {TARGET} ms with one browser: {len(over)} of {len(rows)} pages; over "
         f"{TARGET_OF_EIGHT} ms with eight: {len(over_of_eight)}.",
         *(f"{url} answered {status}." for url, status in walk.refused.items()),
     ]
-    columns = ["page", "addresses", "p50 ms, plain", "p95 ms of the slowest", "which is",
-               "p95 ms of the slowest, eight browsers"]  # fmt: skip
+    columns = [
+        *("page", "addresses", "KB, plain", "p50 ms, plain", "p95 ms of the slowest", "which is"),
+        "p95 ms of the slowest, eight browsers",
+    ]
     return Table("Each page by its slowest address", columns, rows, notes)

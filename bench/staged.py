@@ -37,14 +37,13 @@ def fill(at: Installation, rows: int) -> None:
 
 
 def insert(shop_all: str, kind: str, rows: int) -> None:
-    """The rows of three months, `rows` of them."""
+    """`rows` rows."""
     table, _ = engine.tables(kind)
     ((xid, started),) = query(
         shop_all, f'select xid::text, started::text from "{table}" order by xid, started limit 1'
     )
-    names = [*engine.columns(kind), "xid", "started", "created_at"]
-    age = f"now() - interval '90 days' * (1 - n::float8 / {rows})"
-    values = f"{VALUES[kind]}, '{xid}'::xid8, '{started}'::timestamptz, {age}"
+    names = [*engine.columns(kind), "xid", "started"]
+    values = f"{VALUES[kind]}, '{xid}'::xid8, '{started}'::timestamptz"
     for first in range(1, rows + 1, ROWS_A_STATEMENT):
         last = min(first + ROWS_A_STATEMENT - 1, rows)
         query(shop_all, data.insert(table, names, values, first, last))

@@ -130,6 +130,36 @@
     showHelpers();
   }
 
+  /* Folds that are in the address, as ?open=3,7, so that Back, a reload and a refresh know them. The
+     lines of a fold come with the next refresh, which begins as soon as it is opened. One that the
+     server opens (data-opened) needs no place there. */
+  function nameFolds() {
+    const folds = [...document.querySelectorAll("[data-fold]")];
+    const open = folds.filter((one) => one.open && !("opened" in one.dataset));
+    const url = new URL(location.href);
+    url.searchParams.delete("open");
+    const keys = open.map((one) => one.dataset.fold).join(",");
+    if (keys) url.search += `${url.search ? "&" : "?"}open=${keys}`;
+    if (url.href !== location.href) history.replaceState(history.state, "", url);
+  }
+
+  document.addEventListener(
+    "toggle",
+    ({ target }) => {
+      if (!target.matches("[data-fold]")) return;
+      nameFolds();
+      const part = target.open && target.querySelector("[data-later]") && target.closest("[hx-get]");
+      if (part) htmx.trigger(part, "unfold");
+    },
+    true,
+  );
+
+  document.addEventListener("htmx:configRequest", ({ detail }) => {
+    if (!detail.elt.querySelector("[data-fold]")) return;
+    detail.path = location.pathname + location.search;
+    if (detail.triggeringEvent?.type === "unfold") detail.headers["X-Unfolds"] = "true";
+  });
+
   /* A screen reader hears of a new problem once: the list of problems is replaced at each refresh,
      so that it can't be a live region itself. */
   const MOST_ANNOUNCED = 3;

@@ -1,5 +1,6 @@
 """From eight bonus servers on the pages are compact: what is wrong first, what is fine folded."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -87,6 +88,7 @@ def test_the_scheduler_shows_what_is_wrong_and_folds_what_is_fine(page: Page, lo
     expect(heads.nth(1)).to_contain_text("Нет ответа")
     expect(page.locator(".task-group[open]")).to_have_count(2)
     expect(page.locator(f"#tasks-of-{failing.pk} tbody tr")).to_have_count(3)
+    expect(page.locator(".task-group tbody tr")).to_have_count(6)
     assert height(page) < 2200
     folded = page.locator(f"#tasks-of-{fine[3].pk}")
     folded.locator("summary .icon").first.click()
@@ -96,6 +98,76 @@ def test_the_scheduler_shows_what_is_wrong_and_folds_what_is_fine(page: Page, lo
         pass
     expect(folded).to_have_attribute("open", "")
     expect(opened).not_to_have_attribute("open", "")
+
+
+@QUIET
+@pytest.mark.usefixtures("shown")
+def test_an_opened_group_gets_its_lines_and_is_open_again_after_back_and_a_reload(
+    page: Page, log_in: Callable
+):
+    _failing, _silent, first, second, *_others = many_servers()
+    log_in(page, "operator")
+    page.goto("/scheduler/?per_page=50")
+    groups = [page.locator(f"#tasks-of-{one.pk}") for one in (first, second)]
+    for group in groups:
+        group.locator("summary").focus()
+        page.keyboard.press("Enter")
+        expect(group.locator("tbody tr")).to_have_count(3)
+        expect(group.locator("summary")).to_be_focused()
+    expect(page).to_have_url(re.compile(f"per_page=50&open={first.pk},{second.pk}$"))
+    groups[1].locator(".cell-task a").first.click()
+    expect(page.locator("#task-live")).to_be_visible()
+    page.go_back()
+    for group in groups:
+        expect(group.locator("tbody tr")).to_have_count(3)
+    groups[0].locator("summary .icon").first.click()
+    expect(page).to_have_url(re.compile(f"per_page=50&open={second.pk}$"))
+    page.reload()
+    expect(groups[0]).not_to_have_attribute("open", "")
+    expect(groups[1].locator("tbody tr")).to_have_count(3)
+    expect(page.locator(".task-group tbody tr")).to_have_count(9)
+
+
+@QUIET
+@pytest.mark.usefixtures("shown")
+def test_all_groups_open_at_once_to_be_printed_and_without_that_paper_says_what_is_folded(
+    page: Page, log_in: Callable
+):
+    many_servers()
+    log_in(page, "operator")
+    use_language(page, "en")
+    page.goto("/scheduler/")
+    folded = page.get_by_text("The tasks of 28 servers are folded and not printed.")
+    expect(folded).to_be_hidden()
+    page.emulate_media(media="print")
+    expect(folded).to_be_visible()
+    expect(page.get_by_text("Show the tasks of this server").first).to_be_hidden()
+    page.emulate_media(media="screen")
+    page.locator("[data-choose-all=bulk]").click()
+    expect(page.locator("[data-bulk=bulk] .chosen")).to_have_text("90")
+    page.locator("#open-all").click()
+    expect(page.locator(".task-group tbody tr")).to_have_count(90)
+    expect(page.locator(".task-group[open]")).to_have_count(30)
+    page.emulate_media(media="print")
+    expect(folded).to_have_count(0)
+    page.emulate_media(media="screen")
+    page.locator("#fold-all").click()
+    expect(page.locator(".task-group tbody tr")).to_have_count(6)
+
+
+@QUIET
+@pytest.mark.usefixtures("shown")
+def test_without_a_script_a_link_in_the_group_shows_its_lines(
+    open_page: Callable, log_in: Callable
+):
+    *_others, last = many_servers()
+    page = open_page(java_script_enabled=False)
+    log_in(page, "viewer")
+    page.goto("/scheduler/")
+    group = page.locator(f"#tasks-of-{last.pk}")
+    group.locator("summary .icon").first.click()
+    group.locator("[data-later] a").click()
+    expect(group.locator("tbody tr")).to_have_count(3)
 
 
 @QUIET
@@ -116,10 +188,7 @@ def test_no_button_and_no_name_of_the_scheduler_is_cut_off(
         use_language(page, language)
         for size in (DESKTOP, PHONE):
             page.set_viewport_size(size)
-            page.goto("/scheduler/")
-            page.evaluate(
-                "for (const one of document.querySelectorAll('.task-group')) one.open = true"
-            )
+            page.goto("/scheduler/?open=all")
             row = page.locator(f"#{key_of(long.tasks.get(kind='cards'))}")
             for one in row.locator(BUTTONS_AND_NAMES).all():
                 if not is_whole(one):
@@ -181,18 +250,36 @@ def test_the_list_of_registers_begins_on_the_first_screen(open_page: Callable, l
 
 
 @QUIET
+@pytest.mark.parametrize("count", [3, 4, 7])
+def test_the_list_of_registers_does_not_scroll_sideways(
+    open_page: Callable, log_in: Callable, count: int
+):
+    servers = many_servers(count)
+    registers(12, servers)
+    page = open_page()
+    log_in(page, "viewer")
+    for language in ("ru", "en"):
+        use_language(page, language)
+        page.goto("/registers/")
+        around = page.locator("#results .table-wrap")
+        assert around.evaluate("one => one.scrollWidth - one.clientWidth") <= 0
+
+
+@QUIET
 def test_thirty_servers_are_lines_with_the_worst_first(open_page: Callable, log_in: Callable):
     servers = many_servers()
     registers(3, servers)
     page = open_page()
     log_in(page, "viewer")
     use_language(page, "ru")
-    for size, most in ((DESKTOP, 2000), (PHONE, 4500)):
+    for size, most in ((DESKTOP, 1500), (PHONE, 4500)):
         page.set_viewport_size(size)
         page.goto("/servers/")
         rows = page.locator("table.servers tbody tr")
         expect(rows).to_have_count(30)
         expect(rows.first).to_contain_text("БС 2")
+        if size == DESKTOP:
+            assert rows.nth(5).bounding_box()["height"] < 40, "it is more than one line"
         assert height(page) < most
         assert page.evaluate(TOO_WIDE) <= 0
 

@@ -1,11 +1,13 @@
 """The accounts of registers on bonus servers: their state, and when they were seen."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import timedelta
 from typing import Any, ClassVar, Self
 
+from django.contrib.postgres.aggregates import BitOr
 from django.db import connection, models
-from django.db.models import Case, F, Q, Value, When
+from django.db.models import Case, Count, F, Min, Q, QuerySet, Value, When
+from django.db.models.functions import Least
 from django.utils import timezone
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
@@ -39,6 +41,15 @@ def state_case(prefix: str = "", server: BonusServer | None = None) -> Case:
 
     With the `server` that all of them are on, its table is not joined.
     """
+    return _case(prefix, server, lambda state: state.value, models.CharField())
+
+
+def _case(
+    prefix: str,
+    server: BonusServer | None,
+    value: Callable[[AccountState], Any],
+    kind: models.Field[Any, Any],
+) -> Case:
     State = RegisterAccount.State
 
     def has(**lookups: object) -> Q:
@@ -49,16 +60,23 @@ def state_case(prefix: str = "", server: BonusServer | None = None) -> Case:
     if server is not None:
         since = server.accounts_at and server.accounts_at - ONLINE_FOR
         online = has(last_seen__gte=since) if since else Q(pk=None)
+    states = {
+        AccountState.ERROR: has(state=State.ERROR),
+        AccountState.WAITING: has(state=State.WAITING),
+        AccountState.BLOCKED: created & has(blocked=True),
+        AccountState.NEVER_SEEN: created & has(last_seen__isnull=True),
+        AccountState.ONLINE: created & online,
+        AccountState.OFFLINE: created,
+    }
     return Case(
-        When(has(state=State.ERROR), then=Value(AccountState.ERROR)),
-        When(has(state=State.WAITING), then=Value(AccountState.WAITING)),
-        When(created & has(blocked=True), then=Value(AccountState.BLOCKED)),
-        When(created & has(last_seen__isnull=True), then=Value(AccountState.NEVER_SEEN)),
-        When(created & online, then=Value(AccountState.ONLINE)),
-        When(created, then=Value(AccountState.OFFLINE)),
-        default=Value(AccountState.NOT_CREATED),
-        output_field=models.CharField(),
+        *(When(condition, then=Value(value(state))) for state, condition in states.items()),
+        default=Value(value(AccountState.NOT_CREATED)),
+        output_field=kind,
     )
+
+
+# A set of states as a number.
+BITS = {state: 1 << number for number, state in enumerate(AccountState)}
 
 
 class RegisterAccountQuerySet(models.QuerySet["RegisterAccount"]):
@@ -94,17 +112,22 @@ class RegisterAccountQuerySet(models.QuerySet["RegisterAccount"]):
         )
         return dict(counted)
 
-    def count_registers(self) -> dict[str, int]:
+    def count_registers(self) -> dict[AccountState, int]:
         """Counts the registers that have an account with a shown state, by these states."""
-        pairs = self.with_shown().order_by().values("shown_state", "register").distinct()
-        query, parameters = pairs.query.sql_with_params()
+        states = BitOr(_case("", None, BITS.__getitem__, models.IntegerField()))
+        of_registers = self.order_by().values("register").annotate(states=states)
+        query, parameters = of_registers.query.sql_with_params()
         with connection.cursor() as cursor:
-            # What is distinct is counted by Django's own `Count` in a sort by the state's text.
             cursor.execute(
-                f"select shown_state, count(*) from ({query}) as pairs group by 1",  # noqa: S608
+                f"select states, count(*) from ({query}) as registers group by 1",  # noqa: S608
                 parameters,
             )
-            return dict(cursor.fetchall())
+            counted = cursor.fetchall()
+        in_state = {
+            state: sum(count for states, count in counted if states & bit)
+            for state, bit in BITS.items()
+        }
+        return {state: count for state, count in in_state.items() if count}
 
 
 class RegisterAccount(Failing):
@@ -194,6 +217,26 @@ def attach_states(
     for pk, server, state, seen in accounts.order_by().values_list(*columns):
         known[pk].states[server] = (AccountState(state), seen)
     return list(known.values())
+
+
+def worst_first(registers: QuerySet[Any], servers: Collection[BonusServer]) -> QuerySet[Any]:
+    """Orders registers by their worst state on these servers, then by shop and name.
+
+    Those that are out of service come last.
+    """
+    numbers = {state: number for number, state in enumerate(AccountState)}
+    on_them = Q(accounts__server__in=servers)
+    state = _case("accounts__", None, numbers.__getitem__, models.IntegerField())
+    counted = registers.annotate(
+        known=Count("accounts", filter=on_them), worst_known=Min(state, filter=on_them)
+    )
+    missing = Value(numbers[AccountState.NOT_CREATED])
+    worst = Case(
+        When(known__lt=len(servers), then=Least("worst_known", missing)), default="worst_known"
+    )
+    return counted.order_by(
+        "mothballed", worst.asc(nulls_last=True), "shop__name", "shop__code", "name", "code"
+    )
 
 
 class SeenDay(models.Model):

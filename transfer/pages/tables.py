@@ -1,6 +1,6 @@
 """What every table of the pages has: sorting, pages and page size in the URL, cards on a phone."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, Self
 
 import django_tables2 as tables  # type: ignore[import-untyped]
@@ -15,7 +15,7 @@ from django_tables2.rows import BoundRows  # type: ignore[import-untyped]
 from transfer.access import Role, has_role
 from transfer.pages.components import times
 from transfer.pages.components.states import state_badge
-from transfer.pages.components.table import cell_opening, choose_box, table_body
+from transfer.pages.components.table import cell_opening, choose_box, table_body, unseen_boxes
 from transfer.pages.html import Html, unseen_lazy
 from transfer.pages.keyset_page import KeysetPage
 from transfer.text import formats
@@ -183,6 +183,10 @@ class ChooseColumn(DrawnColumn):
 
     def draw(self, record: Any) -> Html:
         return choose_box(self.form, self.boxes, self.value(record), self.words(record))
+
+    def draw_unseen(self, records: Iterable[Any]) -> Html:
+        """The boxes of rows that a fold hides."""
+        return unseen_boxes(self.form, self.boxes, map(self.value, records))
 
 
 class ValueColumn(tables.Column):

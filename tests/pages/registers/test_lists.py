@@ -9,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.chain import many_servers
+from tests.chain import LONG, many_servers
 from transfer.models import AuditEntry, BonusServer, CashRegister, RegisterAccount, Shop
 from transfer.models.accounts import AccountState, state_case
 from transfer.pages.shown.task_groups import MANY
@@ -152,6 +152,26 @@ def test_the_list_shows_each_registers_state_on_each_server(
     assert cells["Касса 00001"] == ["Not created", "Online just now"]
 
 
+def test_the_list_begins_with_what_is_wrong_then_it_is_sorted_by_shop(
+    operator, servers, registers, with_accounts
+):
+    fine, late, gone, bare, old = registers(5)
+    for server in servers:
+        with_accounts(server, [fine, late, gone, old])
+    RegisterAccount.objects.filter(register=gone, server=servers[1]).update(blocked=True)
+    hours_ago = timezone.now() - timedelta(hours=3)
+    RegisterAccount.objects.filter(register__in=[late, old]).update(last_seen=hours_ago)
+    CashRegister.objects.filter(pk=old.pk).update(mothballed=True)
+    first = Shop.objects.create(code="0", name="А")
+    CashRegister.objects.create(code="z", name="Я", shop=first)  # no account, in the first shop
+    url = reverse("registers")
+    listed = [row.record.name for row in operator.get(url).context["table"].page.object_list]
+    assert listed == [gone.name, late.name, "Я", bare.name, fine.name, old.name]
+    page = operator.get(url, {"server": servers[0].pk}).context["table"].page
+    on_first = [row.record.name for row in page.object_list]
+    assert on_first == [late.name, "Я", bare.name, fine.name, gone.name, old.name]
+
+
 def test_each_server_says_when_it_last_saw_the_register(
     operator, servers, registers, with_accounts
 ):
@@ -173,9 +193,21 @@ def test_of_many_servers_the_states_are_one_column_which_begins_with_the_worst(
     with_accounts(servers[1], [register], last_seen=timezone.now() - timedelta(hours=3))
     cells = rows_of(operator.get(reverse("registers")))
     online = f"Online on {MANY - 2} servers"
-    assert cells["Касса 00000"][0] == f"Offline Server 9 Not created БС 1 {online}"
+    assert cells["Касса 00000"][0] == f"Offline Server 9 3 hours ago Not created БС 1 {online}"
     fold = operator.get(reverse("registers")).context["many"]
     assert fold.rows[0].record.server == more[1], "it does not answer"
+
+
+def test_from_four_servers_on_the_states_are_one_column_and_the_list_is_never_wider_than_the_page(
+    operator, servers, registers, with_accounts
+):
+    (register,) = registers(1)
+    many_servers(2)
+    with_accounts(servers[0], [register])
+    cells = rows_of(operator.get(reverse("registers")))
+    assert cells["Касса 00000"] == [
+        "Not created Server 9, БС 1, " + LONG + " Online Server 8 just now"
+    ]
 
 
 def rows_of(page) -> dict[str, list[str]]:

@@ -80,14 +80,42 @@ def test_a_registers_page_names_every_server(operator, servers, one_of_each):
     assert states == {"Server 8": "online", "Server 9": "not_created"}
 
 
-def test_of_many_servers_each_is_folded_and_the_first_with_a_problem_are_open(
+def test_of_many_servers_a_cause_is_said_once_for_all_that_have_it(
+    operator, servers, one_of_each, with_accounts
+):
+    more = many_servers(MANY)
+    register = one_of_each[AccountState.ERROR]
+    with_accounts(more[0], [register], last_seen=timezone.now() - timedelta(hours=3))
+    with_accounts(more[1], [register], last_seen=timezone.now() - timedelta(hours=5))
+    page = operator.get(register.get_absolute_url())
+    groups = page.context["groups"]
+    assert [(group["state"], len(group["parts"])) for group in groups] == [
+        (AccountState.ERROR, 1),
+        (AccountState.OFFLINE, 2),
+        (AccountState.NOT_CREATED, MANY - 1),
+    ]
+    words = text(page.content.decode())
+    assert words.count("It has no account on this server") == 1
+    assert f"on {MANY - 1} servers" in words
+    assert words.count("None of these servers has heard from it since") == 1
+
+
+def test_of_many_servers_those_alone_with_a_problem_are_open_and_those_that_the_address_names(
     operator, servers, one_of_each
 ):
-    many_servers(MANY - 2)
-    page = operator.get(one_of_each[AccountState.ERROR].get_absolute_url())
-    parts = page.context["parts"]
-    assert [part["state"] for part in parts[:2]] == [AccountState.ERROR, AccountState.NOT_CREATED]
-    assert [bool(part.get("is_open")) for part in parts] == [True] * 3 + [False] * (MANY - 3)
+    *_others, last = many_servers(MANY)
+    url = one_of_each[AccountState.ERROR].get_absolute_url()
+    assert opened(operator.get(url)) == ["Server 8"]
+    assert opened(operator.get(url, {"open": str(last.pk)})) == ["Server 8", last.name]
+
+
+def opened(page):
+    """The servers whose accounts are shown."""
+    return [part["server"].name for part in page.context["parts"] if part["is_open"]]
+
+
+def text(html):
+    return " ".join(re.sub(r"<.*?>", " ", html).split())
 
 
 def test_add_change_and_remove(operator, servers):

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from tests.chain import many_servers
 from tests.databases import stage
 from tests.pages.scheduler.presses import page
 from tests.records import a_run, many_tasks, server, wait_for
@@ -105,6 +106,59 @@ def test_the_group_of_a_task_that_was_just_changed_is_open(client, olga, shown):
     many_tasks(3 * MANY)
     last = TransferTask.objects.select_related("server").last()
     assert dict(groups_of(client, changed=key_of(last), v=last.version))[last.server]
+
+
+def lines_of(html):
+    """The keys of the tasks that have a line."""
+    return set(re.findall(r'<tr role="row" id="(transfer-\d+)"', html))
+
+
+def keys_of(server):
+    return {key_of(task) for task in server.tasks.all()}
+
+
+def test_a_folded_group_has_no_lines_until_the_address_opens_it(client, olga, shown):
+    many_tasks(3 * MANY)
+    first, second, *_others = BonusServer.objects.all()
+    assert lines_of(page(client)) == set()
+    assert lines_of(page(client, open=f"{second.pk}")) == keys_of(second)
+    both = page(client, open=f"{first.pk},{second.pk},999999,x")
+    assert lines_of(both) == keys_of(first) | keys_of(second)
+    assert len(lines_of(page(client, open="all"))) == 3 * MANY
+
+
+def test_to_choose_all_chooses_the_tasks_of_folded_groups_too(client, olga, shown):
+    many_tasks(3 * MANY)
+    html = page(client, open=BonusServer.objects.first().pk)
+    boxes = re.findall(r'form="bulk" name="task" id="choose-(transfer-\d+)"', html)
+    assert sorted(boxes) == sorted(key_of(task) for task in TransferTask.objects.all())
+
+
+def test_a_button_leads_back_to_the_groups_that_were_open(client, olga, shown):
+    many_tasks(3 * MANY)
+    one = BonusServer.objects.first()
+    assert f'name="next" value="/scheduler/?open={one.pk}"' in page(client, open=one.pk)
+
+
+def test_what_is_not_printed_is_said_on_paper(client, olga, shown):
+    many_tasks(3 * MANY)
+    html = page(client, open=BonusServer.objects.first().pk)
+    assert f"The tasks of {MANY - 1} servers are folded and not printed." in words_of(html)
+    assert "folded and not printed" not in page(client, open="all")
+
+
+def words_of(html):
+    return " ".join(html.split())
+
+
+def test_a_page_of_thirty_servers_is_as_heavy_as_what_is_wrong(client, olga, shown):
+    many_servers()  # two of them fail
+    for task in TransferTask.objects.select_related("server"):
+        for number in range(20):
+            a_run(task.server, task.kind, applied=number)
+    html = page(client)
+    assert len(lines_of(html)) == 6
+    assert len(html.encode()) < 75_000 + 6 * 9_000
 
 
 def test_few_servers_or_a_filter_or_an_order_show_plain_lines(client, olga, shown):

@@ -77,7 +77,7 @@ def progress(done: int, total: int, label: str = "", words: str = "") -> Html:
 def polls(seconds: float, url: str) -> Html:
     """The attributes of a part that asks for itself again after these seconds: see live.js."""
     return format_html(
-        'data-poll="{}" hx-get="{}" hx-trigger="poll" hx-swap="outerHTML"', seconds, url
+        'data-poll="{}" hx-get="{}" hx-trigger="poll, unfold" hx-swap="outerHTML"', seconds, url
     )
 
 

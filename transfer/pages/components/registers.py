@@ -70,22 +70,35 @@ def states_on_servers(
 ) -> Html:
     """A cell with a register's states on many servers, the worst first: how many, and which.
 
+    Of a state on one server alone it says when that server last saw the register.
+
     `states` by the keys of the servers, without those that have no account of it; `names` of all.
     """
     of_state: dict[AccountState, list[str]] = {state: [] for state in AccountState}
+    last_seen = {}
     for server, name in names.items():
-        state, _seen = states.get(server, (AccountState.NOT_CREATED, None))
+        state, last_seen[name] = states.get(server, (AccountState.NOT_CREATED, None))
         of_state[state].append(name)
-    drawn = '<span class="on-servers" title="{}">{} {}</span>'
+    drawn = '<span class="on-servers" title="{}">{} {}{}</span>'
     items = (
-        (", ".join(found), account_badge(state, mothballed), _where(found, len(names)))
+        (
+            ", ".join(found),
+            account_badge(state, mothballed),
+            on_servers(found, len(names)),
+            _seen(last_seen[found[0]]) if len(found) == 1 else "",
+        )
         for state, found in of_state.items()
         if found
     )
     return format_html('<div class="row">{}</div>', format_html_join("", drawn, items))
 
 
-def _where(found: list[str], servers: int) -> str:
+def _seen(when: datetime | None) -> Html:
+    return format_html(' <span class="muted small">{}</span>', ago(when)) if when else Html()
+
+
+def on_servers(found: list[str], servers: int) -> str:
+    """On which of so many servers: named if they are few, else counted."""
     if len(found) == servers:
         return _("on all %(n)s servers") % {"n": formats.number(servers)}
     if len(found) <= NAMED_AT_MOST:
@@ -97,10 +110,7 @@ def _where(found: list[str], servers: int) -> str:
 def state_since(state: str, mothballed: bool, seen: datetime | None) -> Html:
     """A cell with the state of an account, and when its server last saw the register."""
     badge = account_badge(state, mothballed)
-    if seen is None:
-        return badge
-    words = '<span class="row">{}<span class="muted small">{}</span></span>'
-    return format_html(words, badge, ago(seen))
+    return format_html('<span class="row">{}{}</span>', badge, _seen(seen)) if seen else badge
 
 
 def shop_actions(links: Iterable[tuple[str, Any]], shop: Any) -> Html:

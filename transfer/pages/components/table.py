@@ -5,7 +5,7 @@ from html import escape
 from typing import Any
 
 from django.forms.utils import flatatt
-from django.utils.html import format_html, strip_tags
+from django.utils.html import format_html, format_html_join, strip_tags
 from django.utils.safestring import mark_safe
 
 from transfer.pages.html import EMPTY, Html
@@ -49,3 +49,10 @@ def choose_box(form: str, name: str, value: Any, words: str) -> Html:
         value,
         words,
     )
+
+
+def unseen_boxes(form: str, name: str, values: Iterable[Any]) -> Html:
+    """The boxes of rows that are not shown: "choose all" ticks them, too."""
+    drawn = '<input type="checkbox" form="{}" name="{}" id="choose-{}" value="{}">'
+    boxes = ((form, name, str(value).partition(":")[0], value) for value in values)
+    return format_html('<div class="choose" hidden>{}</div>', format_html_join("", drawn, boxes))

@@ -58,6 +58,27 @@ def group_head(group: ServerGroup) -> Html:
     )
 
 
+FOLDED = """
+<details class="task-group" id="tasks-of-{pk}" data-fold="{pk}">{head}
+<p class="card-body" data-later><a href="{url}#tasks-of-{pk}">{words}</a></p>{boxes}</details>
+"""
+
+
+def folded_group(group: ServerGroup, url: str, boxes: Html) -> Html:
+    """`{% folded_group … %}`: a server whose lines come once it is opened: see live.js.
+
+    `url` is the page with the group open, for browsers without a script. `boxes`: of its tasks.
+    """
+    return format_html(
+        FOLDED,
+        pk=group.server.pk,
+        head=group_head(group),
+        url=url,
+        words=_("Show the tasks of this server"),
+        boxes=boxes,
+    )
+
+
 def state_of_some(state: StateOfSome) -> Html:
     """A badge with the state of some tasks of a server, and with their kinds if it is not all."""
     kinds = f": {', '.join(state.kinds)}" if state.kinds else ""

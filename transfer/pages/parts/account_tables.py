@@ -21,7 +21,6 @@ from transfer.pages.components.registers import (
 )
 from transfer.pages.components.times import ago
 from transfer.pages.html import Html, link, muted
-from transfer.pages.shown.task_groups import MANY
 from transfer.pages.tables import ChooseColumn, DrawnColumn, NumberColumn, Table, classed
 from transfer.registers.file import RegisterLine
 from transfer.text import formats
@@ -132,10 +131,14 @@ class StatesOnServers(DrawnColumn):
 
 
 class RegisterTable(NamedTable):
-    """All registers, with a column for each server, or one column for many servers.
+    """All registers, with a column for each of a few servers, or one column for more of them.
 
     A server's column says when it last saw the register: each server has seen it at its own time.
     """
+
+    # Servers with a column of their own, and the characters of their names: a desktop's window has
+    # room for no more.
+    SIDE_BY_SIDE, NAME = 3, 20
 
     caption = gettext_lazy("Cash registers")
 
@@ -147,10 +150,10 @@ class RegisterTable(NamedTable):
         super().__init__(registers, extra_columns=list(self._states()))
 
     def _states(self) -> Iterator[tuple[str, DrawnColumn]]:
-        if len(self.servers) >= MANY:
+        short = formats.told_apart(server.name for server in self.servers)
+        if len(self.servers) > self.SIDE_BY_SIDE or max(map(len, short), default=0) > self.NAME:
             yield "states", StatesOnServers(self.servers)
             return
-        short = formats.told_apart(server.name for server in self.servers)
         for server in self.servers:
             yield f"server_{server.pk}", StateOnServer(server, short[server.name])
 

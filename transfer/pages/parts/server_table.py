@@ -79,7 +79,9 @@ class ServerTable(Table):
 
     name = DrawnColumn(gettext_lazy("Bonus server"), attrs=classed("cell-name"))
     state = DrawnColumn(gettext_lazy("State"), attrs=classed("unlabelled"))
-    registers = DrawnColumn(gettext_lazy("Registers"), attrs=classed("unlabelled lower"))
+    registers = DrawnColumn(
+        gettext_lazy("Registers"), attrs=classed("cell-counts unlabelled lower")
+    )
     tasks = DrawnColumn(gettext_lazy("Tasks on"), attrs=classed("num lower"))
     checked = DrawnColumn(gettext_lazy("Checked"), attrs=classed("nowrap lower"))
 

@@ -1,7 +1,8 @@
 """The scheduler's tables: of transfer tasks, and of maintenance tasks."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Collection, Iterator
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.core.paginator import Page
@@ -11,7 +12,7 @@ from django_tables2.rows import BoundRows  # type: ignore[import-untyped]
 
 from transfer.access import Role, has_role
 from transfer.pages.components import tasks
-from transfer.pages.html import Html, link, titled, unseen_lazy
+from transfer.pages.html import EMPTY, Html, link, titled, unseen_lazy
 from transfer.pages.shown.task_groups import ServerGroup
 from transfer.pages.shown.task_status import TaskStatus
 from transfer.pages.tables import (
@@ -41,6 +42,7 @@ def choose_task(form: str) -> ChooseColumn:
     )
 
 
+BOXES = choose_task("bulk")
 NAME = ("kind_order", "server_name")
 
 
@@ -50,7 +52,7 @@ class TaskTable(Table):
     caption = gettext_lazy("Transfer tasks")
     may_change = False
 
-    choose = choose_task("bulk")
+    choose = BOXES
     switch = cell("switch", unseen_lazy(gettext_lazy("Switch")), orderable=False)
     task = cell("task", gettext_lazy("Task"), order_by=("kind_order", "server_name"))
     server = cell("server", gettext_lazy("Bonus server"), order_by=("server_id", "kind_order"))
@@ -86,8 +88,18 @@ class TaskTable(Table):
         return tasks.row_actions(self.context, row, self.may_change)
 
 
+class Fold(NamedTuple):
+    """The group of a server on the page, with its lines if it is open."""
+
+    group: ServerGroup
+    is_open: bool
+    lines: Html | None
+    boxes: Html  # of a folded group, so that "choose all" means its tasks, too
+    url: str  # of the page with this group open
+
+
 class GroupedTaskTable(TaskTable):
-    """The tasks of many servers: a group for each, with a line for each task."""
+    """The tasks of many servers: a group for each, with a line for each task if it is open."""
 
     page_sizes = (50, 100, 250)  # servers
 
@@ -98,21 +110,39 @@ class GroupedTaskTable(TaskTable):
         order_by = ()
         template_name = "scheduler/groups.html"
 
-    def __init__(self, groups: Page[ServerGroup], changed: str | None) -> None:
-        """`changed`: the key of the task that was just changed, whose group is open."""
+    def __init__(
+        self, groups: Page[ServerGroup], opened: Collection[int], url_of: Callable[[int], str]
+    ) -> None:
+        """`opened`: the keys of servers whose groups are open, beside those with a problem.
+        `url_of`: makes the address of the page with the group of one more server open.
+        """
         super().__init__([row for group in groups for row in group.rows])
-        self.page, self.paginator, self.changed = groups, groups.paginator, changed
+        self.page, self.paginator = groups, groups.paginator
+        self.opened, self.url_of = opened, url_of
 
     @property
     def paginated_rows(self) -> BoundRows:
         return self.rows
 
+    @cached_property
+    def rows_of_open(self) -> list[TaskStatus]:
+        return [row for group in self.page if self._is_open(group) for row in group.rows]
+
     @property
-    def groups(self) -> Iterator[tuple[ServerGroup, bool, Html]]:
-        """Each group, whether it is open, and its lines."""
+    def folded(self) -> int:
+        """How many groups are folded."""
+        return sum(not self._is_open(group) for group in self.page)
+
+    @property
+    def folds(self) -> Iterator[Fold]:
         for group in self.page:
-            is_open = group.is_wrong or self.changed in [row.key for row in group.rows]
-            yield group, is_open, self.body_of(BoundRows(group.rows, self))
+            is_open = self._is_open(group)
+            lines = self.body_of(BoundRows(group.rows, self)) if is_open else None
+            boxes = EMPTY if is_open or not self.may_change else BOXES.draw_unseen(group.rows)
+            yield Fold(group, is_open, lines, boxes, self.url_of(group.server.pk))
+
+    def _is_open(self, group: ServerGroup) -> bool:
+        return group.is_wrong or group.server.pk in self.opened
 
 
 class MaintenanceTable(TaskTable):

@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, prefetch_related_objects
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
@@ -12,13 +12,15 @@ from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
 from transfer.models import Actor, AuditEntry, BonusServer, CashRegister, RegisterAccount, Shop
-from transfer.models.accounts import PROBLEMS, AccountState
+from transfer.models.accounts import PROBLEMS, AccountState, worst_first
 from transfer.pages.back import done, read_or_post, refused
+from transfer.pages.components.registers import on_servers
+from transfer.pages.parts import folds
 from transfer.pages.parts.account_tables import RegisterTable, ShopTable
 from transfer.pages.parts.accounts import RegisterFilter, with_states
 from transfer.pages.parts.server_table import ServerTable, lines
 from transfer.pages.registers.forms import RegisterForm, ShopForm
-from transfer.pages.registers.why import why
+from transfer.pages.registers.why import ALIKE, why, why_on_several
 from transfer.pages.shown.task_groups import MANY
 from transfer.registers.last_seen import strip
 from transfer.text import formats
@@ -38,9 +40,10 @@ def registers(request: HttpRequest) -> HttpResponse:
     only = chosen.given.get("server")
     in_use = CashRegister.objects.in_use().count()
     listed = with_states(servers, in_use)
+    beside = [only] if only else servers
     context = {
         "filter": chosen,
-        "table": RegisterTable(chosen.qs, [only] if only else servers).paged(request),
+        "table": RegisterTable(worst_first(chosen.qs, beside), beside).paged(request),
         "servers": listed,
         "failing": [one for one in servers if one.state == BonusServer.State.FAILING],
         "many": len(servers) >= MANY
@@ -53,24 +56,54 @@ def registers(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def register(request: HttpRequest, pk: int) -> HttpResponse:
-    """One register: its accounts, and when each server saw it in the last seven days."""
+    """One register: its accounts, and when each server saw it in the last seven days.
+
+    Of many servers those with the same to say are one group, the worst first. What a fold contains
+    comes once it is opened.
+    """
     register = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
     accounts = register.accounts.with_shown().select_related("server", "job")
-    known = {account.server_id: account for account in accounts.prefetch_related("seen_days")}
+    known = {account.server_id: account for account in accounts}
     parts = [part(server, known.get(server.pk)) for server in BonusServer.objects.all()]
     many = len(parts) >= MANY
     if many:
-        parts = worst_first(parts)
-    context = {"register": register, "parts": parts, "many": many}
+        parts.sort(key=lambda one: list(AccountState).index(one["state"]))
+        opened = folds.opened(request, [one["server"].pk for one in parts])
+        for one in parts:
+            one["is_open"] = one["server"].pk in opened
+            one["url"] = folds.url_with(request, opened, one["server"].pk)
+    groups = alike(parts) if many else []
+    with_days([one for one in parts if one["is_open"] or not many])
+    context = {"register": register, "parts": parts, "groups": groups}
     return render(request, "registers/register.html", context)
 
 
-def worst_first(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The parts in the order of their states. The first ones are open if something is wrong."""
-    ordered = sorted(parts, key=lambda one: list(AccountState).index(one["state"]))
-    for one in ordered[:OPEN_AT_MOST]:
-        one["is_open"] = one["state"] in PROBLEMS
-    return ordered
+def alike(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The parts with the same state and reason as one group each, in their order.
+
+    A group of one server with a problem is open, but not more than OPEN_AT_MOST of them.
+    """
+    found: dict[Any, list[dict[str, Any]]] = {}
+    for one in parts:
+        reason = None if one["state"] in ALIKE else one["why"]
+        found.setdefault((one["state"], reason, one["cause"]), []).append(one)
+    groups, wrong = [], 0
+    for (state, reason, cause), of_group in found.items():
+        several = len(of_group) > 1
+        if several and state in ALIKE:
+            reason = why_on_several(state, [one["account"] for one in of_group])
+        for one in of_group:
+            if several:  # the group says it
+                one["why"] = one["why"] if state in ALIKE else None
+                one["cause"] = None
+            elif state in PROBLEMS and wrong < OPEN_AT_MOST:
+                one["is_open"] = one["is_opened"] = True
+                wrong += 1
+        where = on_servers([one["server"].name for one in of_group], len(parts))
+        groups.append(
+            {"parts": of_group, "state": state, "why": reason, "cause": cause, "where": where}
+        )
+    return groups
 
 
 def part(server: BonusServer, account: RegisterAccount | None) -> dict[str, Any]:
@@ -83,8 +116,16 @@ def part(server: BonusServer, account: RegisterAccount | None) -> dict[str, Any]
         "state": state,
         "why": why(account, state),
         "cause": account.explained if account and state != AccountState.ERROR else None,
-        "days": strip(account) if account and account.login else [],
+        "is_open": False,
     }
+
+
+def with_days(parts: list[dict[str, Any]]) -> None:
+    """Reads when each of these servers saw the register. One query."""
+    accounts = [one["account"] for one in parts if one["account"] and one["account"].login]
+    prefetch_related_objects(accounts, "seen_days")
+    for one in parts:
+        one["days"] = strip(one["account"]) if one["account"] in accounts else []
 
 
 @role("operator")

@@ -26,6 +26,31 @@ def why(account: RegisterAccount | None, state: AccountState) -> Explanation | N
     return words(account) if words else None
 
 
+# States whose reasons differ only in times and addresses.
+ALIKE = (AccountState.OFFLINE, AccountState.NEVER_SEEN)
+
+
+def why_on_several(state: AccountState, accounts: list[RegisterAccount]) -> Explanation | None:
+    """Why accounts on several servers are in one of the states of ALIKE, said once for all."""
+    if state == AccountState.NEVER_SEEN:
+        return Explanation(
+            _("It has never called these servers."),
+            _(
+                "Check their addresses on the register. Then its logins and passwords; if they "
+                "are lost, an administrator can issue new ones."
+            ),
+        )
+    last = max(account.last_seen for account in accounts if account.last_seen)
+    words = {"when": formats.moment(last), "ago": formats.ago(last)}
+    return Explanation(
+        _("None of these servers has heard from it since %(when)s, %(ago)s.") % words,
+        _(
+            "Is it switched on, and is the shop connected? If so, check at the register whether "
+            "it calls their addresses."
+        ),
+    )
+
+
 def _failed(account: RegisterAccount) -> Explanation | None:
     cause, job = account.explained, account.job
     if cause is None or job is None:

@@ -1,5 +1,6 @@
 """All tasks: transfers, which a setting may hide, and maintenance."""
 
+from functools import partial
 from typing import Any
 
 from django.core.paginator import Paginator
@@ -10,6 +11,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from transfer.models import BonusServer, Heartbeat, MaintenanceTask, Settings, TransferTask
 from transfer.pages.back import is_part, next_url
+from transfer.pages.parts import folds
 from transfer.pages.parts.task_table import GroupedTaskTable, MaintenanceTable, TaskTable
 from transfer.pages.scheduler import started
 from transfer.pages.scheduler.filters import TaskFilter
@@ -47,6 +49,7 @@ def scheduler(request: HttpRequest) -> HttpResponse:
         "hidden": None if shown else hidden(),
         "outages": grouped(outages_now()) if shown else [],
         **started.context(request),
+        **folds.urls(request),
     }
     if shown:
         tasks = TaskFilter(request.GET, TransferTask.objects.select_related("server"))
@@ -80,15 +83,22 @@ def transfers(request: HttpRequest, tasks: TaskFilter) -> TaskTable:
 
 
 def in_groups(request: HttpRequest) -> TaskTable:
-    """Reads all tasks, since the worst servers come first. Only those of the page are asked."""
+    """Reads all tasks, since the worst servers come first. Only those of the page are asked what
+    waits, and only open groups have the last runs of their tasks.
+    """
     groups = by_server(task_rows.of(task_rows.transfer_tasks()))
     size = page_size(request, GroupedTaskTable.page_sizes)
     page = Paginator(groups, size).get_page(request.GET.get("page"))
-    rows = task_rows.with_recent([row for group in page for row in group.rows])
+    rows = [row for group in page for row in group.rows]
     changed = request.GET.get("changed")
     task_rows.ask_backlogs(rows, task_rows.patience(request), changed)
     page.object_list = by_server(rows)  # their order as just asked
-    return GroupedTaskTable(page, changed).for_user(request.user)
+    opened = folds.opened(request, [group.server.pk for group in page])
+    opened |= {row.task.server_id for row in rows if row.key == changed}
+    url_of = partial(folds.url_with, request, opened)
+    table = GroupedTaskTable(page, opened, url_of).for_user(request.user)
+    task_rows.with_recent(table.rows_of_open)
+    return table
 
 
 def in_lines(request: HttpRequest, tasks: TaskFilter) -> TaskTable:

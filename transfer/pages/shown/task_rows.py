@@ -43,8 +43,11 @@ def sortable(tasks: Any) -> Any:
 
 
 def patience(request: HttpRequest) -> float:
-    """The seconds that the requested page may wait for the servers."""
-    is_patient = is_part(request) or "ask" in request.GET
+    """The seconds that the requested page may wait for the servers.
+
+    A user who opens a fold waits no longer than for a whole page.
+    """
+    is_patient = (is_part(request) and "X-Unfolds" not in request.headers) or "ask" in request.GET
     return backlogs.PATIENTLY if is_patient else backlogs.AT_FIRST_SIGHT
 
 

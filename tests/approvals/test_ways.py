@@ -179,7 +179,9 @@ class TestALimit:
         assert by_file(oleg, b"account;amount\n4100;30000\n").state == State.LOADED
         assert by_file(oleg, b"account;amount\n4100;20000\n", "hand").state == State.LOADED
         assert by_file(oleg, b"account;amount\n4100;1\n").state == State.WAITING
-        query_free = by_file(Actor.user_at(User.objects.create_user("anna")), b"account;amount\n1;9\n")
+        query_free = by_file(
+            Actor.user_at(User.objects.create_user("anna")), b"account;amount\n1;9\n"
+        )
         assert query_free.state == State.LOADED
 
     def test_of_a_key_is_its_own_or_that_of_the_settings(self, staged):

@@ -1,18 +1,19 @@
 """Why rows need a second person: the limits of a person or key, and users' own numbers."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 from zlib import crc32
 
 from django.db import OperationalError, connection
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from transfer.approvals.rows import Rows
 from transfer.causes.approvals import PERSON_BUSY
 from transfer.errors import TransferError
-from transfer.models import Entry, Person, Settings
+from transfer.models import ApiKey, Entry, OwnNumber, Person, Settings
 from transfer.queue.locks import Space, wait_for_lock
 from transfer.text import formats
 
@@ -62,10 +63,22 @@ def reasons(person: Person, rows: Rows) -> list[Reason]:
     return found
 
 
+def has_limits() -> bool:
+    """Return whether anything may need a second person."""
+    settings = Settings.load()
+    named = ("row_limit", "load_limit", "day_limit")
+    if any(getattr(settings, f"{of}{name}") is not None for of in ("", "key_") for name in named):
+        return True
+    own = Q()
+    for name in named:
+        own |= Q(**{f"{name}__isnull": False})
+    return ApiKey.objects.usable().filter(own).exists() or OwnNumber.objects.exists()
+
+
 def midnight(now: datetime | None = None) -> datetime:
     """Return the begin of the present day, in the time zone of the settings."""
     local = (now or timezone.now()).astimezone(Settings.load().zone)
-    return local.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(0)
+    return local.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def words(reason: Reason) -> str:

@@ -124,9 +124,7 @@ def _summed_up(
         return Rows(kind.name)
     count, largest, total, amount = database.one(sql.SQL(SUMS).format(entered=entered))
     numbers = sql.Literal(own)
-    found = (
-        database.rows(sql.SQL(OWN).format(entered=entered, numbers=numbers)) if own else []
-    )
+    found = database.rows(sql.SQL(OWN).format(entered=entered, numbers=numbers)) if own else []
     most = sql.Literal(ALL_ROWS if count <= ALL_ROWS else LARGEST_ROWS)
     listed = database.rows(sql.SQL(LISTED).format(entered=entered, most=most))
     return Rows(

@@ -52,8 +52,10 @@ def own_limit(name: Any) -> models.PositiveBigIntegerField:
         null=True,
         blank=True,
         validators=AMOUNT,
-        help_text=gettext_lazy("Empty: as the settings say. For a key without a limit: a number "
-                               "that no load reaches."),
+        help_text=gettext_lazy(
+            "Without a second person. Empty: as the settings say. For a key without a limit, a "
+            "number that no load reaches."
+        ),
     )
 
 
@@ -114,9 +116,9 @@ class ApiKey(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(MOST_A_MINUTE)],
         help_text=gettext_lazy("Further calls within the minute are refused with status 429."),
     )
-    row_limit = own_limit(gettext_lazy("largest amount of a row without a second person"))
-    load_limit = own_limit(gettext_lazy("largest sum of a load without a second person"))
-    day_limit = own_limit(gettext_lazy("largest sum of a day without a second person"))
+    row_limit = own_limit(gettext_lazy("row up to"))
+    load_limit = own_limit(gettext_lazy("load up to"))
+    day_limit = own_limit(gettext_lazy("day up to"))
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     created_by = models.CharField(max_length=200, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
@@ -142,6 +144,13 @@ class ApiKey(models.Model):
             return "revoked"
         is_expired = self.expires_at is not None and self.expires_at <= timezone.now()
         return "expired" if is_expired else "active"
+
+    @property
+    def own_limits(self) -> list[str]:
+        """The limits of amounts that it has of its own, in words."""
+        names = ("row_limit", "load_limit", "day_limit")
+        own = [(self._meta.get_field(name), getattr(self, name)) for name in names]
+        return [f"{field.verbose_name}: {value}" for field, value in own if value is not None]
 
     @classmethod
     @transaction.atomic

@@ -1,7 +1,7 @@
 """Who may approve what others enter, and which account and card numbers are a user's own."""
 
 from collections.abc import Iterable
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -46,11 +46,17 @@ class OwnNumber(models.Model):
         return self.number
 
 
-def is_approver(user: object) -> bool:
+def is_approver(user: Any) -> bool:
     """Return whether this user has the right now: the switch, a role, and not closed."""
     pk = getattr(user, "pk", None)
-    found = User.objects.active().filter(pk=pk).first() if pk else None
-    return found is not None and role_of(found) is not None and _has_switch(found)
+    if pk is None or not Approver.objects.filter(user_id=pk, user__is_active=True).exists():
+        return False
+    return role_of(User.objects.get(pk=pk)) is not None
+
+
+def oversees(user: Any) -> bool:
+    """Return whether the user may see who has entered what: administrators, and approvers."""
+    return has_role(user, Role.ADMINISTRATOR) or is_approver(user)
 
 
 def _has_switch(user: User) -> bool:

@@ -173,9 +173,7 @@ def _difference(row: Changed) -> tuple[str, str, Decimal | None]:
     return first or "", "", Decimal(values["amount"] or 0) - Decimal(row.before or 0)
 
 
-def _note(
-    kind: Kind, decision: Decision, actor: Actor, one: list[Changed], done: int
-) -> None:
+def _note(kind: Kind, decision: Decision, actor: Actor, one: list[Changed], done: int) -> None:
     """Write the audit; `one`: the row, if the decision was about a single one."""
     if done:
         new: dict[str, object] = {"decision": decision.value, "rows": done}

@@ -1,9 +1,10 @@
 """Corrects rejected rows and stages them again, or discards them. Audited.
 
 The order: the log of shop All is held, the rejects are locked, the gate is asked (`approvals`), the
-new rows are staged, the rejects are closed, and the two databases commit one after the other. A crash in between leaves rejects open
-here whose rows were sent: they are closed when the corrected row arrives. To send such a row again
-meanwhile does no harm: on each server one of the two applies, where the reject is open.
+new rows are staged, the rejects are closed, and the two databases commit one after the other. A
+crash in between leaves rejects open here whose rows were sent: they are closed when the corrected
+row arrives. To send such a row again meanwhile does no harm: on each server one of the two applies,
+where the reject is open.
 """
 
 from collections import Counter

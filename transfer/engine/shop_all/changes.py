@@ -195,7 +195,8 @@ class Changes:
         With a `name` it is a load of this name, staged for `by`, which shop All takes once; without
         one the changeset has the name of the transaction.
 
-        Raises LOAD_KNOWN, CHANGE_NOT_SENDABLE where a row has a `reason`, CHANGES_MOVED, ROWS_NOT_REPEATABLE.
+        Raises LOAD_KNOWN, CHANGE_NOT_SENDABLE where a row has a `reason`, CHANGES_MOVED,
+        ROWS_NOT_REPEATABLE.
         """
         refused = sum(1 for row in rows if row.reason)
         if refused:

@@ -17,8 +17,8 @@ from transfer.loading.receive import receive
 from transfer.loading.report import warning
 from transfer.loading.upload_job import go_on
 from transfer.management.command import FAILED, Command as BaseCommand, UsageError
-from transfer.management.second_person import WAITS, actor_named, add_by
 from transfer.management.progress import SHARE_AND_TIME_LEFT, Bar
+from transfer.management.second_person import WAITS, actor_named, add_by
 from transfer.models import Actor, Upload
 from transfer.text.columns import alternatives, named
 from transfer.text.explain import explain

@@ -1,7 +1,15 @@
-"""What pages say about rows that need a second person."""
+"""Pages for approvers, and what pages say about rows that need a second person."""
 
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
 from django.utils.translation import ngettext
 
+from transfer.access import View
+from transfer.models.approvers import is_approver, oversees
 from transfer.text import formats
 
 
@@ -14,3 +22,23 @@ def words_of_waiting(rows: int) -> str:
         rows,
     )
     return text % {"n": formats.number(rows)}
+
+
+def for_approvers(view: View) -> View:
+    """Open the view to users with the right to approve."""
+    return _only(is_approver, view)
+
+
+def for_overseers(view: View) -> View:
+    """Open the view to administrators, and to users with the right to approve."""
+    return _only(oversees, view)
+
+
+def _only(may: Callable[[Any], bool], view: View) -> View:
+    @wraps(view)
+    def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if not may(request.user):
+            raise PermissionDenied
+        return view(request, *args, **kwargs)
+
+    return checked

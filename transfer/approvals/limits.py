@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from django.db import OperationalError, connection
-from django.db.models import Q
+from django.db.models import Exists, Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -65,14 +65,14 @@ def reasons(person: Person, rows: Rows) -> list[Reason]:
 
 def has_limits() -> bool:
     """Return whether anything may need a second person."""
-    settings = Settings.load()
     named = ("row_limit", "load_limit", "day_limit")
-    if any(getattr(settings, f"{of}{name}") is not None for of in ("", "key_") for name in named):
-        return True
-    own = Q()
+    of_settings, of_keys = Q(), Q()
     for name in named:
-        own |= Q(**{f"{name}__isnull": False})
-    return ApiKey.objects.usable().filter(own).exists() or OwnNumber.objects.exists()
+        of_settings |= Q(**{f"{name}__isnull": False}) | Q(**{f"key_{name}__isnull": False})
+        of_keys |= Q(**{f"{name}__isnull": False})
+    keys, numbers = ApiKey.objects.usable().filter(of_keys), OwnNumber.objects.all()
+    found = of_settings | Q(Exists(keys)) | Q(Exists(numbers))
+    return Settings.objects.filter(found, pk=1).exists()
 
 
 def midnight(now: datetime | None = None) -> datetime:

@@ -313,6 +313,8 @@ class TestAnApproval:
         decide(vera, approval)
         upload = Upload.objects.get()
         assert (upload.state, upload.pieces.count(), credited(staged)) == (State.EXPIRED, 0, 0)
+        page = browser(Actor.user_at(user("administrator", "anna"))).get(reverse("audit"))
+        assert "nobody approved a load in time" in page.content.decode()
 
     def test_of_a_refused_call_is_not_got_by_repeating_it(self, vera, staged):
         limits(key_row_limit=10_000)

@@ -15,6 +15,7 @@ from django.db import transaction
 
 from transfer.approvals import rows as entered
 from transfer.approvals.gate import NeedsSecondPerson, entering, note
+from transfer.causes.approvals import APPROVED_ROWS_DIFFER
 from transfer.causes.files import (
     BAD_ROWS,
     COLUMNS_MISSING,
@@ -245,7 +246,7 @@ def load_or_look_again(upload: Upload, progress: Progress) -> None:
         load(upload, progress)
     except UnexpectedlyDifferent as error:
         if upload.approved_by:
-            raise ApprovalVoid(error.cause, **error.params) from error
+            raise ApprovalVoid(APPROVED_ROWS_DIFFER) from error
         examine(upload, progress)
         upload.note_error(error)
         upload.save()

@@ -45,17 +45,10 @@ class Scope(models.TextChoices):
         return cls(f"load_{KindChoices(kind)}")
 
 
-def own_limit(name: Any) -> models.PositiveBigIntegerField:
+def own_limit(name: Any, help_text: Any = "") -> models.PositiveBigIntegerField:
     """A limit of the key's own, in place of that of the settings."""
     return models.PositiveBigIntegerField(
-        name,
-        null=True,
-        blank=True,
-        validators=AMOUNT,
-        help_text=gettext_lazy(
-            "Without a second person. Empty: as the settings say. For a key without a limit, a "
-            "number that no load reaches."
-        ),
+        name, null=True, blank=True, validators=AMOUNT, help_text=help_text
     )
 
 
@@ -116,9 +109,15 @@ class ApiKey(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(MOST_A_MINUTE)],
         help_text=gettext_lazy("Further calls within the minute are refused with status 429."),
     )
-    row_limit = own_limit(gettext_lazy("row up to"))
-    load_limit = own_limit(gettext_lazy("load up to"))
-    day_limit = own_limit(gettext_lazy("day up to"))
+    row_limit = own_limit(
+        gettext_lazy("largest amount of a row"),
+        gettext_lazy(
+            "Balance changes above it need a second person. Empty: as the settings say. For a key "
+            "without a limit, a number that no load reaches."
+        ),
+    )
+    load_limit = own_limit(gettext_lazy("largest sum of a load"))
+    day_limit = own_limit(gettext_lazy("largest sum of a day"))
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     created_by = models.CharField(max_length=200, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
@@ -149,8 +148,9 @@ class ApiKey(models.Model):
     def own_limits(self) -> list[str]:
         """The limits of amounts that it has of its own, in words."""
         names = ("row_limit", "load_limit", "day_limit")
-        own = [(self._meta.get_field(name), getattr(self, name)) for name in names]
-        return [f"{field.verbose_name}: {value}" for field, value in own if value is not None]
+        fields: list[Any] = [self._meta.get_field(name) for name in names]
+        own = [(field.verbose_name, getattr(self, field.name)) for field in fields]
+        return [f"{words} {value}" for words, value in own if value is not None]
 
     @classmethod
     @transaction.atomic

@@ -120,7 +120,12 @@ class Approval(models.Model):
         upload.pieces.create(number=LISTED, content=cipher().encrypt(text.encode()))
         upload.state, upload.changeset = Upload.State.WAITING, None
         upload.saved.update(state=upload.state, changeset=None, error_code="", closed_at=None)
-        undecided = {"state": cls.State.WAITING, "decided_at": None, "decided_by": "", "reason": ""}
+        undecided: dict[str, Any] = {
+            "state": cls.State.WAITING,
+            "decided_at": None,
+            "decided_by": "",
+            "reason": "",
+        }
         undecided |= {"asked_at": timezone.now(), "asked_by": person.name, **facts}
         approval, _is_new = cls.objects.update_or_create(undecided, upload=upload)
         actor = Actor(person.name, person.user, upload.address)
@@ -185,6 +190,7 @@ class Approval(models.Model):
         if held is None:
             return False
         type(self).objects.filter(pk=self.pk).update(state=state, decided_at=timezone.now())
+        self._note_end(state)
         return held.upload.end(Upload.State.EXPIRED)
 
     @transaction.atomic
@@ -198,6 +204,7 @@ class Approval(models.Model):
     def void(self, error: TransferError) -> None:
         """End it without loading: what would be staged now is not what was approved."""
         type(self).objects.filter(pk=self.pk).update(state=self.State.VOID)
+        self._note_end(self.State.VOID)
         self.upload.end(Upload.State.DECLINED)
         self.upload.note_error(error)
         self.upload.save(update_fields=["error_code", "error_params", "error_technical"])
@@ -206,6 +213,11 @@ class Approval(models.Model):
         """Return it, locked, with its present upload; None if it does not wait any more."""
         waiting = type(self).objects.waiting().select_related("upload")
         return waiting.select_for_update().filter(pk=self.pk).first()
+
+    def _note_end(self, state: str) -> None:
+        """Write the audit of an end that nobody has decided on."""
+        new = {"state": state, "asked_by": self.asked_by, "amount": str(self.total)}
+        AuditEntry.record(Actor(""), AuditEntry.Action.APPROVAL, self, new=new)
 
     def _decide(self, state: str, actor: Actor, reason: str = "") -> None:
         self.state, self.decided_at = state, timezone.now()

@@ -97,8 +97,9 @@ def mark(user: User, actor: Actor, *, approves: bool, numbers: Iterable[str]) ->
     it, and then credit it.
     """
     one_at_a_time()
-    before = {"approves": _has_switch(user), "own_numbers": numbers_of(user)}
-    after = {"approves": approves, "own_numbers": sorted(numbers)}
+    held, wanted = numbers_of(user), sorted(numbers)
+    before: dict[str, Any] = {"approves": _has_switch(user), "own_numbers": held}
+    after: dict[str, Any] = {"approves": approves, "own_numbers": wanted}
     changed = [name for name in after if after[name] != before[name]]
     if not changed:
         return
@@ -110,8 +111,8 @@ def mark(user: User, actor: Actor, *, approves: bool, numbers: Iterable[str]) ->
         Approver.objects.get_or_create(user_id=user.pk)
     else:
         Approver.objects.filter(user_id=user.pk).delete()
-    OwnNumber.objects.filter(user_id=user.pk).exclude(number__in=after["own_numbers"]).delete()
-    for number in sorted(set(after["own_numbers"]) - set(before["own_numbers"])):  # type: ignore[call-overload]
+    OwnNumber.objects.filter(user_id=user.pk).exclude(number__in=wanted).delete()
+    for number in sorted({*wanted} - {*held}):
         OwnNumber.objects.create(user_id=user.pk, number=number)
     old, new = ({name: values[name] for name in changed} for values in (before, after))
     AuditEntry.record(actor, AuditEntry.Action.CHANGE, user, old=old, new=new)

@@ -20,6 +20,7 @@ ALL_ROWS = 10_000
 LARGEST_ROWS = 1000
 """Of a larger one, so many are kept."""
 AT_ONCE = 5000
+LONGEST_ACCOUNT = 100
 
 
 class EntryQuerySet(models.QuerySet["Entry"]):
@@ -68,7 +69,10 @@ class Entry(models.Model):
         if upload is not None and cls.objects.filter(upload=upload).exists():
             return None
         entry = cls.objects.create(upload=upload, **fields)
-        rows = (EnteredRow(entry=entry, account=one, amount=amount) for one, amount in listed)
+        rows = (
+            EnteredRow(entry=entry, account=one[:LONGEST_ACCOUNT], amount=amount)
+            for one, amount in listed
+        )
         EnteredRow.objects.bulk_create(rows, batch_size=AT_ONCE)
         return entry
 
@@ -77,7 +81,7 @@ class EnteredRow(models.Model):
     """A balance change of an entry."""
 
     entry = models.ForeignKey(Entry, on_delete=models.CASCADE, related_name="entered")
-    account = models.CharField(gettext_lazy("account"), max_length=100)
+    account = models.CharField(gettext_lazy("account"), max_length=LONGEST_ACCOUNT)
     amount = AmountField(gettext_lazy("amount"))
 
     class Meta:

@@ -90,6 +90,15 @@ def test_the_loader_who_may_approve_can_not_approve_his_own(client, waits, oleg,
     assert staged("balances") == []
 
 
+def test_the_audit_says_who_entered_who_decided_and_how_it_ended(client, vera, waits, oleg):
+    press(client, waits, "approve")
+    client.force_login(user("administrator", "anna"))
+    text = shown(client, reverse("audit"))
+    assert "vera approved a load" in text
+    assert "oleg entered what needs a second person" in text
+    assert "approved by" in text
+
+
 def test_without_the_right_nobody_decides(client, waits, staged):
     client.force_login(user("administrator", "anna"))
     assert press(client, waits, "approve").status_code == 403

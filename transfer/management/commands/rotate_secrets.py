@@ -78,7 +78,7 @@ def report(n: int, *, dry_run: bool) -> str:
 
 
 def encrypt_files() -> None:
-    """Secrets that are not confirmed yet; one that no key decrypts expires within a day."""
+    """Secrets that are not confirmed yet; one that no key decrypts expires within a week."""
     for piece in UploadPiece.objects.select_for_update().iterator(chunk_size=1):
         with suppress(InvalidToken):
             piece.content = cipher().encrypt(cipher().decrypt(bytes(piece.content)))

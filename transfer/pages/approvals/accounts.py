@@ -51,7 +51,7 @@ def accounts_of(approval: Approval) -> Accounts:
         Account(number, other, len(amounts), _sum(amounts), is_own=bool(own & {number, other}))
         for (number, other), amounts in rows.items()
     ]
-    found.sort(key=lambda one: (not one.is_own, -abs(one.amount or 0), one.number))
+    found.sort(key=lambda one: (not one.is_own, -abs(one.amount or Decimal(0)), one.number))
     shown = found[:SHOWN]
     silent = _compare(shown) if approval.is_waiting and approval.upload.kind == "balances" else []
     return Accounts(shown, len(found), silent)

@@ -9,13 +9,13 @@ from transfer.models.tasks import KindChoices
 from transfer.pages.components.states import state_badge
 from transfer.pages.html import Html, link, with_note
 from transfer.pages.tables import (
-    AmountColumn,
     DrawnColumn,
     MomentColumn,
     NumberColumn,
     Table,
     classed,
 )
+from transfer.text import formats
 
 
 class ApprovalTable(Table):
@@ -30,7 +30,7 @@ class ApprovalTable(Table):
     )
     state = DrawnColumn(gettext_lazy("State"), orderable=False, attrs=classed("unlabelled"))
     rows = NumberColumn(gettext_lazy("Rows"), orderable=False, accessor="rows")
-    total = AmountColumn(gettext_lazy("Up and down"), orderable=False)
+    total = DrawnColumn(gettext_lazy("Up and down"), orderable=False, attrs=classed("num"))
     decided = DrawnColumn(gettext_lazy("Decided"), orderable=False)
 
     class Meta(Table.Meta):
@@ -47,5 +47,9 @@ class ApprovalTable(Table):
     def draw_state(self, record: Approval) -> Html:
         return state_badge("approval", record.state)
 
+    def draw_total(self, record: Approval) -> str:
+        has_amounts = record.upload.kind == "balances"
+        return formats.amount(record.total, signed=False) if has_amounts else formats.NOTHING
+
     def draw_decided(self, record: Approval) -> Any:
-        return with_note(record.decided_by, record.reason) if record.decided_by else "—"
+        return with_note(record.decided_by, record.reason) if record.decided_by else formats.NOTHING

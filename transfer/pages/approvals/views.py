@@ -17,6 +17,7 @@ from transfer.pages.approvals.tables import ApprovalTable
 from transfer.pages.back import done, refused
 from transfer.pages.fields import reason_field
 from transfer.pages.parts.second_person import for_approvers
+from transfer.text import formats
 
 WAITING = Approval.State.WAITING
 
@@ -46,6 +47,8 @@ def _page(request: HttpRequest, pk: int, form: RefuseForm) -> HttpResponse:
         "approval": one,
         "upload": one.upload,
         "reasons": [words(reason) for reason in one.reasons],
+        "largest": formats.amount(one.largest, signed=False),
+        "total": formats.amount(one.total, signed=False),
         "accounts": accounts_of(one),
         "may_decide": one.is_waiting and one.may_decide(request.user),
         "may_only_others": one.is_waiting and is_approver(request.user),

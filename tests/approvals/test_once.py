@@ -1,5 +1,7 @@
 """What was approved is staged once, though the process dies at the worst moment."""
 
+from datetime import timedelta
+
 import pytest
 
 from tests.approvals.conftest import limits
@@ -125,6 +127,17 @@ def test_a_load_that_fails_waits_for_an_approval_again(waits, vera, staged, sett
     assert approval.approve(vera)
     upload_job.go_on(Upload.objects.get(pk=approval.upload_id))
     assert len(staged("balances")) == 1
+
+
+def test_a_tick_ends_what_nobody_has_decided_on_within_a_week(waits):
+    waits("file")
+    early = Approval.objects.get().asked_at + timedelta(days=6, hours=23)
+    tick("tests", early)
+    assert Approval.objects.waiting().exists()
+    tick("tests", early + timedelta(hours=2))
+    upload = Upload.objects.get()
+    assert (Approval.objects.get().state, upload.state) == ("expired", State.EXPIRED)
+    assert (upload.pieces.count(), upload.report) == (0, {})
 
 
 def test_every_statement_that_stages_rows_is_behind_the_gate():

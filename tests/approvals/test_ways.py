@@ -3,20 +3,23 @@
 from io import StringIO
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from tests.approvals.conftest import limits
-from tests.databases import query
+from tests.databases import query, stage
 from tests.http_api.conftest import Program, a_key
 from tests.http_api.test_rows import load as call
-from transfer.engine.kinds import BALANCES
+from transfer.engine.kinds import BALANCES, CARDS
 from transfer.errors import TransferError
 from transfer.loading import undo_load, upload_job
 from transfer.loading.receive import receive
 from transfer.management.command import UsageError
 from transfer.models import Actor, Approval, AuditEntry, Entry, RejectedRow, Settings, Upload, User
+from transfer.models.approvers import OwnNumber
+from transfer.models.run_base import Trigger
 from transfer.rejects import changed, resend
+from transfer.runs.execute import run_here
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -109,7 +112,7 @@ class TestAWay:
     def test_a_command(self, staged, oleg, vera, tmp_path):
         file = tmp_path / "bonus.csv"
         file.write_bytes(FILE)
-        with pytest.raises(Exception, match="--by"):
+        with pytest.raises(CommandError, match="--by"):
             call_command("load_staging", "balances", str(file), stdout=StringIO())
         assert not Upload.objects.exists()
         with pytest.raises(UsageError, match="nobody"):
@@ -142,13 +145,39 @@ class TestAWay:
         outcome = resend.resend(RejectedRow.objects.filter(pk=reject.pk), {"account": "4100"}, oleg)
         assert (outcome.sent, outcome.waiting) == (0, 1)
 
+    def test_the_pages_of_rejected_rows_and_the_grid(self, oleg, rejected, client, staged):
+        (reject,) = rejected("balances", ("4100", 0))
+        of(client, "oleg")
+        page = reverse("reject_resend", args=[reject.pk])
+        values = {"account": "4100", "amount": "50000", "initial-account": "4100"}
+        first = client.post(page, values | {"initial-amount": "0"}, follow=True)
+        grid = client.get(reverse("rejects_grid"), {"id": reject.pk}).context["sections"]
+        (form,) = grid[0].forms
+        named = {form.add_prefix("amount"): "50000", form.add_initial_prefix("amount"): "0"}
+        second = client.post(reverse("rejects_grid"), {"row": reject.pk, **named}, follow=True)
+        bulk = f"{reverse('rejects_resend')}?id={reject.pk}"
+        third = client.post(bulk, {"amount": "50000"}, follow=True)
+        for answer in (first, second, third):
+            assert "needs a second person" in answer.content.decode()
+        assert (Approval.objects.waiting().count(), len(staged("balances"))) == (3, 1)
+
+    def test_commands_of_undos_and_changed_rows(self, oleg, staged, receiver, shop_all):
+        limits(row_limit=None)
+        load = by_file(oleg)
+        run_here(receiver.tasks.get(kind="balances"), Trigger.MANUAL)
+        query(shop_all, 'update "changeAccountBalanceTemp" set amount = 90000')
+        limits(row_limit=10_000)
+        for command in (("load", "undo", str(load.pk)), ("changed_rows", "--decide", "send")):
+            with pytest.raises(CommandError, match="--by"):
+                call_command(*command, stdout=StringIO())
+            said = StringIO()
+            call_command(*command, "--by", "oleg", stdout=said)
+            assert "second person" in said.getvalue()
+        assert (Approval.objects.waiting().count(), len(staged("balances"))) == (2, 1)
+
     def test_the_difference_of_a_row_that_was_changed_in_place(
         self, staged, oleg, vera, receiver, shop_all
     ):
-        from tests.databases import stage
-        from transfer.models.run_base import Trigger
-        from transfer.runs.execute import run_here
-
         stage(shop_all, "balances", [("4100", 1)])
         run_here(receiver.tasks.get(kind="balances"), Trigger.MANUAL)
         query(shop_all, 'update "changeAccountBalanceTemp" set amount = 50000')
@@ -193,17 +222,11 @@ class TestALimit:
         assert call(Program(large.secret), rows, key="second-one").status_code == 201
 
     def test_numbers_of_a_user_always_need_a_second_person(self, oleg, vera):
-        from transfer.models.approvers import OwnNumber
-
         OwnNumber.objects.create(user=vera.user, number="4100")
         upload = by_file(oleg, b"account;amount\n4100;1\n")
         assert (upload.state, waiting().own) == (State.WAITING, ["4100"])
         assert not waiting().may_decide(vera.user)
-        card = receive(
-            __import__("transfer.engine.kinds", fromlist=["CARDS"]).CARDS,
-            [b"card;account\n7001;4100\n"],
-            oleg,
-        )
+        card = receive(CARDS, [b"card;account\n7001;4100\n"], oleg)
         upload_job.go_on(card)
         card.confirm(oleg)
         upload_job.go_on(card)

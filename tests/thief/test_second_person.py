@@ -190,6 +190,16 @@ class TestHeEnters:
         link = enter(thief, "7001;4999", CARDS, "card;account")
         assert (link.state, staged("cards"), credited(staged)) == (State.WAITING, [], 0)
 
+    def test_by_withdrawing_what_concerns_his_own_card(self, thief, vera, staged):
+        """The load blocks the thief's card; without it the card pays again."""
+        block = enter(vera_operator(), "7001;2", CARDS, "card;status")
+        assert block.state == State.LOADED
+        mark(User.objects.get(username="thief"), ADMIN, approves=True, numbers=["7001"])
+        undo = undo_load.order(block, thief)
+        upload_job.go_on(undo)
+        undo.refresh_from_db()
+        assert undo.state == State.WAITING
+
 
 def vera_operator():
     return Actor.user_at(user("operator", "helper"))

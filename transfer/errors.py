@@ -215,3 +215,7 @@ class FieldsWrong(TransferError):
 
 class UnexpectedlyDifferent(FileRefused):
     """The check of a file has another result than its preview."""
+
+
+class ApprovalVoid(TransferError):
+    """What a second person has approved can't be loaded as it was approved."""

@@ -20,6 +20,7 @@ from transfer.errors import AlreadyRunning, TransferError
 from transfer.models import (
     AccountJob,
     ApiCall,
+    Approval,
     Heartbeat,
     IssuedSecret,
     MaintenanceRun,
@@ -112,6 +113,7 @@ class _Ticking:
 
     def expire_uploads(self) -> None:
         Upload.objects.expire(self.now)
+        Approval.objects.expire(self.now)
 
     def drop_secrets(self) -> None:
         IssuedSecret.drop_expired()

@@ -8,7 +8,9 @@ from transfer.models import MaintenanceRun, TransferRun
 from transfer.models.run_base import Run
 from transfer.pages.account import views as account
 from transfer.pages.account.lazily import lazily
+from transfer.pages.approvals import views as approvals
 from transfer.pages.audit import views as audit
+from transfer.pages.by_hand import views as by_hand
 from transfer.pages.help import views as help
 from transfer.pages.history import run, views as history
 from transfer.pages.keys import views as keys
@@ -241,6 +243,11 @@ urlpatterns = [
     path("account/timezone/", account.set_time_zone, name="set_time_zone"),
     path("language/", account.set_language, name="set_language"),
     path("theme/", account.set_theme, name="set_theme"),
+    path("approvals/", approvals.approvals, name="approvals"),
+    path("approvals/<int:pk>/", approvals.approval, name="approval"),
+    path("approvals/<int:pk>/approve/", approvals.approve, name="approval_approve"),
+    path("approvals/<int:pk>/refuse/", approvals.refuse, name="approval_refuse"),
+    *listed("by_hand/", by_hand.by_hand, by_hand.export, "by_hand"),
     path("notifications/", notifications.notifications, name="notifications"),
     path("notifications/add/", notifications.add, name="recipient_add"),
     path("notifications/<int:pk>/", notifications.edit, name="recipient"),

@@ -29,6 +29,7 @@ from django.contrib.auth.models import Group, User  # noqa: E402
 from django.utils.translation import gettext as _  # noqa: E402
 
 from dtadmin import embedded  # noqa: E402
+from dtadmin.demo import second_person  # noqa: E402
 from dtadmin.demo.data import HeadOffice  # noqa: E402
 from dtadmin.demo.disasters import OUTAGE_SECONDS, Copies, Outage  # noqa: E402
 from dtadmin.demo.processes import Processes, free_port  # noqa: E402
@@ -199,6 +200,7 @@ def serve(processes: Processes, stop: threading.Event) -> None:
     open_shops()
     start_registers(processes)
     password = log_ins()
+    second_person.enter()
     say(
         f"\n  http://localhost:{port}/\n  admin / {password}   (operator, viewer)\n\n  "
         + _("To try, in another terminal:")

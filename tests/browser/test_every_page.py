@@ -24,8 +24,10 @@ from transfer.causes.messages import MESSAGE_REFUSED
 from transfer.engine.kinds import KINDS
 from transfer.errors import TransferError
 from transfer.loading import undo_load, upload_job
+from transfer.loading.receive import receive
 from transfer.models import (
     Actor,
+    Approval,
     Bulletin,
     Heartbeat,
     MaintenanceRun,
@@ -36,6 +38,7 @@ from transfer.models import (
     Settings,
     TransferTask,
     Upload,
+    User,
 )
 from transfer.models.alerts import Topic
 from transfer.models.failing import failure
@@ -57,7 +60,7 @@ NO_PAGES = re.compile(
     r"|restored_lost|bulletin_dismiss|user_(close|reopen)|users_unlock"
     # These have a walk of their own; the description of the API is in English.
     r"|openid_connect_\w+|account_reauthenticate|mfa_(?!index)\w+|help_operations"
-    r"|help(_picture)?|logout|set_\w+|health_\w+|metrics|api"
+    r"|approval_(approve|refuse)|help(_picture)?|logout|set_\w+|health_\w+|metrics|api"
 )
 
 # What stands on the pages in any language: names, codes, and what one types on a server.
@@ -123,6 +126,7 @@ def house(
         columns=check("cards", b"7780000000011;4100000011\n"),
         unreadable=check("balances", b"MZ\x90\x00\x03"),
         by_hand=by_hand(),
+        approval=above_a_limit(),
         loaded=load("cards", b"card;account;status\n7780000000012;4100000012;1\n"),
         undo=taken_back(load("balances", b"account;amount\n4100000012;5\n")),
         user=make_user("ivan", "viewer"),
@@ -161,6 +165,18 @@ def by_hand() -> Upload:
     return Upload.objects.get(input_method=Upload.InputMethod.HAND)
 
 
+def above_a_limit() -> Approval:
+    """A load that needs a second person, and one that did not."""
+    Settings.load().change(IVAN, row_limit=100)
+    anna = Actor.user_at(User.objects.get(username="anna"))
+    for amount in (90, 250):
+        upload = receive(KINDS["balances"], [b"account;amount\n4100000011;%d\n" % amount], anna)
+        upload_job.go_on(upload)
+        upload.confirm(anna)
+        upload_job.go_on(upload)
+    return Approval.objects.get()
+
+
 def addresses(house: SimpleNamespace) -> dict[str, list[str]]:
     """Name of the URL → where it is walked to."""
 
@@ -193,6 +209,9 @@ def addresses(house: SimpleNamespace) -> dict[str, list[str]]:
         "rejects_grid": [at("rejects_grid")],
         "changed": [at("changed")],
         "changed_decide": [at("changed_decide", query="?kind=pincodes&decision=leave")],
+        "approvals": [at("approvals")],
+        "approval": [at("approval", house.approval.pk)],
+        "by_hand": [at("by_hand"), at("by_hand", query="?near=on")],
         "loads": [at("loads")],
         "upload": [at("upload", one.pk) for one in
                    (house.preview, house.columns, house.unreadable, house.loaded, house.undo,

@@ -14,10 +14,12 @@ from tests.http_api.conftest import a_key
 from tests.pages.look import own_patterns
 from tests.pages.things import arguments, things
 from tests.records import user
-from transfer.models import AccountJob
+from transfer.models import AccountJob, Approver
 
 ROLES = ["nobody", "without", "viewer", "operator", "administrator"]
-VISITORS = [*ROLES, "key"]  # the last is a program with a key of the API, for all that keys may do
+# Beside the roles: a viewer with the right to approve, and a program with a key of the API, for all
+# that keys may do.
+VISITORS = [*ROLES, "approver", "key"]
 METHODS = ["get", "head", "post", "put"]
 
 
@@ -32,6 +34,9 @@ LOOK = Rule("viewer", "get")
 ACT = Rule("operator", "post")
 FORM = Rule("operator", "get post")
 RULE = Rule("administrator", "get post")
+
+# Rights that no role has alone, and who has them.
+OF_APPROVERS = {"approver": {"approver"}, "overseer": {"approver", "administrator"}}
 
 OWN = Rule("without", "get post put")  # one's own second factors: Django's FormView takes PUT
 
@@ -140,6 +145,14 @@ RULES = {
     "reject": LOOK,
     "reject_resend": ACT,
     "reject_discard": ACT,
+    # What needs a second person; who enters what. The right to approve is of no role.
+    "approvals": LOOK,
+    "approval": LOOK,
+    "approval_approve": Rule("approver", "post"),
+    "approval_refuse": Rule("approver", "post"),
+    "by_hand": Rule("overseer", "get"),
+    "by_hand_csv": Rule("overseer", "get"),
+    "by_hand_xlsx": Rule("overseer", "get"),
     # For administrators
     "settings": RULE,
     "audit": Rule("administrator", "get"),
@@ -207,7 +220,10 @@ def quiet(caplog):
 @pytest.fixture
 def urls(db, shop_all, settings) -> dict[str, str]:
     """The address of every page, about something that is there; with a provider, who is away."""
-    settings.OIDC_ISSUER, settings.EMERGENCY_USERS = "http://127.0.0.1:9", [*ROLES, "root"]
+    settings.OIDC_ISSUER, settings.EMERGENCY_USERS = (
+        "http://127.0.0.1:9",
+        [*ROLES, "approver", "root"],
+    )
     app = {"provider_id": "sso", "client_id": "x", "settings": {"server_url": "http://127.0.0.1:9"}}
     settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [app]}}
     about = things()
@@ -248,6 +264,9 @@ def is_allowed(rule: Rule, role: str) -> bool:
     """To pages a program with a key is a stranger; to the API everybody without one is."""
     if "key" in (role, rule.needs):
         return rule.needs in (role, "nobody")
+    if rule.needs in OF_APPROVERS:
+        return role in OF_APPROVERS[rule.needs]
+    role = "viewer" if role == "approver" else role
     return ROLES.index(role) >= ROLES.index(rule.needs)
 
 
@@ -266,7 +285,10 @@ def is_right(rule: Rule, role: str, method: str, response: Any) -> bool:
 @pytest.mark.parametrize("role", VISITORS)
 def test_each_role_may_do_what_the_table_says_and_nothing_else(urls, role):
     if role not in ("nobody", "key"):
-        user(None if role == "without" else role, role)
+        groups = {"without": None, "approver": "viewer"}
+        made = user(groups.get(role, role), role)
+        if role == "approver":
+            Approver.objects.create(user=made)
     ask, wrong = asking_as(role), []
     for name, rule in RULES.items():
         for method in methods_for(role):

@@ -13,6 +13,7 @@ from transfer.models import (
     AccountJob,
     Actor,
     ApiKey,
+    Approval,
     Bulletin,
     CashRegister,
     Heartbeat,
@@ -61,6 +62,14 @@ def things() -> dict[str, Any]:
         "loaded": Upload.objects.create(kind="cards", name="cards.csv", state="loaded"),
         "entry": Upload.objects.create(
             kind="cards", state="ready", input_method="hand", report=ENTERED
+        ),
+        "approval": Approval.objects.create(
+            upload=Upload.objects.create(kind="balances", name="bonus.csv", state="waiting"),
+            asked_by="oleg",
+            reasons=[{"code": "row", "limit": "10000", "value": "50000"}],
+            rows=1,
+            largest=50000,
+            total=50000,
         ),
         "reject": RejectedRow.objects.create(
             kind="balances",

@@ -29,6 +29,8 @@ from transfer.engine.received import Totals
 from transfer.errors import GuardsOfAnother, TransferError, Unreachable
 from transfer.models import (
     Actor,
+    Approval,
+    Approver,
     AuditEntry,
     CashRegister,
     FailedStep,
@@ -43,6 +45,7 @@ from transfer.models import (
     Settings,
     Shop,
     TransferTask,
+    Upload,
     User,
 )
 from transfer.models.alerts import Incident, Notice, Topic
@@ -257,6 +260,18 @@ def locked(_task):
         key.refuse(key.guess())
 
 
+def a_load_waits(_task):
+    """And nobody may approve it."""
+    upload = Upload.objects.create(kind="balances", name="bonus.csv", state="waiting")
+    Approval.objects.create(upload=upload, asked_by="oleg", rows=1, largest=5, total=5)
+    Approver.objects.create(user=user("viewer", "vera"))
+
+
+def nobody_may_approve(_task):
+    user("operator", "oleg")
+    Settings.load().change(Actor("tests"), row_limit=10_000)
+
+
 # What goes wrong → its code, and the subject that the linked page shows. An outage has a cause.
 WRONG = {
     guards: (Code.GUARDS, "alter function guard"),
@@ -286,6 +301,8 @@ WRONG = {
     foreign: (Code.TABLES, "БС 8"),
     sections: (Code.SECTIONS, "БС 8"),
     rejects: (Code.REJECTS, "Amount"),
+    nobody_may_approve: (Code.NO_APPROVER, "oleg"),
+    a_load_waits: (Code.APPROVALS, "bonus.csv"),
     registers: (Code.REGISTERS, "Касса 5"),
     locked: (Code.LOCKED, "masha"),
 }

@@ -9,6 +9,7 @@ from types import MappingProxyType, ModuleType
 
 from transfer.causes import (
     api_calls,
+    approvals,
     bonus_servers,
     connections,
     file_lines,
@@ -28,6 +29,7 @@ SUBJECTS = (
     ledger,
     tables,
     loads,
+    approvals,
     rows,
     runs,
     connections,

@@ -25,13 +25,31 @@ from transfer.http_api.shapes import (
 from transfer.loading.load_once import BAD_ROWS_NAMED
 from transfer.loading.lost import look_for_lost_loads
 from transfer.loading.report import warning
-from transfer.models import Upload
+from transfer.models import Approval, Upload
 from transfer.models.tasks import KindChoices
 from transfer.runs.backlog import PATIENTLY, why
 from transfer.text.explain import explain
 from transfer.trace.arrival import Arrival, arrivals
 
 router = Router(tags=["Loads"])
+
+
+class Approved(Schema):
+    """What a second person has decided on a load above a limit."""
+
+    state: Annotated[
+        Approval.State,
+        one_of(
+            Approval.State,
+            "void: approved, and not loaded, since the rows are others by now or the loader may "
+            "not load any more.",
+        ),
+    ]
+    asked_at: AwareDatetime
+    expires_at: AwareDatetime
+    decided_at: AwareDatetime | None
+    decided_by: str
+    reason: str = Field(description="Why it was refused.")
 
 
 class Load(Schema):
@@ -41,7 +59,11 @@ class Load(Schema):
     kind: KindChoices
     state: Annotated[
         Upload.State,
-        one_of(Upload.State, "lost: it was loaded, and shop All has lost it by a restore since."),
+        one_of(
+            Upload.State,
+            "lost: it was loaded, and shop All has lost it by a restore since; waiting: it needs a "
+            "second person; declined: that person has not approved it.",
+        ),
     ]
     method: Upload.InputMethod = Field(alias="input_method")
     name: str = Field(description="Of the file.")
@@ -52,8 +74,15 @@ class Load(Schema):
     created_by: str
     closed_at: AwareDatetime | None = Field(description="When it was loaded or given up.")
     error: Problem | None
+    approval: Approved | None = Field(
+        description="Of a load that needs a second person, or has needed one."
+    )
     undoes: UUID | None = Field(description="The load that it takes back.")
     undone_by: UUID | None = Field(description="The load that takes it back.")
+
+    @staticmethod
+    def resolve_approval(upload: Upload) -> Any:
+        return getattr(upload, "approval", None)
 
     @staticmethod
     def resolve_undoes(upload: Upload) -> Any:
@@ -101,7 +130,7 @@ class LoadWithArrival(Load):
 
 @router.get("loads", response=Loads, summary="Loads, the latest first")
 def list_loads(request: HttpRequest, after: After, limit: Limit) -> Any:
-    loads = Upload.objects.select_related("undoes", "undo")
+    loads = Upload.objects.select_related("undoes", "undo", "approval")
     found = page(loads, after, limit, latest_first=True)
     look_for_lost_loads(found["items"])
     return found

@@ -4,7 +4,7 @@ import codecs
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -106,10 +106,16 @@ class Loaded(Schema):
 
 
 class Ordered(Schema):
-    """The rows have arrived, and a worker will load them: all of them or none."""
+    """The rows have arrived. All of them will be loaded, or none."""
 
     id: UUID = Field(description="Of the load: GET loads/{id} says whether it is loaded.")
     kind: KindChoices
+    state: Literal["received", "waiting"] = Field(
+        description=(
+            "received: a worker will load them; waiting: they are above a limit of the key, so a "
+            "second person has to approve them on the pages, within seven days."
+        )
+    )
 
 
 @router.post(
@@ -153,8 +159,10 @@ def load_rows(
         )
     if loaded.rows is None:
         response.headers["Location"] = f"/api/{VERSION}loads/{loaded.token}"
+        if loaded.is_waiting:
+            return Status(202, {"id": loaded.token, "kind": kind, "state": "waiting"})
         response.headers["Preference-Applied"] = "respond-async"
-        return Status(202, {"id": loaded.token, "kind": kind})
+        return Status(202, {"id": loaded.token, "kind": kind, "state": "received"})
     if loaded.is_repeated:
         response.headers["Idempotent-Replayed"] = "true"
     return Status(201, {"id": loaded.token, "kind": kind, "rows": loaded.rows})

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 from django.utils import timezone
 
+from transfer.causes.approvals import CALL_NOT_APPROVED
 from transfer.causes.files import (
     BUSY_WITH_THE_SAME,
     CALL_TAKEN_BACK,
@@ -54,7 +55,7 @@ LARGE = SMALL  # bytes: a key has one call above that at a time
 SHOP_ALL = "shop All"  # in the audit: who says that a load was taken back
 
 State = Upload.State
-CLOSED = (State.DISCARDED, State.EXPIRED)
+CLOSED = (State.DISCARDED, State.DECLINED, State.EXPIRED)
 
 BAD_ROWS_NAMED = 100
 
@@ -63,8 +64,9 @@ class Outcome(NamedTuple):
     """What a call has loaded, or had loaded before."""
 
     token: uuid.UUID
-    rows: int | None  # None: a worker will load them
+    rows: int | None  # None: a worker will load them, or they need a second person
     is_repeated: bool
+    is_waiting: bool = False  # for a second person
 
 
 def load_once(
@@ -96,6 +98,10 @@ def load_once(
             earlier = _earlier(token)
             if earlier is not None:
                 _check_same(earlier, kind, body.chunks(), most=FORMATS[form])
+            if earlier is not None and earlier.state == State.WAITING:
+                return Outcome(token, None, True, is_waiting=True)
+            if earlier is not None and earlier.state in CLOSED:
+                raise FileRefused(CALL_NOT_APPROVED)
             if earlier is not None and not _is_lost(earlier):
                 if not earlier.is_working:
                     return Outcome(token, earlier.good, True)
@@ -122,7 +128,7 @@ def load_once(
                 )
             with upload.lock():
                 outcome = _load(upload, actor)
-            if outcome.rows is None:
+            if outcome.rows is None and not outcome.is_waiting:
                 upload.enqueue()
             return outcome
     except AlreadyRunning:
@@ -180,7 +186,8 @@ def _earlier(token: uuid.UUID) -> Upload | None:
     """The load of an earlier call, as far as our own database knows it.
 
     One that was cut off is finished, or removed if it was not confirmed. One that waits for a
-    worker is left to it. Raises AlreadyRunning.
+    worker is left to it; one that has waited for a second person answers for itself, however that
+    ended. Raises AlreadyRunning.
     """
     upload = Upload.objects.filter(token=token).first()
     if upload is None or (upload.is_ordered and upload.state == State.RECEIVED):
@@ -189,7 +196,7 @@ def _earlier(token: uuid.UUID) -> Upload | None:
         upload.refresh_from_db()
         if upload.state == State.CONFIRMED:
             upload_job.go_on(upload)
-        if upload.is_recorded:
+        if upload.is_recorded or hasattr(upload, "approval"):
             return upload
         if upload.state in CLOSED:  # stays in the list of loads
             upload.saved.update(token=uuid.uuid4())
@@ -218,6 +225,8 @@ def _load(upload: Upload, actor: Actor) -> Outcome:
         raise
     upload.confirm(actor)
     upload_job.go_on(upload)
+    if upload.state == State.WAITING:
+        return Outcome(upload.token, None, is_repeated=False, is_waiting=True)
     if upload.state != State.LOADED:
         error = upload.error or TransferError(UNEXPECTED)
         upload.delete()

@@ -5,6 +5,7 @@ it calls the load (`engine/shop_all/undo.py`). Every attempt finds an undo that 
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from django.conf import settings
@@ -13,6 +14,8 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from psycopg2 import sql
 
+from transfer.approvals import rows as entered
+from transfer.approvals.gate import entering, note
 from transfer.causes.loads import LOAD_IS_UNDO, LOAD_LOST
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.source import ShopAll
@@ -49,7 +52,7 @@ def order(load: Upload, actor: Actor) -> Upload:
         "state": State.READY,
     }
     ordered, _is_new = Upload.objects.get_or_create(undoes=load, defaults=fields)
-    if ordered.state in (State.EXPIRED, State.DISCARDED, State.LOST):
+    if ordered.state in (State.EXPIRED, State.DISCARDED, State.DECLINED, State.LOST):
         ordered.go_on(State.READY, created_at=timezone.now(), closed_at=None)
     ordered.confirm(actor)
     return ordered
@@ -82,12 +85,28 @@ def work(upload: Upload) -> None:
     load, kind = upload.undoes, upload.kind_spec
     if load is None:
         raise LoadNotUndoable(LOAD_LOST)
+    changeset, by = str(load.changeset), upload.confirmed_by
     with ShopAll(settings.SHOP_ALL_DATABASE_URL, "undo", secret=bool(kind.secrets)) as shop_all:
-        done = undo(shop_all, kind, str(load.changeset), comment_of(upload), upload.confirmed_by)
+        with shop_all.database.transaction(commit=False):
+            is_done = shop_all.loads.get(shop_all.names.of_undo(changeset)) is not None
+            rows = entered.of_load(shop_all.database, kind, changeset)
+        with entering_again(is_done, by, rows, upload):
+            done = undo(shop_all, kind, changeset, comment_of(upload), by)
+            upload.amount = done.amount if kind.appends else None
+            upload.note_loaded(done.rows, done.changeset)
         note_log(kind, shop_all)
+
+
+@contextmanager
+def entering_again(is_done: bool, by: str, rows: entered.Rows, upload: Upload) -> Iterator[None]:
+    """Ask whether the undo needs a second person, unless shop All has it already."""
+    if not is_done:
+        with entering(by, upload.input_method, rows, upload):
+            yield
+        return
     with transaction.atomic():
-        upload.amount = done.amount if kind.appends else None
-        upload.note_loaded(done.rows, done.changeset)
+        note(by, upload.input_method, rows, upload)
+        yield
 
 
 @dataclass

@@ -12,6 +12,9 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 
+from transfer.approvals import rows as entered
+from transfer.approvals.gate import NeedsSecondPerson, entering, note
+from transfer.causes.approvals import APPROVED_ROWS_DIFFER
 from transfer.causes.files import (
     BAD_ROWS,
     COLUMNS_MISSING,
@@ -22,8 +25,14 @@ from transfer.causes.files import (
 )
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging_import import StagingImport
-from transfer.errors import BadRows, FileRefused, UnexpectedlyDifferent, WorkbooksBusy
-from transfer.loading import file_formats, undo_load, workbook
+from transfer.errors import (
+    ApprovalVoid,
+    BadRows,
+    FileRefused,
+    UnexpectedlyDifferent,
+    WorkbooksBusy,
+)
+from transfer.loading import decided, file_formats, undo_load, workbook
 from transfer.loading.below_zero import warnings as below_zero_warnings
 from transfer.loading.corrections import named
 from transfer.loading.file_formats import Layout
@@ -74,19 +83,26 @@ def go_on(upload: Upload, progress: Progress = unseen) -> None:
 def work(upload: Upload, _stopped: object = None, progress: Progress = unseen) -> None:
     """Checks or loads it, or takes a load back. Raises TransferError.
 
-    While too many workbooks are read, it waits: the tick finds that it is not done.
+    While too many workbooks are read, it waits: the tick finds that it is not done. What needs a
+    second person waits until somebody has decided; nothing of it is staged.
     """
     try:
         do(upload, progress)
     except WorkbooksBusy as busy:
         upload.note_error(busy)
         upload.save(update_fields=FAILURE)
+    except NeedsSecondPerson as needed:
+        needed.ask(upload)
+    except ApprovalVoid as void:
+        upload.approval.void(void)
 
 
 def do(upload: Upload, progress: Progress) -> None:
     """What it waits for. Raises TransferError."""
     if upload.is_undo:
         undo_load.work(upload)
+    elif upload.has_no_file:
+        decided.work(upload)
     elif upload.state == State.RECEIVED and upload.is_ordered:
         examine_and_load(upload, progress)
     elif upload.state == State.RECEIVED:
@@ -94,7 +110,10 @@ def do(upload: Upload, progress: Progress) -> None:
     else:
         try:
             load(upload, progress)
-        except UnexpectedlyDifferent as error:  # than its preview: a new one is made
+        except UnexpectedlyDifferent as error:
+            if upload.approved_by:
+                raise ApprovalVoid(APPROVED_ROWS_DIFFER) from error
+            # It is not what the preview said: a new one is made.
             examine(upload, progress)
             upload.note_error(error)
             upload.save()
@@ -228,8 +247,9 @@ def load(upload: Upload, progress: Progress) -> None:
 
     1. Asks whether a process that died has staged them already.
     2. Names the load, and notes the name in our own database.
-    3. Stages the lines, and closes the rejected rows that they correct.
-    4. After corrections, which are in the log at once, notes how far the log goes.
+    3. Asks whether they need a second person. Then nothing is staged: raises NeedsSecondPerson.
+    4. Stages the lines, and closes the rejected rows that they correct.
+    5. After corrections, which are in the log at once, notes how far the log goes.
 
     What shop All calls a load is made of its rows, so both databases find out what has happened.
     """
@@ -256,12 +276,15 @@ def _load(upload: Upload, progress: Progress, lock_rejects: Lock | None = None) 
                     lock(upload.kind_spec, loader.staged.corrected())
                     loader.staged.changeset = done.changeset
                     close_staged(loader.staged, upload.confirmed_by)
+                rows = entered.of_lines(loader.staged)
+                note(upload.confirmed_by, upload.input_method, rows, upload)
                 upload.note_loaded(*done)
             return
         name, call = name_of(upload, loader)
         note_lost(Upload.objects.loaded().filter(changeset=name))
         _note_name(upload, name)
-        with transaction.atomic():
+        rows = entered.of_lines(loader.staged)
+        with entering(upload.confirmed_by, upload.input_method, rows, upload):
             loaded = _insert(upload, loader, name, call)
             shop_all.database.commit()
             upload.note_loaded(*loaded)

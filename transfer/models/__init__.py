@@ -5,8 +5,11 @@ from transfer.models.accounts import RegisterAccount, SeenDay
 from transfer.models.alerts import Incident, Notice, Recipient
 from transfer.models.api_calls import ApiCall
 from transfer.models.api_keys import ApiKey
+from transfer.models.approvals import Approval
+from transfer.models.approvers import Approver, OwnNumber, Person
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.bulletins import Bulletin
+from transfer.models.entries import EnteredRow, Entry
 from transfer.models.failed_steps import FailedStep
 from transfer.models.flow_hours import FlowHour
 from transfer.models.heartbeat import Heartbeat

@@ -45,6 +45,7 @@ class Topic(models.TextChoices):
     )
     LATE = "late", gettext_lazy("Rows wait for too long")
     REJECTS = "rejects", gettext_lazy("Rows were rejected")
+    APPROVALS = "approvals", gettext_lazy("Loads need a second person")
     REGISTERS = "registers", gettext_lazy("Registers of a shop are no longer seen")
     LOCKED = "locked", gettext_lazy("A log-in was locked")
 

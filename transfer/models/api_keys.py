@@ -20,6 +20,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from transfer.models.audit import Actor, AuditEntry
+from transfer.models.settings import AMOUNT
 from transfer.models.tasks import KindChoices
 from transfer.models.validators import printable
 
@@ -42,6 +43,13 @@ class Scope(models.TextChoices):
     def to_load(cls, kind: str) -> "Scope":
         """The scope for rows of a kind."""
         return cls(f"load_{KindChoices(kind)}")
+
+
+def own_limit(name: Any, help_text: Any = "") -> models.PositiveBigIntegerField:
+    """A limit of the key's own, in place of that of the settings."""
+    return models.PositiveBigIntegerField(
+        name, null=True, blank=True, validators=AMOUNT, help_text=help_text
+    )
 
 
 def key_digest(secret: str) -> str:
@@ -101,6 +109,15 @@ class ApiKey(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(MOST_A_MINUTE)],
         help_text=gettext_lazy("Further calls within the minute are refused with status 429."),
     )
+    row_limit = own_limit(
+        gettext_lazy("largest amount of a row"),
+        gettext_lazy(
+            "Balance changes above it need a second person. Empty: as the settings say. For a key "
+            "without a limit, a number that no load reaches."
+        ),
+    )
+    load_limit = own_limit(gettext_lazy("largest sum of a load"))
+    day_limit = own_limit(gettext_lazy("largest sum of a day"))
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     created_by = models.CharField(max_length=200, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
@@ -127,14 +144,33 @@ class ApiKey(models.Model):
         is_expired = self.expires_at is not None and self.expires_at <= timezone.now()
         return "expired" if is_expired else "active"
 
+    @property
+    def own_limits(self) -> list[str]:
+        """The limits of amounts that it has of its own, in words."""
+        names = ("row_limit", "load_limit", "day_limit")
+        fields: list[Any] = [self._meta.get_field(name) for name in names]
+        own = [(field.verbose_name, getattr(self, field.name)) for field in fields]
+        return [f"{words} {value}" for words, value in own if value is not None]
+
     @classmethod
     @transaction.atomic
     def make(
-        cls, actor: Actor, *, name: str, scopes: list[str], expires_at: datetime | None, limit: int
+        cls,
+        actor: Actor,
+        *,
+        name: str,
+        scopes: list[str],
+        expires_at: datetime | None,
+        limit: int,
+        **limits: int | None,
     ) -> Made:
-        """Makes a key and notes it in the audit, without its text."""
+        """Makes a key and notes it in the audit, without its text.
+
+        `limits`: row_limit, load_limit, day_limit, of amounts without a second person.
+        """
         secret = f"{PREFIX}{secrets.token_urlsafe(RANDOM_BYTES)}"
         allowed: dict[str, Any] = {"scopes": scopes, "expires_at": expires_at, "limit": limit}
+        allowed |= {name: value for name, value in limits.items() if value is not None}
         key = cls.objects.create(
             name=name, digest=key_digest(secret), created_by=actor.name, **allowed
         )

@@ -15,6 +15,7 @@ from transfer.access import Role
 from transfer.models.audit import Actor, AuditEntry
 
 DAYS = [MinValueValidator(1), MaxValueValidator(36_500)]
+AMOUNT = [MinValueValidator(1), MaxValueValidator(10**15)]
 # Who must have a second factor: the lowest role that must, and 0 for nobody.
 REQUIRED_OF = [
     (0, gettext_lazy("nobody")),
@@ -23,6 +24,11 @@ REQUIRED_OF = [
     (Role.VIEWER.value, gettext_lazy("everyone")),
 ]
 known_zones = cache(zoneinfo.available_timezones)  # it opens six hundred files
+
+
+def amount_limit(name: Any) -> models.PositiveBigIntegerField:
+    """A limit of amounts, up or down. Empty: none."""
+    return models.PositiveBigIntegerField(name, null=True, blank=True, validators=AMOUNT)
 
 
 class SettingsChangedMeanwhile(Exception):
@@ -120,6 +126,13 @@ class Settings(models.Model):
         default=100_000,
         validators=[MinValueValidator(1)],
     )
+    # What goes without a second person: of people, and of keys of the API that have no own limits.
+    row_limit = amount_limit(gettext_lazy("largest amount of a row"))
+    load_limit = amount_limit(gettext_lazy("largest sum of a load"))
+    day_limit = amount_limit(gettext_lazy("largest sum of a person in a day"))
+    key_row_limit = amount_limit(gettext_lazy("largest amount of a row by an API key"))
+    key_load_limit = amount_limit(gettext_lazy("largest sum of a load by an API key"))
+    key_day_limit = amount_limit(gettext_lazy("largest sum of an API key in a day"))
     second_factor_level = models.PositiveSmallIntegerField(
         gettext_lazy("who needs a second factor"), choices=REQUIRED_OF, default=0
     )

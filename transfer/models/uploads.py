@@ -69,6 +69,8 @@ class Upload(OfKind, Job, Failing):
         DISCARDED = "discarded", pgettext_lazy("file", "Discarded")
         EXPIRED = "expired", gettext_lazy("Not confirmed in time")
         LOST = "lost", gettext_lazy("Lost by a restore")
+        WAITING = "waiting", gettext_lazy("Needs a second person")
+        DECLINED = "declined", gettext_lazy("Not approved")
 
     class InputMethod(models.TextChoices):
         FILE = "file", gettext_lazy("File")
@@ -76,6 +78,8 @@ class Upload(OfKind, Job, Failing):
         COMMAND = "command", gettext_lazy("Command line")
         API = "api", gettext_lazy("API")
         UNDO = "undo", pgettext_lazy("load", "Undo")
+        CORRECTION = "correction", gettext_lazy("Correction")
+        CHANGE = "change", gettext_lazy("Change in place")
 
     LOCK_SPACE = Space.UPLOAD
     PENDING: ClassVar[list[str]] = [State.RECEIVED, State.CONFIRMED]
@@ -177,8 +181,19 @@ class Upload(OfKind, Job, Failing):
     @property
     def can_be_undone(self) -> bool:
         """Whether it is loaded, and was not taken back."""
-        is_load = self.state == self.State.LOADED and not self.is_undo
+        is_load = self.state == self.State.LOADED and not self.is_undo and not self.has_no_file
         return is_load and not self.is_undone
+
+    @property
+    def has_no_file(self) -> bool:
+        """Whether its rows are those of rejects, or of changed rows, and of no file."""
+        return self.input_method in (self.InputMethod.CORRECTION, self.InputMethod.CHANGE)
+
+    @property
+    def approved_by(self) -> str:
+        """The second person who has approved it; empty if it needed none."""
+        approval = getattr(self, "approval", None)
+        return "" if approval is None else approval.decided_by
 
     @property
     def is_working(self) -> bool:
@@ -220,8 +235,15 @@ class Upload(OfKind, Job, Failing):
         return self.is_working
 
     def fail(self, error: TransferError) -> None:
-        """What was confirmed can be confirmed again, what was not can be checked again."""
-        if self.saved.get().state != self.State.RECEIVED:
+        """What was confirmed can be confirmed again, what was not can be checked again.
+
+        What was approved waits for a second person again.
+        """
+        approval = getattr(self, "approval", None)
+        if approval is not None and self.saved.get().state == self.State.CONFIRMED:
+            approval.wait_again(error)
+            self.state = self.State.WAITING
+        elif self.saved.get().state != self.State.RECEIVED:
             self.state = self.State.READY
         else:
             refused = isinstance(error, FileRefused)
@@ -255,11 +277,15 @@ class Upload(OfKind, Job, Failing):
             error_code="",
         )
 
-    @transaction.atomic
     def close(self, state: str) -> bool:
         """Ends an undecided file, and deletes its content, and what was quoted of it."""
+        return self.is_undecided and self.end(state)
+
+    @transaction.atomic
+    def end(self, state: str) -> bool:
+        """Likewise of any file that is not loaded. False if its state has changed meanwhile."""
         closed = {"closed_at": timezone.now(), "report": {}, "amount": None}
-        if not self.is_undecided or not self.go_on(state, **closed):
+        if not self.go_on(state, **closed):
             return False
         self.bad_lines.all().delete()
         self.forget()
@@ -290,6 +316,8 @@ class Upload(OfKind, Job, Failing):
             new["corrections"] = self.corrections
         if self.amount is not None:
             new["amount"] = str(self.amount)
+        if self.approved_by:
+            new["approved_by"] = self.approved_by
         AuditEntry.record(actor, AuditEntry.Action.LOAD, self, new=new)
 
 

@@ -9,6 +9,7 @@ from django.utils.functional import Promise
 from django.utils.translation import get_language, gettext as _, gettext_lazy
 
 from transfer.access import Role, has_role
+from transfer.models.approvers import oversees
 
 address = cache(reverse)  # a page without arguments
 
@@ -18,6 +19,7 @@ class Item(NamedTuple):
     label: str | Promise
     icon: str
     needs: Role = Role.VIEWER
+    is_for_overseers: bool = False  # administrators and approvers
 
 
 ITEMS: tuple[Item, ...] = (
@@ -29,6 +31,8 @@ ITEMS: tuple[Item, ...] = (
     Item("rejects", gettext_lazy("Rejected rows"), "rejects"),
     Item("loads", gettext_lazy("Load data"), "upload"),
     Item("trace", gettext_lazy("Search"), "search"),
+    Item("by_hand", gettext_lazy("By hand"), "user", is_for_overseers=True),
+    Item("approvals", gettext_lazy("Second person"), "users", is_for_overseers=True),
     Item("audit", gettext_lazy("Audit"), "shield", Role.ADMINISTRATOR),
     Item("notifications", gettext_lazy("Notifications"), "bell", Role.ADMINISTRATOR),
     Item("settings", gettext_lazy("Settings"), "settings", Role.ADMINISTRATOR),
@@ -47,11 +51,18 @@ class Link(NamedTuple):
 
 def links(request: HttpRequest) -> list[Link]:
     """The items that this user may open. An item is current on the pages below it, too."""
-    allowed = [item for item in ITEMS if has_role(request.user, item.needs)]
+    allowed = [item for item in ITEMS if is_open(item, request)]
     return [
         Link(url, item.label, item.icon, is_at(request.path, url))
         for item, url in ((item, address(item.url_name)) for item in allowed)
     ]
+
+
+def is_open(item: Item, request: HttpRequest) -> bool:
+    """Whether the side bar shows the item to this user."""
+    return has_role(request.user, item.needs) and (
+        not item.is_for_overseers or oversees(request.user)
+    )
 
 
 def is_at(path: str, url: str) -> bool:

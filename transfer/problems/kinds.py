@@ -60,6 +60,8 @@ class Code(StrEnum):
     TABLES = "tables"
     SECTIONS = "sections"
     REJECTS = "rejects"
+    NO_APPROVER = "no_approver"
+    APPROVALS = "approvals"
     REGISTERS = "registers"
     LOCKED = "locked"
 
@@ -135,6 +137,15 @@ def sentence_of_cause(params: Params) -> str:
 
 def hint_of_cause(params: Params) -> str:
     return cause(params).hint
+
+
+def _approvals(params: Params) -> str:
+    text = ngettext(
+        "%(n)s load needs a second person",
+        "%(n)s loads need a second person",
+        params["n"],
+    )
+    return text % {"n": formats.number(params["n"])}
 
 
 def _step(params: Params) -> str:
@@ -496,6 +507,28 @@ KINDS: dict[Code, ProblemKind] = {
             "Each row says why it was rejected. Correct it and send it again, or discard it."
         ),
         severity=Severity.WARN,
+    ),
+    Code.NO_APPROVER: ProblemKind(
+        Topic.APPROVALS,
+        "Limits of amounts are set, and nobody may approve what is above them.",
+        lambda p: _("Nobody may approve what is above the limits of amounts"),
+        lambda p: _(
+            "Such loads wait for seven days, and then expire. Give at least two users the right: "
+            "page “Users”. Nobody approves what he has entered himself."
+        ),
+        severity=Severity.WARN,
+        ends_when="a user may approve, or no limit is set",
+    ),
+    Code.APPROVALS: ProblemKind(
+        Topic.APPROVALS,
+        "Loads above a limit need a second person.",
+        _approvals,
+        lambda p: _(
+            "Nothing of them is staged. Who may approve, and has not entered them, says yes or no. "
+            "After seven days they expire."
+        ),
+        severity=Severity.WARN,
+        ends_when="each is approved, refused or expired",
     ),
     Code.REGISTERS: ProblemKind(
         Topic.REGISTERS,

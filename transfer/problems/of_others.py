@@ -15,6 +15,7 @@ from transfer.models.alerts import OF_SHOP
 from transfer.models.failing import Failing
 from transfer.models.logins import PERIOD
 from transfer.problems.kinds import Code
+from transfer.problems.of_approvals import problems_of_approvals
 from transfer.problems.problem import Problem
 
 # The shops close at night, and their registers are switched off.
@@ -28,6 +29,7 @@ def problems_of_others(now: datetime) -> Iterator[Problem]:
     yield from of_left_behind()
     yield from of_recipients()
     yield from of_rejects()
+    yield from problems_of_approvals()
     yield from of_registers()
     yield from of_log_ins(now)
 

@@ -34,6 +34,7 @@ class Space(IntEnum):
     WORKBOOK = 4490
     RESIDENT = 4491
     AT_WORK = 4492
+    PERSON = 4493
 
 
 # Locks under both keys of 32 bits have objsubid 2 (PostgreSQL, "pg_locks").

@@ -1,9 +1,10 @@
 """Corrects rejected rows and stages them again, or discards them. Audited.
 
-The order: the log of shop All is held, the rejects are locked, the new rows are staged, the rejects
-are closed, and the two databases commit one after the other. A crash in between leaves rejects open
-here whose rows were sent: they are closed when the corrected row arrives. To send such a row again
-meanwhile does no harm: on each server one of the two applies, where the reject is open.
+The order: the log of shop All is held, the rejects are locked, the gate is asked (`approvals`), the
+new rows are staged, the rejects are closed, and the two databases commit one after the other. A
+crash in between leaves rejects open here whose rows were sent: they are closed when the corrected
+row arrives. To send such a row again meanwhile does no harm: on each server one of the two applies,
+where the reject is open.
 """
 
 from collections import Counter
@@ -17,6 +18,9 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
+from transfer.approvals.gate import NeedsSecondPerson, entering
+from transfer.approvals.parked import actor_of, name_of, note_staged_before, park, request_of
+from transfer.approvals.rows import of_lines
 from transfer.engine.checks import Repair
 from transfer.engine.kind import MASK, Kind
 from transfer.engine.shop_all.copy_text import as_array, copied
@@ -24,12 +28,12 @@ from transfer.engine.shop_all.correction import REPAIRED
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging_import import StagingImport
 from transfer.installed import installed_kinds
-from transfer.models import Actor, AuditEntry, RejectedRow
+from transfer.models import Actor, AuditEntry, RejectedRow, Upload
 from transfer.models.rejects import RejectedRowQuerySet
 from transfer.rejects.closing import AT_ONCE, close_staged
 
 Values = dict[str, str | None]
-State = RejectedRow.State
+State, Way = RejectedRow.State, Upload.InputMethod
 
 
 @dataclass
@@ -38,11 +42,13 @@ class Outcome:
 
     sent: int = 0
     faults: Counter[str] = field(default_factory=Counter)  # failed check → rows
+    waiting: int = 0  # rows that need a second person: nothing of them is staged
 
     def __add__(self, other: "Outcome") -> "Outcome":
         return Outcome(
             self.sent + other.sent,
             self.faults + other.faults,
+            self.waiting + other.waiting,
         )
 
 
@@ -54,11 +60,18 @@ def resend(
     `values` are those that people have typed. All others are those of the row in shop All, since
     a bonus server may forge what it has recorded of the row; `repair` corrects them. A row that is
     gone from shop All must have all of its values typed. A row that several servers have rejected
-    is sent once, and all of its rejects are closed. Raises TransferError.
+    is sent once, and all of its rejects are closed. Rows that need a second person wait, and their
+    rejects stay open. Raises TransferError.
     """
     outcome = Outcome()
     for kind, rejects in _by_kind(chosen):
-        outcome += _resend(_Rows(rejects, kind, values), actor, repair)
+        try:
+            outcome += _resend(_Rows(rejects, kind, values), actor, repair)
+        except NeedsSecondPerson as needed:
+            numbers = [*rejects.open().values_list("pk", flat=True)]
+            request = {"rejects": numbers, "values": values, "repair": repair}
+            park(kind, Way.CORRECTION, actor, request, needed)
+            outcome += Outcome(waiting=needed.rows.count)
     return outcome
 
 
@@ -77,10 +90,18 @@ def check(chosen: RejectedRowQuerySet, values: Values) -> Checked | None:
     """
     for kind, rejects in _by_kind(chosen):
         rows = _Rows(rejects, kind, values)
-        with _received(rows, None) as staged:
+        with _shop_all(kind) as shop_all, _received(shop_all, rows, None) as staged:
             if rows.count:
                 return Checked(Counter(staged.faults()), staged.payload(rows.count))
     return None
+
+
+def resend_approved(upload: Upload) -> None:
+    """Send what a second person has approved, once. Raises ApprovalVoid, TransferError."""
+    request, kind = request_of(upload), upload.kind_spec
+    repair = Repair(request["repair"]) if request["repair"] else None
+    chosen = RejectedRow.objects.filter(pk__in=request["rejects"], kind=kind.name)
+    _resend(_Rows(chosen, kind, request["values"]), actor_of(upload), repair, upload)
 
 
 def _by_kind(chosen: RejectedRowQuerySet) -> Iterator[tuple[Kind, RejectedRowQuerySet]]:
@@ -89,31 +110,48 @@ def _by_kind(chosen: RejectedRowQuerySet) -> Iterator[tuple[Kind, RejectedRowQue
         yield installed_kinds()[name], chosen.filter(kind=name)
 
 
-def _resend(rows: "_Rows", actor: Actor, repair: Repair | None) -> Outcome:
-    with _received(rows, repair) as staged:
-        faults = Counter(staged.faults())
-        outcome = Outcome(staged.stage(actor.name), faults)
-        close_staged(staged, actor.name)
-        as_staged = staged.payload(rows.count) if rows.count == 1 else {}
-        staged.database.commit()
-        if outcome.sent:
-            _note_resent(rows, as_staged, outcome, actor)
+def _resend(
+    rows: "_Rows", actor: Actor, repair: Repair | None, approved: Upload | None = None
+) -> Outcome:
+    """Stage the rows and close their rejects; `approved`: the upload in which they have waited.
+
+    Raises NeedsSecondPerson, and TransferError.
+    """
+    name = None
+    with _shop_all(rows.kind) as shop_all:
+        if approved is not None:
+            if note_staged_before(approved, shop_all):
+                return Outcome(approved.good)
+            name = name_of(approved, shop_all)
+        with _received(shop_all, rows, repair) as staged:
+            faults = Counter(staged.faults())
+            with entering(actor.name, Way.CORRECTION, of_lines(staged), approved):
+                outcome = Outcome(staged.stage(actor.name, name), faults)
+                close_staged(staged, actor.name)
+                as_staged = staged.payload(rows.count) if rows.count == 1 else {}
+                staged.database.commit()
+                if outcome.sent:
+                    _note_resent(rows, as_staged, outcome, actor)
+                if approved is not None and name is not None:
+                    approved.note_loaded(outcome.sent, name)
     return outcome
 
 
+def _shop_all(kind: Kind) -> ShopAll:
+    return ShopAll(settings.SHOP_ALL_DATABASE_URL, "resend", secret=bool(kind.secrets))
+
+
 @contextmanager
-def _received(rows: "_Rows", repair: Repair | None) -> Iterator[StagingImport]:
+def _received(shop_all: ShopAll, rows: "_Rows", repair: Repair | None) -> Iterator[StagingImport]:
     """Give the rows, checked, in a transaction of both databases, which stages nothing by itself.
 
     It holds the log of shop All, and locks the rejects.
     """
-    dsn, secret = settings.SHOP_ALL_DATABASE_URL, bool(rows.kind.secrets)
-    with ShopAll(dsn, "resend", secret=secret) as shop_all:
-        staged = StagingImport(shop_all, rows.kind)
-        with transaction.atomic(), staged.database.transaction(commit=False):
-            staged.hold()
-            staged.receive(rows.lines(), repair=repair)
-            yield staged
+    staged = StagingImport(shop_all, rows.kind)
+    with transaction.atomic(), staged.database.transaction(commit=False):
+        staged.hold()
+        staged.receive(rows.lines(), repair=repair)
+        yield staged
 
 
 @dataclass

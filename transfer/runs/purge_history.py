@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from transfer.models import (
     AuditEntry,
+    Entry,
     FlowHour,
     Incident,
     MaintenanceRun,
@@ -72,6 +73,7 @@ def _old(now: datetime, retention: Settings) -> dict[str, QuerySet[Any]]:
     return {
         # Those that a docked server has not closed yet are still needed.
         "rejects": rejects.filter(Q(is_written=True) | Q(server=None)),
+        "entries": Entry.objects.filter(at__lt=now - timedelta(retention.audit_days)),
         "loads": Upload.objects.filter(closed_at__lt=now - timedelta(retention.audit_days)),
         "runs": _old_runs(TransferRun, now, retention),
         "maintenance": maintenance,

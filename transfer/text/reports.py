@@ -17,6 +17,7 @@ REMOVED = {
     "maintenance": gettext_noop("Runs of maintenance removed"),
     "sessions": gettext_noop("Log-ins that had run out removed"),
     "rejects": gettext_noop("Closed rejected rows removed"),
+    "entries": gettext_noop("Entries of the page “By hand” removed"),
     "loads": gettext_noop("Entries of the list of loads removed"),
     "audit": gettext_noop("Entries of the audit removed"),
     "incidents": gettext_noop("Past problems removed"),

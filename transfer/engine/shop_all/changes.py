@@ -189,10 +189,16 @@ class Changes:
                 raise TransferError(CHANGES_MOVED, rows=len(rows) - found)
             return self._decide(kind, rows)
 
-    def send(self, kind: Kind, rows: Sequence[Changed]) -> int:
+    def send(
+        self, kind: Kind, rows: Sequence[Changed], *, name: str | None = None, by: str = ""
+    ) -> int:
         """Stage the present values of these rows as one changeset, and commit; return how many.
 
-        Raises CHANGE_NOT_SENDABLE where a row has a `reason`, CHANGES_MOVED, ROWS_NOT_REPEATABLE.
+        With a `name` it is a load of this name, staged for `by`, which shop All takes once; without
+        one the changeset has the name of the transaction.
+
+        Raises LOAD_KNOWN, CHANGE_NOT_SENDABLE where a row has a `reason`, CHANGES_MOVED,
+        ROWS_NOT_REPEATABLE.
         """
         refused = sum(1 for row in rows if row.reason)
         if refused:
@@ -205,13 +211,15 @@ class Changes:
             found = self.database.execute(create)
             if found != len(rows):
                 raise TransferError(CHANGES_MOVED, rows=len(rows) - found)
-            self._stage(kind)
+            self._stage(kind, name or self.database.value(OWN_NAME))
+            if name is not None:
+                self.shop_all.loads.add(kind, name, found, by)
             self._decide(kind, rows)
             self.shop_all.log.append_own(kind)
             return found
 
-    def _stage(self, kind: Kind) -> None:
-        """Stage the rows that are in `sending`."""
+    def _stage(self, kind: Kind, changeset: str) -> None:
+        """Stage the rows that are in `sending`, as the changeset of this name."""
         mapping = kind.shop_all
         names = mapping.names(kind.columns)
         values = []
@@ -232,7 +240,7 @@ class Changes:
             self.database.execute(stage)
         effect = "sets" if kind.appends else "replaces"
         note = NOTE.format(first="first" if kind.appends else "null")
-        self.database.execute(note, [kind.name, self.database.value(OWN_NAME), effect])
+        self.database.execute(note, [kind.name, changeset, effect])
 
     def _decide(self, kind: Kind, rows: Sequence[Changed]) -> int:
         values = {

@@ -9,7 +9,7 @@ from transfer.engine.kind import Kind
 from transfer.engine.shop_all.changes import Changed
 from transfer.installed import installed_kinds
 from transfer.management.command import Command as BaseCommand, UsageError
-from transfer.models import Actor
+from transfer.management.second_person import WAITS, actor_named, add_by
 from transfer.rejects.changed import AT_ONCE, REASONS, Decision, decide, key_of, undecided
 
 
@@ -29,6 +29,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--decide", choices=[*Decision], help=_("send the present values, or leave the rows")
         )
+        add_by(parser)
 
     def handle(self, *, decide: str | None, json: bool, **options: Any) -> None:
         if decide is None:
@@ -58,9 +59,11 @@ class Command(BaseCommand):
         if row.reason:
             self.say(_(REASONS[row.reason]))
 
-    def decide(self, decision: Decision, *, row: str | None, **options: Any) -> None:
+    def decide(
+        self, decision: Decision, *, row: str | None, by: str | None, **options: Any
+    ) -> None:
         """Decide on one row, or on all that can be sent. Raises UsageError, TransferError."""
-        actor = Actor.at_command_line()
+        actor = actor_named(by)
         found = [*chosen(row=row, **options)]
         if row is not None and not found:
             raise UsageError(_("No row %(row)s waits for a decision."), row=row)
@@ -69,8 +72,11 @@ class Command(BaseCommand):
         keys = {kind.name: key_of(one) if row is not None else None for kind, one in found}
         for name, key in keys.items():
             kind = installed_kinds()[name]
-            rows = decide(kind, decision, actor, key=key)
-            self.say(_("%(kind)s: %(rows)s rows decided"), kind=_(kind.title), rows=rows)
+            done = decide(kind, decision, actor, key=key)
+            if done.waiting:
+                self.say(_(WAITS), n=done.waiting)
+            else:
+                self.say(_("%(kind)s: %(rows)s rows decided"), kind=_(kind.title), rows=done.rows)
 
 
 def chosen(*, kind: str | None, row: str | None, **options: Any) -> Iterator[tuple[Kind, Changed]]:

@@ -11,6 +11,7 @@ from transfer.loading.lost import look_for_lost_loads
 from transfer.loading.report import warning
 from transfer.loading.values import as_people_write
 from transfer.management.command import CommandGroup, Subcommand, UsageError, whole_number
+from transfer.management.second_person import WAITS, actor_named, add_by
 from transfer.models import Actor, Settings, Upload
 from transfer.text.columns import heading
 from transfer.text.explain import explain
@@ -77,9 +78,17 @@ class Undo(Subcommand):
             metavar=_("FILE"),
             help=_("write the rows of PIN codes or cards into this CSV, to load the right ones"),
         )
+        add_by(parser)
 
     def handle(
-        self, *, load: int, rest: Path | None, dry_run: bool, json: bool, **options: Any
+        self,
+        *,
+        load: int,
+        rest: Path | None,
+        by: str | None,
+        dry_run: bool,
+        json: bool,
+        **options: Any,
     ) -> None:
         found = Upload.objects.filter(pk=load).first()
         if found is None:
@@ -87,7 +96,7 @@ class Undo(Subcommand):
         if dry_run:
             self.rehearse(found, json)
         else:
-            self.take_back(found, json)
+            self.take_back(found, actor_named(by), json)
         if rest is not None:
             self.write(found, rest)
 
@@ -121,10 +130,16 @@ class Undo(Subcommand):
             self.say("%(text)s", text=text)
         self.say(_("Dry run: nothing was taken back."))
 
-    def take_back(self, load: Upload, json: bool) -> None:
-        ordered = undoing.order(load, Actor.at_command_line())
+    def take_back(self, load: Upload, actor: Actor, json: bool) -> None:
+        ordered = undoing.order(load, actor)
         upload_job.go_on(ordered)
         ordered.refresh_from_db()
+        if ordered.state == Upload.State.WAITING:
+            if json:
+                self.say_json(**as_json(ordered))
+            else:
+                self.say(_(WAITS), n=ordered.good)
+            return
         if ordered.explained:
             raise CommandError("\n".join(ordered.explained))
         on_servers = [] if load.kind_spec.appends else arrivals(load, SECONDS)

@@ -18,6 +18,7 @@ from transfer.loading.report import warning
 from transfer.loading.upload_job import go_on
 from transfer.management.command import FAILED, Command as BaseCommand, UsageError
 from transfer.management.progress import SHARE_AND_TIME_LEFT, Bar
+from transfer.management.second_person import WAITS, actor_named, add_by
 from transfer.models import Actor, Upload
 from transfer.text.columns import alternatives, named
 from transfer.text.explain import explain
@@ -48,16 +49,18 @@ class Command(BaseCommand):
             help=_("what the file contains: a kind, or the name of its staging table"),
         )
         parser.add_argument("file", type=Path, metavar=_("FILE"), help=_("its path"))
+        add_by(parser)
 
-    def handle(self, *, table: str, file: Path, **options: Any) -> None:
+    def handle(self, *, table: str, file: Path, by: str | None, **options: Any) -> None:
+        actor = actor_named(by)
         upload = uploaded(TABLES[table], file)
         try:
-            self._load(upload, options)
+            self._load(upload, actor, options)
         finally:
-            if upload.state != Upload.State.LOADED:
+            if upload.state not in (Upload.State.LOADED, Upload.State.WAITING):
                 upload.delete()
 
-    def _load(self, upload: Upload, options: dict[str, Any]) -> None:
+    def _load(self, upload: Upload, actor: Actor, options: dict[str, Any]) -> None:
         self._go_on(upload, _("Checking"))
         if upload.state == Upload.State.COLUMNS:
             lacking = missing(upload.kind_spec, upload.layout["columns"])
@@ -75,8 +78,11 @@ class Command(BaseCommand):
         if options["dry_run"]:
             self.say(_("Dry run: nothing was loaded."))
             return
-        upload.confirm(Actor.at_command_line())
+        upload.confirm(actor)
         self._go_on(upload, _("Loading"))
+        if upload.state == Upload.State.WAITING:
+            self.say(_(WAITS), n=upload.good)
+            return
         n, table = upload.good, upload.kind_spec.staging
         done = ngettext("%(n)s row loaded into %(table)s", "%(n)s rows loaded into %(table)s", n)
         self.say(done, n=n, table=table)

@@ -53,7 +53,7 @@ class Command(BaseCommand):
                 row.save(update_fields=secret_names(row))
             for one in factors:
                 second_factors.encrypt_again(one)
-            # Files that are not confirmed yet; one that no key decrypts expires within a day.
+            # What is not confirmed yet; what no key decrypts expires within a week.
             for piece in UploadPiece.objects.select_for_update().iterator(chunk_size=1):
                 with suppress(InvalidToken):
                     piece.content = cipher().encrypt(cipher().decrypt(bytes(piece.content)))

@@ -33,7 +33,7 @@ class KeyForm(forms.ModelForm[ApiKey]):
 
     class Meta:
         model = ApiKey
-        fields = ["name", "scopes", "expires_at", "limit"]
+        fields = ["name", "scopes", "expires_at", "limit", "row_limit", "load_limit", "day_limit"]
         widgets = {"expires_at": LocalMoment(), "name": forms.TextInput({"autocomplete": "off"})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

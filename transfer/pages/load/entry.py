@@ -21,6 +21,7 @@ from transfer.pages.back import read_or_post
 from transfer.pages.load.before_and_after import Outlook, SureForm, outlook
 from transfer.pages.load.views import cells_of
 from transfer.pages.parts.entry_form import EntryForm
+from transfer.pages.parts.second_person import words_of_waiting
 from transfer.text import formats
 from transfer.text.explain import explain
 
@@ -77,6 +78,9 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
     if upload.state != State.READY:
         if upload.state == State.LOADED:
             messages.success(request, _("The change is staged. Below you see where it is."))
+        if upload.state == State.WAITING:
+            messages.warning(request, words_of_waiting(upload.good))
+            return redirect(upload)
         if not upload.report:  # it was not confirmed in time
             return redirect(upload)
         subject = urlencode({"q": upload.report["sample"][0]["cells"][0]})

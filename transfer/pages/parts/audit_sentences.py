@@ -108,6 +108,11 @@ SENTENCES = {
     "calls": gettext_lazy("%(who)s called the API"),
     "secrets": gettext_lazy("%(who)s encrypted all stored secrets with the present SECRET_KEY"),
     "staging": gettext_lazy("%(who)s set up the staging tables of shop All"),
+    "approval state=approved": gettext_lazy("%(who)s approved a load: “%(name)s”"),
+    "approval state=refused": gettext_lazy("%(who)s refused a load: “%(name)s”"),
+    "approval state=expired": gettext_lazy("nobody approved a load in time: “%(name)s”"),
+    "approval state=void": gettext_lazy("a load was approved, and could not be loaded: “%(name)s”"),
+    "approval": gettext_lazy("%(who)s entered what needs a second person: “%(name)s”"),
 }
 
 

@@ -22,6 +22,9 @@ NOBODY = "—"
 FACTS = {
     **HEADINGS,
     "corrections": gettext_lazy("rejected rows corrected"),
+    "approved_by": gettext_lazy("approved by"),
+    "approves": gettext_lazy("may approve"),
+    "own_numbers": gettext_lazy("own numbers"),
     "run": gettext_lazy("run"),
     "dry_run": gettext_lazy("dry run"),
     "rows": gettext_lazy("rows"),

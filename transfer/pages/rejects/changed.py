@@ -19,6 +19,7 @@ from transfer.loading.values import as_people_write
 from transfer.models import Actor, Settings
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import read_or_post, refused
+from transfer.pages.parts.second_person import words_of_waiting
 from transfer.pages.rejects.repeatable import unrepeatable
 from transfer.rejects.changed import REASONS, Decision, Undecided, decide, key_of, undecided
 from transfer.text import formats
@@ -122,11 +123,13 @@ def question(kind: Kind, decision: Decision, key: str | None) -> dict[str, Any]:
 
 def done(request: HttpRequest, kind: Kind, decision: Decision, key: str | None) -> HttpResponse:
     try:
-        rows = decide(kind, decision, Actor.of(request), key=key)
+        rows, waiting = decide(kind, decision, Actor.of(request), key=key)
     except TransferError as error:
         messages.error(request, str(explain(error)))
         return redirect("changed")
-    if not rows:
+    if waiting:
+        messages.warning(request, words_of_waiting(waiting))
+    elif not rows:
         messages.warning(request, _("It was decided on, or changed again, in the meantime."))
     elif decision == Decision.SEND:
         text = ngettext("%(n)s row is staged again.", "%(n)s rows are staged again.", rows)

@@ -168,14 +168,14 @@ def _send(form: GridForm, actor: Actor, pressed: Pressed) -> None:
     if outcome.faults:
         form.show_fault(next(iter(outcome.faults)))
         pressed.left.append(form)
-    elif outcome.sent:
+    elif outcome.sent or outcome.waiting:
         pressed.outcome += outcome
     else:
         pressed.closed += 1
 
 
 def say(request: HttpRequest, pressed: Pressed) -> None:
-    if pressed.outcome.sent:
+    if pressed.outcome.sent or pressed.outcome.waiting:
         tell(request, pressed.outcome)
     if pressed.closed:
         words = ngettext(
@@ -189,5 +189,5 @@ def say(request: HttpRequest, pressed: Pressed) -> None:
     elif pressed.refused:
         words = _("Not sent: %(rows)s. Each says below what is wrong.")
         messages.error(request, words % {"rows": formats.rows(pressed.refused)})
-    elif not (pressed.outcome.sent or pressed.closed):
+    elif not (pressed.outcome.sent or pressed.outcome.waiting or pressed.closed):
         messages.warning(request, _("Nothing was corrected, so nothing was sent."))

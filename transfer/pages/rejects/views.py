@@ -22,6 +22,7 @@ from transfer.models import Actor, RejectedRow, Settings
 from transfer.models.tasks import KindChoices
 from transfer.pages.components.rows import reject_link, reject_links
 from transfer.pages.html import format_words, joined
+from transfer.pages.parts.second_person import words_of_waiting
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import CorrectionForm, DiscardForm, form_of, received
 from transfer.pages.rejects.preview import Preview, preview, unsealed
@@ -260,7 +261,9 @@ def tell(request: HttpRequest, outcome: resend.Outcome) -> None:
     for code, count in outcome.faults.items():
         words = {"rows": formats.rows(count), "reason": explain(CATALOGUE[code]).sentence}
         messages.error(request, _("Not sent, %(rows)s: %(reason)s") % words)
-    if not (outcome.sent or outcome.faults):
+    if outcome.waiting:
+        messages.warning(request, words_of_waiting(outcome.waiting))
+    if not (outcome.sent or outcome.faults or outcome.waiting):
         messages.warning(request, _("Someone else closed it first."))
 
 

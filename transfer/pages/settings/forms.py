@@ -47,6 +47,12 @@ class SettingsForm(forms.ModelForm):
             "alert_minutes",
             "delay_limit",
             "large_amount",
+            "row_limit",
+            "load_limit",
+            "day_limit",
+            "key_row_limit",
+            "key_load_limit",
+            "key_day_limit",
             "second_factor_level",
             "confirms_by_itself",
         ]
@@ -85,6 +91,10 @@ class SettingsForm(forms.ModelForm):
                 "A larger balance change that is entered by hand is asked about once more; in a "
                 "file, such lines are counted before they are loaded."
             ),
+            "row_limit": gettext_lazy("Empty: any amount. Amounts count without their signs."),
+            "load_limit": gettext_lazy("Empty: any sum. Of a file, an undo, a correction."),
+            "day_limit": gettext_lazy("Empty: any sum. What was approved does not count."),
+            "key_row_limit": gettext_lazy("Empty: any amount. A key may have limits of its own."),
             "audit_days": gettext_lazy(
                 "Who did what, and which files were loaded when and by whom."
             ),

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
-from transfer.models import BonusServer, RejectedRow, Upload
+from transfer.models import Approval, BonusServer, RejectedRow, Upload
 from transfer.models.accounts import AccountState
 from transfer.models.alerts import Severity
 from transfer.models.run_base import State
@@ -95,6 +95,15 @@ LOOKS: dict[str, dict[str, Look]] = {
         Upload.State.DISCARDED: ("idle", "ban"),
         Upload.State.EXPIRED: ("idle", "clock"),
         Upload.State.LOST: ("bad", "warning"),
+        Upload.State.WAITING: ("warn", "users"),
+        Upload.State.DECLINED: ("bad", "ban"),
+    }),
+    "approval": _labelled({
+        Approval.State.WAITING: ("warn", "users"),
+        Approval.State.APPROVED: ("ok", "check"),
+        Approval.State.REFUSED: ("bad", "ban"),
+        Approval.State.EXPIRED: ("idle", "clock"),
+        Approval.State.VOID: ("bad", "cross"),
     }),
     # What a line of a file of registers does.
     "line": {

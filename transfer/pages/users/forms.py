@@ -9,12 +9,14 @@ from django.contrib.auth.password_validation import password_validators_help_tex
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.access import GROUPS, Role
-from transfer.models import ApiKey, User
+from transfer.models import Actor, ApiKey, Approver, User
+from transfer.models.approvers import mark, numbers_of, read_numbers
 from transfer.pages.components.forms import choice_with_note, help_with_rules
 from transfer.text.formats import moment
 
 # Without letters and digits that sound or look alike.
 READABLE = "abcdefghjkmnpqrstuvwxyz23456789"
+SECOND_PERSON = ("approves", "own_numbers")
 NAMES = {"first_name": "last_name"}  # side by side: see django/forms/div.html
 
 
@@ -178,6 +180,23 @@ class EditUserForm(WithKeys, forms.ModelForm[User]):
 
     pairs = NAMES
     role = role_field()
+    approves = forms.BooleanField(
+        label=gettext_lazy("May approve what others enter above a limit"),
+        required=False,
+        help_text=gettext_lazy(
+            "Nobody approves what he has entered, also by a key that he has made. The limits: see "
+            "Settings."
+        ),
+    )
+    own_numbers = forms.CharField(
+        label=gettext_lazy("Own account and card numbers"),
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "autocomplete": "off"}),
+        help_text=gettext_lazy(
+            "One a line, without leading or trailing spaces. Rows for them always need a second "
+            "person, whoever enters them."
+        ),
+    )
 
     class Meta:
         model = User
@@ -198,8 +217,25 @@ class EditUserForm(WithKeys, forms.ModelForm[User]):
                 "name": provider
             }
 
+        self.fields["approves"].initial = Approver.objects.filter(user_id=self.instance.pk).exists()
+        self.fields["own_numbers"].initial = "\n".join(numbers_of(self.instance))
+        if own:
+            for name in SECOND_PERSON:
+                self.fields[name].disabled = True
+                self.fields[name].help_text = _("Your own is changed by another administrator.")
         self.add_keys(self.instance)
 
+    def clean_own_numbers(self) -> list[str]:
+        return read_numbers(self.cleaned_data["own_numbers"])
+
     def changes(self) -> dict[str, Any]:
-        changed = [name for name in self.changed_data if name != "keys"]
+        """Return what is to be changed in the user's own fields."""
+        apart = {"keys", *SECOND_PERSON}
+        changed = [name for name in self.changed_data if name not in apart]
         return {name: self.cleaned_data[name] for name in changed}
+
+    def mark(self, user: User, actor: Actor) -> None:
+        """Set the right to approve and the own numbers. Raises ValidationError."""
+        if not {*SECOND_PERSON}.isdisjoint(self.changed_data):
+            approves, numbers = (self.cleaned_data[name] for name in SECOND_PERSON)
+            mark(user, actor, approves=approves, numbers=numbers)

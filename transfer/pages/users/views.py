@@ -89,6 +89,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         try:
             with transaction.atomic():
                 user.edit(Actor.of(request), **form.changes())
+                form.mark(user, Actor.of(request))
                 revoked = revoke(form.keys(), Actor.of(request))
         except ValidationError as error:
             form.add_error(None, error)

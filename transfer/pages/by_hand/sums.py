@@ -1,0 +1,34 @@
+"""The sums of "By hand": by person and key, by account, and accounts that one person repeats."""
+
+from typing import Any
+
+from django.db.models import Count, F, Q, QuerySet, Sum
+
+LISTED = 20
+TIMES = (3, 5, 10, 20)
+"""How often the same person may credit the same account before the page lists it."""
+
+UP, DOWN = Q(amount__gt=0), Q(amount__lt=0)
+SUMS: dict[str, Any] = {
+    "rows": Count("pk"),
+    "up": Sum("amount", filter=UP),
+    "down": Sum("amount", filter=DOWN),
+}
+
+
+def by_person(rows: QuerySet[Any]) -> list[dict[str, Any]]:
+    """Return the sums of each person or key and way, the largest credits first."""
+    grouped = rows.order_by().values("entry__who", "entry__way").annotate(**SUMS)
+    return [*grouped.order_by(F("up").desc(nulls_last=True), "entry__who")[:LISTED]]
+
+
+def by_account(rows: QuerySet[Any]) -> list[dict[str, Any]]:
+    """Return the sums of the accounts with the largest credits."""
+    grouped = rows.order_by().values("account").annotate(**SUMS)
+    return [*grouped.filter(up__gt=0).order_by("-up", "account")[:LISTED]]
+
+
+def repeated(rows: QuerySet[Any], times: int) -> list[dict[str, Any]]:
+    """Return the accounts that the same person has credited more than `times` times."""
+    credits = rows.filter(UP).order_by().values("entry__who", "account").annotate(**SUMS)
+    return [*credits.filter(rows__gt=times).order_by("-rows", "account")[:LISTED]]

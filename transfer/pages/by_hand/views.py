@@ -1,0 +1,65 @@
+"""Who credited which accounts, by which way: for administrators and approvers."""
+
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from transfer.models import Entry, Upload
+from transfer.models.entries import ALL_ROWS, LARGEST_ROWS
+from transfer.pages.by_hand.filters import ByHandFilter
+from transfer.pages.by_hand.sums import TIMES, by_account, by_person, repeated
+from transfer.pages.by_hand.tables import ByHandTable
+from transfer.pages.exports import Field, Sheet, file_response, zoned
+from transfer.pages.parts.second_person import for_overseers
+from transfer.text import formats
+
+WAYS = dict(Upload.InputMethod.choices)
+
+
+@for_overseers
+@require_safe
+def by_hand(request: HttpRequest) -> HttpResponse:
+    rows = ByHandFilter.of(request.GET)
+    asked = formats.number_in(request.GET.get("times"))
+    times = asked if asked in TIMES else TIMES[0]
+    people = by_person(rows.qs)
+    context = {
+        "filter": rows,
+        "table": ByHandTable(rows.qs).keyset_paged(request),
+        "people": [one | {"way": WAYS.get(one["entry__way"], "")} for one in people],
+        "accounts": by_account(rows.qs),
+        "repeated": repeated(rows.qs, times),
+        "times": times,
+        "choices": [(one, _with(request, one)) for one in TIMES],
+        "is_new": not Entry.objects.exists(),
+        "kept": {"all": formats.number(ALL_ROWS), "largest": formats.number(LARGEST_ROWS)},
+    }
+    return render(request, "by_hand/by_hand.html", context)
+
+
+def _with(request: HttpRequest, times: int) -> str:
+    query = request.GET.copy()
+    query["times"] = str(times)
+    query.pop("page", None)
+    return query.urlencode()
+
+
+@for_overseers
+@require_safe
+def export(request: HttpRequest, form: str) -> HttpResponseBase:
+    """The filtered rows, the latest first, as CSV or XLSX."""
+    fields = [
+        Field(zoned(_("When")), lambda one: one.entry.at),
+        Field(_("Who"), lambda one: one.entry.who),
+        Field(_("Way"), lambda one: one.entry.get_way_display()),
+        Field(_("Account"), lambda one: one.account, is_text=True),
+        Field(_("Amount"), lambda one: one.amount),
+        Field(_("Approved by"), lambda one: one.entry.approved_by),
+    ]
+    name = f"by-hand-{timezone.localtime():%Y-%m-%d-%H%M}"
+    return file_response(
+        request, name, form, Sheet(_("By hand"), fields, ByHandFilter.of(request.GET).qs)
+    )

@@ -1,0 +1,44 @@
+"""Pages for approvers, and what pages say about rows that need a second person."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+from django.utils.translation import ngettext
+
+from transfer.access import View
+from transfer.models.approvers import is_approver, oversees
+from transfer.text import formats
+
+
+def words_of_waiting(rows: int) -> str:
+    """Return what a message says of rows that wait instead of being staged."""
+    text = ngettext(
+        "%(n)s row needs a second person: it is not staged, and waits until somebody approves it.",
+        "%(n)s rows need a second person: they are not staged, and wait until somebody approves "
+        "them.",
+        rows,
+    )
+    return text % {"n": formats.number(rows)}
+
+
+def for_approvers(view: View) -> View:
+    """Open the view to users with the right to approve."""
+    return _only(is_approver, view)
+
+
+def for_overseers(view: View) -> View:
+    """Open the view to administrators, and to users with the right to approve."""
+    return _only(oversees, view)
+
+
+def _only(may: Callable[[Any], bool], view: View) -> View:
+    @wraps(view)
+    def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if not may(request.user):
+            raise PermissionDenied
+        return view(request, *args, **kwargs)
+
+    return checked

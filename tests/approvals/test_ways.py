@@ -150,7 +150,8 @@ class TestAWay:
         of(client, "oleg")
         page = reverse("reject_resend", args=[reject.pk])
         values = {"account": "4100", "amount": "50000", "initial-account": "4100"}
-        first = client.post(page, values | {"initial-amount": "0"}, follow=True)
+        shown = client.post(page, values | {"initial-amount": "0"}).context["preview"].sealed
+        first = client.post(page, {"shown": shown}, follow=True)
         grid = client.get(reverse("rejects_grid"), {"id": reject.pk}).context["sections"]
         (form,) = grid[0].forms
         named = {form.add_prefix("amount"): "50000", form.add_initial_prefix("amount"): "0"}

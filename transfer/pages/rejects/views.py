@@ -222,6 +222,9 @@ def reject_resend(request: HttpRequest, pk: int) -> HttpResponse:
     if outcome.faults:
         form.refuse_code(next(iter(outcome.faults)))
         return page_of(request, one, form)
+    if outcome.waiting:
+        tell(request, outcome)
+        return redirect(with_query(request, one))
     if not outcome.sent:
         return closed_meanwhile(request, one)
     return decided(request, one, _("Row %(row)s is staged again. The next run moves it."))

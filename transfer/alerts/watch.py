@@ -29,10 +29,10 @@ def watch(now: datetime) -> None:
     with suppress(AlreadyRunning), lock(Space.WATCH, 0):
         incidents.note_incidents(find_problems(now), now)
         enabled = Recipient.objects.filter(enabled=True).prefetch_related("servers", "shops")
-        _tell(list(enabled), now)
+        _queue_notices(list(enabled), now)
 
 
-def _tell(recipients: list[Recipient], now: datetime) -> None:
+def _queue_notices(recipients: list[Recipient], now: datetime) -> None:
     if not recipients:
         return
     worked_on = set(PlannedWork.objects.under_way(now).values_list("server", flat=True))

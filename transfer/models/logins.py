@@ -173,16 +173,16 @@ class LoginKey:
         wait_for_lock(Space.GUESSES, 0)
         before = [*self._locks(Guess.objects.filter(is_refused=True))]
         Guess.objects.filter(pk=guess.pk).update(is_refused=True)
-        self._note(Action.REFUSE, **what)
+        self._audit(Action.REFUSE, **what)
         after = [*self._locks(Guess.objects.filter(is_refused=True))]
         if len(after) > len(before):
-            self._note(Action.LOCK, until=after[-1].until)
+            self._audit(Action.LOCK, until=after[-1].until)
 
     def succeed(self, **how: object) -> None:
         """Notes the log-in, and `how`: "factor" is the type of the second factor; "provider" the
         name of the provider; "emergency" that the provider was passed by.
         """
-        self._note(Action.LOGIN, **how)
+        self._audit(Action.LOGIN, **how)
 
     def _locks(self, guesses: GuessQuerySet) -> Iterator[Lock]:
         """Yields the locks that these guesses are, for the holder of this key."""
@@ -194,7 +194,7 @@ class LoginKey:
         if network := network_of(self.address):
             yield from strangers.filter(network=network).locked("network", OF_A_NETWORK)
 
-    def _note(self, action: Action, **new: object) -> None:
+    def _audit(self, action: Action, **new: object) -> None:
         if self.browser:
             new["browser"] = self.browser
         actor = Actor(self.who, self.user, self.address)

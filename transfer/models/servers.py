@@ -226,7 +226,7 @@ class BonusServer(WithSecrets, Failing):
         return self.accounts_at is not None and self.accounts_at < timezone.now() - STALE_AFTER
 
     def note_answer(self, at: datetime, latency: float, clock_ahead: float, version: str) -> None:
-        self._note(
+        self._save_found(
             state=self.State.AVAILABLE,
             checked_at=at,
             accounts_at=at,
@@ -240,7 +240,7 @@ class BonusServer(WithSecrets, Failing):
     def note_failure(self, at: datetime, error: TransferError) -> None:
         """Note why it did not answer. Without a token it is not asked, which is no failure."""
         fails = error.cause is not API_NO_TOKEN
-        self._note(
+        self._save_found(
             state=self.State.FAILING if fails else self.State.UNMANAGED,
             checked_at=at,
             latency=None,
@@ -251,7 +251,7 @@ class BonusServer(WithSecrets, Failing):
 
     def note_service_port(self, at: datetime, error: TransferError | None) -> None:
         """Notes whether registers can connect, or why they can't."""
-        self._note(
+        self._save_found(
             service_checked_at=at,
             service_error_code=error.code if error else "",
             service_error_params=error.params if error else {},
@@ -266,7 +266,7 @@ class BonusServer(WithSecrets, Failing):
             return None
         return TransferError.saved(self.service_error_code, self.service_error_params)
 
-    def _note(self, **fields: Any) -> None:
+    def _save_found(self, **fields: Any) -> None:
         """Saves only these fields, and only if the server is still docked."""
         self.assign(**fields)
         type(self).objects.filter(pk=self.pk).update(**fields)

@@ -46,10 +46,10 @@ def ask_servers(
     tasks: Iterable[TransferTask], origin: str, seconds: float
 ) -> Iterator[tuple[TransferTask, KnownServer | TransferError]]:
     """Yield each task with what its server says that it has received, within `seconds`."""
-    yield from ask_all(tasks, partial(_ask, origin=origin), seconds)
+    yield from ask_all(tasks, partial(_known_server, origin=origin), seconds)
 
 
-def _ask(task: TransferTask, seconds: float, origin: str) -> KnownServer:
+def _known_server(task: TransferTask, seconds: float, origin: str) -> KnownServer:
     server, kind = task.server, task.kind_spec
     with (
         BonusDatabase(server.dsn, server.name, "purge", seconds=seconds, secret=False) as target,

@@ -116,7 +116,7 @@ def what_is_lost(seconds: float = SECONDS) -> Restored:
             known_origins = {known for known, _kind in knowledge.seen}
             found.asks, found.other_origin = True, origin not in known_origins
     servers = BonusServer.objects.order_by("pk")
-    ask = partial(_ask, origin=origin, installation=knowledge.installation)
+    ask = partial(_lost_at, origin=origin, installation=knowledge.installation)
     known: dict[str, set[str]] = {kind.name: set() for kind in kinds}
     answers = dict(ask_all(servers, ask, seconds))
     for server in servers:
@@ -137,7 +137,7 @@ def what_is_lost(seconds: float = SECONDS) -> Restored:
     return found
 
 
-def _ask(server: BonusServer, seconds: float, origin: str, installation: str) -> _Answer:
+def _lost_at(server: BonusServer, seconds: float, origin: str, installation: str) -> _Answer:
     """Ask one server. It runs in a thread, and asks nothing of our own database."""
     lost, asks = {}, False
     with (
@@ -220,7 +220,7 @@ def confirm(actor: Actor, seconds: float = SECONDS) -> Restored:
         new = {"changesets": found.changesets, "rows": found.rows, "loads": len(found.loads)}
         AuditEntry.record(actor, AuditEntry.Action.CONFIRM, chosen, new=new)
         if found.is_something:
-            tell(found, actor)
+            publish(found, actor)
     tasks = [
         *attach_runs(TransferTask.objects.with_runs()),
         *attach_runs(MaintenanceTask.objects.with_runs()),
@@ -247,7 +247,7 @@ def _taken_back() -> Mapping[str, list[str]]:
     return loads
 
 
-def tell(found: Restored, actor: Actor) -> Bulletin:
+def publish(found: Restored, actor: Actor) -> Bulletin:
     """Tell people what shop All has lost."""
     times = [one.first for one in found.kinds.values() if one.first]
     ends = [one.last for one in found.kinds.values() if one.last]

@@ -33,11 +33,11 @@ def tell_if_restored(task: TransferTask, run: TransferRun, position: Position) -
         "number": position.place.number,
         "known": recorded.place.number,
     }
-    _tell(task, about)
+    _publish(task, about)
 
 
 @transaction.atomic
-def _tell(task: TransferTask, about: dict[str, Any]) -> None:
+def _publish(task: TransferTask, about: dict[str, Any]) -> None:
     """Write the bulletin of the server, or add this transfer to the one that is open."""
     code = Bulletin.Code.SERVER_RESTORED
     held = Bulletin.objects.open().select_for_update().filter(code=code, server=task.server)

@@ -92,7 +92,7 @@ class Work:
         if self.end:
             raise self.end
         try:
-            answer = self._ask(api, account)
+            answer = self._change_account(api, account)
         except TransferError as error:
             cause = error.cause
             self.failures_in_a_row = self.failures_in_a_row + 1 if cause.concerns_all else 0
@@ -103,7 +103,7 @@ class Work:
         self.failures_in_a_row = 0
         return answer
 
-    def _ask(self, api: BonusApi, account: RegisterAccount) -> Account | None:
+    def _change_account(self, api: BonusApi, account: RegisterAccount) -> Account | None:
         register = account.register
         if self.job.action == Action.DELETE:
             api.delete(register.code)

@@ -84,7 +84,7 @@ def arrivals(upload: Upload, seconds: float) -> list[Arrival]:
         .order_by("server_id")
     )
     of = {task.server: task for task in attach_runs(tasks)}
-    answers = dict(ask_all(of, lambda one, within: _ask(upload, of[one], within), seconds))
+    answers = dict(ask_all(of, lambda one, within: _arrival_at(upload, of[one], within), seconds))
     on_servers = [
         answer if isinstance(answer := answers[server], Arrival) else Arrival(task, error=answer)
         for server, task in of.items()
@@ -100,7 +100,7 @@ def arrivals(upload: Upload, seconds: float) -> list[Arrival]:
     return on_servers
 
 
-def _ask(upload: Upload, task: TransferTask, seconds: float) -> Arrival:
+def _arrival_at(upload: Upload, task: TransferTask, seconds: float) -> Arrival:
     server, changeset = task.server, str(upload.changeset)
     kind = server.kinds[upload.kind]
     with (

@@ -45,7 +45,9 @@ def complete(text: str) -> Completions:
     """Asks every bonus server, within SECONDS, for MOST numbers of each kind."""
     result = Completions({column: set() for column in COLUMNS}, [])
     servers = BonusServer.objects.all()
-    for server, answer in ask_all(servers, lambda one, within: _ask(one, text, within), SECONDS):
+    for server, answer in ask_all(
+        servers, lambda one, within: _numbers_at(one, text, within), SECONDS
+    ):
         if isinstance(answer, TransferError):
             result.silent.append(server.name)
             continue
@@ -54,7 +56,7 @@ def complete(text: str) -> Completions:
     return result
 
 
-def _ask(server: BonusServer, text: str, seconds: float) -> Numbers:
+def _numbers_at(server: BonusServer, text: str, seconds: float) -> Numbers:
     """Reads each kind by its key column only: it is the one that has an index."""
     numbers: Numbers = {column: set() for column in COLUMNS}
     begins = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"

@@ -120,7 +120,7 @@ def ask_servers(
     answers = dict(
         ask_all(
             servers,
-            lambda one, within: _ask(one, origin, rows, subject, column, within),
+            lambda one, within: _answer_of(one, origin, rows, subject, column, within),
             seconds,
         )
     )
@@ -130,7 +130,7 @@ def ask_servers(
     ]
 
 
-def _ask(
+def _answer_of(
     server: BonusServer,
     origin: str,
     rows: Mapping[str, Sequence[RowName]],

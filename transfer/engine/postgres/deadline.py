@@ -103,14 +103,14 @@ class Watchdog:
             while True:
                 now = monotonic()
                 for deadline in [*self._running]:
-                    self._look(deadline, now)
+                    self._cut_if_due(deadline, now)
                 if self._running:
                     sleeps_at = now + AWAKE_SECONDS
                 due = min((one.due for one in self._running), default=inf)
                 self._wakes_at = min(due, now + LOOK_SECONDS) if now < sleeps_at else inf
                 self._changed.wait(None if self._wakes_at == inf else self._wakes_at - now)
 
-    def _look(self, deadline: Deadline, now: float) -> None:
+    def _cut_if_due(self, deadline: Deadline, now: float) -> None:
         """Cuts the step if it is due, or if it was answered with too much."""
         is_too_big = deadline.limit.is_passed()
         if not is_too_big and now < deadline.due:

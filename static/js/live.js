@@ -154,10 +154,47 @@
     true,
   );
 
+  /* The version of each part that is shown, by the part's id. A refresh names it, and the server
+     answers 304 if nothing is new. */
+  const versions = new Map();
+
   document.addEventListener("htmx:configRequest", ({ detail }) => {
-    if (!detail.elt.querySelector("[data-fold]")) return;
-    detail.path = location.pathname + location.search;
-    if (detail.triggeringEvent?.type === "unfold") detail.headers["X-Unfolds"] = "true";
+    const { elt, headers, triggeringEvent } = detail;
+    if (elt.querySelector("[data-fold]")) detail.path = location.pathname + location.search;
+    if (triggeringEvent?.type === "unfold") headers["X-Unfolds"] = "true";
+    else if (elt.matches("[data-poll]") && versions.has(elt.id))
+      headers["If-None-Match"] = versions.get(elt.id);
+  });
+
+  function noteVersion({ requestConfig, xhr }) {
+    const { elt } = requestConfig;
+    const version = xhr.getResponseHeader("ETag");
+    if (!elt.matches("[data-poll]")) versions.clear(); /* It may replace a part that has one. */
+    else if (version && elt.id) versions.set(elt.id, version);
+    else versions.delete(elt.id);
+  }
+
+  /* "5 minutes ago" goes on by itself, by the server's clock and in its words. */
+  const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1]];
+  const JUST_NOW = 5;
+  const TELL_SECONDS = 10;
+  let ahead = 0; /* ms that the server's clock is ahead of the browser's */
+
+  function tellAgo() {
+    const { justNow } = document.getElementById("offline").dataset;
+    const words = new Intl.RelativeTimeFormat(document.documentElement.lang);
+    for (const one of document.querySelectorAll("time[data-ago]")) {
+      const seconds = Math.trunc((Date.parse(one.dateTime) - Date.now() - ahead) / 1000);
+      const [unit, size] = UNITS.find((unit) => Math.abs(seconds) >= unit[1]) ?? UNITS.at(-1);
+      const isNow = Math.abs(seconds) < JUST_NOW;
+      const text = isNow ? justNow : words.format(Math.trunc(seconds / size), unit);
+      if (one.textContent !== text) one.textContent = text;
+    }
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    ahead = Date.parse(document.getElementById("offline").dataset.now) - Date.now();
+    setInterval(tellAgo, TELL_SECONDS * 1000);
   });
 
   /* A screen reader hears of a new problem once: the list of problems is replaced at each refresh,
@@ -240,6 +277,11 @@
       location.reload();
       return;
     }
+    if (xhr.status === 304) {
+      event.detail.shouldSwap = false;
+      return;
+    }
+    noteVersion(event.detail);
     keep(target);
   });
   document.addEventListener("htmx:afterSwap", restore);

@@ -10,14 +10,16 @@ from django.db import connection
 from django.utils import timezone
 from playwright.sync_api import Page, Response, expect
 
-from tests.browser.conftest import DESKTOP, PHONE
+from tests.browser.conftest import DESKTOP, PHONE, use_language
+from tests.chain import many_servers, registers
 from tests.databases import query
 from tests.records import a_run
-from transfer.models import AccountJob, BonusServer, Settings, Upload
+from transfer.models import AccountJob, BonusServer, CashRegister, Heartbeat, Settings, Upload
 from transfer.models.run_base import State
 from transfer.pages.links import key_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
+QUIET = pytest.mark.usefixtures("nothing_asked")
 
 
 PAGES = [
@@ -135,6 +137,49 @@ def test_nothing_jumps_when_parts_arrive(
         if sum(value for value, *_ in shifts) > NOTHING_SEEN:
             jumps[name] = shifts
     assert jumps == {}
+
+
+@QUIET
+def test_a_refresh_sends_nothing_until_something_is_new(page: Page, log_in: Callable, olga):
+    servers = many_servers(9)
+    Settings.load().change(olga, show_transfer_tasks=True)
+    Heartbeat.beat("shop: cron")
+    log_in(page, "viewer")
+    for url in ("/", "/scheduler/", "/servers/"):
+        page.goto(url)
+        expect(page.locator("[data-poll='0.2']")).to_have_count(0)
+        answers = [refreshed(page).status for _time in range(4)]
+        assert answers[0] == 200
+        assert answers.count(304) >= 2, "at most one minute ends in between"
+        expect(page.locator("main")).to_contain_text("БС 1")
+    a_run(servers[-1], state=State.RUNNING, expected=100)
+    page.goto("/scheduler/")
+    refreshed(page)
+    a_run(servers[-2], state=State.RUNNING, expected=100)
+    assert refreshed(page).status == 200
+
+
+def refreshed(page: Page) -> Response:
+    with page.expect_response(is_part) as answer:
+        page.evaluate("htmx.trigger(document.querySelector('[data-poll]'), 'poll')")
+    expect(page.locator(".htmx-request")).to_have_count(0)
+    return answer.value
+
+
+@QUIET
+@pytest.mark.parametrize(("language", "words"), [("en", "2 minutes ago"), ("ru", "2 минуты назад")])
+def test_relative_times_go_on_by_themselves(
+    page: Page, log_in: Callable, language: str, words: str
+):
+    registers(1, many_servers(2))
+    log_in(page, "viewer")
+    use_language(page, language)
+    page.clock.install()
+    page.goto(CashRegister.objects.get().get_absolute_url())
+    seen = page.locator("dd time[data-ago]").first
+    expect(seen).to_contain_text("назад" if language == "ru" else "ago")
+    page.clock.fast_forward(125_000)
+    expect(seen).to_have_text(words)
 
 
 @contextmanager

@@ -16,8 +16,8 @@ PAGES = (
     *("/registers/{register}/?open=all", "/history/", "/rejects/", "/load/", "/notifications/"),
     *("/audit/", "/settings/", "/metrics"),
 )
-# A query more for the numbers of a list that is longer than a page, or for what a compact page
-# shows beside the servers.
+# A query more for the numbers of a list of several pages, or for what a compact page shows
+# beside the servers.
 BESIDE = 2
 
 

@@ -27,16 +27,16 @@ def clock(when: datetime) -> Html | str:
 
 
 def ago(when: datetime | None) -> Html | str:
-    """`{{ run.finished_at|ago }}`: 5 minutes ago, in 2 hours."""
-    return _time(when, formats.ago(when))
+    """`{{ run.finished_at|ago }}`: 5 minutes ago, in 2 hours. It goes on in the browser."""
+    return _time(when, formats.ago(when), " data-ago")
 
 
-def _time(when: datetime | None, text: str) -> Html | str:
+def _time(when: datetime | None, text: str, more: str = "") -> Html | str:
     if when is None:
         return text
     full = escape(formats.full_moment(when))
     machine = when.isoformat(timespec="seconds")  # HTML allows no microseconds
-    drawn = f'<time datetime="{machine}" title="{full}">{escape(text)}</time>'
+    drawn = f'<time datetime="{machine}" title="{full}"{more}>{escape(text)}</time>'
     return mark_safe(drawn)  # noqa: S308 - escaped
 
 

@@ -12,13 +12,28 @@ from django.views.decorators.http import require_safe
 
 from transfer.access import Role, has_role
 from transfer.models import (
+    AuditEntry,
+    BonusServer,
     Bulletin,
     CashRegister,
+    FailedStep,
+    FlowHour,
     Heartbeat,
+    Incident,
+    LeftBehind,
+    MaintenanceRun,
     MaintenanceTask,
+    OutagePart,
     PlannedWork,
+    Recipient,
+    RecurringJob,
     RegisterAccount,
+    RejectedRow,
+    Settings,
+    Shop,
+    TaskBacklog,
     TransferRun,
+    TransferTask,
 )
 from transfer.models.accounts import AccountState
 from transfer.models.flow_hours import added as added_delays, most_within
@@ -26,6 +41,7 @@ from transfer.pages import links
 from transfer.pages.back import is_part
 from transfer.pages.overview.rests import rests
 from transfer.pages.overview.set_up import set_up
+from transfer.pages.parts import versions
 from transfer.pages.parts.accounts import MOTHBALLED
 from transfer.pages.parts.runs import TransferRunFilter, summary
 from transfer.pages.shown import task_rows
@@ -41,6 +57,7 @@ from transfer.problems.kinds import KINDS, Code
 from transfer.problems.problem import Problem
 from transfer.queue.residents import count_workers
 from transfer.runs import workers
+from transfer.runs.backlog import ask_databases
 from transfer.text import bulletins, formats
 
 FAST, SLOW = 2, 15  # seconds between refreshes, with and without an open run
@@ -57,7 +74,27 @@ URGENCY = {
 }
 
 
+def shown_beside(request: HttpRequest) -> Any:
+    """What the page shows beside the rows of our own database: see `refreshed`.
+
+    Whether shop All has its tables is known from what its tasks have heard; without a task it is
+    asked as the page is made.
+    """
+    tasks = [*TransferTask.objects.select_related("server")]
+    if not tasks:
+        return None
+    heard = ask_databases(tasks, task_rows.patience(request))
+    return (versions.of_backlogs(heard), workers.oldest_entry(), count_workers())
+
+
 @require_safe
+@versions.refreshed(
+    *(AuditEntry, BonusServer, Bulletin, CashRegister, FailedStep, FlowHour, Heartbeat, Incident),
+    *(LeftBehind, MaintenanceRun, MaintenanceTask, OutagePart, PlannedWork, Recipient),
+    *(RecurringJob, RegisterAccount, RejectedRow, Settings, Shop, TaskBacklog, TransferRun),
+    TransferTask,
+    also=shown_beside,
+)
 def overview(request: HttpRequest) -> HttpResponse:
     """Shows what is known at once; then the page asks the servers, and refreshes itself."""
     page = "overview/live.html" if is_part(request) else "overview/overview.html"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from django.contrib import messages
 from django.core.exceptions import ValidationError
@@ -12,12 +13,22 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
-from transfer.models import Actor, Settings
+from transfer.models import (
+    Actor,
+    AuditEntry,
+    BonusServer,
+    FlowHour,
+    MaintenanceRun,
+    MaintenanceTask,
+    Settings,
+    TransferRun,
+    TransferTask,
+)
 from transfer.models.run_base import RunClosed
 from transfer.models.schedules import ChangedMeanwhile, ScheduledTask
 from transfer.pages import links
 from transfer.pages.back import done, is_part, next_url, read_or_post
-from transfer.pages.parts import audit_sentences
+from transfer.pages.parts import audit_sentences, versions
 from transfer.pages.parts.conflicts import ask_again, posted_version, who_did_what
 from transfer.pages.parts.pauses import PauseForm, ReasonForm
 from transfer.pages.parts.task_table import LastMaintenanceTable, LastRunTable
@@ -26,6 +37,7 @@ from transfer.pages.scheduler.schedule_form import ScheduleForm
 from transfer.pages.shown import task_rows
 from transfer.pages.shown.task_rows import AT_ONCE, FAST, SLOW
 from transfer.queue.locks import Space, is_held
+from transfer.runs.backlog import ask_databases
 from transfer.runs.start import RunIsOpen, run_now
 from transfer.schedule import Schedule
 from transfer.text import formats
@@ -34,7 +46,22 @@ from transfer.text.schedule import AS_ROWS_ARRIVE, clock_in_words, in_words
 ENTRIES = 20
 
 
+def shown_beside(request: HttpRequest, key: str) -> Any:
+    """What the page shows beside the rows of our own database: see `refreshed`."""
+    if request.GET:
+        return None
+    task = task_rows.find(key)
+    if not isinstance(task, TransferTask):
+        return ()
+    return versions.of_backlogs(ask_databases([task], task_rows.patience(request)))
+
+
 @require_safe
+@versions.refreshed(
+    *(AuditEntry, BonusServer, FlowHour, MaintenanceRun, MaintenanceTask, Settings),
+    *(TransferRun, TransferTask),
+    also=shown_beside,
+)
 def task(request: HttpRequest, key: str) -> HttpResponse:
     """Everything about one task, which refreshes itself."""
     task = task_rows.find(key)

@@ -9,9 +9,21 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
-from transfer.models import BonusServer, Heartbeat, MaintenanceTask, Settings, TransferTask
+from transfer.models import (
+    AuditEntry,
+    BonusServer,
+    Heartbeat,
+    Incident,
+    MaintenanceRun,
+    MaintenanceTask,
+    OutagePart,
+    Settings,
+    TaskBacklog,
+    TransferRun,
+    TransferTask,
+)
 from transfer.pages.back import is_part, next_url
-from transfer.pages.parts import folds
+from transfer.pages.parts import folds, versions
 from transfer.pages.parts.task_table import GroupedTaskTable, MaintenanceTable, TaskTable
 from transfer.pages.scheduler import started
 from transfer.pages.scheduler.filters import TaskFilter
@@ -22,6 +34,7 @@ from transfer.pages.shown.task_status import TaskStatus
 from transfer.pages.tables import Action, page_size
 from transfer.problems.find import outages_now
 from transfer.problems.groups import grouped
+from transfer.runs.backlog import ask_databases
 
 ACTIONS = (
     Action("on", gettext_lazy("Switch on")),
@@ -33,7 +46,25 @@ SORTED_BY_RUNS = {"waits", "runs"}
 OWN_CHOICE = "show_transfer_tasks"
 
 
+def shown_beside(request: HttpRequest) -> Any:
+    """What the page shows beside the rows of our own database: see `refreshed`."""
+    if not set(request.GET) <= {folds.OPEN}:
+        return None
+    settings = Settings.load()
+    if not shows_transfers(request, settings):
+        return (False,)
+    if BonusServer.objects.count() > GroupedTaskTable.page_sizes[0]:
+        return None
+    tasks = TransferTask.objects.select_related("server")
+    return (True, versions.of_backlogs(ask_databases(tasks, task_rows.patience(request))))
+
+
 @require_safe
+@versions.refreshed(
+    *(AuditEntry, BonusServer, Heartbeat, Incident, MaintenanceRun, MaintenanceTask, OutagePart),
+    *(Settings, TaskBacklog, TransferRun, TransferTask),
+    also=shown_beside,
+)
 def scheduler(request: HttpRequest) -> HttpResponse:
     """Shows both tables, which refresh themselves."""
     settings = Settings.load()

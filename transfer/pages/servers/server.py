@@ -20,12 +20,19 @@ from transfer.models import (
     Bulletin,
     CashRegister,
     Incident,
+    IssuedSecret,
     LeftBehind,
     LogPlace,
+    OutagePart,
     PlannedWork,
+    RegisterAccount,
+    Settings,
+    TaskBacklog,
+    TransferRun,
     TransferTask,
 )
 from transfer.pages.back import is_part
+from transfer.pages.parts import versions
 from transfer.pages.parts.account_tables import AccountTable
 from transfer.pages.parts.accounts import summary
 from transfer.pages.parts.incident_table import IncidentTable
@@ -93,6 +100,10 @@ def server(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_safe
+@versions.refreshed(
+    *(AccountJob, BonusServer, Bulletin, CashRegister, Incident, IssuedSecret, LeftBehind),
+    *(OutagePart, PlannedWork, RegisterAccount, Settings, TaskBacklog, TransferRun, TransferTask),
+)
 def server_live(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of the page that refreshes itself."""
     server = get_object_or_404(BonusServer, pk=pk)

@@ -11,8 +11,22 @@ from django.views.decorators.http import require_safe
 
 from transfer.access import role
 from transfer.errors import ServerUndecided, TransferError
-from transfer.models import Actor, AuditEntry, BonusServer, CashRegister, LeftBehind
+from transfer.models import (
+    Actor,
+    AuditEntry,
+    BonusServer,
+    CashRegister,
+    Incident,
+    LeftBehind,
+    OutagePart,
+    RegisterAccount,
+    Settings,
+    TaskBacklog,
+    TransferRun,
+    TransferTask,
+)
 from transfer.pages.back import done, read_or_post, refused
+from transfer.pages.parts import versions
 from transfer.pages.parts.accounts import with_states
 from transfer.pages.parts.server_table import ServerTable, lines
 from transfer.pages.servers.forms import ServerForm
@@ -26,6 +40,10 @@ BEGIN_SECONDS = 5
 
 
 @require_safe
+@versions.refreshed(
+    *(BonusServer, CashRegister, Incident, LeftBehind, OutagePart, RegisterAccount, Settings),
+    *(TaskBacklog, TransferRun, TransferTask),
+)
 def servers(request: HttpRequest) -> HttpResponse:
     """Shows all bonus servers, their states and those of their registers."""
     enabled = Count("tasks", filter=Q(tasks__enabled=True))

@@ -11,6 +11,7 @@ from tests.records import user
 from transfer.engine.kinds import BALANCES
 from transfer.loading import upload_job
 from transfer.loading.receive import receive
+from transfer.loading.report import warning
 from transfer.models import Actor, Approval, Approver, AuditEntry, Settings, Upload, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -62,6 +63,18 @@ def test_the_page_shows_accounts_sums_reasons_and_balances_now(
     for part in ("oleg", "4100", "5.00 → 50 005.00", "3.00 → -4.00", "1 balance goes below zero"):
         assert part in text.replace("−", "-").replace("\u202f", " "), part
     assert "above the limit of a row" in text
+
+
+def test_the_page_shows_the_warnings_that_the_loader_has_seen(client, vera, oleg):
+    limits(row_limit=None, load_limit=15)
+    upload = receive(BALANCES, [b"account;amount\n4100;9\n4100;9\n"], oleg, name="bonus.csv")
+    upload_job.go_on(upload)
+    (told, _params), *_rest = upload.report["warnings"]
+    upload.confirm(oleg)
+    upload_job.go_on(upload)
+    text = shown(client, Approval.objects.get().get_absolute_url())
+    assert told == "repeated"
+    assert str(warning("repeated", {"n": 1})) in text
 
 
 def test_yes_stages_the_rows_once_however_often_it_is_pressed(client, vera, waits, staged):

@@ -97,6 +97,21 @@ def test_no_needs_a_reason_deletes_the_rows_and_tells_the_loader(client, vera, w
     assert "wrong shop" in shown(client, upload.get_absolute_url())
 
 
+def test_the_loader_may_discard_what_waits_and_nobody_else(client, vera, waits, oleg, staged):
+    discard = reverse("upload_discard", args=[waits.upload_id])
+    client.force_login(user("operator", "pavel"))
+    client.post(discard)
+    assert Approval.objects.waiting().exists()
+    client.force_login(oleg.user)
+    client.cookies["django_language"] = "en"
+    assert "Discard" in shown(client, waits.upload.get_absolute_url())
+    client.post(discard)
+    upload = Upload.objects.get()
+    assert (upload.state, upload.pieces.count(), staged("balances")) == ("discarded", 0, [])
+    client.force_login(vera)
+    assert "decided in the meantime" in press(client, waits, "approve").content.decode()
+
+
 def test_the_loader_who_may_approve_can_not_approve_his_own(client, waits, oleg, staged):
     Approver.objects.create(user=oleg.user)
     client.force_login(oleg.user)

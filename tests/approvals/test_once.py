@@ -112,7 +112,10 @@ def test_a_process_that_dies_after_the_approval_leaves_the_rest_to_the_next_tick
     assert Entry.objects.filter(upload=upload, approved_by="vera").count() == 1
 
 
-def test_a_load_that_fails_waits_for_an_approval_again(waits, vera, staged, settings, shop_all):
+def test_an_approved_load_goes_on_once_shop_all_answers_again(
+    waits, vera, staged, settings, shop_all
+):
+    """Nobody can refuse meanwhile what may be staged by now."""
     waits("file")
     approval = Approval.objects.get()
     settings.SHOP_ALL_DATABASE_URL = "postgresql://127.0.0.1:9/nowhere"
@@ -121,9 +124,31 @@ def test_a_load_that_fails_waits_for_an_approval_again(waits, vera, staged, sett
     upload_job.go_on(upload)
     upload.refresh_from_db()
     approval.refresh_from_db()
-    assert (upload.state, approval.state) == (State.WAITING, "waiting")
+    assert (upload.state, approval.state) == (State.CONFIRMED, "approved")
     assert upload.error_code
+    assert not approval.refuse(vera, "too late")
     settings.SHOP_ALL_DATABASE_URL = shop_all
+    tick("tests")
+    drain(lambda: 0)
+    upload.refresh_from_db()
+    assert (upload.state, upload.error_code, len(staged("balances"))) == (State.LOADED, "", 1)
+
+
+def test_an_approved_load_that_can_not_be_staged_waits_for_a_decision_again(
+    waits, vera, staged, shop_all
+):
+    waits("file")
+    approval = Approval.objects.get()
+    renamed = 'alter table "changeAccountBalanceTemp" rename column comment to remark'
+    query(shop_all, renamed)
+    assert approval.approve(vera)
+    upload = Upload.objects.get(pk=approval.upload_id)
+    upload_job.go_on(upload)
+    upload.refresh_from_db()
+    approval.refresh_from_db()
+    assert (upload.state, approval.state, approval.decided_by) == (State.WAITING, "waiting", "")
+    assert upload.error_code
+    query(shop_all, renamed.replace("comment to remark", "remark to comment"))
     assert approval.approve(vera)
     upload_job.go_on(Upload.objects.get(pk=approval.upload_id))
     assert len(staged("balances")) == 1

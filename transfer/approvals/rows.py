@@ -11,7 +11,7 @@ from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.staging_import import GOOD, StagingImport
 from transfer.models.approvers import all_own_numbers
-from transfer.models.entries import ALL_ROWS, LARGEST_ROWS
+from transfer.models.entries import MOST_ROWS
 
 # The columns of a kind that name accounts and cards: the first names the row.
 NUMBERS = {
@@ -52,7 +52,7 @@ class Rows:
     """What would be staged at once.
 
     `largest` and `total` are of amounts without their signs, `amount` is their sum. `own`: numbers
-    of users. `listed`: all rows, or the largest (number, other number, amount). `digest` tells
+    of users. `listed`: the largest (number, other number, amount). `digest` tells
     whether the same rows come again; it is asked for while the transaction is open.
     """
 
@@ -106,7 +106,7 @@ def of_differences(kind: Kind, rows: Iterable[tuple[str, str, Decimal | None]], 
         sum(map(abs, amounts), Decimal(0)),
         sum(amounts, Decimal(0)),
         sorted({one for row in listed for one in row[:2] if one.strip() in own}),
-        listed,
+        sorted(listed, key=lambda row: -abs(row[2] or Decimal(0)))[:MOST_ROWS],
         lambda: sha256(name.encode()).hexdigest(),
     )
 
@@ -125,8 +125,7 @@ def _summed_up(
     count, largest, total, amount = database.only_row(sql.SQL(SUMS).format(entered=entered))
     numbers = sql.Literal(own)
     found = database.rows(sql.SQL(OWN).format(entered=entered, numbers=numbers)) if own else []
-    most = sql.Literal(ALL_ROWS if count <= ALL_ROWS else LARGEST_ROWS)
-    listed = database.rows(sql.SQL(LISTED).format(entered=entered, most=most))
+    listed = database.rows(sql.SQL(LISTED).format(entered=entered, most=sql.Literal(MOST_ROWS)))
     return Rows(
         kind.name,
         count,

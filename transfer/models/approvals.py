@@ -17,6 +17,7 @@ from transfer.errors import TransferError
 from transfer.models.addresses import numbered
 from transfer.models.approvers import OwnNumber, Person, is_approver
 from transfer.models.audit import Actor, AuditEntry
+from transfer.models.failing import FAILURE
 from transfer.models.runs import AmountField
 from transfer.models.secret import cipher
 from transfer.models.uploads import Upload
@@ -50,6 +51,7 @@ class Approval(models.Model):
         REFUSED = "refused", gettext_lazy("Refused")
         EXPIRED = "expired", gettext_lazy("Not approved in time")
         VOID = "void", gettext_lazy("Approved, and not loaded")
+        WITHDRAWN = "withdrawn", gettext_lazy("Withdrawn by who entered it")
 
     upload = models.OneToOneField(Upload, on_delete=models.CASCADE, related_name="approval")
     state = models.CharField(
@@ -184,6 +186,15 @@ class Approval(models.Model):
         return True
 
     @transaction.atomic
+    def withdraw(self, actor: Actor) -> bool:
+        """Give the load up, as who has entered it. False for others, or if it was decided."""
+        held = self._hold()
+        if held is None or actor.name != held.asked_by:
+            return False
+        held._decide(self.State.WITHDRAWN, actor)
+        return held.upload.end(Upload.State.DISCARDED)
+
+    @transaction.atomic
     def close(self, state: str) -> bool:
         """Close it undecided."""
         held = self._hold()
@@ -193,12 +204,10 @@ class Approval(models.Model):
         self._note_end(state)
         return held.upload.end(Upload.State.EXPIRED)
 
-    @transaction.atomic
-    def wait_again(self, error: TransferError) -> None:
+    def wait_again(self) -> None:
         """Take the approval back: the load has failed, and nothing of it is staged."""
         waiting = {"state": self.State.WAITING, "decided_at": None, "decided_by": ""}
         type(self).objects.filter(pk=self.pk).update(**waiting)
-        self.upload.note_error(error)
 
     @transaction.atomic
     def void(self, error: TransferError) -> None:
@@ -207,7 +216,7 @@ class Approval(models.Model):
         self._note_end(self.State.VOID)
         self.upload.end(Upload.State.DECLINED)
         self.upload.note_error(error)
-        self.upload.save(update_fields=["error_code", "error_params", "error_technical"])
+        self.upload.save(update_fields=FAILURE)
 
     def _hold(self) -> "Approval | None":
         """Return it, locked, with its present upload; None if it does not wait any more."""

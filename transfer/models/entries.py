@@ -1,7 +1,8 @@
 """Which balance changes people and keys have entered: for limits of a day, and for "By hand".
 
 An entry is written in the transaction of our own database that notes the load, correction, undo or
-change. Of an entry with very many rows only the largest are kept.
+change. Of an entry with many rows only the largest are kept, since head office's programs load
+millions of them.
 """
 
 from datetime import datetime
@@ -15,11 +16,8 @@ from django.utils.translation import gettext_lazy
 from transfer.models.runs import AmountField
 from transfer.models.uploads import Upload
 
-ALL_ROWS = 10_000
-"""An entry with at most so many rows keeps all of them."""
-LARGEST_ROWS = 1000
-"""Of a larger one, so many are kept."""
-AT_ONCE = 5000
+MOST_ROWS = 1000
+"""So many rows of an entry are kept, the largest; its sums are those of all rows."""
 LONGEST_ACCOUNT = 100
 
 
@@ -73,7 +71,7 @@ class Entry(models.Model):
             EnteredRow(entry=entry, account=one[:LONGEST_ACCOUNT], amount=amount)
             for one, amount in listed
         )
-        EnteredRow.objects.bulk_create(rows, batch_size=AT_ONCE)
+        EnteredRow.objects.bulk_create(rows)
         return entry
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext, gettext_lazy, pgettext_lazy
 
-from transfer.errors import FileRefused, TransferError
+from transfer.errors import ConnectionLost, FileRefused, TooSlow, TransferError, Unreachable
 from transfer.models.addresses import numbered
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failing import FAILURE, Failing
@@ -23,6 +23,7 @@ from transfer.queue.locks import Space
 from transfer.text import formats
 
 UNCONFIRMED_HOURS = 24
+MAYBE_DONE = (Unreachable, ConnectionLost, TooSlow)
 DIGEST_SALT = "dtadmin.content-of-a-file"
 
 
@@ -237,12 +238,14 @@ class Upload(OfKind, Job, Failing):
     def fail(self, error: TransferError) -> None:
         """What was confirmed can be confirmed again, what was not can be checked again.
 
-        What was approved waits for a second person again.
+        What was approved is tried again by the tick if a database did not answer, which may have
+        staged it; else it waits for a second person again.
         """
         approval = getattr(self, "approval", None)
         if approval is not None and self.saved.get().state == self.State.CONFIRMED:
-            approval.wait_again(error)
-            self.state = self.State.WAITING
+            if not isinstance(error, MAYBE_DONE):
+                approval.wait_again()
+                self.state = self.State.WAITING
         elif self.saved.get().state != self.State.RECEIVED:
             self.state = self.State.READY
         else:

@@ -11,6 +11,7 @@ from tests.records import user
 from transfer.engine.kinds import BALANCES
 from transfer.loading import upload_job
 from transfer.loading.receive import receive
+from transfer.loading.report import warning
 from transfer.models import Actor, Approval, Approver, AuditEntry, Settings, Upload, User
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -64,6 +65,18 @@ def test_the_page_shows_accounts_sums_reasons_and_balances_now(
     assert "above the limit of a row" in text
 
 
+def test_the_page_shows_the_warnings_that_the_loader_has_seen(client, vera, oleg):
+    limits(row_limit=None, load_limit=15)
+    upload = receive(BALANCES, [b"account;amount\n4100;9\n4100;9\n"], oleg, name="bonus.csv")
+    upload_job.go_on(upload)
+    (told, _params), *_rest = upload.report["warnings"]
+    upload.confirm(oleg)
+    upload_job.go_on(upload)
+    text = shown(client, Approval.objects.get().get_absolute_url())
+    assert told == "repeated"
+    assert str(warning("repeated", {"n": 1})) in text
+
+
 def test_yes_stages_the_rows_once_however_often_it_is_pressed(client, vera, waits, staged):
     answer = press(client, waits, "approve")
     assert "Approved" in answer.content.decode()
@@ -82,6 +95,21 @@ def test_no_needs_a_reason_deletes_the_rows_and_tells_the_loader(client, vera, w
     assert (upload.state, upload.pieces.count(), staged("balances")) == ("declined", 0, [])
     client.force_login(oleg.user)
     assert "wrong shop" in shown(client, upload.get_absolute_url())
+
+
+def test_the_loader_may_discard_what_waits_and_nobody_else(client, vera, waits, oleg, staged):
+    discard = reverse("upload_discard", args=[waits.upload_id])
+    client.force_login(user("operator", "pavel"))
+    client.post(discard)
+    assert Approval.objects.waiting().exists()
+    client.force_login(oleg.user)
+    client.cookies["django_language"] = "en"
+    assert "Discard" in shown(client, waits.upload.get_absolute_url())
+    client.post(discard)
+    upload = Upload.objects.get()
+    assert (upload.state, upload.pieces.count(), staged("balances")) == ("discarded", 0, [])
+    client.force_login(vera)
+    assert "decided in the meantime" in press(client, waits, "approve").content.decode()
 
 
 def test_the_loader_who_may_approve_can_not_approve_his_own(client, waits, oleg, staged):

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from tests.approvals.conftest import limits
 from tests.records import user
+from transfer.approvals import rows
 from transfer.models import Entry
 
 pytestmark = pytest.mark.django_db
@@ -42,10 +43,23 @@ def test_rows_and_sums_say_who_how_and_with_whom(anna):
     found = context(anna)
     assert sorted(accounts(found)) == ["4100", "4200", "4300"]
     by = {one["entry__who"]: (one["rows"], one["up"], one["down"]) for one in found["people"]}
-    assert by == {"oleg": (2, 100, -30), "1C (API)": (1, 7, None)}
+    assert by == {"oleg": (2, 100, -30), "1C (API)": (1, 7, 0)}
     assert [one["account"] for one in found["accounts"]] == ["4100", "4300"]
     text = anna.get(reverse("by_hand")).content.decode()
     assert "approved by vera" in text
+
+
+def test_sums_by_person_are_of_all_rows_of_a_load_though_only_the_largest_are_kept(
+    anna, load, monkeypatch
+):
+    monkeypatch.setattr(rows, "MOST_ROWS", 2)
+    load("balances", b"account;amount\n4100;1\n4200;20\n4300;-30\n4400;4\n")
+    found = context(anna)
+    assert sorted(accounts(found)) == ["4200", "4300"]
+    (one,) = found["people"]
+    assert (one["rows"], one["up"], one["down"]) == (4, 25, -30)
+    (one,) = context(anna, q="4200")["people"]
+    assert (one["rows"], one["up"]) == (1, 20)
 
 
 def test_filters_are_in_the_url(anna):

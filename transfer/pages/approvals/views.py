@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from transfer.approvals.limits import words
 from transfer.loading import upload_job
+from transfer.loading.report import warning
 from transfer.models import Actor, Approval
 from transfer.models.approvers import is_approver
 from transfer.pages.approvals.accounts import accounts_of
@@ -54,6 +55,7 @@ def _page(request: HttpRequest, pk: int, form: RefuseForm) -> HttpResponse:
         "may_only_others": one.is_waiting and is_approver(request.user),
         "form": form,
         "error": one.upload.explained,
+        "warnings": [warning(*given) for given in one.upload.report.get("warnings", [])],
     }
     status = 422 if form.errors else 200
     return render(request, "approvals/approval.html", context, status=status)

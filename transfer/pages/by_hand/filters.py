@@ -70,6 +70,11 @@ class ByHandFilter(DayFilters):
             given["since"] = (timezone.localdate() - timedelta(DAYS)).isoformat()
         return cls(given, EnteredRow.objects.select_related("entry").order_by("-pk"))
 
+    @property
+    def is_of_rows(self) -> bool:
+        """Whether a condition chooses single rows of an entry."""
+        return any(self.data.get(name) for name in ("q", "near"))
+
     def filter_approved(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         none = Q(entry__approved_by="")
         return rows.filter(none if value == "no" else ~none)

@@ -4,6 +4,8 @@ from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet, Sum
 
+from transfer.models import Entry
+
 LISTED = 20
 TIMES = (3, 5, 10, 20)
 """How often the same person may credit the same account before the page lists it."""
@@ -16,10 +18,22 @@ SUMS: dict[str, Any] = {
 }
 
 
-def by_person(rows: QuerySet[Any]) -> list[dict[str, Any]]:
-    """Return the sums of each person or key and way, the largest credits first."""
-    grouped = rows.order_by().values("entry__who", "entry__way").annotate(**SUMS)
-    return [*grouped.order_by(F("up").desc(nulls_last=True), "entry__who")[:LISTED]]
+def by_person(rows: QuerySet[Any], *, whole: bool) -> list[dict[str, Any]]:
+    """Return the sums of each person or key and way, the largest credits first.
+
+    `whole`: of all rows of the entries that these rows are of, also of those that are not kept.
+    """
+    if whole:
+        entries = Entry.objects.filter(pk__in=rows.order_by().values("entry"))
+        grouped = entries.order_by().values(entry__who=F("who"), entry__way=F("way"))
+        sums = grouped.annotate(
+            rows=Sum("rows"),
+            up=Sum((F("total") + F("amount")) / 2),
+            down=Sum((F("amount") - F("total")) / 2),
+        )
+    else:
+        sums = rows.order_by().values("entry__who", "entry__way").annotate(**SUMS)
+    return [*sums.order_by(F("up").desc(nulls_last=True), "entry__who")[:LISTED]]
 
 
 def by_account(rows: QuerySet[Any]) -> list[dict[str, Any]]:

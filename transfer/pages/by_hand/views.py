@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from transfer.models import Entry, Upload
-from transfer.models.entries import ALL_ROWS, LARGEST_ROWS
+from transfer.models.entries import MOST_ROWS
 from transfer.pages.by_hand.filters import ByHandFilter
 from transfer.pages.by_hand.sums import TIMES, by_account, by_person, repeated
 from transfer.pages.by_hand.tables import ByHandTable
@@ -25,7 +25,7 @@ def by_hand(request: HttpRequest) -> HttpResponse:
     rows = ByHandFilter.of(request.GET)
     asked = formats.number_in(request.GET.get("times"))
     times = asked if asked in TIMES else TIMES[0]
-    people = by_person(rows.qs)
+    people = by_person(rows.qs, whole=not rows.is_of_rows)
     context = {
         "filter": rows,
         "table": ByHandTable(rows.qs).keyset_paged(request),
@@ -35,7 +35,7 @@ def by_hand(request: HttpRequest) -> HttpResponse:
         "times": times,
         "choices": [(one, _with(request, one)) for one in TIMES],
         "is_new": not Entry.objects.exists(),
-        "kept": {"all": formats.number(ALL_ROWS), "largest": formats.number(LARGEST_ROWS)},
+        "most": MOST_ROWS,
     }
     return render(request, "by_hand/by_hand.html", context)
 

@@ -224,7 +224,11 @@ def upload_confirm(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def upload_discard(request: HttpRequest, pk: int) -> HttpResponse:
     upload = get_object_or_404(Upload, pk=pk)
-    if upload.close(State.DISCARDED):
+    if upload.state == State.WAITING:
+        is_closed = upload.approval.withdraw(Actor.of(request))
+    else:
+        is_closed = upload.close(State.DISCARDED)
+    if is_closed:
         messages.success(request, _("Discarded: nothing was loaded, and the file is deleted."))
     return redirect("loads")
 

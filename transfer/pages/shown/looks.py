@@ -104,6 +104,7 @@ LOOKS: dict[str, dict[str, Look]] = {
         Approval.State.REFUSED: ("bad", "ban"),
         Approval.State.EXPIRED: ("idle", "clock"),
         Approval.State.VOID: ("bad", "cross"),
+        Approval.State.WITHDRAWN: ("idle", "undo"),
     }),
     # What a line of a file of registers does.
     "line": {

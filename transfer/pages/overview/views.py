@@ -12,6 +12,9 @@ from django.views.decorators.http import require_safe
 
 from transfer.access import Role, has_role
 from transfer.models import (
+    ApiKey,
+    Approval,
+    Approver,
     AuditEntry,
     BonusServer,
     Bulletin,
@@ -24,6 +27,7 @@ from transfer.models import (
     MaintenanceRun,
     MaintenanceTask,
     OutagePart,
+    OwnNumber,
     PlannedWork,
     Recipient,
     RecurringJob,
@@ -89,8 +93,9 @@ def shown_beside(request: HttpRequest) -> Any:
 
 @require_safe
 @versions.refreshed(
-    *(AuditEntry, BonusServer, Bulletin, CashRegister, FailedStep, FlowHour, Heartbeat, Incident),
-    *(LeftBehind, MaintenanceRun, MaintenanceTask, OutagePart, PlannedWork, Recipient),
+    *(ApiKey, Approval, Approver, AuditEntry, BonusServer, Bulletin, CashRegister, FailedStep),
+    *(FlowHour, Heartbeat, Incident, LeftBehind, MaintenanceRun, MaintenanceTask, OutagePart),
+    *(OwnNumber, PlannedWork, Recipient),
     *(RecurringJob, RegisterAccount, RejectedRow, Settings, Shop, TaskBacklog, TransferRun),
     TransferTask,
     also=shown_beside,

@@ -20,6 +20,9 @@ from django.views.decorators.http import condition
 from transfer.access import role_of
 from transfer.models import (
     AccountJob,
+    ApiKey,
+    Approval,
+    Approver,
     AuditEntry,
     BonusServer,
     Bulletin,
@@ -33,6 +36,7 @@ from transfer.models import (
     MaintenanceRun,
     MaintenanceTask,
     OutagePart,
+    OwnNumber,
     PlannedWork,
     Recipient,
     RecurringJob,
@@ -56,6 +60,7 @@ Models = Iterable[type[Model]]
 OPEN_RUN = f"state in ({', '.join(repr(str(state)) for state in OPEN_STATES)})"
 GROWS: dict[type[Model], str] = {
     AccountJob: "finished_at is null",
+    Approval: f"state = '{Approval.State.WAITING}'",
     AuditEntry: "false",
     Incident: "ended_at is null",
     MaintenanceRun: OPEN_RUN,
@@ -71,9 +76,12 @@ SMALL: tuple[type[Model], ...] = (
 # Who changes these rows changes a row of one of the others, too: a check of the server, a job, a
 # person, who leaves an entry in the audit, or a run.
 FOLLOWS: dict[type[Model], tuple[type[Model], ...]] = {
+    ApiKey: (AuditEntry,),
+    Approver: (AuditEntry,),
     CashRegister: (AuditEntry,),
     FlowHour: (TransferRun,),
     IssuedSecret: (AccountJob, AuditEntry),
+    OwnNumber: (AuditEntry,),
     RegisterAccount: (BonusServer, AccountJob, AuditEntry),
     RejectedRow: (RejectedRow, TransferRun, AuditEntry),
     Shop: (AuditEntry,),

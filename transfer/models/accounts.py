@@ -6,8 +6,7 @@ from typing import Any, ClassVar, Self
 
 from django.contrib.postgres.aggregates import BitOr
 from django.db import connection, models
-from django.db.models import Case, Count, F, Min, Q, QuerySet, Value, When
-from django.db.models.functions import Least
+from django.db.models import Case, Count, F, Min, Q, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
@@ -219,24 +218,20 @@ def attach_states(
     return list(known.values())
 
 
-def worst_first(registers: QuerySet[Any], servers: Collection[BonusServer]) -> QuerySet[Any]:
-    """Orders registers by their worst state on these servers, then by shop and name.
-
-    Those that are out of service come last.
+def worst_states(servers: Collection[BonusServer]) -> dict[int, int]:
+    """Returns the worst state on these servers, as its place in AccountState, of each register in
+    use that has an account on one of them. One query.
     """
-    numbers = {state: number for number, state in enumerate(AccountState)}
-    on_them = Q(accounts__server__in=servers)
-    state = _case("accounts__", None, numbers.__getitem__, models.IntegerField())
-    counted = registers.annotate(
-        known=Count("accounts", filter=on_them), worst_known=Min(state, filter=on_them)
-    )
-    missing = Value(numbers[AccountState.NOT_CREATED])
-    worst = Case(
-        When(known__lt=len(servers), then=Least("worst_known", missing)), default="worst_known"
-    )
-    return counted.order_by(
-        "mothballed", worst.asc(nulls_last=True), "shop__name", "shop__code", "name", "code"
-    )
+    places = {state: place for place, state in enumerate(AccountState)}
+    number = _case("", None, places.__getitem__, models.IntegerField())
+    accounts = RegisterAccount.objects.filter(server__in=servers, register__mothballed=False)
+    registers = accounts.order_by().values_list("register")
+    of_registers = registers.annotate(worst=Min(number), known=Count("pk"))
+    missing = places[AccountState.NOT_CREATED]
+    return {
+        register: worst if known == len(servers) else min(worst, missing)
+        for register, worst, known in of_registers
+    }
 
 
 class SeenDay(models.Model):

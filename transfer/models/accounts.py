@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 from django.contrib.postgres.aggregates import BitOr
 from django.db import connection, models
-from django.db.models import Case, Count, F, Min, Q, Value, When
+from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
@@ -218,20 +218,40 @@ def attach_states(
     return list(known.values())
 
 
-def worst_states(servers: Collection[BonusServer]) -> dict[int, int]:
-    """Returns the worst state on these servers, as its place in AccountState, of each register in
-    use that has an account on one of them. One query.
+# From rows of server, register and state: both counts, by one scan.
+COUNT_BOTH = """
+    select server_id, place, register_id, count(*), min(place)
+      from ({}) as account
+     group by grouping sets ((server_id, place), (register_id))
+"""
+
+
+def states_and_worst(
+    servers: Collection[BonusServer],
+) -> tuple[dict[int, dict[str, int]], dict[int, AccountState]]:
+    """Returns of each server, by its key, the number of registers in use by their state there; and
+    the worst state on these servers of each register in use that has an account on one of them.
+
+    One scan of the accounts, of which there may be hundreds of thousands.
     """
-    places = {state: place for place, state in enumerate(AccountState)}
-    number = _case("", None, places.__getitem__, models.IntegerField())
+    states = list(AccountState)
     accounts = RegisterAccount.objects.filter(server__in=servers, register__mothballed=False)
-    registers = accounts.order_by().values_list("register")
-    of_registers = registers.annotate(worst=Min(number), known=Count("pk"))
-    missing = places[AccountState.NOT_CREATED]
-    return {
-        register: worst if known == len(servers) else min(worst, missing)
-        for register, worst, known in of_registers
-    }
+    placed = accounts.annotate(place=_case("", None, states.index, models.IntegerField()))
+    query, parameters = (
+        placed.order_by().values("server_id", "register_id", "place").query.sql_with_params()
+    )
+    counts: dict[int, dict[str, int]] = {}
+    worst: dict[int, AccountState] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT_BOTH.format(query), parameters)
+        for server, place, register, count, least in cursor:
+            if register is None:
+                counts.setdefault(server, {})[states[place]] = count
+            else:
+                is_everywhere = count == len(servers)
+                known = [states[least], *([] if is_everywhere else [AccountState.NOT_CREATED])]
+                worst[register] = min(known, key=states.index)
+    return counts, worst
 
 
 class SeenDay(models.Model):

@@ -6,8 +6,7 @@ from typing import Any, ClassVar, Self
 
 from django.contrib.postgres.aggregates import BitOr
 from django.db import connection, models
-from django.db.models import Case, Count, F, Min, Q, QuerySet, Value, When
-from django.db.models.functions import Least
+from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
@@ -219,24 +218,40 @@ def attach_states(
     return list(known.values())
 
 
-def worst_first(registers: QuerySet[Any], servers: Collection[BonusServer]) -> QuerySet[Any]:
-    """Orders registers by their worst state on these servers, then by shop and name.
+# From rows of server, register and state: both counts, by one scan.
+COUNT_BOTH = """
+    select server_id, place, register_id, count(*), min(place)
+      from ({}) as account
+     group by grouping sets ((server_id, place), (register_id))
+"""
 
-    Those that are out of service come last.
+
+def states_and_worst(
+    servers: Collection[BonusServer],
+) -> tuple[dict[int, dict[str, int]], dict[int, AccountState]]:
+    """Returns of each server, by its key, the number of registers in use by their state there; and
+    the worst state on these servers of each register in use that has an account on one of them.
+
+    One scan of the accounts, of which there may be hundreds of thousands.
     """
-    numbers = {state: number for number, state in enumerate(AccountState)}
-    on_them = Q(accounts__server__in=servers)
-    state = _case("accounts__", None, numbers.__getitem__, models.IntegerField())
-    counted = registers.annotate(
-        known=Count("accounts", filter=on_them), worst_known=Min(state, filter=on_them)
+    states = list(AccountState)
+    accounts = RegisterAccount.objects.filter(server__in=servers, register__mothballed=False)
+    placed = accounts.annotate(place=_case("", None, states.index, models.IntegerField()))
+    query, parameters = (
+        placed.order_by().values("server_id", "register_id", "place").query.sql_with_params()
     )
-    missing = Value(numbers[AccountState.NOT_CREATED])
-    worst = Case(
-        When(known__lt=len(servers), then=Least("worst_known", missing)), default="worst_known"
-    )
-    return counted.order_by(
-        "mothballed", worst.asc(nulls_last=True), "shop__name", "shop__code", "name", "code"
-    )
+    counts: dict[int, dict[str, int]] = {}
+    worst: dict[int, AccountState] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT_BOTH.format(query), parameters)
+        for server, place, register, count, least in cursor:
+            if register is None:
+                counts.setdefault(server, {})[states[place]] = count
+            else:
+                is_everywhere = count == len(servers)
+                known = [states[least], *([] if is_everywhere else [AccountState.NOT_CREATED])]
+                worst[register] = min(known, key=states.index)
+    return counts, worst
 
 
 class SeenDay(models.Model):

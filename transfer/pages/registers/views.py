@@ -12,12 +12,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
 from transfer.models import Actor, AuditEntry, BonusServer, CashRegister, RegisterAccount, Shop
-from transfer.models.accounts import PROBLEMS, AccountState, worst_first
+from transfer.models.accounts import PROBLEMS, AccountState, states_and_worst
 from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.components.registers import on_servers
 from transfer.pages.parts import folds
 from transfer.pages.parts.account_tables import RegisterTable, ShopTable
-from transfer.pages.parts.accounts import RegisterFilter, with_states
+from transfer.pages.parts.accounts import RegisterFilter, summary
 from transfer.pages.parts.server_table import ServerTable, lines
 from transfer.pages.registers.forms import RegisterForm, ShopForm
 from transfer.pages.registers.why import ALIKE, why, why_on_several
@@ -39,11 +39,14 @@ def registers(request: HttpRequest) -> HttpResponse:
     servers = list(BonusServer.objects.all())
     only = chosen.given.get("server")
     in_use = CashRegister.objects.in_use().count()
-    listed = with_states(servers, in_use)
+    counts, worst = states_and_worst(servers)
+    listed = [(one, summary(counts.get(one.pk, {}), in_use)) for one in servers]
     beside = [only] if only else servers
+    if only:
+        _counts, worst = states_and_worst(beside)
     context = {
         "filter": chosen,
-        "table": RegisterTable(worst_first(chosen.qs, beside), beside).paged(request),
+        "table": listed_registers(request, chosen.qs, beside, worst),
         "servers": listed,
         "failing": [one for one in servers if one.state == BonusServer.State.FAILING],
         "many": len(servers) >= MANY
@@ -52,6 +55,32 @@ def registers(request: HttpRequest) -> HttpResponse:
         "shops": Shop.objects.count(),
     }
     return render(request, "registers/registers.html", context)
+
+
+def listed_registers(
+    request: HttpRequest,
+    registers: Any,
+    servers: list[BonusServer],
+    worst: dict[int, AccountState],
+) -> RegisterTable:
+    """The list, sorted as the address asks, else by what is wrong on these servers, then by shop.
+
+    For that order all registers are sorted, but only those of the page are read as a whole.
+    """
+    if "sort" in request.GET:
+        return RegisterTable(registers, servers).paged(request)
+    places = {state: place for place, state in enumerate(AccountState)}
+    by_shop = registers.order_by("mothballed", "shop__name", "shop__code", "name", "code")
+    keys = [
+        (mothballed, places[worst.get(pk, AccountState.NOT_CREATED)], pk)
+        for pk, mothballed in by_shop.values_list("pk", "mothballed")
+    ]
+    keys.sort(key=lambda key: key[:2])  # stable: the rest goes by shop
+    table = RegisterTable([pk for *_order, pk in keys], servers).paged(request)
+    on_page = [row.record for row in table.paginated_rows]
+    found = CashRegister.objects.select_related("shop").in_bulk(on_page)
+    table.show([found[pk] for pk in on_page if pk in found])
+    return table
 
 
 @require_safe

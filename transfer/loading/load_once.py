@@ -89,7 +89,8 @@ def load_once(
     2. Finishes or removes what an earlier call has left unfinished.
     3. If the Idempotency-Key was used: compares the rows, and answers as before.
     4. Refuses the call if it is large while another large call of the API key is open.
-    5. Else checks the rows as a file, and loads all of them if all are good.
+    5. Else checks the rows as a file, and loads all of them if all are good. Rows that need a
+       second person wait; the call that is repeated then says how that ended.
     Raises TransferError: FileRefused if the rows, or the Idempotency-Key, can't be taken.
     """
     token = uuid.uuid5(NAMESPACE, idempotency_key)

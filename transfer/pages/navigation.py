@@ -51,18 +51,16 @@ class Link(NamedTuple):
 
 def links(request: HttpRequest) -> list[Link]:
     """The items that this user may open. An item is current on the pages below it, too."""
-    allowed = [item for item in ITEMS if is_open(item, request)]
+    is_overseer = oversees(request.user)
+    allowed = [
+        item
+        for item in ITEMS
+        if has_role(request.user, item.needs) and (is_overseer or not item.is_for_overseers)
+    ]
     return [
         Link(url, item.label, item.icon, is_at(request.path, url))
         for item, url in ((item, address(item.url_name)) for item in allowed)
     ]
-
-
-def is_open(item: Item, request: HttpRequest) -> bool:
-    """Whether the side bar shows the item to this user."""
-    return has_role(request.user, item.needs) and (
-        not item.is_for_overseers or oversees(request.user)
-    )
 
 
 def is_at(path: str, url: str) -> bool:

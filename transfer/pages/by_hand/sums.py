@@ -23,6 +23,7 @@ def by_person(rows: QuerySet[Any], *, whole: bool) -> list[dict[str, Any]]:
 
     `whole`: of all rows of the entries that these rows are of, also of those that are not kept.
     """
+    sums: Any
     if whole:
         entries = Entry.objects.filter(pk__in=rows.order_by().values("entry"))
         grouped = entries.order_by().values(entry__who=F("who"), entry__way=F("way"))

@@ -1,5 +1,6 @@
 import csv
 import io
+from uuid import uuid4
 
 import pytest
 from django.db import connection
@@ -15,6 +16,7 @@ from transfer.models import (
     BonusServer,
     RejectedRow,
     TransferTask,
+    Upload,
 )
 from transfer.models.audit import PEOPLE
 from transfer.pages.parts import audit_sentences, audit_words
@@ -135,6 +137,19 @@ def test_what_was_done_to_many_accounts_is_told_in_words(
     page = admin_client.get("/audit/").text
     assert words in page
     assert "</span>create</b>" not in page
+
+
+@pytest.mark.parametrize(
+    ("input_method", "words"),
+    [("hand", "made a change by hand"), ("undo", "took a load back"), ("file", "loaded rows")],
+)
+def test_a_load_is_told_by_its_way(admin_client, input_method, words):
+    upload = Upload.objects.create(
+        kind="balances", name="a file", input_method=input_method, confirmed_by="ivan"
+    )
+    upload.note_loaded(1, str(uuid4()))
+    admin_client.cookies["django_language"] = "en"
+    assert words in admin_client.get("/audit/").text
 
 
 def test_how_many_rows_were_discarded_at_once_is_told_in_russian(admin_client):

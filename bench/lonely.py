@@ -26,7 +26,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PRODUCT = ("transfer", "dtadmin")
 LINES = 8
-OF_LIBRARIES = {"get_fields", "create_sql"}  # of ModelAdmin and BaseConstraint
+# Of ModelAdmin, of BaseConstraint, of the adapter of allauth.
+OF_LIBRARIES = {"get_fields", "create_sql", "get_requests_session"}
 WORD = re.compile(r"[A-Za-z_]\w*")
 COMMENT = re.compile(r'""".*?"""|#[^\n]*', re.DOTALL)
 

@@ -1,13 +1,16 @@
 """Every address of the product, and the view that answers it: page by page."""
 
-from django.urls import URLPattern, path, re_path
+from typing import Any
 
-from transfer.access import View
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, re_path
+from django.utils.module_loading import import_string
+
+from transfer.access import View, any_user
 from transfer.http_api import door as api
 from transfer.models import MaintenanceRun, TransferRun
 from transfer.models.run_base import Run
 from transfer.pages.account import views as account
-from transfer.pages.account.lazily import lazily
 from transfer.pages.approvals import views as approvals
 from transfer.pages.audit import views as audit
 from transfer.pages.by_hand import views as by_hand
@@ -44,6 +47,21 @@ from transfer.pages.users import views as users
 FORM = r"\.(?P<form>csv|xlsx)$"
 JOB = "servers/<int:pk>/accounts/<int:job>/"
 TASK = r"^scheduler/(?P<key>(?:transfer|maintenance)-[0-9]{1,9})/"
+
+
+def lazily(view: str, *, is_open: bool = False) -> View:
+    """The view of this name in pages/account/; `is_open`: also without a log-in.
+
+    It is imported when the first request comes. Commands that make links to pages read all
+    addresses, and what these views need, such as `requests` and `fido2`, would take them a tenth of
+    a second. The middleware asks before the view is imported, so who may see it is said here.
+    """
+
+    def imported(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        return import_string(f"transfer.pages.account.{view}")(request, **kwargs)
+
+    imported.login_required = not is_open  # type: ignore[attr-defined]
+    return any_user(imported)
 
 
 def listed(base: str, page: View, export: View, name: str, **which: object) -> list[URLPattern]:

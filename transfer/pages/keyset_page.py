@@ -20,13 +20,22 @@ class KeysetPage:
         self.has_previous = self.has_next = False
         self.object_list: Any = []  # the table's rows
         word, _dash, number = place.partition("-")
-        beside = self._beside(number)
-        self.records: list[Any] = (
-            (word == "last" and self._last())
-            or (word == "after" and beside and self._after(beside))
-            or (word == "before" and beside and self._before(beside))
-            or self._first()
-        )
+        pk = formats.number_in(number, 18)
+        beside = None if pk is None else rows.model._default_manager.filter(pk=pk).first()
+        self.records: list[Any] = []
+        if word == "last":
+            backwards, self.has_previous = self._some(turned(rows))
+            self.records = backwards[::-1]
+        elif word == "after" and beside:
+            self.records, self.has_next = self._some(beyond(rows, beside))
+            self.has_previous = bool(self.records)
+        elif word == "before" and beside:
+            backwards, is_full = self._some(beyond(turned(rows), beside))
+            if is_full:  # or else these rows are on the first page
+                self.has_previous = self.has_next = True
+                self.records = backwards[::-1]
+        if not self.records:
+            self.records, self.has_next = self._some(rows)
 
     @property
     def elsewhere(self) -> str:
@@ -45,29 +54,6 @@ class KeysetPage:
     @property
     def next(self) -> str:
         return f"after-{self.records[-1].pk}"
-
-    def _beside(self, number: str) -> Model | None:
-        pk = formats.number_in(number, 18)
-        return None if pk is None else self.rows.model._default_manager.filter(pk=pk).first()
-
-    def _first(self) -> list[Any]:
-        records, self.has_next = self._some(self.rows)
-        return records
-
-    def _last(self) -> list[Any]:
-        records, self.has_previous = self._some(turned(self.rows))
-        return records[::-1]
-
-    def _after(self, beside: Model) -> list[Any]:
-        records, self.has_next = self._some(beyond(self.rows, beside))
-        self.has_previous = bool(records)
-        return records
-
-    def _before(self, beside: Model) -> list[Any]:
-        """The rows before it; none if they do not fill a page, which is the first one then."""
-        records, more = self._some(beyond(turned(self.rows), beside))
-        self.has_previous = self.has_next = more
-        return records[::-1] if more else []
 
     def _some(self, rows: QuerySet[Any]) -> tuple[list[Any], bool]:
         """A page of them, and whether there are more."""

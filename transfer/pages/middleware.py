@@ -37,15 +37,6 @@ OPEN = {
 }
 
 
-def comes_first(request: HttpRequest) -> str:
-    """The page on which the user has to do something before all others; or ""."""
-    if CHANGE_FIRST in request.session:
-        return "change_password"
-    if BY_PASSWORD_ALONE in request.session and is_required_of(request.user):
-        return "mfa_index"
-    return ""
-
-
 class LoginRequired(LoginRequiredMiddleware):
     """Asks for a log-in, which leads back to the page of the button: its own address is no page.
 
@@ -57,7 +48,11 @@ class LoginRequired(LoginRequiredMiddleware):
         answer = super().process_view(request, view, args, kwargs)
         if answer is not None or not getattr(view, "login_required", True):
             return answer
-        if not (first := comes_first(request)):
+        if CHANGE_FIRST in request.session:
+            first = "change_password"
+        elif BY_PASSWORD_ALONE in request.session and is_required_of(request.user):
+            first = "mfa_index"
+        else:
             return None
         where = request.resolver_match.url_name if request.resolver_match else ""
         return None if where in OPEN[first] else redirect(first)

@@ -21,7 +21,7 @@ from django.shortcuts import redirect
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models.secret import cipher
-from transfer.pages.account.logged_in import logged_in
+from transfer.pages.account.log_ins import logged_in
 from transfer.pages.account.refused_log_ins import refused
 
 
@@ -77,18 +77,6 @@ class AccountAdapter(DefaultAccountAdapter):
         return not any(one["at"] > since for one in proofs)
 
 
-def name_in_browsers(request: HttpRequest) -> str:
-    """Return the host name of the pages as browsers see it, without the port.
-
-    A proxy that changes the name has to be in CSRF_TRUSTED_ORIGINS with the name of the pages. Of
-    several names it is that of the request, else the first; of "https://*.shop.example" the domain.
-    """
-    seen = urlsplit(f"//{request.get_host()}").hostname or ""
-    origins = [urlsplit(one).hostname or "" for one in settings.CSRF_TRUSTED_ORIGINS]
-    names = [name.removeprefix("*.") for name in origins]
-    return seen if seen in names or not names else names[0]
-
-
 class MFAAdapter(DefaultMFAAdapter):
     """Second factors, whose secrets are encrypted at rest."""
 
@@ -117,8 +105,16 @@ class MFAAdapter(DefaultMFAAdapter):
         return _("Passkey %(number)s") % {"number": held + 1}
 
     def get_public_key_credential_rp_entity(self) -> dict[str, str]:
-        """Return the name for which browsers give passkeys."""
-        name = name_in_browsers(context.request)
+        """Return the name for which browsers give passkeys: the host of the pages as they see it.
+
+        A proxy that changes the name has to be in CSRF_TRUSTED_ORIGINS with the name of the pages.
+        Of several names it is that of the request, else the first; of "https://*.shop.example" the
+        domain.
+        """
+        seen = urlsplit(f"//{context.request.get_host()}").hostname or ""
+        origins = [urlsplit(one).hostname or "" for one in settings.CSRF_TRUSTED_ORIGINS]
+        names = [origin.removeprefix("*.") for origin in origins]
+        name = seen if seen in names or not names else names[0]
         return {"id": name, "name": name}
 
     def get_totp_label(self, user: Any) -> str:

@@ -39,7 +39,7 @@ from transfer.pages.account.factor_forms import (
     ConfirmPasswordForm,
     PasskeyForm,
 )
-from transfer.pages.account.pending import end_if_outdated
+from transfer.pages.account.log_ins import end_if_outdated
 from transfer.pages.account.refused_log_ins import refused
 from transfer.pages.middleware import BY_PASSWORD_ALONE
 

@@ -29,7 +29,7 @@ from transfer.pages.account.forms import (
     TimeZoneForm,
     know_browser,
 )
-from transfer.pages.account.pending import bound_to
+from transfer.pages.account.log_ins import bound_to
 from transfer.pages.account.refused_log_ins import REASONS
 from transfer.pages.account.renewal import ASK_AGAIN
 from transfer.pages.back import is_part, next_url

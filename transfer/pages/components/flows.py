@@ -74,6 +74,7 @@ SERVER_LINE = """
 def arrow(flow: Flow | KindTotal) -> Html:
     """`{% flow_arrow flow %}`: the flow in the scheme."""
     look, waiting = flow.look, flow.waiting
+    arrived = _("%(n)s<tspan> today</tspan>") % {"n": formats.short_number(flow.arrived)}
     return format_html(
         ARROW,
         tone=look.tone,
@@ -86,7 +87,7 @@ def arrow(flow: Flow | KindTotal) -> Html:
         waits=rows_that_wait(waiting, formats.short_number),
         waits_in_full=rows_that_wait(waiting),
         arrived_url=flow.arrived_url,
-        arrived=_today(formats.short_number(flow.arrived)),
+        arrived=Html(arrived),
         arrived_in_full=_("%(n)s today") % {"n": formats.number(flow.arrived)},
         sign="" if look.tone == "ok" else _sign(flow),
     )
@@ -101,10 +102,6 @@ def _sign(flow: Flow | KindTotal) -> Html:
         icons=static("icons.svg"),
         icon=flow.look.icon,
     )
-
-
-def _today(rows: str) -> Html:
-    return Html(_("%(n)s<tspan> today</tspan>") % {"n": rows})
 
 
 def line(flow: Flow) -> Html:

@@ -1,8 +1,5 @@
 """The papers of docs/: Markdown as HTML."""
 
-from collections.abc import Sequence
-from typing import Any
-
 from django.utils.safestring import mark_safe
 from markdown_it import MarkdownIt
 
@@ -15,8 +12,5 @@ MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
 def paper_parts(text: str) -> tuple[str, Html]:
     """The title of a paper, which is its first heading, and the rest of it."""
     _open, title, _close, *tokens = MARKDOWN.parse(text)
-    return title.content, _rendered(tokens)
-
-
-def _rendered(tokens: Sequence[Any]) -> Html:
-    return mark_safe(MARKDOWN.renderer.render(tokens, MARKDOWN.options, {}))  # noqa: S308 - ours
+    rest = MARKDOWN.renderer.render(tokens, MARKDOWN.options, {})
+    return title.content, mark_safe(rest)  # noqa: S308 - ours

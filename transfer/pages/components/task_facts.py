@@ -31,7 +31,11 @@ def _facts(row: TaskStatus, may_change: bool) -> Iterator[tuple[str, Any]]:
         words, until = _("paused until %(until)s by %(who)s"), moment(task.paused_until, "bound")
         paused = format_words(words, until=until, who=task.paused_by)
         yield _("Pause"), _with_reason(paused, task.pause_reason)
-    yield _("Schedule"), _schedule(row, may_change)
+    schedule = row.words
+    if may_change:
+        change = link(reverse("task_schedule", args=[row.key]), _("Change"))
+        schedule = format_html("{} {}", schedule, change)
+    yield _("Schedule"), schedule
     if not row.runs_as_rows_arrive:
         if_on = "" if task.enabled else format_html(WHY, _("if it is switched on"))
         times = '{}<ol class="lean num">{}</ol>'
@@ -45,7 +49,12 @@ def _facts(row: TaskStatus, may_change: bool) -> Iterator[tuple[str, Any]]:
             )
             yield _("Still being written"), format_words(words, ago=ago(row.backlog.writing_since))
     if row.delays:
-        yield _("95 of 100 arrive within"), _within(row)
+        words = _(
+            "Of the last 24 hours, from the begin of the transaction that staged a row until the "
+            "bonus server had it. All rows of a step of 50,000 count like its first."
+        )
+        within = formats.within(most_within(row.delays))
+        yield _("95 of 100 arrive within"), format_html("{} {}", within, format_html(WHY, words))
     yield _("Last result"), _result(row)
     if row.last_success and row.last_success != row.last_run:
         run = row.last_success
@@ -66,13 +75,6 @@ def _switched(task: Any) -> Html | str:
     return _with_reason(switched, task.change_reason)
 
 
-def _schedule(row: TaskStatus, may_change: bool) -> Html | str:
-    if not may_change:
-        return row.words
-    url = reverse("task_schedule", args=[row.key])
-    return format_html('{} <a href="{}">{}</a>', row.words, url, _("Change"))
-
-
 def _waiting(row: TaskStatus) -> Html | str:
     backlog = row.backlog
     if backlog.rows == 0:
@@ -87,14 +89,6 @@ def _waiting(row: TaskStatus) -> Html | str:
         oldest = format_html(", {}", since)
     drawn = '<b class="num">{}</b>{} <span class="why">{}</span>'
     return format_html(drawn, formats.rows(backlog.rows), oldest, row.why)
-
-
-def _within(row: TaskStatus) -> Html:
-    words = _(
-        "Of the last 24 hours, from the begin of the transaction that staged a row until the bonus "
-        "server had it. All rows of a step of 50,000 count like its first."
-    )
-    return format_html("{} {}", formats.within(most_within(row.delays)), format_html(WHY, words))
 
 
 def _result(row: TaskStatus) -> Html:

@@ -127,9 +127,16 @@ def waits(row: TaskStatus) -> Html:
 
 def next_run(row: TaskStatus) -> Html | str:
     """What it does now, or when it runs next."""
-    if row.run:
-        drawn = '<a href="{}" id="run-{}">{}</a>'
-        return format_html(drawn, row.run.get_absolute_url(), row.key, _progress(row))
+    if run := row.run:
+        if row.is_transfer and row.is_running and run.expected:
+            progress = badge("info", f"{share(run.read, run.expected)} %")
+        elif run.is_open:
+            progress = state_badge("run", run.state)
+        else:
+            progress = state_icon("run", run.state)
+        return format_html(
+            '<a href="{}" id="run-{}">{}</a>', run.get_absolute_url(), row.key, progress
+        )
     if not row.task.enabled:
         return muted(formats.NOTHING)
     if row.is_paused:
@@ -142,13 +149,6 @@ def next_run(row: TaskStatus) -> Html | str:
     at = clock(row.task.upcoming_at)
     is_late = row.is_overdue or row.task.failures
     return _warning(row.next_words, "warning", at) if is_late else at
-
-
-def _progress(row: TaskStatus) -> Html:
-    if row.is_transfer and row.is_running and row.run.expected:
-        return badge("info", f"{share(row.run.read, row.run.expected)} %")
-    draw = state_badge if row.run.is_open else state_icon
-    return draw("run", row.run.state)
 
 
 def _warning(title: str, icon_name: str, words: str) -> Html:

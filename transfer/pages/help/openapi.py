@@ -46,21 +46,17 @@ def _call(name: str, call: Shape) -> Iterator[str]:
             for one in parameters
         )
     if body := call.get("requestBody"):
-        yield from _body(body)
+        yield _("The body: %(type)s") % {"type": _type(_content(body))}
+        if description := body.get("description"):
+            yield description
+        for content in body["content"].values():
+            if example := content.get("example"):
+                yield f"```json\n{json.dumps(example, ensure_ascii=False)}\n```"
     errors = [status for status in call["responses"] if status >= "400"]
     for status in call["responses"].keys() - errors:
         type_ = _type(_content(call["responses"][status]))
         yield _("Answer %(status)s: %(type)s.") % {"status": status, "type": type_}
     yield _("Errors: %(statuses)s.") % {"statuses": ", ".join(errors)}
-
-
-def _body(body: Shape) -> Iterator[str]:
-    yield _("The body: %(type)s") % {"type": _type(_content(body))}
-    if description := body.get("description"):
-        yield description
-    for content in body["content"].values():
-        if example := content.get("example"):
-            yield f"```json\n{json.dumps(example, ensure_ascii=False)}\n```"
 
 
 def _content(answer: Shape) -> Shape:

@@ -1,6 +1,5 @@
 """Templates of files, and the bad lines of a file."""
 
-from collections.abc import Iterator
 from functools import cache
 from operator import itemgetter
 
@@ -41,16 +40,15 @@ def bad_lines(upload: Upload) -> Sheet:
 def template(kind: Kind) -> list[Sheet]:
     """The headings, and in a workbook also how to fill in the cells."""
     fields = column_fields(kind, lambda _row, _name: "")
-    how = _("How to fill it in")
-    explained = [Field(_("Column"), itemgetter(0)), Field(how, itemgetter(1))]
-    return [Sheet(_("Data"), fields, ()), Sheet(how, explained, _explanations(kind))]
-
-
-def _explanations(kind: Kind) -> Iterator[tuple[str, str]]:
     needed = {name for group in kind.needed for name in group}
+    explanations = []
     for column in kind.columns:
         may_be_empty = "" if column.name in needed else _("May be empty.")
-        yield heading(column.name), f"{how_to_fill_in(kind, column.name)} {may_be_empty}".strip()
+        words = f"{how_to_fill_in(kind, column.name)} {may_be_empty}".strip()
+        explanations.append((heading(column.name), words))
         if column.secret:
-            yield "", str(KEPT_PIN)
-    yield heading(REJECT), str(HOW_TO_FILL_IN[REJECT])
+            explanations.append(("", str(KEPT_PIN)))
+    explanations.append((heading(REJECT), str(HOW_TO_FILL_IN[REJECT])))
+    how = _("How to fill it in")
+    explained = [Field(_("Column"), itemgetter(0)), Field(how, itemgetter(1))]
+    return [Sheet(_("Data"), fields, ()), Sheet(how, explained, explanations)]

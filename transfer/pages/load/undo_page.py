@@ -35,7 +35,10 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         undoing.require_can_be_undone(load, seconds=SECONDS)
         if request.method == "POST":
-            return _ordered(request, load)
+            ordered = undoing.order(load, Actor.of(request))
+            upload_job.start(ordered)
+            ordered.refresh_from_db()
+            return redirect(ordered)
         if load.is_undone:
             return refused(request, _("This load was taken back before."), load)
         context = _question(load, outlook(load, SECONDS))
@@ -44,21 +47,26 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "load/undo_confirm.html", context)
 
 
-def _ordered(request: HttpRequest, load: Upload) -> HttpResponse:
-    """Raises TransferError."""
-    ordered = undoing.order(load, Actor.of(request))
-    upload_job.start(ordered)
-    ordered.refresh_from_db()
-    return redirect(ordered)
-
-
 def _question(load: Upload, expected: Outlook) -> dict[str, Any]:
     words = {code: warning(code, params) for code, params in expected.warnings}
     notes = [words[code] for code in words if code in HARMLESS]
     doubts = [warning(code, params) for code, params in expected.warnings if code not in HARMLESS]
+    if load.kind_spec.appends:
+        text = _(
+            "Every server that has accepted a row receives a row of the opposite amount with its "
+            "next run. What was sent in place of rejected rows is taken back as well, and open "
+            "rejected rows are closed. A load is taken back once; to have its rows again, load the "
+            "file again."
+        )
+    else:
+        text = _(
+            "The load is withdrawn: bonus servers that have not read it do not get it. Those that "
+            "have read it keep its rows, since what was there before them is not known. Download "
+            "the rows, enter the right values, and load the list."
+        )
     return {
         "title": _("Take back “%(load)s”?") % {"load": load},
-        "text": _balances_text() if load.kind_spec.appends else _others_text(),
+        "text": text,
         "points": [*_arrived(expected.arrivals), *_waiting(expected.waiting), *notes],
         "doubts": doubts,
         "load": load,
@@ -67,22 +75,6 @@ def _question(load: Upload, expected: Outlook) -> dict[str, Any]:
         "action": _("Take it back"),
         "back": load.get_absolute_url(),
     }
-
-
-def _balances_text() -> str:
-    return _(
-        "Every server that has accepted a row receives a row of the opposite amount with its next "
-        "run. What was sent in place of rejected rows is taken back as well, and open rejected "
-        "rows are closed. A load is taken back once; to have its rows again, load the file again."
-    )
-
-
-def _others_text() -> str:
-    return _(
-        "The load is withdrawn: bonus servers that have not read it do not get it. Those that have "
-        "read it keep its rows, since what was there before them is not known. Download the rows, "
-        "enter the right values, and load the list."
-    )
 
 
 def _arrived(arrivals: list[Arrival]) -> list[str]:

@@ -125,19 +125,14 @@ def _context(
     if not upload.is_undo and (upload.state == State.CONFIRMED or upload.is_recorded):
         context |= _preview(upload)
     if upload.state == State.READY and not upload.is_undo:
-        context |= _preview(upload) | _earlier(request, upload)
+        context |= _preview(upload)
+        try:
+            context["earlier"] = earlier(upload, seconds=SECONDS)  # whether it was loaded before
+        except TransferError as error:
+            messages.error(request, str(explain(error)))
     if upload.is_recorded:
         context |= {"undo": getattr(upload, "undo", None)} | arrival.context(request, upload)
     return context
-
-
-def _earlier(request: HttpRequest, upload: Upload) -> dict[str, Any]:
-    """Whether the same rows were loaded before, as shop All says."""
-    try:
-        return {"earlier": earlier(upload, seconds=SECONDS)}
-    except TransferError as error:
-        messages.error(request, str(explain(error)))
-        return {}
 
 
 def _preview(upload: Upload) -> dict[str, Any]:

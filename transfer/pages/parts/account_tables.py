@@ -1,6 +1,6 @@
 """Tables of registers: those of one server, all of them with all servers, and shops."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import django_tables2 as tables  # type: ignore[import-untyped]
@@ -147,15 +147,16 @@ class RegisterTable(NamedTable):
 
     def __init__(self, registers: Any, servers: Iterable[BonusServer]) -> None:
         self.servers = list(servers)
-        super().__init__(registers, extra_columns=list(self._states()))
-
-    def _states(self) -> Iterator[tuple[str, DrawnColumn]]:
         short = formats.told_apart(server.name for server in self.servers)
+        states: list[tuple[str, DrawnColumn]]
         if len(self.servers) > self.SIDE_BY_SIDE or max(map(len, short), default=0) > self.NAME:
-            yield "states", StatesOnServers(self.servers)
-            return
-        for server in self.servers:
-            yield f"server_{server.pk}", StateOnServer(server, short[server.name])
+            states = [("states", StatesOnServers(self.servers))]
+        else:
+            states = [
+                (f"server_{server.pk}", StateOnServer(server, short[server.name]))
+                for server in self.servers
+            ]
+        super().__init__(registers, extra_columns=states)
 
     def before_render(self, request: HttpRequest) -> None:
         attach_states((row.record for row in self.paginated_rows), self.servers)

@@ -58,11 +58,9 @@ class PauseForm(ReasonForm):
             case self.NEXT_MORNING:
                 cleaned["moment"] = next_morning(now)
             case self.OTHER if "moment" not in self.errors:
-                self._check(cleaned.get("moment"))
+                moment = cleaned.get("moment")
+                if moment is None:
+                    self.add_error("moment", _("Enter an end time."))
+                elif moment <= now:
+                    self.add_error("moment", _("The pause has to end in the future."))
         return cleaned
-
-    def _check(self, moment: datetime | None) -> None:
-        if moment is None:
-            self.add_error("moment", _("Enter an end time."))
-        elif moment <= timezone.now():
-            self.add_error("moment", _("The pause has to end in the future."))

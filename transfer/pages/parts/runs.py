@@ -187,15 +187,19 @@ def trend(runs: RunFilter) -> StackedBars | None:
     """How long the latest runs took, if the filter finds the runs of one task."""
     if not all(runs.given.get(name) for name in runs.of_a_task):
         return None
-    latest = _latest(runs.qs)
+    ended = runs.qs.filter(started_at__isnull=False, finished_at__isnull=False)
+    latest = list(ended.order_by("-queued_at", "-pk")[:RUNS_OF_A_TREND])[::-1]
     words = (
         ("ok", _("Succeeded")),
         ("warn", _("With rejects")),
         ("bad", _("Failed")),
         ("idle", State.CANCELLED.label),
     )
+    lengths = [
+        (tone_of(run.state, "run"), max(round((run.seconds or 0) * 1000), 1)) for run in latest
+    ]
     series = [
-        Series(str(label), tone, [_ms(run) * (tone_of(run.state, "run") == tone) for run in latest])
+        Series(str(label), tone, [ms if own == tone else 0 for own, ms in lengths])
         for tone, label in words
     ]
     return StackedBars(
@@ -205,12 +209,3 @@ def trend(runs: RunFilter) -> StackedBars | None:
         urls=[run.get_absolute_url() for run in latest],
         shown=lambda ms: formats.duration(ms / 1000),
     )
-
-
-def _latest(runs: QuerySet[Any]) -> list[Any]:
-    ended = runs.filter(started_at__isnull=False, finished_at__isnull=False)
-    return list(ended.order_by("-queued_at", "-pk")[:RUNS_OF_A_TREND])[::-1]
-
-
-def _ms(run: Any) -> int:
-    return max(round((run.seconds or 0) * 1000), 1)

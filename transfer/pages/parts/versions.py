@@ -97,7 +97,9 @@ def refreshed(*models: type[Model], also: Callable[..., Any] = lambda *_, **__: 
     `also` gets the view's arguments; it returns what else is shown, or None if this is not known
     before the page is made: then there is no version.
     """
-    followed = _followed(models)
+    # The models whose rows are asked for.
+    asked = {other for model in models for other in FOLLOWS.get(model, (model,))}
+    followed = sorted(asked, key=lambda model: model._meta.db_table)
 
     def etag(request: HttpRequest, *args: Any, **kwargs: Any) -> str | None:
         more = also(request, *args, **kwargs) if is_part(request) else None
@@ -112,12 +114,6 @@ def refreshed(*models: type[Model], also: Callable[..., Any] = lambda *_, **__: 
         return marked
 
     return decorate
-
-
-def _followed(models: Models) -> list[type[Model]]:
-    """The models whose rows are asked for."""
-    asked = {other for model in models for other in FOLLOWS.get(model, (model,))}
-    return sorted(asked, key=lambda model: model._meta.db_table)
 
 
 def rows_of(models: Models) -> str:

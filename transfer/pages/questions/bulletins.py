@@ -38,12 +38,16 @@ def _of_shop_all(bulletin: Bulletin) -> dict[str, Any]:
     held = set(
         Upload.objects.filter(pk__in=[one["load"] for one in loads]).values_list("pk", flat=True)
     )
+    amounts = {
+        kind: formats.amount(Decimal(about["amount"])) if kind == "balances" else formats.NOTHING
+        for kind, about in bulletin.params["kinds"].items()
+    }
     return {
         "kinds": [
             {
                 "title": KindChoices(kind).label,
                 "lost": {**about, "first": _moment(about["first"]), "last": _moment(about["last"])},
-                "amount": _amount(about["amount"]) if kind == "balances" else formats.NOTHING,
+                "amount": amounts[kind],
                 "servers": counted(about["servers"]),
             }
             for kind, about in bulletin.params["kinds"].items()
@@ -94,10 +98,6 @@ def _moment(text: str | None) -> datetime | None:
 
 def _decimal(text: str | None) -> Any:
     return None if text is None else Decimal(text)
-
-
-def _amount(text: str) -> str:
-    return formats.amount(Decimal(text))
 
 
 @role("operator")

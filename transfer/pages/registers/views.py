@@ -102,7 +102,12 @@ def register(request: HttpRequest, pk: int) -> HttpResponse:
             one["is_open"] = one["server"].pk in opened
             one["url"] = folds.url_with(request, opened, one["server"].pk)
     groups = alike(parts) if many else []
-    with_days([one for one in parts if one["is_open"] or not many])
+    # When each of the servers that are shown saw the register: one query.
+    shown = [one for one in parts if one["is_open"] or not many]
+    accounts_seen = [one["account"] for one in shown if one["account"] and one["account"].login]
+    prefetch_related_objects(accounts_seen, "seen_days")
+    for one in shown:
+        one["days"] = strip(one["account"]) if one["account"] in accounts_seen else []
     context = {"register": register, "parts": parts, "groups": groups}
     return render(request, "registers/register.html", context)
 
@@ -147,14 +152,6 @@ def part(server: BonusServer, account: RegisterAccount | None) -> dict[str, Any]
         "cause": account.explained if account and state != AccountState.ERROR else None,
         "is_open": False,
     }
-
-
-def with_days(parts: list[dict[str, Any]]) -> None:
-    """Reads when each of these servers saw the register. One query."""
-    accounts = [one["account"] for one in parts if one["account"] and one["account"].login]
-    prefetch_related_objects(accounts, "seen_days")
-    for one in parts:
-        one["days"] = strip(one["account"]) if one["account"] in accounts else []
 
 
 @role("operator")

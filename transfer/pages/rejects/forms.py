@@ -42,19 +42,16 @@ class CorrectionForm(EntryForm):
             if isinstance(field, forms.CharField):
                 field.strip = False
             elif isinstance(field, forms.ChoiceField):
-                self._offer_as_received(name, field)
+                # A value that is no choice is offered, or the browser would change it to the first.
+                text = self.get_initial_for_field(field, name)
+                choices: list[Any] = list(field.choices)  # type: ignore[arg-type]
+                if text and text not in dict(choices):
+                    field.choices = [(text, text), *choices]
         for name in kind.secrets if not self.data.get(ROW_IS_GONE) else ():
             self.fields[name].required = False
             self.fields[name].help_text = _(
                 "Leave it empty to keep the PIN code of the row as it is."
             )
-
-    def _offer_as_received(self, name: str, field: forms.ChoiceField) -> None:
-        """Adds a value that is no choice, or the browser would change it to the first one."""
-        text = self.get_initial_for_field(field, name)
-        choices: list[Any] = list(field.choices)  # type: ignore[arg-type]
-        if text and text not in dict(choices):
-            field.choices = [(text, text), *choices]
 
     def clean(self) -> None:
         zone = Settings.load().zone
@@ -71,25 +68,25 @@ class CorrectionForm(EntryForm):
                 self.values[column.name] = reading.value
 
     def refuse_code(self, code: str) -> None:
-        """Shows the fault that the checks found at its field."""
-        if code == ROW_GONE.code:
-            self._ask_for_all_values()
-        else:
+        """Shows the fault that the checks found at its field.
+
+        Where the row is gone, all fields are emptied: their values may be forged, and can no longer
+        be looked up.
+        """
+        if code != ROW_GONE.code:
             self.show_fault(code)
+            return
+        self.data = {ROW_IS_GONE: "on"}
+        self.errors.clear()
+        for name in self.kind.secrets:
+            self.fields[name].help_text = ""
+        self.add_error(None, str(explain(ROW_GONE)))
 
     def show_fault(self, code: str) -> None:
         """Shows the fault at its field, or above all fields if the form has no such field."""
         columns = ["pincode"] if code in OF_PIN_CODES else self.kind.columns_of(code)
         names = [name for name in columns if name in self.fields]
         self.add_error(names[-1] if names else None, str(explain(CATALOGUE[code])))
-
-    def _ask_for_all_values(self) -> None:
-        """Empties the fields: their values may be forged, and can no longer be looked up."""
-        self.data = {ROW_IS_GONE: "on"}
-        self.errors.clear()
-        for name in self.kind.secrets:
-            self.fields[name].help_text = ""
-        self.add_error(None, str(explain(ROW_GONE)))
 
 
 def received(reject: RejectedRow) -> dict[str, str]:

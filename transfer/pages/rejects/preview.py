@@ -55,7 +55,8 @@ def preview(one: RejectedRow, typed: Values, row: Values) -> Preview:
             new = formats.typed_amount(new) if name == "amount" else new
         cells.append(Cell(heading(name), was, new))
     content = json.dumps({"reject": one.pk, "values": typed})
-    return Preview([one for one in cells if one.old or one.new], _seal(content))
+    sealed: bytes = cipher().encrypt(content.encode())
+    return Preview([one for one in cells if one.old or one.new], sealed.decode())
 
 
 def unsealed(one: RejectedRow, sealed: str) -> Values | None:
@@ -65,8 +66,3 @@ def unsealed(one: RejectedRow, sealed: str) -> Values | None:
     except InvalidToken:
         return None
     return content["values"] if content["reject"] == one.pk else None
-
-
-def _seal(content: str) -> str:
-    sealed: bytes = cipher().encrypt(content.encode())
-    return sealed.decode()

@@ -33,7 +33,13 @@ def unrepeatable(kinds: Collection[str]) -> dict[str, Explanation]:
         except TransferError:
             return {}
         cache.set(KEY, indexes, KEPT)
-    return {kind: _reason(kind, index) for kind, index in indexes.items() if kind in kinds}
+    reasons = {}
+    for kind, index in indexes.items():
+        if kind in kinds:
+            table = installed_kinds()[kind].quoted_staging
+            cause = TransferError(ROWS_NOT_REPEATABLE, table=table, index=index)
+            reasons[kind] = explain(cause)
+    return reasons
 
 
 def _ask() -> dict[str, str]:
@@ -44,8 +50,3 @@ def _ask() -> dict[str, str]:
             for name, kind in installed_kinds().items()
         }
     return {name: index for name, index in found.items() if index is not None}
-
-
-def _reason(kind: str, index: str) -> Explanation:
-    table = installed_kinds()[kind].quoted_staging
-    return explain(TransferError(ROWS_NOT_REPEATABLE, table=table, index=index))

@@ -1,7 +1,7 @@
 """Actions on several tasks of the scheduler."""
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import messages
@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST
 
 from transfer.access import role
 from transfer.models import Actor
-from transfer.models.schedules import ChangedMeanwhile, ScheduledTask
+from transfer.models.schedules import ChangedMeanwhile
 from transfer.pages.back import next_url, refused
 from transfer.pages.parts.conflicts import who_did_what
 from transfer.pages.parts.pauses import PauseForm, ReasonForm
@@ -24,7 +24,6 @@ from transfer.runs.backlog import AT_FIRST_SIGHT
 from transfer.runs.start import RunIsOpen, run_now
 from transfer.text import formats
 
-Change = Callable[[ScheduledTask, int], None]
 CHOSEN = re.compile(r"((?:transfer|maintenance)-\d{1,9}):(\d{1,9})", re.ASCII)
 
 # Action → the question, and the words of its button.
@@ -60,7 +59,7 @@ def bulk(request: HttpRequest) -> HttpResponse:
     form = PauseForm(confirmed) if action == "pause" else ReasonForm(confirmed)
     if not confirmed or not form.is_valid():
         return ask_before_switching(request, action, tasks, form, back, {})
-    late = change_all(tasks, change_of(action, form, Actor.of(request)))
+    late = change_all(tasks, action, form.cleaned_data, Actor.of(request))
     say_done(request, action, [key for key in tasks if key not in late])
     if late:  # somebody else has changed these
         return ask_before_switching(request, action, late, form, back, late)
@@ -77,20 +76,22 @@ def run_all(request: HttpRequest, tasks: Iterable[str], back: str) -> HttpRespon
     return redirect(started.url_of(back, runs))
 
 
-def change_of(action: str, form: Any, actor: Actor) -> Change:
-    by = {"actor": actor, "reason": form.cleaned_data["reason"]}
-    if action == "pause":
-        until = form.cleaned_data["moment"]
-        return lambda task, version: task.pause(until, **by, expected_version=version)
-    return lambda task, version: task.switch(action == "on", **by, expected_version=version)
+def change_all(
+    tasks: dict[str, int], action: str, answers: dict[str, Any], actor: Actor
+) -> dict[str, ChangedMeanwhile]:
+    """Changes each task on its own; returns those that somebody else changed meanwhile.
 
-
-def change_all(tasks: dict[str, int], change: Change) -> dict[str, ChangedMeanwhile]:
-    """Changes each task on its own; returns those that somebody else changed meanwhile."""
+    `answers`: those to the form, the `reason` and of a pause the `moment` of its end.
+    """
     late = {}
     for key, version in tasks.items():
+        task = task_rows.find(key)
+        by: dict[str, Any] = {"actor": actor, "reason": answers["reason"]}
         try:
-            change(task_rows.find(key), version)
+            if action == "pause":
+                task.pause(answers["moment"], **by, expected_version=version)
+            else:
+                task.switch(action == "on", **by, expected_version=version)
         except ChangedMeanwhile as conflict:
             late[key] = conflict
     return late

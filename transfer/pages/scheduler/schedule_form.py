@@ -40,7 +40,10 @@ class TimesField(forms.CharField):
         if wrong:
             sentence = _("“%(value)s” is not a time of day. Enter times such as 09:00, 13:30.")
             raise forms.ValidationError([sentence % {"value": word} for word in wrong])
-        times = Counter(_minutes(word) for word in given.elements())
+        times: Counter[int] = Counter()
+        for word in given.elements():
+            hour, minute = re.split(r"[:.]", word)
+            times[int(hour) * HOUR + int(minute)] += 1
         if twice := [at for at, count in times.items() if count > 1]:
             sentence = _("%(time)s is given twice. Remove one of them.")
             raise forms.ValidationError([sentence % {"time": time_of_day(at)} for at in twice])
@@ -50,11 +53,6 @@ class TimesField(forms.CharField):
                 % {"most": MOST_TIMES, "count": len(times)}
             )
         return tuple(sorted(times))
-
-
-def _minutes(word: str) -> int:
-    hour, minute = re.split(r"[:.]", word)
-    return int(hour) * HOUR + int(minute)
 
 
 def one_of(label: Any, numbers: Iterable[int], error: Any, help_text: Any = "") -> forms.Field:

@@ -24,17 +24,15 @@ def url_of(url: str, runs: Iterable[Run]) -> str:
 
 def context(request: HttpRequest) -> dict[str, Any]:
     """The runs that the address names, and when the queued ones start."""
-    runs = list(_named(request.GET.get("run", "")))
+    keys = request.GET.get("run", "").split(",")
+    matches = [match for key in keys[:MOST] if (match := KEY.fullmatch(key))]
+    runs: list[Run] = []
+    for model, prefix in ((TransferRun, None), (MaintenanceRun, "maintenance-")):
+        if numbers := [match[2] for match in matches if match[1] == prefix]:
+            runs += model._default_manager.filter(pk__in=numbers).order_by("pk")
     queued = sum(run.state == State.QUEUED for run in runs)
     return {
         "started": runs,
         "when": workers.when_it_starts(queued) if queued else "",
         "left": links.with_query(request.get_full_path(), run=None),
     }
-
-
-def _named(keys: str) -> Iterable[Run]:
-    matches = [match for key in keys.split(",")[:MOST] if (match := KEY.fullmatch(key))]
-    for model, prefix in ((TransferRun, None), (MaintenanceRun, "maintenance-")):
-        if numbers := [match[2] for match in matches if match[1] == prefix]:
-            yield from model._default_manager.filter(pk__in=numbers).order_by("pk")

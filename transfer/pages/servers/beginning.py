@@ -225,7 +225,10 @@ def undecided(tasks: list[TransferTask]) -> str:
     was decided since, or there was neither a run nor a decision of any of its tasks.
     """
     codes = CODES - LACKING - COPIES
-    is_new = all(_has_not_begun(task) for task in tasks)
+    is_new = all(
+        task.last_run is None and not decisions_of(task).exists()  # type: ignore[attr-defined]
+        for task in tasks
+    )
     asking = [task for task in tasks if is_new or _asks(task, codes)]
     return ", ".join(str(task.get_kind_display()) for task in asking)
 
@@ -240,10 +243,6 @@ def copies(tasks: list[TransferTask]) -> str:
     """Return of which server's database this one's is a copy, by the last runs; or nothing."""
     asking: list[Any] = [task for task in tasks if _asks(task, COPIES)]
     return copied_from(asking[0].last_run.error_params) if asking else ""
-
-
-def _has_not_begun(task: Any) -> bool:
-    return task.last_run is None and not decisions_of(task).exists()
 
 
 def _asks(task: Any, codes: set[str]) -> bool:

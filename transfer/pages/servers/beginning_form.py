@@ -161,13 +161,11 @@ class BeginningForm(forms.Form):
             name = self.field_of(one)
             if not cleaned.get(name) and name not in self.errors:
                 self.add_error(name, _("Choose an answer."))
-            elif cleaned.get(name) == Answer.AS_SERVER and not cleaned.get(f"{name}_server"):
-                self._need_server(f"{name}_server")
+            elif cleaned.get(name) == Answer.AS_SERVER:
+                server = f"{name}_server"
+                if not cleaned.get(server) and not self.has_error(server):
+                    self.add_error(server, _("Choose the server."))
         return cleaned
-
-    def _need_server(self, name: str) -> None:
-        if not self.has_error(name):
-            self.add_error(name, _("Choose the server."))
 
     def filled(self) -> Iterator[str]:
         """Yield why it is asked again: a table was shown as empty, and is not empty any more."""
@@ -244,20 +242,20 @@ class BeginningForm(forms.Form):
         """Yields the parts of the page: transfers, why they ask, and the fields."""
         for section in self.sections:
             names = [] if section.is_docked_twice else section.field_names
+            heading = _("All transfers")
+            if len(section.questions) == 1:
+                heading = formats.capital(str(section.questions[0].task.get_kind_display()))
+            lacking = section.questions[0].lacking
             yield {
                 "id": section.field_names[0],
                 "section": section,
-                "heading": self._heading(section),
+                "heading": heading,
                 "why": [] if section.is_docked_twice else self._why(section),
                 "fields": [self[name] for name in names if name in self.fields],
                 "apart": [*self._apart(section)] if section.can_differ else [],
-                "lacking": [(one, _staged(one)) for one in section.questions[0].lacking[:LISTED]],
-                "more": max(0, len(section.questions[0].lacking) - LISTED),
+                "lacking": [(one, _staged(one)) for one in lacking[:LISTED]],
+                "more": max(0, len(lacking) - LISTED),
             }
-
-    def _heading(self, section: Section) -> str:
-        kinds = [str(one.task.get_kind_display()) for one in section.questions]
-        return formats.capital(", ".join(kinds)) if len(kinds) == 1 else _("All transfers")
 
     def _why(self, section: Section) -> list[tuple[str, bool]]:
         """Say why they ask, each sentence once, and whether it is one that nobody has to weigh."""

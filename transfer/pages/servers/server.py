@@ -42,7 +42,6 @@ from transfer.pages.servers.beginning import copies, lacking, undecided
 from transfer.pages.servers.first_run import first_run
 from transfer.pages.servers.forms import ServerForm, swapped
 from transfer.pages.shown import task_rows
-from transfer.pages.shown.task_status import TaskStatus
 from transfer.pages.tables import Action
 from transfer.problems import doors
 from transfer.problems.find import outage_of
@@ -83,6 +82,7 @@ def server(request: HttpRequest, pk: int) -> HttpResponse:
     chosen = filtered(server, request.GET)
     table = AccountTable(chosen.qs).paged(request)
     tasks = tasks_of(request, server, backlog.AT_FIRST_SIGHT)  # its doors say what was heard
+    past = Incident.objects.past().filter(server=server)  # what was wrong with it and is over
     context = {
         "filter": chosen,
         "table": table,
@@ -92,7 +92,7 @@ def server(request: HttpRequest, pk: int) -> HttpResponse:
         ],
         "missing": CashRegister.objects.in_use().unsettled(server).count(),
         "to_test": request.session.get(TO_TEST) == pk and request.session.pop(TO_TEST),
-        "incidents": incidents_of(request, server),
+        "incidents": IncidentTable(past, prefix="incidents-").paged(request),
         **of_server(request, server),
         **tasks,
     }
@@ -118,12 +118,6 @@ def server_tasks(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "servers/tasks.html", context)
 
 
-def incidents_of(request: HttpRequest, server: BonusServer) -> IncidentTable:
-    """What was wrong with it and is over."""
-    past = Incident.objects.past().filter(server=server)
-    return IncidentTable(past, prefix="incidents-").paged(request)
-
-
 def tasks_of(request: HttpRequest, server: BonusServer, seconds: float) -> dict[str, Any]:
     """Return its tasks, what waits for them, and what has to be decided first.
 
@@ -132,22 +126,19 @@ def tasks_of(request: HttpRequest, server: BonusServer, seconds: float) -> dict[
     rows = task_rows.with_recent(task_rows.of(task_rows.transfer_tasks().filter(server=server)))
     task_rows.ask_backlogs(rows, seconds, request.GET.get("changed"))
     is_asked = all(row.asked_at for row in rows) or seconds == backlog.PATIENTLY
+    if not is_asked:
+        shown_again_after = task_rows.AT_ONCE
+    else:
+        shown_again_after = task_rows.FAST if any(row.run for row in rows) else CALM
     tasks = [row.task for row in rows]
     asks = {"undecided": undecided(tasks), "lacking": lacking(tasks), "copied_from": copies(tasks)}
     return {
         "tasks": ServerTasks(rows, prefix="tasks-").for_user(request.user),
         **asks,
         "first_run": None if any(asks.values()) else first_run(rows),
-        "poll": pace(rows, is_asked=is_asked),
+        "poll": shown_again_after,
         "here": server.get_absolute_url(),  # where the switches lead afterwards
     }
-
-
-def pace(rows: Iterable[TaskStatus], *, is_asked: bool) -> float:
-    """Return the seconds until its tasks are shown again."""
-    if not is_asked:
-        return task_rows.AT_ONCE
-    return task_rows.FAST if any(row.run for row in rows) else CALM
 
 
 def of_server(request: HttpRequest, server: BonusServer) -> dict[str, Any]:
@@ -259,7 +250,11 @@ def server_test(request: HttpRequest, pk: int) -> HttpResponse:
     """Tests the server as it is stored."""
     server = get_object_or_404(BonusServer, pk=pk)
     if is_part(request) and request.POST.get("stage") == DOORS:
-        note_doors(server)
+        # All three doors at once, stored as each minute stores them: after a test the page says the
+        # same of the server as the test above it.
+        check_connections([server])
+        server.refresh_from_db()
+        backlog.store(backlog.backlogs(server.tasks.select_related("server")))
         return render(request, "servers/live.html", of_server(request, server))
     note_test(server, Actor.of(request))
     if is_part(request):
@@ -287,16 +282,6 @@ def form_test(request: HttpRequest, pk: int | None = None) -> HttpResponse:
         return render(request, "servers/test_invalid.html", {"form": form, **swap})
     results = {**tested(form.instance), "in_form": True} if is_valid else {}
     return render(request, "servers/form.html", {"form": form, "server": stored, **results})
-
-
-def note_doors(server: BonusServer) -> None:
-    """Asks all three doors of a server at once, and stores what they answer, as each minute does.
-
-    So after a test the page says the same of the server as the test above it.
-    """
-    check_connections([server])
-    server.refresh_from_db()
-    backlog.store(backlog.backlogs(server.tasks.select_related("server")))
 
 
 def tested(server: BonusServer) -> dict[str, Any]:

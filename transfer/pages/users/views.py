@@ -78,7 +78,9 @@ def add(request: HttpRequest) -> HttpResponse:
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     user = get_object_or_404(User, pk=pk)
     own = user.pk == request.user.pk
-    provider = provider_of(user)
+    linked = SocialAccount.objects.filter(user_id=user.pk)
+    logs_in_there = settings.OIDC_ISSUER and linked.exists()  # and has no password here
+    provider = settings.OIDC_NAME if logs_in_there else ""
     form = EditUserForm(
         request.POST or None,
         instance=get_object_or_404(User, pk=pk),
@@ -113,12 +115,6 @@ def revoke(keys: list[ApiKey], actor: Actor) -> str:
     """Revoke API keys. Return a sentence that names them, or "" if there are none."""
     revoked = [key.name for key in keys if key.revoke(actor)]
     return _("Revoked keys: %(names)s.") % {"names": ", ".join(revoked)} if revoked else ""
-
-
-def provider_of(user: User) -> str:
-    """The name of the provider that the user logs in at; empty if the user has a password here."""
-    linked = SocialAccount.objects.filter(user_id=user.pk)
-    return settings.OIDC_NAME if settings.OIDC_ISSUER and linked.exists() else ""
 
 
 @role("administrator")

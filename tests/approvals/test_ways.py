@@ -10,6 +10,7 @@ from tests.approvals.conftest import limits
 from tests.databases import query, stage
 from tests.http_api.conftest import Program, a_key
 from tests.http_api.test_rows import load as call
+from tests.pages.look import send_again
 from transfer.engine.kinds import BALANCES, CARDS
 from transfer.errors import TransferError
 from transfer.loading import undo_load, upload_job
@@ -150,8 +151,7 @@ class TestAWay:
         of(client, "oleg")
         page = reverse("reject_resend", args=[reject.pk])
         values = {"account": "4100", "amount": "50000", "initial-account": "4100"}
-        shown = client.post(page, values | {"initial-amount": "0"}).context["preview"].sealed
-        first = client.post(page, {"shown": shown}, follow=True)
+        first = send_again(client, page, values | {"initial-amount": "0"}, follow=True)
         grid = client.get(reverse("rejects_grid"), {"id": reject.pk}).context["sections"]
         (form,) = grid[0].forms
         named = {form.add_prefix("amount"): "50000", form.add_initial_prefix("amount"): "0"}

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from tests.causes import raises
 from tests.databases import query, stage
-from tests.pages.look import words
+from tests.pages.look import send_again, words
 from tests.records import user
 from transfer.causes.ledger import REJECTS_UNREADABLE
 from transfer.engine.kind import MASK
@@ -183,7 +183,8 @@ def test_a_row_that_was_rejected_for_an_unknown_reason_goes_to_each_server_that_
     pull_again()
     other = dock(second_bonus, "Бонусный сервер 9").tasks.get(kind="balances")
     one = RejectedRow.objects.get(code="unknown")
-    administrator.post(one.get_absolute_url() + "resend/", {"account": ACCOUNT, "amount": "7"})
+    typed = {"account": ACCOUNT, "amount": "7"}
+    send_again(administrator, reverse("reject_resend", args=[one.pk]), typed)
     run_here(task, Trigger.MANUAL)
     run_here(other, Trigger.MANUAL)
     assert query(bonus, "select account, amount::int from asset") == [(ACCOUNT, 7)]

@@ -69,6 +69,16 @@ def test_that_it_began_on_all_servers_at_once_is_said_with_the_minute(client):
     assert page.count("failures began") == 1, "a failure that goes on is not a new one"
 
 
+def test_what_begins_at_the_end_of_a_square_and_in_the_next_one_is_one_beginning(client):
+    first, second = server(), server("Бонусный сервер 9")
+    edge = edges_of(6)[20]
+    a_run(first, queued_at=edge - timedelta(minutes=1), state=State.FAILED)
+    a_run(second, queued_at=edge + timedelta(minutes=1), state=State.FAILED)
+    page = words(client.get(GRID))
+    assert page.count("failures began") == 1
+    assert f"failures began on {first.name}, {second.name}" in page
+
+
 def test_what_failed_and_fails_again_after_a_success_began_twice(client):
     one, edges = server(), edges_of(6)
     for place, state in ((3, State.FAILED), (8, State.SUCCEEDED), (12, State.FAILED)):

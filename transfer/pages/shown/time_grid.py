@@ -94,7 +94,7 @@ def _rank(square: Square) -> tuple[int, bool]:
 
 
 class Beginning(NamedTuple):
-    """Failures that began in one square: the first moment, on which servers, the first run."""
+    """Failures that began at about the same time: the first run and its time; the servers."""
 
     at: datetime
     servers: str
@@ -179,7 +179,7 @@ def grid_of(hours: int) -> Grid:
         )
         for server, tasks in servers.items()
     ]
-    return Grid(hours, edges, groups, _maintenance(edges), _beginnings(groups))
+    return Grid(hours, edges, groups, _maintenance(edges), _beginnings(groups, hours))
 
 
 def _by_task(slots: Iterable[RunSlot]) -> dict[tuple[Any, ...], dict[int, RunSlot]]:
@@ -255,17 +255,26 @@ def _words(slot: RunSlot, sign: str) -> str:
     return f"{words}, {formats.rows(slot.rows)}" if slot.rows else words
 
 
-def _beginnings(groups: Sequence[Group]) -> list[Beginning]:
-    """Where failures began: those on the most servers first, then the latest."""
-    by_place: dict[int, dict[str, list[Failure]]] = {}
-    for group in groups:
-        for line in group.lines:
-            for place, failure in line.begins.items():
-                by_place.setdefault(place, {}).setdefault(group.name, []).append(failure)
-    beginnings = [
-        (len(servers), Beginning(first.at, which(list(servers), len(groups)), first.url))
-        for servers in by_place.values()
-        for first in [min(failure for some in servers.values() for failure in some)]
+def _beginnings(groups: Sequence[Group], hours: int) -> list[Beginning]:
+    """Where failures began: those on the most servers first, then the latest.
+
+    What begins within the minutes of a square after the first failure is one beginning, in
+    whichever square it is.
+    """
+    within = timedelta(minutes=SQUARES[hours])
+    failures = sorted(
+        (failure, group.name)
+        for group in groups
+        for line in group.lines
+        for failure in line.begins.values()
+    )
+    found: list[tuple[Failure, dict[str, None]]] = []  # the first one, and the servers in order
+    for failure, server in failures:
+        if not found or failure.at - found[-1][0].at >= within:
+            found.append((failure, {}))
+        found[-1][1][server] = None
+    found.sort(key=lambda one: (len(one[1]), one[0].at), reverse=True)
+    return [
+        Beginning(first.at, which(list(servers), len(groups)), first.url)
+        for first, servers in found[:MOST_BEGINNINGS]
     ]
-    beginnings.sort(key=lambda one: (one[0], one[1].at), reverse=True)
-    return [one for _servers, one in beginnings[:MOST_BEGINNINGS]]

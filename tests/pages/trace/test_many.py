@@ -80,7 +80,7 @@ def test_a_server_that_differs_comes_before_the_others_and_says_in_what():
     answers.append(Answer(server(4), holding=replace(holding(900), has_pin=False)))
     shown = holdings(side_by_side(answers), "account")
     assert [(one.server.pk, one.differs) for one in shown] == [
-        (4, "balance, PIN code"),
+        (4, "balance, the PIN code"),
         (1, ""),
         (2, ""),
         (3, ""),

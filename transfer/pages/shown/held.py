@@ -165,7 +165,7 @@ def same_holdings(
 
 DIFFERS = {
     "balance": gettext_lazy("balance"),
-    "pin": gettext_lazy("PIN code"),
+    "pin": gettext_lazy("the PIN code"),
     "cards": gettext_lazy("cards"),
     "on_its_way": gettext_lazy("what is on its way"),
 }

@@ -193,7 +193,7 @@ def _by_task(slots: Iterable[RunSlot]) -> dict[tuple[Any, ...], dict[int, RunSlo
 def _maintenance(edges: Sequence[datetime]) -> Group | None:
     """Maintenance that has run; None if none has."""
     slots = _by_task(MaintenanceRun.objects.real().in_slots(edges, "kind"))
-    words = dict(MaintenanceRun._meta.get_field("kind").flatchoices)  # type: ignore[union-attr]
+    words = dict(MaintenanceRun._meta.get_field("kind").flatchoices)
     lines = [
         _line(str(words.get(kind, kind)), of_task, edges, MaintenanceRun.URL_NAME)
         for (kind,), of_task in sorted(slots.items())
@@ -245,7 +245,7 @@ def _sign(slot: RunSlot) -> str:
 def _words(slot: RunSlot, sign: str) -> str:
     """What the runs of a square were."""
     runs = formats.number(slot.runs)
-    if sign == "bad":
+    if slot.bad_at is not None:
         return ngettext(
             "%(bad)s of %(n)s run failed, the first %(at)s",
             "%(bad)s of %(n)s runs failed, the first %(at)s",

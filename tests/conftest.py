@@ -11,7 +11,7 @@ from django.conf import settings as django_settings
 from django.core.cache import cache
 from django.db import connection
 from django.utils import translation
-from psycopg2.extensions import make_dsn
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from tests.databases import (
     WORKER,
@@ -21,6 +21,7 @@ from tests.databases import (
     initialise_shop_all,
     migrate_bonus_server,
     migrate_own,
+    query,
     stage,
 )
 from tests.early import IS_EMBEDDED
@@ -181,6 +182,20 @@ def dock(db: None, request: pytest.FixtureRequest) -> Callable[..., BonusServer]
         return server
 
     return dock
+
+
+@pytest.fixture
+def limited(bonus: str) -> Iterator[str]:
+    """The DSN of an account that may use the vendor's tables and nothing else."""
+    role = f"limited_{parse_dsn(bonus)['dbname']}"
+    query(bonus, f"drop role if exists {role}")
+    query(
+        bonus,
+        f"create role {role} login password 'limited'; "
+        f"grant select, insert, update on all tables in schema public to {role}",
+    )
+    yield make_dsn(bonus, user=role, password="limited")
+    query(bonus, f"drop owned by {role}; drop role {role}")
 
 
 @pytest.fixture

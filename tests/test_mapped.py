@@ -12,7 +12,7 @@ from tests.trace.moving import ACCOUNT, CARD, move, states
 from tests.uploads import bad, rejects_file
 from transfer.engine.kinds import KINDS
 from transfer.models import RejectedRow
-from transfer.pages.shown.traced import holding
+from transfer.pages.shown.held import holding
 from transfer.rejects.resend import resend
 from transfer.trace.search import search
 from transfer.trace.subject import trace

@@ -11,7 +11,7 @@ from tests.trace.moving import ACCOUNT, CARD, move
 from tests.vendor import mapped
 from transfer.engine.kinds import KINDS
 from transfer.models import BonusServer, RecurringJob, RejectedRow
-from transfer.pages.shown.traced import holding
+from transfer.pages.shown.held import holding
 from transfer.rejects.resend import resend
 from transfer.runs.recurring import check_tables
 from transfer.servers.balances import ask_balances

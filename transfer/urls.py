@@ -15,7 +15,7 @@ from transfer.pages.approvals import views as approvals
 from transfer.pages.audit import views as audit
 from transfer.pages.by_hand import views as by_hand
 from transfer.pages.help import views as help
-from transfer.pages.history import run, views as history
+from transfer.pages.history import grid, run, views as history
 from transfer.pages.keys import views as keys
 from transfer.pages.load import arrival, entry, undo_page, views as load
 from transfer.pages.monitoring import health, metrics
@@ -148,6 +148,7 @@ urlpatterns = [
     path("shops/<int:pk>/edit/", registers.shop_edit, name="shop_edit"),
     path("shops/<int:pk>/remove/", registers.shop_remove, name="shop_remove"),
     *listed("history/", history.history, history.export, "history"),
+    path("history/grid/", grid.grid, name="history_grid"),
     *listed(
         "history/maintenance/",
         history.history,

@@ -197,6 +197,7 @@ def addresses(house: SimpleNamespace) -> dict[str, list[str]]:
         "task_schedule": [at("task_schedule", key)],
         "task_pause": [at("task_pause", key)],
         "history": [at("history"), at("history", query="?state=skipped")],
+        "history_grid": [at("history_grid"), at("history_grid", query="?hours=24&open=all")],
         "history_maintenance": [at("history_maintenance")],
         "run": [at("run", run.pk) for run in (house.done, house.running, house.failed)],
         "run_cancel": [at("run_cancel", house.running.pk)],

@@ -1,8 +1,9 @@
 """One staged row, as a program asks for it: where it is, at each server, and why."""
 
 import pytest
+from psycopg2.extensions import parse_dsn
 
-from tests.databases import stage
+from tests.databases import query, stage
 from tests.http_api.conftest import Program
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
@@ -73,3 +74,57 @@ def test_a_server_that_does_not_answer_is_said_and_the_others_are_known(
     assert known[receiver.pk]["state"] == "waiting"
     assert known[dead.pk]["state"] == "unknown"
     assert known[dead.pk]["reason"]["message"]
+
+
+class TestWhatAServerHolds:
+    def test_an_account_says_since_when_and_what_is_on_its_way(self, program, receiver, shop_all):
+        stage(shop_all, "pincodes", [("4100", "91735")])
+        stage(shop_all, "cards", [("7001", "4100", 2)])
+        for kind in ("pincodes", "cards"):
+            run_here(receiver.tasks.get(kind=kind), Trigger.MANUAL)
+        stage(shop_all, "balances", [("4100", 5), ("4100", "-2.50")])
+        answer = program.ask("accounts/4100")
+        assert "91735" not in answer.content.decode()
+        (held,) = answer.json()["servers"]
+        assert (held["balance"], held["has_pin"], held["unread"]) == ("0", True, [])
+        assert held["pin_since"].endswith("Z")
+        (card,) = held["cards"]
+        assert (card["status"], card["status_words"]) == (2, "2 – no operations (blocked)")
+        assert card["since"].endswith("Z")
+        assert held["on_its_way"] == {"changes": {"balances": 2}, "amount": "2.50"}
+        assert held["differs"] == []
+
+    def test_a_table_that_may_not_be_read_comes_with_the_grant(
+        self, program, receiver, shop_all, bonus, limited
+    ):
+        role = parse_dsn(limited)["user"]
+        query(
+            bonus,
+            f"grant usage on schema datatransfer to {role}; "
+            f"grant select on all tables in schema datatransfer to {role}; "
+            f"revoke select on asset from {role}",
+        )
+        receiver.db_user, receiver.db_password = role, parse_dsn(limited)["password"]
+        receiver.save()
+        (held,) = program.ask("accounts/4100").json()["servers"]
+        assert (held["error"], held["balance"], held["total"]) == (None, None, None)
+        assert held["has_pin"] is False
+        (unread,) = held["unread"]
+        assert (unread["kind"], unread["reason"]["code"]) == ("balances", "rights_missing")
+        assert "grant select on" in unread["reason"]["hint"]
+
+    def test_nothing_is_known_of_a_server_that_does_not_answer(self, program, receiver, shop_all):
+        receiver.db_port = 1
+        receiver.save()
+        (held,) = program.ask("accounts/4100").json()["servers"]
+        assert held["error"]["code"]
+        assert [held[name] for name in ("balance", "has_pin", "pin_since", "on_its_way")] == [
+            None
+        ] * 4
+
+    def test_servers_that_differ_say_in_what(self, program, receiver, dock, second_bonus, shop_all):
+        ninth = dock(second_bonus, "Бонусный сервер 9")
+        stage(shop_all, "balances", [("4100", 5)])
+        run_here(ninth.tasks.get(kind="balances"), Trigger.MANUAL)
+        held = program.ask("accounts/4100").json()["servers"]
+        assert [one["differs"] for one in held] == [["balance", "on_its_way"]] * 2

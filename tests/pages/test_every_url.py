@@ -69,6 +69,7 @@ RULES = {
     "history": LOOK,
     "history_csv": LOOK,
     "history_xlsx": LOOK,
+    "history_grid": LOOK,
     "history_maintenance": LOOK,
     "history_maintenance_csv": LOOK,
     "history_maintenance_xlsx": LOOK,

@@ -13,7 +13,14 @@ PAGES = (
     *("/", "/scheduler/", "/scheduler/?open=all", "/scheduler/?kind=cards", "/servers/"),
     *("/servers/{server}/", "/servers/{server}/live/", "/servers/{server}/tasks/"),
     *("/registers/", "/registers/?state=problem", "/registers/{register}/"),
-    *("/registers/{register}/?open=all", "/history/", "/rejects/", "/load/", "/notifications/"),
+    *(
+        "/registers/{register}/?open=all",
+        "/history/",
+        "/history/grid/",
+        "/rejects/",
+        "/load/",
+        "/notifications/",
+    ),
     *("/audit/", "/settings/", "/metrics"),
 )
 # A query more for the numbers of a list of several pages, or for what a compact page shows

@@ -13,7 +13,7 @@ from transfer.models import CashRegister, Shop
 pytestmark = pytest.mark.django_db
 
 FIRST_LOAD, PAGE = 60_000, 20_000  # bytes at most
-LISTS = ("overview", "scheduler", "history", "rejects", "registers", "audit")
+LISTS = ("overview", "scheduler", "history", "history_grid", "rejects", "registers", "audit")
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,8 @@ from tests.databases import connected, insert, stage
 from tests.trace.moving import ACCOUNT, CARD, move, states, words
 from transfer.models import Actor, TransferRun
 from transfer.models.run_base import Trigger
-from transfer.pages.shown.traced import holding, shown_row
+from transfer.pages.shown.held import holding
+from transfer.pages.shown.traced import shown_row
 from transfer.runs import execute
 from transfer.trace.subject import ROWS_ON_A_PAGE, trace
 

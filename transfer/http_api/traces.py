@@ -14,10 +14,11 @@ from transfer.http_api.shapes import LARGEST_NUMBER, Named, Problem, Refused, na
 from transfer.installed import installed_kinds
 from transfer.models.tasks import KindChoices
 from transfer.runs.backlog import why
+from transfer.text.columns import status_words
 from transfer.text.explain import explain
+from transfer.trace.compared import Compared, compared
 from transfer.trace.delivery import Delivery, StagedRow
 from transfer.trace.search import LONGEST
-from transfer.trace.servers import Answer
 from transfer.trace.subject import trace, trace_row
 
 router = Router(tags=["Trace"])
@@ -75,7 +76,23 @@ class Change(Schema):
 class Card(Schema):
     card: str
     account: str | None
-    status: int | None
+    status: int | str | None = Field(description="A word of the vendor's where it means no status.")
+    status_words: str
+    since: AwareDatetime | None = Field(description="Null where the vendor's table has no time.")
+
+
+class Unread(Schema):
+    """A table of the server that could not be read, and why; `hint` has the GRANT to run."""
+
+    kind: KindChoices
+    reason: Problem
+
+
+class OnItsWay(Schema):
+    """What of the changes on this page waits for the server."""
+
+    changes: dict[str, int] = Field(description="By kind.")
+    amount: Decimal = Field(description="The sum of the balance changes.")
 
 
 class Held(Schema):
@@ -83,10 +100,20 @@ class Held(Schema):
 
     server: Named
     error: Problem | None = Field(description="Why nothing is known.")
-    balance: Decimal | None = Field(description="Amounts that are valid now. Null for a card.")
-    total: Decimal | None = Field(description="All amounts. Null for a card.")
+    differs: list[str] = Field(
+        description="In what it differs from most servers: balance, pin, cards, on_its_way."
+    )
+    balance: Decimal | None = Field(
+        description="Amounts that are valid now. Null for a card, and while not known."
+    )
+    total: Decimal | None = Field(description="All amounts. Null likewise.")
     has_pin: bool | None
+    pin_since: AwareDatetime | None = Field(
+        description="When the PIN code was set; null where the vendor's table has no time."
+    )
     cards: list[Card]
+    on_its_way: OnItsWay | None
+    unread: list[Unread]
 
 
 class Trace(Schema):
@@ -94,7 +121,7 @@ class Trace(Schema):
 
     changes: list[Change]
     has_more: bool = Field(description="Whether there is another page.")
-    servers: list[Held]
+    servers: list[Held] = Field(description="Those that differ first.")
 
 
 @router.get("accounts/{path:number}", response=Trace, summary="The trace of an account")
@@ -127,7 +154,7 @@ def traced(number: str, column: str, page: int) -> dict[str, Any]:
     return {
         "changes": [change_shape(row) for row in found.rows],
         "has_more": found.has_more,
-        "servers": [held_shape(answer, column) for answer in found.answers],
+        "servers": [held_shape(one, column) for one in compared(found.answers, found.coming)],
     }
 
 
@@ -173,16 +200,30 @@ def reason_of(one: Delivery) -> Any:
     return problem_of(one.error)
 
 
-def held_shape(answer: Answer, column: str) -> dict[str, Any]:
-    held, is_known = answer.holding, column == "account" and answer.error is None
+def held_shape(one: Compared, column: str) -> dict[str, Any]:
+    held, is_known = one.answer.holding, one.answer.error is None
+    has_balance = is_known and column == "account" and "balances" not in held.unread
+    has_pin = is_known and column == "account" and "pincodes" not in held.unread
     return {
-        "server": named(answer.server),
-        "error": problem_of(answer.error),
-        "balance": held.balance if is_known else None,
-        "total": held.total if is_known else None,
-        "has_pin": held.has_pin if is_known else None,
+        "server": named(one.answer.server),
+        "error": problem_of(one.answer.error),
+        "differs": one.differs,
+        "balance": held.balance if has_balance else None,
+        "total": held.total if has_balance else None,
+        "has_pin": held.has_pin if has_pin else None,
+        "pin_since": held.pin_set_at if has_pin else None,
         "cards": [
-            {"card": card, "account": account, "status": status}
-            for card, account, status, _changed_at in held.cards
+            {
+                "card": card,
+                "account": account,
+                "status": status,
+                "status_words": status_words(status),
+                "since": since,
+            }
+            for card, account, status, since in held.cards
+        ],
+        "on_its_way": one.coming and {"changes": one.coming.changes, "amount": one.coming.amount},
+        "unread": [
+            {"kind": name, "reason": problem_of(error)} for name, error in held.unread.items()
         ],
     }

@@ -14,6 +14,7 @@ from transfer.pages.components import (
     states,
     task_facts,
     tasks,
+    time_grid,
     times,
     trace,
 )
@@ -65,6 +66,9 @@ register.simple_tag(tasks.actions, takes_context=True, name="task_actions")
 register.simple_tag(flows.arrow, name="flow_arrow")
 register.simple_tag(flows.line, name="flow_line")
 register.simple_tag(flows.server_line)
+register.simple_tag(time_grid.time_line)
+register.simple_tag(time_grid.failing_line)
+register.simple_tag(time_grid.square_legend)
 register.simple_tag(trace.deliveries)
 register.simple_tag(trace.arrival_line)
 register.simple_tag(charts.bar_shape)

@@ -2,11 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from decimal import Decimal
-from typing import Any
-
-from psycopg2 import sql
 
 from transfer.engine.begin import Answer as Begin
 from transfer.engine.bonus_server.database import BonusDatabase
@@ -20,38 +15,7 @@ from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 from transfer.models import BonusServer
 from transfer.servers.ask import ask_all, bonus_db, shop_all
-
-ASSETS_SHOWN = 5
-
-# A balance counts what is valid now, from validfrom to validto, both included.
-PINS = "select changed_at from {pincodes} where {column} = {value}"
-ASSETS = """
-    select count(*), coalesce(sum(amount), 0),
-           coalesce(sum(amount) filter (where coalesce(validfrom, now()) <= now()
-                                          and coalesce(validto, now()) >= now()), 0)
-      from {balances} where {column} = {value}
-"""
-LAST_ASSETS = """
-    select amount, validfrom, validto, comment, created_at
-      from {balances} where {column} = {value} order by created_at desc nulls last limit {most}
-"""
-CARDS = """
-    select card, account, status, changed_at from {cards} where {column} = {value} order by card
-     limit 20
-"""
-
-
-@dataclass(frozen=True)
-class Holding:
-    """What a bonus server holds now, of an account or a card."""
-
-    pin_set_at: datetime | None = None
-    has_pin: bool = False
-    assets: int = 0
-    total: Decimal = Decimal(0)
-    balance: Decimal = Decimal(0)
-    last_assets: list[tuple[Any, ...]] = field(default_factory=list)
-    cards: list[tuple[Any, ...]] = field(default_factory=list)
+from transfer.trace.holding import Holding, holding_of
 
 
 @dataclass(frozen=True)
@@ -151,7 +115,7 @@ def _answer_of(
                 for name, some in rows.items()
                 if name in positions
             }
-        return Answer(server, received, _holding(server, target, subject, column))
+        return Answer(server, received, holding_of(server, target, subject, column))
 
 
 def received_of(
@@ -167,24 +131,3 @@ def received_of(
         exceptions_of(target, at, changesets),
         {RowName(one.changeset, one.row): one for one in rejects},
     )
-
-
-def _holding(server: BonusServer, target: BonusDatabase, subject: str, column: str) -> Holding:
-    about = {
-        **{name: kind.held for name, kind in server.kinds.items()},
-        "column": sql.Identifier(column),
-        "value": sql.Literal(subject),
-        "most": sql.Literal(ASSETS_SHOWN),
-    }
-
-    def rows(query: str) -> list[tuple[Any, ...]]:
-        return target.database.rows(sql.SQL(query).format(**about))
-
-    cards = rows(CARDS)
-    if column == "card":
-        return Holding(cards=cards)
-    pins = rows(PINS)
-    ((assets, total, balance),) = rows(ASSETS)
-    last = rows(LAST_ASSETS)
-    set_at = pins[0][0] if pins else None
-    return Holding(set_at, bool(pins), assets, total, balance, last, cards)

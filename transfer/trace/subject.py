@@ -3,7 +3,7 @@
 What has reached a server is read from its own position, as the engine reads it; no flag is trusted.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from psycopg2 import sql
@@ -17,6 +17,7 @@ from transfer.models import TransferTask
 from transfer.models.run_base import attach_runs
 from transfer.runs.backlog import writing_since
 from transfer.servers.ask import shop_all
+from transfer.trace.coming import Coming, coming_to
 from transfer.trace.complete import kinds_of
 from transfer.trace.delivery import StagedRow, judge_deliveries
 from transfer.trace.search import subject_of
@@ -47,6 +48,8 @@ class Trace:
     has_more: bool
     answers: list[Answer]
     writing: dict[str, datetime]  # kind → since when a transaction may hold unseen rows
+    # What of these rows waits for each server, in the order of `answers`; None: it is not known.
+    coming: list[Coming | None] = field(default_factory=list)
 
 
 def trace_row(kind: Kind, number: int, *, seconds: float = SECONDS) -> StagedRow | None:
@@ -93,6 +96,7 @@ def trace(
     # The task's runs say why a row waits.
     judge_deliveries(result.rows, answers, attach_runs(tasks.with_runs()), origin)
     attach_from_history(result.rows)
+    result.coming = coming_to(result.rows, answers)
     return result
 
 

@@ -1,5 +1,6 @@
 """An account on many servers: which of them agree, and where a change has arrived, in one line."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -8,9 +9,13 @@ from django.utils import timezone
 from transfer.causes.connections import UNREACHABLE
 from transfer.errors import Unreachable
 from transfer.models import BonusServer
-from transfer.pages.shown.traced import ShownDelivery, arrival, same_holdings
+from transfer.pages.shown.held import holdings, same_holdings
+from transfer.pages.shown.traced import ShownDelivery, arrival
 from transfer.parties import database_of
-from transfer.trace.servers import Answer, Holding
+from transfer.trace.coming import Coming
+from transfer.trace.compared import Compared, compared
+from transfer.trace.holding import Holding
+from transfer.trace.servers import Answer
 
 pytestmark = pytest.mark.usefixtures("in_english")
 
@@ -53,18 +58,56 @@ def holding(balance: int, **more: object) -> Holding:
                    balance=Decimal(balance), **more)  # fmt: skip
 
 
-def test_servers_that_hold_the_same_are_one_line_and_the_usual_comes_first():
+def test_servers_that_hold_the_same_are_one_line_and_those_that_differ_come_first():
     answers = [Answer(server(number), holding=holding(1100)) for number in range(1, 28)]
-    answers.insert(0, Answer(server(28), holding=holding(900)))
-    answers.append(
-        Answer(server(29), error=Unreachable(UNREACHABLE, party=database_of("БС 29"), reason="x"))
-    )
-    shown = same_holdings(answers, "account")
-    assert [(one.servers, one.is_usual) for one in shown] == [
-        ("27 of 29 servers", True),
-        ("БС 28", False),
-        ("БС 29", False),
+    answers.append(Answer(server(28), holding=holding(900)))
+    answers.append(Answer(server(29), error=silent("БС 29")))
+    shown = same_holdings(side_by_side(answers), "account")
+    assert [(one.servers, one.holding.differs) for one in shown] == [
+        ("БС 28", "balance"),
+        ("БС 29", ""),
+        ("27 of 29 servers", ""),
     ]
-    assert ("Balance now", "1\u202f100.00") in shown[0].holding.facts
-    assert ("PIN code", "set") in shown[0].holding.facts, "the times differ everywhere"
-    assert "БС 29" in shown[2].holding.error
+    usual = shown[2].holding.facts
+    assert ("Balance now", "1\u202f100.00") in usual
+    assert ("PIN code", "set") in usual, "the times differ everywhere"
+    assert dict(shown[0].holding.facts)["PIN code"].startswith("set today")
+    assert "БС 29" in shown[1].holding.error
+
+
+def test_a_server_that_differs_comes_before_the_others_and_says_in_what():
+    answers = [Answer(server(number), holding=holding(1100)) for number in range(1, 4)]
+    answers.append(Answer(server(4), holding=replace(holding(900), has_pin=False)))
+    shown = holdings(side_by_side(answers), "account")
+    assert [(one.server.pk, one.differs) for one in shown] == [
+        (4, "balance, the PIN code"),
+        (1, ""),
+        (2, ""),
+        (3, ""),
+    ]
+
+
+def test_of_two_servers_that_differ_neither_is_the_usual_one():
+    answers = [Answer(server(1), holding=holding(1)), Answer(server(2), holding=holding(2))]
+    shown = holdings(side_by_side(answers), "account")
+    assert [one.differs for one in shown] == ["balance", "balance"]
+
+
+def test_what_may_not_be_read_is_no_difference():
+    unread = {"balances": silent("БС 2")}
+    answers = [
+        Answer(server(1), holding=holding(1)),
+        Answer(server(2), holding=holding(0, unread=unread)),
+    ]
+    shown = holdings(side_by_side(answers), "account")
+    assert [(one.server.pk, one.differs) for one in shown] == [(2, ""), (1, "")]
+    assert same_holdings(side_by_side(answers), "account")[0].holding.unread
+
+
+def side_by_side(answers: list[Answer]) -> list[Compared]:
+    """The servers, to none of which anything is on its way."""
+    return compared(answers, [None if one.error else Coming({}, Decimal(0)) for one in answers])
+
+
+def silent(name: str) -> Unreachable:
+    return Unreachable(UNREACHABLE, party=database_of(name), reason="x")

@@ -1,5 +1,8 @@
 """The vendor's tables in a bonus server's database: whether rows that pass our checks fit."""
 
+from collections.abc import Iterable
+from typing import NoReturn
+
 import psycopg2
 from psycopg2 import errors, sql
 
@@ -117,6 +120,23 @@ RIGHTS = """
     select distinct wanted from unnest(%s) as wanted, unnest(%s) as name
      where not has_column_privilege(to_regclass(%s), name, wanted) order by wanted
 """
+
+# Whether our role may use a schema; no row if there is none.
+MAY_USE_SCHEMA = """
+    select has_schema_privilege(oid, 'usage') from pg_namespace where nspname = %s
+"""
+# Likewise for a schema.
+GRANT_SCHEMA = "grant usage on schema {schema} to {role};"
+# Columns of a table: name, whether the table has it, and whether we may read it.
+READABLE = """
+    select name, attnum is not null,
+           coalesce(has_column_privilege(attrelid, attnum, 'select'), false)
+      from unnest(%s) as name
+      left join pg_attribute
+        on attrelid = to_regclass(%s) and attname = name and attnum > 0 and not attisdropped
+"""
+# Whether a table is there, as we see it.
+IS_THERE = "select to_regclass(%s) is not null"
 
 
 class VendorTables:
@@ -247,6 +267,50 @@ class VendorTables:
                 missing=", ".join(missing),
                 statements=statements,
             )
+
+    def check_readable(self, kind: Kind, columns: Iterable[Column]) -> None:
+        """Whether we may read these of our columns in the kind's table, which may lack some.
+
+        Reads the catalogue alone. Raises TargetTableMissing or WrongColumns, or RIGHTS_MISSING with
+        the SQL to run.
+        """
+        schema, _, _table = kind.target.rpartition(".")
+        if schema and (False,) in self.database.rows(MAY_USE_SCHEMA, [schema]):
+            grant = sql.SQL(GRANT_SCHEMA)
+            self._refuse_to_read(f"USAGE on {schema}", grant, schema=sql.Identifier(schema))
+        if not self.database.value(IS_THERE, [kind.target_table]):
+            raise TargetTableMissing(
+                TARGET_TABLE_MISSING, database=self.database.name, table=kind.quoted_target
+            )
+        names = list(kind.bonus_server.names(columns).values())
+        found = self.database.rows(READABLE, [names, kind.target_table])
+        lacking = [f"{name} –" for name, is_there, _may_read in found if not is_there]
+        if lacking:
+            raise WrongColumns(
+                WRONG_COLUMNS,
+                party=self.database.party,
+                table=kind.quoted_target,
+                problems="; ".join(lacking),
+            )
+        if not all(may_read for _name, _is_there, may_read in found):
+            self._refuse_to_read(
+                f"SELECT on {kind.target}",
+                sql.SQL(GRANT),
+                rights=sql.SQL("select"),
+                table=kind.target_table,
+            )
+
+    def _refuse_to_read(self, missing: str, grant: sql.SQL, **about: sql.Composable) -> NoReturn:
+        """Raise RIGHTS_MISSING with the statement that grants what is missing."""
+        user = self.database.value(ROLE)
+        statement = grant.format(role=sql.Identifier(user), **about)
+        raise TransferError(
+            RIGHTS_MISSING,
+            party=self.database.party,
+            user=user,
+            missing=missing,
+            statements=statement.as_string(self.database.connection),
+        )
 
     def count_rows(self, kind: Kind) -> int:
         """How many rows the table holds; an estimate where there are many, or we may not read.

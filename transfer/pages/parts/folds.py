@@ -28,6 +28,12 @@ def url_with(request: HttpRequest, opened: Collection[int], key: int) -> str:
     return links.with_query(request.get_full_path(), **{OPEN: keys})
 
 
+def url_without(request: HttpRequest, opened: Collection[int], key: int) -> str:
+    """Return the address of the page with the fold of one server closed."""
+    keys = ",".join(str(one) for one in sorted({*opened} - {key}))
+    return links.with_query(request.get_full_path(), **{OPEN: keys or None})
+
+
 def urls(request: HttpRequest) -> dict[str, str]:
     """Return the addresses with all groups open, and with those alone that have a problem."""
     here = request.get_full_path()

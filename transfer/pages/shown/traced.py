@@ -1,9 +1,8 @@
-"""A change on its way, and what each server holds: in words, for one server and for many."""
+"""A staged change and its way to each server: in words, for one server and for many."""
 
-from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
@@ -16,7 +15,6 @@ from transfer.text.columns import amount_words, heading, status_words
 from transfer.text.explain import explain
 from transfer.trace.complete import COLUMNS
 from transfer.trace.delivery import Delivery, StagedRow
-from transfer.trace.servers import Answer
 from transfer.trace.sources import Other, Source
 
 UNDECIDED = gettext_lazy("Nobody has decided on it yet.")
@@ -42,18 +40,6 @@ class ShownRow:
     cells: list[tuple[str, str, str]]  # heading, value, and what it can be traced by, if at all
     deliveries: list[ShownDelivery]
     source: Html | str
-
-
-@dataclass(frozen=True)
-class ShownHolding:
-    """What a server holds: lines of a label and a value; or why that is not known."""
-
-    server: BonusServer
-    facts: list[tuple[str, str]] = field(default_factory=list)
-    assets: list[tuple[Any, ...]] = field(default_factory=list)
-    more_assets: int = 0
-    cards: list[tuple[str, str, str, datetime | None]] = field(default_factory=list)
-    error: str = ""
 
 
 def shown_row(row: StagedRow, reject_days: int, subject: str = "") -> ShownRow:
@@ -200,37 +186,6 @@ def _sent_again(row: StagedRow) -> list[str]:
     return [_("Sent again %(when)s, as row № %(number)s.") % about]
 
 
-def holding(answer: Answer, column: str, *, with_times: bool = True) -> ShownHolding:
-    """What a server holds, in words; without times if it summarises several servers."""
-    if answer.error is not None:
-        return ShownHolding(answer.server, error=explain(answer.error).sentence)
-    held = answer.holding
-    cards = [
-        (card, account or "", status_words(status), at if with_times else None)
-        for card, account, status, at in held.cards
-    ]
-    if column == "card":
-        return ShownHolding(answer.server, cards=cards)
-    facts = [(_("Balance now"), formats.amount(held.balance, signed=False))]
-    if held.total != held.balance:
-        facts.append(
-            (
-                _("Including amounts that are not valid now"),
-                formats.amount(held.total, signed=False),
-            )
-        )
-    facts.append((_("PIN code"), _pin(held.has_pin, held.pin_set_at if with_times else None)))
-    return ShownHolding(
-        answer.server, facts, held.last_assets, held.assets - len(held.last_assets), cards
-    )
-
-
-def _pin(is_set: bool, at: datetime | None) -> str:
-    if not is_set:
-        return _("not set")
-    return _("set %(when)s") % {"when": formats.moment(at)} if at else _("set")
-
-
 NAMED_AT_MOST = 3  # servers
 # The states of a delivery that did not arrive, or of which it is not known; the worst first.
 NOT_ARRIVED = {
@@ -241,40 +196,6 @@ NOT_ARRIVED = {
     "without_effect": gettext_lazy("without effect: %(servers)s"),
     "counted": gettext_lazy("counted as received: %(servers)s"),
 }
-
-
-@dataclass(frozen=True)
-class SameHolding:
-    """What some of the servers hold alike, or why it is not known."""
-
-    servers: str  # in words
-    is_usual: bool  # whether no other servers agree on more than these do
-    holding: ShownHolding
-
-
-def same_holdings(answers: Sequence[Answer], column: str) -> list[SameHolding]:
-    """What the servers hold, once for all that hold the same; what most of them hold first."""
-    alike: dict[Hashable, list[Answer]] = {}
-    for answer in answers:
-        alike.setdefault(_held(answer), []).append(answer)
-    usual_first = sorted(alike.values(), key=lambda some: (some[0].error is not None, -len(some)))
-    return [
-        SameHolding(
-            which([one.server.name for one in some], len(answers)),
-            number == 0 and some[0].error is None,
-            holding(some[0], column, with_times=False),
-        )
-        for number, some in enumerate(usual_first)
-    ]
-
-
-def _held(answer: Answer) -> Hashable:
-    """What a server holds, without the times, which differ everywhere."""
-    if answer.error is not None:
-        return explain(answer.error).sentence
-    held = answer.holding
-    cards = tuple(tuple(card[:3]) for card in held.cards)
-    return held.balance, held.total, held.has_pin, cards
 
 
 def which(names: Sequence[str], servers: int) -> str:

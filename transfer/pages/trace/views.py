@@ -13,12 +13,14 @@ from transfer.engine.kind import Kind
 from transfer.errors import TransferError
 from transfer.installed import installed_kinds
 from transfer.models import Settings
+from transfer.pages.shown.held import holdings, same_holdings
 from transfer.pages.shown.task_groups import MANY
-from transfer.pages.shown.traced import holding, same_holdings, shown_row
+from transfer.pages.shown.traced import shown_row
 from transfer.pages.trace.places import Group, Link, link, places
 from transfer.text import formats
 from transfer.text.columns import heading
 from transfer.text.explain import explain
+from transfer.trace.compared import compared
 from transfer.trace.complete import COLUMNS, MOST
 from transfer.trace.search import LONGEST, Matches, search
 from transfer.trace.subject import trace as trace_of
@@ -59,6 +61,8 @@ def url_of(subject: str, column: str) -> str:
 
 def _traced(subject: str, column: str, page: int, reject_days: int) -> dict[str, Any]:
     result = trace_of(subject, column, page)
+    servers = compared(result.answers, result.coming)
+    is_part = result.has_more or page > 1
     title = _("Account %(subject)s") if column == "account" else _("Card %(subject)s")
     return {
         "title": title % {"subject": subject},
@@ -67,8 +71,8 @@ def _traced(subject: str, column: str, page: int, reject_days: int) -> dict[str,
         "writing": [
             (installed_kinds()[name].staging, since) for name, since in result.writing.items()
         ],
-        "holdings": [holding(answer, column) for answer in result.answers],
-        "same": same_holdings(result.answers, column) if len(result.answers) >= MANY else [],
+        "holdings": holdings(servers, column, is_part=is_part),
+        "same": same_holdings(servers, column, is_part=is_part) if len(servers) >= MANY else [],
         "column": column,
         "is_account": column == "account",
         "earlier_page": page + 1 if result.has_more else None,

@@ -1,14 +1,49 @@
 """A key that signs statements, and months in which what tests do has happened."""
 
+import json
 from datetime import date, timedelta
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.utils import timezone
 
 from tests.databases import query
-from transfer.models import ServerDay, Settings
-from transfer.statements.document import write_new_key
+from transfer.engine.received import NO_MARK
+from transfer.models import ServerDay, Settings, Statement
+from transfer.pages.statements.words import OF_LOG
+from transfer.statements.changes import LISTS
+from transfer.statements.document import digest_of, signed, write_new_key
 from transfer.statements.period import Period
+
+
+def a_statement() -> Statement:
+    """A kept statement of a month in which nothing happened."""
+    nothing = {"rows": 0, "amount": "0.00"}
+    place = {"number": 0, "mark": NO_MARK}
+    log = {"opening": place, "closing": place, "lines": 0}
+    log |= dict.fromkeys(OF_LOG, nothing)
+    content = {
+        "installation": str(Settings.load().installation),
+        "number": 1,
+        "previous": None,
+        "made_at": "2026-11-01T06:00:00+03:00",
+        "made_by": "",
+        "period": {"from": "2026-10-01", "to": "2026-10-31", "time_zone": "Europe/Moscow"},
+        "server": None,
+        "shop_all": NO_MARK,
+        "kinds": [{"kind": "balances", "log": log, "servers": []}],
+        **{name: [] for name in (*LISTS, "changes", "since")},
+        "before": None,
+    }
+    text = signed(content, Ed25519PrivateKey.generate())
+    return Statement.objects.create(
+        number=1,
+        made_at=timezone.now(),
+        first=date(2026, 10, 1),
+        last=date(2026, 10, 31),
+        digest=digest_of(json.loads(text)["statement"]),
+        document=text,
+    )
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ pytest_plugins = [
     "tests.provider",
     "tests.reference_server",
     "tests.restores",
+    "tests.signing",
     "tests.speed",
     "tests.uploads",
     "tests.vendor",

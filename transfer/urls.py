@@ -41,6 +41,7 @@ from transfer.pages.servers import (
     views as servers,
 )
 from transfer.pages.settings import views as settings
+from transfer.pages.statements import views as statements
 from transfer.pages.trace import views as trace
 from transfer.pages.users import views as users
 
@@ -267,6 +268,10 @@ urlpatterns = [
     path("approvals/<int:pk>/approve/", approvals.approve, name="approval_approve"),
     path("approvals/<int:pk>/refuse/", approvals.refuse, name="approval_refuse"),
     *listed("by_hand/", by_hand.by_hand, by_hand.export, "by_hand"),
+    path("statements/", statements.statements, name="statements"),
+    path("statements/<int:number>/", statements.statement, name="statement"),
+    path("statements/<int:number>.json", statements.signed_file, name="statement_json"),
+    path("statements/<int:number>.xlsx", statements.workbook, name="statement_xlsx"),
     path("notifications/", notifications.notifications, name="notifications"),
     path("notifications/add/", notifications.add, name="recipient_add"),
     path("notifications/<int:pk>/", notifications.edit, name="recipient"),

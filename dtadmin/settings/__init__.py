@@ -12,4 +12,5 @@ from dtadmin.settings.log_in import *
 from dtadmin.settings.logs import *
 from dtadmin.settings.mail_and_cron import *
 from dtadmin.settings.pages import *
+from dtadmin.settings.statements import *
 from dtadmin.settings.web import *

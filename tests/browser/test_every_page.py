@@ -19,6 +19,7 @@ from tests.http_api.conftest import a_key
 from tests.pages.look import own_patterns
 from tests.pages.things import GONE_BACK
 from tests.records import a_run
+from tests.signing import a_statement
 from transfer.alerts.watch import watch
 from transfer.causes.messages import MESSAGE_REFUSED
 from transfer.engine.kinds import KINDS
@@ -127,6 +128,7 @@ def house(
         unreadable=check("balances", b"MZ\x90\x00\x03"),
         by_hand=by_hand(),
         approval=above_a_limit(),
+        statement=a_statement(),
         loaded=load("cards", b"card;account;status\n7780000000012;4100000012;1\n"),
         undo=taken_back(load("balances", b"account;amount\n4100000012;5\n")),
         user=make_user("ivan", "viewer"),
@@ -210,6 +212,8 @@ def addresses(house: SimpleNamespace) -> dict[str, list[str]]:
         "rejects_grid": [at("rejects_grid")],
         "changed": [at("changed")],
         "changed_decide": [at("changed_decide", query="?kind=pincodes&decision=leave")],
+        "statements": [at("statements")],
+        "statement": [at("statement", house.statement.number)],
         "approvals": [at("approvals")],
         "approval": [at("approval", house.approval.pk)],
         "by_hand": [at("by_hand"), at("by_hand", query="?near=on")],

@@ -147,6 +147,11 @@ RULES = {
     "reject_resend": ACT,
     "reject_discard": ACT,
     # What needs a second person; who enters what. The right to approve is of no role.
+    # Statements
+    "statements": LOOK,
+    "statement": LOOK,
+    "statement_json": LOOK,
+    "statement_xlsx": LOOK,
     "approvals": LOOK,
     "approval": LOOK,
     "approval_approve": Rule("approver", "post"),

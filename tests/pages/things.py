@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from tests.pages.look import own_patterns
 from tests.records import server
+from tests.signing import a_statement
 from transfer.models import (
     AccountJob,
     Actor,
@@ -86,6 +87,7 @@ def things() -> dict[str, Any]:
             Actor("anna"), name="ERP", scopes=["read"], expires_at=None, limit=60
         ).key,
         "bulletin": Bulletin.objects.create(code="server_restored", server=eight, params=GONE_BACK),
+        "statement": a_statement(),
         "work": PlannedWork.objects.create(
             begins_at=timezone.now(), ends_at=timezone.now() + timedelta(hours=1), reason="x"
         ),
@@ -107,6 +109,8 @@ def arguments(name: str, about: dict[str, Any]) -> dict[str, Any]:
     known["path"] = "v1/"
     known["name"] = "overview" if name == "help_picture" else "work"
     values = {one: known[one] for one in wanted & set(known)}
+    if "number" in wanted:
+        return values | {"number": about["statement"].number}
     if "job" in wanted:
         return values | {"pk": about["server"].pk, "job": about["job"].pk}
     if "pk" in wanted:

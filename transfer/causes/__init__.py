@@ -21,6 +21,7 @@ from transfer.causes import (
     messages,
     rows,
     runs,
+    statements,
     tables,
 )
 from transfer.causes.cause import Cause
@@ -40,6 +41,7 @@ SUBJECTS = (
     bonus_servers,
     messages,
     installation,
+    statements,
 )
 
 

@@ -14,7 +14,16 @@ from pydantic import AwareDatetime, Field
 
 from transfer.causes.api_calls import INVALID, NOT_FOUND, UNREADABLE
 from transfer.errors import FieldsWrong, TransferError
-from transfer.http_api import loads, reconciliation, rejected, rows, state, tasks, traces
+from transfer.http_api import (
+    loads,
+    reconciliation,
+    rejected,
+    rows,
+    state,
+    statements,
+    tasks,
+    traces,
+)
 from transfer.http_api.access import Key
 from transfer.http_api.door import VERSION
 from transfer.models.api_keys import Scope
@@ -148,5 +157,6 @@ api.add_router("", rows.router)
 api.add_router("", rejected.router)
 api.add_router("", traces.router)
 api.add_router("", loads.router)
+api.add_router("", statements.router)
 
 resolver = URLResolver(RegexPattern(f"^{VERSION}"), api.urls[0])

@@ -9,8 +9,8 @@ import django.db.models.deletion
 import django.db.models.expressions
 import django.db.models.functions.comparison
 import django.utils.timezone
+import transfer.models.amounts
 import transfer.models.audit
-import transfer.models.runs
 import transfer.models.secret
 import transfer.models.servers
 import transfer.models.settings
@@ -127,8 +127,8 @@ class Migration(migrations.Migration):
                 ('who', models.CharField(max_length=200, verbose_name='who')),
                 ('way', models.CharField(choices=[('file', 'File'), ('hand', 'By hand'), ('command', 'Command line'), ('api', 'API'), ('undo', 'Undo'), ('correction', 'Correction'), ('change', 'Change in place')], max_length=10, verbose_name='way')),
                 ('rows', models.BigIntegerField(verbose_name='rows')),
-                ('total', transfer.models.runs.AmountField(decimal_places=2, max_digits=1000, verbose_name='up and down')),
-                ('amount', transfer.models.runs.AmountField(decimal_places=2, max_digits=1000, verbose_name='sum')),
+                ('total', transfer.models.amounts.AmountField(decimal_places=2, max_digits=1000, verbose_name='up and down')),
+                ('amount', transfer.models.amounts.AmountField(decimal_places=2, max_digits=1000, verbose_name='sum')),
                 ('approved_by', models.CharField(blank=True, max_length=200, verbose_name='approved by')),
             ],
             options={
@@ -165,7 +165,7 @@ class Migration(migrations.Migration):
                 ('paused_by', models.CharField(blank=True, editable=False, max_length=200, verbose_name='paused by')),
                 ('pause_reason', models.CharField(blank=True, editable=False, max_length=500, verbose_name='reason')),
                 ('version', models.PositiveIntegerField(default=1, editable=False)),
-                ('kind', models.CharField(choices=[('check_connections', 'Check the connections'), ('purge_history', 'Purge the history'), ('purge_staging', 'Purge the staging tables'), ('reconcile', 'Reconcile')], max_length=20, unique=True)),
+                ('kind', models.CharField(choices=[('check_connections', 'Check the connections'), ('purge_history', 'Purge the history'), ('purge_staging', 'Purge the staging tables'), ('reconcile', 'Reconcile'), ('statement', 'Make the statement of the month')], max_length=20, unique=True)),
             ],
             options={
                 'verbose_name': 'maintenance task',
@@ -269,7 +269,7 @@ class Migration(migrations.Migration):
                 ('who', models.CharField(max_length=200, verbose_name='who')),
                 ('user_id', models.BigIntegerField(null=True)),
                 ('address', models.GenericIPAddressField(null=True, verbose_name='from where')),
-                ('action', models.CharField(choices=[('switch', 'Switched on or off'), ('undo', 'Switch undone'), ('pause', 'Paused'), ('resume', 'Resumed'), ('schedule', 'Schedule changed'), ('settings', 'Settings changed'), ('run', 'Started by hand'), ('cancel', 'Run cancelled'), ('create', 'Created'), ('change', 'Changed'), ('delete', 'Deleted'), ('load', 'Rows loaded'), ('resend', 'Rejected rows sent again'), ('discard', 'Rejected rows discarded'), ('changed', 'Changed rows decided on'), ('password', 'Password set'), ('factor', 'Second factor changed'), ('test', 'Connection tested'), ('login', 'Logged in'), ('refuse', 'Log-in refused'), ('lock', 'Log-in locked'), ('unlock', 'Locks lifted'), ('position', 'Position set'), ('confirm', 'Restored shop All confirmed'), ('forget', 'Rows deleted by hand given up'), ('backup', 'Backup made'), ('restore', 'Backup restored'), ('calls', 'API called'), ('secrets', 'Secrets encrypted again'), ('staging', 'Staging tables set up'), ('approval', 'Second person')], max_length=10, verbose_name='what')),
+                ('action', models.CharField(choices=[('switch', 'Switched on or off'), ('undo', 'Switch undone'), ('pause', 'Paused'), ('resume', 'Resumed'), ('schedule', 'Schedule changed'), ('settings', 'Settings changed'), ('run', 'Started by hand'), ('cancel', 'Run cancelled'), ('create', 'Created'), ('change', 'Changed'), ('delete', 'Deleted'), ('load', 'Rows loaded'), ('resend', 'Rejected rows sent again'), ('discard', 'Rejected rows discarded'), ('changed', 'Changed rows decided on'), ('password', 'Password set'), ('factor', 'Second factor changed'), ('test', 'Connection tested'), ('login', 'Logged in'), ('refuse', 'Log-in refused'), ('lock', 'Log-in locked'), ('unlock', 'Locks lifted'), ('position', 'Position set'), ('confirm', 'Restored shop All confirmed'), ('forget', 'Rows deleted by hand given up'), ('backup', 'Backup made'), ('restore', 'Backup restored'), ('calls', 'API called'), ('secrets', 'Secrets encrypted again'), ('staging', 'Staging tables set up'), ('approval', 'Second person'), ('statement', 'Statement made')], max_length=10, verbose_name='what')),
                 ('subject_type', models.CharField(max_length=30)),
                 ('subject_id', models.BigIntegerField(null=True)),
                 ('subject_params', models.JSONField(default=dict)),
@@ -330,7 +330,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('account', models.CharField(max_length=100, verbose_name='account')),
-                ('amount', transfer.models.runs.AmountField(decimal_places=2, max_digits=1000, verbose_name='amount')),
+                ('amount', transfer.models.amounts.AmountField(decimal_places=2, max_digits=1000, verbose_name='amount')),
                 ('entry', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='entered', to='transfer.entry')),
             ],
             options={
@@ -423,7 +423,7 @@ class Migration(migrations.Migration):
                 ('cancel_requested_at', models.DateTimeField(null=True, verbose_name='cancellation requested at')),
                 ('cancelled_by', models.CharField(blank=True, max_length=200, verbose_name='cancelled by')),
                 ('retry_at', models.DateTimeField(null=True, verbose_name='retry at')),
-                ('kind', models.CharField(choices=[('check_connections', 'Check the connections'), ('purge_history', 'Purge the history'), ('purge_staging', 'Purge the staging tables'), ('reconcile', 'Reconcile')], max_length=20, verbose_name='maintenance')),
+                ('kind', models.CharField(choices=[('check_connections', 'Check the connections'), ('purge_history', 'Purge the history'), ('purge_staging', 'Purge the staging tables'), ('reconcile', 'Reconcile'), ('statement', 'Make the statement of the month')], max_length=20, verbose_name='maintenance')),
                 ('dry_run', models.BooleanField(default=False)),
                 ('report', models.JSONField(default=dict)),
                 ('actor', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='user')),
@@ -638,6 +638,69 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name='LogDay',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('day', models.DateField()),
+                ('kind', models.CharField(max_length=10)),
+                ('first', models.BigIntegerField()),
+                ('last', models.BigIntegerField()),
+                ('mark', models.UUIDField()),
+                ('rows', models.BigIntegerField()),
+                ('amount', transfer.models.amounts.AmountField(decimal_places=2, max_digits=1000)),
+                ('withdrawn', models.BigIntegerField()),
+                ('gone', models.BigIntegerField()),
+            ],
+            options={
+                'verbose_name': 'day of a log',
+                'constraints': [models.UniqueConstraint(models.F('kind'), models.F('day'), name='day_of_a_kind')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ServerDay',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('day', models.DateField()),
+                ('kind', models.CharField(max_length=10)),
+                ('server_pk', models.BigIntegerField()),
+                ('server_name', models.CharField(max_length=100)),
+                ('applied', models.BigIntegerField(default=0)),
+                ('unchanged', models.BigIntegerField(default=0)),
+                ('rejected', models.BigIntegerField(default=0)),
+                ('amount_applied', transfer.models.amounts.AmountField(decimal_places=2, default=0, max_digits=1000)),
+                ('amount_rejected', transfer.models.amounts.AmountField(decimal_places=2, default=0, max_digits=1000)),
+                ('lost', models.BigIntegerField(default=0)),
+                ('amount_lost', transfer.models.amounts.AmountField(decimal_places=2, default=0, max_digits=1000)),
+                ('number', models.BigIntegerField()),
+                ('mark', models.UUIDField()),
+            ],
+            options={
+                'verbose_name': 'day of a bonus server',
+                'indexes': [models.Index(fields=['day'], name='server_days')],
+                'constraints': [models.UniqueConstraint(models.F('server_pk'), models.F('kind'), models.F('day'), name='day_of_a_server_and_kind')],
+            },
+        ),
+        migrations.CreateModel(
+            name='Statement',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('number', models.BigIntegerField(unique=True, verbose_name='number')),
+                ('made_at', models.DateTimeField(verbose_name='made')),
+                ('made_by', models.CharField(max_length=200, verbose_name='by')),
+                ('first', models.DateField(verbose_name='first day')),
+                ('last', models.DateField(verbose_name='last day')),
+                ('server_pk', models.BigIntegerField(null=True)),
+                ('server_name', models.CharField(blank=True, max_length=100, verbose_name='bonus server')),
+                ('digest', models.CharField(max_length=64, verbose_name='digest')),
+                ('document', models.TextField()),
+            ],
+            options={
+                'verbose_name': 'statement',
+                'ordering': ['-number'],
+                'indexes': [models.Index(fields=['first', 'last', 'server_pk'], name='statements_of_period')],
+            },
+        ),
+        migrations.CreateModel(
             name='FlowHour',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
@@ -677,8 +740,8 @@ class Migration(migrations.Migration):
                 ('read', models.GeneratedField(db_persist=True, expression=django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('applied'), '+', models.F('unchanged')), '+', models.F('rejected')), output_field=models.BigIntegerField(verbose_name='read'))),
                 ('waiting', models.BigIntegerField(null=True, verbose_name='waiting')),
                 ('chunks', models.IntegerField(default=0, verbose_name='steps')),
-                ('amount_applied', transfer.models.runs.AmountField(decimal_places=2, default=0, max_digits=1000, verbose_name='sum applied')),
-                ('amount_rejected', transfer.models.runs.AmountField(decimal_places=2, default=0, max_digits=1000, verbose_name='sum rejected')),
+                ('amount_applied', transfer.models.amounts.AmountField(decimal_places=2, default=0, max_digits=1000, verbose_name='sum applied')),
+                ('amount_rejected', transfer.models.amounts.AmountField(decimal_places=2, default=0, max_digits=1000, verbose_name='sum rejected')),
                 ('position_from', models.JSONField(null=True)),
                 ('position_to', models.JSONField(null=True)),
                 ('went_back', models.BooleanField(default=False)),
@@ -748,7 +811,7 @@ class Migration(migrations.Migration):
                 ('good', models.BigIntegerField(default=0, verbose_name='good lines')),
                 ('bad', models.BigIntegerField(default=0, verbose_name='bad lines')),
                 ('subjects', models.BigIntegerField(default=0)),
-                ('amount', transfer.models.runs.AmountField(decimal_places=2, max_digits=1000, null=True, verbose_name='sum')),
+                ('amount', transfer.models.amounts.AmountField(decimal_places=2, max_digits=1000, null=True, verbose_name='sum')),
                 ('done', models.BigIntegerField(default=0)),
                 ('total', models.BigIntegerField(default=0)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
@@ -797,8 +860,8 @@ class Migration(migrations.Migration):
                 ('asked_by', models.CharField(max_length=200, verbose_name='who')),
                 ('reasons', models.JSONField(default=list)),
                 ('rows', models.BigIntegerField(verbose_name='rows')),
-                ('largest', transfer.models.runs.AmountField(decimal_places=2, max_digits=1000)),
-                ('total', transfer.models.runs.AmountField(decimal_places=2, max_digits=1000, verbose_name='up and down')),
+                ('largest', transfer.models.amounts.AmountField(decimal_places=2, max_digits=1000)),
+                ('total', transfer.models.amounts.AmountField(decimal_places=2, max_digits=1000, verbose_name='up and down')),
                 ('digest', models.CharField(max_length=64)),
                 ('decided_at', models.DateTimeField(null=True, verbose_name='decided')),
                 ('decided_by', models.CharField(blank=True, max_length=200, verbose_name='by')),

@@ -26,6 +26,7 @@ from transfer.models.rejects import RejectedRow
 from transfer.models.runs import TransferRun
 from transfer.models.servers import BonusServer
 from transfer.models.settings import Settings
+from transfer.models.statements import LogDay, ServerDay, Statement
 from transfer.models.tasks import TaskBacklog, TransferTask
 from transfer.models.uploads import BadLine, Upload
 from transfer.models.users import StartPassword, User

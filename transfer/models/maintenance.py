@@ -19,6 +19,7 @@ class MaintenanceTask(ScheduledTask):
         PURGE_HISTORY = "purge_history", gettext_lazy("Purge the history")
         PURGE_STAGING = "purge_staging", gettext_lazy("Purge the staging tables")
         RECONCILE = "reconcile", gettext_lazy("Reconcile")
+        STATEMENT = "statement", gettext_lazy("Make the statement of the month")
 
     REMOVING: ClassVar[list[str]] = [Kind.PURGE_HISTORY, Kind.PURGE_STAGING]
 
@@ -46,6 +47,8 @@ AT_FIRST = {
     MaintenanceTask.Kind.PURGE_HISTORY: {"enabled": True, "schedule": "30 3 * * *"},
     MaintenanceTask.Kind.PURGE_STAGING: {"enabled": False, "schedule": "0 4 * * *"},
     MaintenanceTask.Kind.RECONCILE: {"enabled": True, "schedule": "0 5 * * *"},
+    # Each day, so that a first of the month on which nothing ran is made up for.
+    MaintenanceTask.Kind.STATEMENT: {"enabled": True, "schedule": "0 6 * * *"},
 }
 
 

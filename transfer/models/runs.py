@@ -13,6 +13,7 @@ from transfer.causes import REFUSALS
 from transfer.causes.runs import RUN_TAKEN_OVER
 from transfer.engine.received import Position, Recorded, Totals
 from transfer.errors import TransferError
+from transfer.models.amounts import AmountField
 from transfer.models.flow_hours import FlowHour
 from transfer.models.outage_parts import OutagePart, Part, Seen
 from transfer.models.run_base import (
@@ -25,10 +26,11 @@ from transfer.models.run_base import (
     Trigger,
 )
 from transfer.models.servers import BonusServer
+from transfer.models.statements import ServerDay
 from transfer.models.tasks import KindChoices, TransferTask
 from transfer.parties import SHOP_ALL
 
-__all__ = ["OPEN_STATES", "AmountField", "State", "TransferRun", "Trigger"]
+__all__ = ["OPEN_STATES", "State", "TransferRun", "Trigger"]
 
 
 OUTCOMES = ["applied", "unchanged", "rejected"]
@@ -46,16 +48,6 @@ BY_END = {
 def _title(kind: str, server: str, language: str | None) -> str:
     """What a run moves, and to which server. A page shows the same few many times."""
     return _("%(kind)s → %(server)s") % {"kind": KindChoices(kind).label, "server": server}
-
-
-class AmountField(models.DecimalField):
-    """A sum of balance changes. Staged amounts have no bound before the checks."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{"max_digits": 1000, "decimal_places": 2, **kwargs})
-
-    def db_type(self, connection: Any) -> str:
-        return "numeric"
 
 
 class TransferRunQuerySet(RunQuerySet):
@@ -230,6 +222,10 @@ class TransferRun(Run):
         self.expected = expected
         self._set_back(position, is_before=before is not None and before.is_ahead_of(position))
         self.save(update_fields=["expected", *PLACES])
+        if before is None or before.version != position.version:
+            is_restored = before is not None and before.is_after(position)
+            lost = before.totals - position.totals if before and is_restored else Totals()
+            ServerDay.objects.go_back(self, lost, position)
 
     def go_back(self, position: Position) -> None:
         """Notes that the run goes on from an earlier place, where shop All was restored."""
@@ -322,6 +318,7 @@ class TransferRun(Run):
         self.totals = self.totals + gained
         self.position_to = after.as_json()
         FlowHour.objects.add(self.task_id, gained, timezone.now(), seconds)
+        ServerDay.objects.add(self, gained, after.place)
 
     def count_reasons(self) -> dict[str, int]:
         """Check code → rows of this run that failed it."""

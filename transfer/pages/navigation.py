@@ -33,6 +33,7 @@ ITEMS: tuple[Item, ...] = (
     Item("trace", gettext_lazy("Search"), "search"),
     Item("by_hand", gettext_lazy("By hand"), "user", is_for_overseers=True),
     Item("approvals", gettext_lazy("Second person"), "users", is_for_overseers=True),
+    Item("statements", gettext_lazy("Statements"), "check"),
     Item("audit", gettext_lazy("Audit"), "shield", Role.ADMINISTRATOR),
     Item("notifications", gettext_lazy("Notifications"), "bell", Role.ADMINISTRATOR),
     Item("settings", gettext_lazy("Settings"), "settings", Role.ADMINISTRATOR),

@@ -1,15 +1,16 @@
-"""What the maintenance tasks do: check the bonus servers, purge, reconcile."""
+"""What the maintenance tasks do: check the bonus servers, purge, reconcile, make statements."""
 
 from collections.abc import Iterable
 from typing import Any
 
-from transfer.models import MaintenanceRun, MaintenanceTask
+from transfer.models import Actor, MaintenanceRun, MaintenanceTask
 from transfer.models.run_base import State
 from transfer.queue.worker import Stopped
 from transfer.runs.purge import purge_staging
 from transfer.runs.purge_history import purge_history_by_parts
 from transfer.runs.reconcile import reconcile_all
 from transfer.servers.checks import check_connections
+from transfer.statements.keep import make_monthly
 
 
 def execute_maintenance(run: MaintenanceRun, stopped: Stopped) -> None:
@@ -37,3 +38,5 @@ def _steps(run: MaintenanceRun) -> Iterable[dict[str, Any]]:
             return purge_staging(dry_run=run.dry_run)
         case MaintenanceTask.Kind.RECONCILE:
             return reconcile_all()
+        case MaintenanceTask.Kind.STATEMENT:
+            return make_monthly(Actor(""))

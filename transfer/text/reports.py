@@ -30,8 +30,11 @@ CHECKED = {
     "failing": gettext_noop("Of them not available"),
     "registers": gettext_noop("Accounts of registers read"),
     "reconciled": gettext_noop("Transfers compared, without a difference"),
+    "log_days": gettext_noop("Days whose sums were kept"),
+    "statement": gettext_noop("Statement made, number"),
 }
 ONLY_IF_ANY = ("no_token", "failing")
+NO_KEY = "no_statement_key"
 UNKNOWN = "not_reconciled"
 # Tasks that a purge could not ask.
 ABOUT_SERVERS = {
@@ -48,7 +51,7 @@ def report_lines(report: dict[str, Any], *, dry_run: bool = False) -> Iterator[s
     # Kept as JSON, it has lost its order.
     lines = [
         line
-        for name in [*CHECKED, *REMOVED, *TABLES, UNKNOWN]
+        for name in [*CHECKED, *REMOVED, *TABLES, UNKNOWN, NO_KEY]
         if name in report
         for line in _report_lines(name, report[name])
     ]
@@ -69,6 +72,8 @@ def _report_lines(name: str, value: Any) -> Iterator[str]:
         yield f"{_(CHECKED[name])}: {formats.number(value)}"
     elif name in REMOVED and value:
         yield f"{_(REMOVED[name])}: {formats.number(value)}"
+    elif name == NO_KEY:
+        yield _("No statement is made: STATEMENT_KEY names no key that signs it.")
     elif name == UNKNOWN:
         for task in value:
             line = _("%(server)s: not compared, since it can’t be asked (%(kind)s)")

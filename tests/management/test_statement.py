@@ -1,0 +1,121 @@
+"""The commands `statement` and `verify`."""
+
+import json
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from tests.databases import query, stage
+from transfer.models import AuditEntry, Settings, Statement
+from transfer.models.run_base import Trigger
+from transfer.runs.execute import run_here
+
+
+@pytest.fixture
+def moved(task, shop_all, month, last_days):
+    """A month with rows; returns the arguments that name it."""
+    stage(shop_all, "balances", [("4100", 5), ("", 3)])
+    run_here(task, Trigger.MANUAL)
+    month(40)
+    period = last_days(45, 31)
+    return ["--from", str(period.first), "--to", str(period.last)]
+
+
+def made(capsys, *arguments):
+    """Make a statement, and return its file."""
+    capsys.readouterr()
+    call_command("statement", "--json", *arguments)
+    return capsys.readouterr().out
+
+
+def verified(capsys, *arguments):
+    """The exit code, and what was said."""
+    code = 0
+    capsys.readouterr()
+    try:
+        call_command("verify", "--json", *map(str, arguments))
+    except SystemExit as ended:
+        code = ended.code
+    return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_statement_is_true_with_its_key_and_by_the_databases(moved, key, tmp_path, capsys):
+    file = tmp_path / "statement.json"
+    file.write_text(made(capsys, *moved))
+    code, said = verified(capsys, file, "--key", key, "--against")
+    assert code == 0
+    assert said[0]["holds"] is said[1]["kept"] is True
+    assert said[1]["changes"] == []
+    entry = AuditEntry.objects.get(action="statement")
+    assert entry.new == {"digest": said[0]["digest"]}
+
+
+def test_a_later_statement_names_the_kept_one_and_what_has_changed(
+    moved,
+    key,
+    shop_all,
+    capsys,
+):
+    first = json.loads(made(capsys, *moved))["statement"]
+    query(shop_all, "update datatransfer.log set withdrawn = true")
+    second = json.loads(made(capsys, *moved))["statement"]
+    assert (first["before"], first["changes"]) == (None, [])
+    assert second["before"]["number"] == 1
+    assert second["before"]["digest"] == second["previous"]
+    assert {"what": "balances / log / withdrawn / rows", "before": 0, "now": 2} in second["changes"]
+
+
+def test_a_statement_that_is_missing_between_two_is_false(moved, key, tmp_path, capsys):
+    files = [tmp_path / f"{number}.json" for number in range(3)]
+    for file in files:
+        file.write_text(made(capsys, *moved))
+    assert verified(capsys, *files)[0] == 0
+    code, said = verified(capsys, files[0], files[2])
+    assert (code, said[-1]) == (1, {"holds": False, "missing": 2})
+    Statement.objects.filter(number=2).delete()
+    code, said = verified(capsys, files[2], "--against")
+    assert (code, said[-1]["missing"]) == (1, [2])
+
+
+def test_a_statement_of_another_installation_is_not_compared(moved, key, tmp_path, capsys):
+    file = tmp_path / "statement.json"
+    file.write_text(made(capsys, *moved))
+    Settings.objects.update(installation="11111111-1111-4111-8111-111111111111")
+    with pytest.raises(CommandError, match="another installation"):
+        call_command("verify", str(file), "--against")
+    assert verified(capsys, file)[0] == 0
+
+
+def test_without_a_key_that_only_we_may_read_nothing_is_made(moved, settings, tmp_path):
+    with pytest.raises(CommandError, match="STATEMENT_KEY"):
+        call_command("statement", *moved)
+    settings.STATEMENT_KEY = str(tmp_path / "key.pem")
+    call_command("statement", "--new-key", settings.STATEMENT_KEY)
+    (tmp_path / "key.pem").chmod(0o644)
+    with pytest.raises(CommandError, match="644"):
+        call_command("statement", *moved)
+    assert not Statement.objects.exists()
+
+
+def test_a_period_that_is_not_over_or_turned_round_is_refused(server, key):
+    for days in (["2026-01-02", "2026-01-01"], ["2026-01-01", "2999-01-01"]):
+        with pytest.raises(CommandError):
+            call_command("statement", "--from", days[0], "--to", days[1])
+    assert not Statement.objects.exists()
+
+
+def test_verify_needs_no_database(forking, tmp_path, moved, key, capsys):
+    file = tmp_path / "statement.json"
+    file.write_text(made(capsys, *moved))
+    nowhere = "postgresql://nobody@127.0.0.1:9/nothing"
+    env = {
+        "DATABASE_URL": nowhere,
+        "SHOP_ALL_DATABASE_URL": nowhere,
+        "SECRET_KEY": "none",
+        "DTADMIN_LANGUAGE": "en",
+    }
+    ended = forking.run("verify", str(file), "--key", str(key), env=env)
+    assert ended.returncode == 0, ended.stderr
+    assert "true, statement 1" in ended.stdout
+    file.write_text(file.read_text().replace('"rows": 2', '"rows": 3', 1))
+    assert forking.run("verify", str(file), env=env).returncode == 1

@@ -1,0 +1,67 @@
+"""The pages of statements, and their files."""
+
+import io
+
+import pytest
+from django.core.management import call_command
+from django.urls import reverse
+from python_calamine import CalamineWorkbook
+
+from tests.databases import query, stage
+from tests.http_api.conftest import a_key
+from tests.pages.look import words
+from tests.records import user
+from transfer.models import RejectedRow, Statement
+from transfer.models.run_base import Trigger
+from transfer.runs.execute import run_here
+from transfer.statements.document import Document
+
+
+@pytest.fixture
+def olga(db, client):
+    client.force_login(user("viewer", "olga"))
+    client.cookies["django_language"] = "en"
+    return client
+
+
+@pytest.fixture
+def made(task, shop_all, key, month, last_days):
+    """Two statements of one month; between them an undo."""
+    stage(shop_all, "balances", [("4100", 5), ("", 3)])
+    run_here(task, Trigger.MANUAL)
+    month(40)
+    period = last_days(45, 31)
+    RejectedRow.objects.update(created_at=period.starts)
+    days = ["--from", str(period.first), "--to", str(period.last)]
+    call_command("statement", *days)
+    query(shop_all, "update datatransfer.log set withdrawn = true where kind = 'balances'")
+    call_command("statement", *days)
+    return Statement.objects.get(number=2)
+
+
+def test_a_statement_has_figures_changes_digest_and_places_to_sign(olga, made, in_english):
+    said = words(olga.get(reverse("statement", args=[2])))
+    for expected in ("Received", "+8.00", "Changed since an earlier statement", made.digest):
+        assert expected in said
+    assert "Balance changes · log · Of them withdrawn before they were received · rows" in said
+    assert said.count("position, name, signature, date") == 2
+    assert made.digest[:16] in words(olga.get(reverse("statements")))
+
+
+def test_the_workbook_has_the_figures_and_the_open_rejected_rows(olga, made):
+    response = olga.get(reverse("statement_xlsx", args=[1]))
+    book = CalamineWorkbook.from_filelike(io.BytesIO(b"".join(response.streaming_content)))
+    figures = book.get_sheet_by_index(0).to_python()
+    name = "Бонусный сервер 8"
+    assert ["Balance changes", name, "Received", 2.0, 8.0] in figures
+    assert len(book.get_sheet_by_index(1).to_python()) > 1
+
+
+def test_the_signed_file_comes_byte_for_byte_from_the_page_and_the_api(olga, client, made):
+    page = olga.get(reverse("statement_json", args=[2]))
+    headers = {"Authorization": f"Bearer {a_key().secret}"}
+    api = client.get("/api/v1/statements/2", headers=headers)
+    assert page.content == api.content == made.document.encode()
+    assert Document.read(api.content).digest == made.digest
+    listed = client.get("/api/v1/statements?limit=1", headers=headers).json()
+    assert (listed["items"][0]["number"], listed["next"]) == (1, 1)

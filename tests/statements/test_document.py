@@ -1,0 +1,100 @@
+"""The signed file: what is changed, or missing in the chain, is found."""
+
+import json
+import stat
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from hypothesis import given, strategies as st
+
+from transfer.errors import TransferError
+from transfer.statements.document import (
+    Document,
+    digest_of,
+    missing_in,
+    read_key,
+    signed,
+    write_new_key,
+)
+
+KEY = Ed25519PrivateKey.generate()
+
+
+def chain(length: int, key: Ed25519PrivateKey = KEY) -> list[bytes]:
+    """Return the files of statements that follow each other."""
+    files, previous = [], None
+    for number in range(1, length + 1):
+        content = {
+            "number": number,
+            "previous": previous,
+            "installation": "1",
+            "kinds": [{"rows": number, "amount": "5.00"}],
+            "server": "Бонусный сервер 8",
+        }
+        files.append(signed(content, key).encode())
+        previous = digest_of(json.loads(files[-1])["statement"])
+    return files
+
+
+FILES = chain(6)
+
+
+@given(st.integers(0, len(FILES[1]) - 1), st.integers(1, 255))
+def test_a_file_of_which_any_byte_was_changed_is_no_statement(place, change):
+    assert Document.read(FILES[1])
+    data = bytearray(FILES[1])
+    data[place] ^= change
+    assert Document.read(bytes(data)) is None
+
+
+@given(st.integers(0, len(FILES[1])), st.binary(min_size=1, max_size=3))
+def test_a_file_with_any_byte_more_is_no_statement(place, more):
+    data = FILES[1][:place] + more + FILES[1][place:]
+    assert data == FILES[1] or Document.read(data) is None
+
+
+@given(st.integers(0, len(FILES[1]) - 1))
+def test_a_file_that_ends_too_early_is_no_statement(length):
+    assert Document.read(FILES[1][:length]) is None
+
+
+@given(st.sets(st.integers(0, 5), min_size=2).flatmap(lambda s: st.permutations(sorted(s))))
+def test_a_statement_that_is_missing_in_a_chain_is_named(chosen):
+    found = [Document.read(FILES[place]) for place in chosen]
+    lacking = [n for n in range(min(chosen) + 1, max(chosen) + 2) if n - 1 not in chosen]
+    assert missing_in(found) == lacking
+
+
+def test_a_statement_that_was_made_again_does_not_fit_the_next_one():
+    forged = json.loads(FILES[2])["statement"] | {"server": "another"}
+    again = Document.read(signed(forged, KEY).encode())
+    assert missing_in([Document.read(FILES[1]), again, Document.read(FILES[3])]) == [4]
+
+
+def test_a_statement_of_another_key_is_none_for_who_knows_the_key():
+    another = Ed25519PrivateKey.generate()
+    (file,) = chain(1, another)
+    assert Document.read(file)
+    assert Document.read(file, KEY.public_key()) is None
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
+def test_a_key_that_others_may_read_is_refused(tmp_path, mode):
+    file = tmp_path / "key.pem"
+    write_new_key(str(file))
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert read_key(str(file))
+    file.chmod(mode)
+    with pytest.raises(TransferError) as refused:
+        read_key(str(file))
+    assert refused.value.code == "key_open"
+
+
+@pytest.mark.parametrize("content", [b"", b"no key", b"\xff\x00"])
+def test_a_file_without_a_key_is_refused(tmp_path, content):
+    file = tmp_path / "key.pem"
+    file.write_bytes(content)
+    file.chmod(0o600)
+    with pytest.raises(TransferError) as refused:
+        read_key(str(file))
+    assert refused.value.code == "key_invalid"

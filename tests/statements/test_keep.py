@@ -1,0 +1,55 @@
+"""Statements that are made by themselves."""
+
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.databases import query, stage
+from transfer.engine.shop_all.source import ShopAll
+from transfer.models import Actor, LogDay, MaintenanceRun, MaintenanceTask, Statement
+from transfer.models.run_base import Trigger
+from transfer.runs.execute import run_here
+from transfer.runs.maintenance import execute_maintenance
+from transfer.statements.keep import make_monthly
+from transfer.text.reports import run_report
+
+FIRST_OF_MONTH = datetime(2026, 3, 1, 6, tzinfo=ZoneInfo("Europe/Moscow"))
+
+
+def in_february(shop_all, kind):
+    stage(shop_all, "balances", [("4100", 5)])
+    with ShopAll(shop_all, "tests", secret=False) as source:
+        source.log.append(kind)
+    query(shop_all, "update datatransfer.log set appended_at = '2026-02-10 12:00+03'")
+
+
+def test_last_months_statement_is_made_once(task, shop_all, key):
+    in_february(shop_all, task.kind_spec)
+    for days in (0, 1):
+        [*make_monthly(Actor(""), FIRST_OF_MONTH + timedelta(days))]
+    (one,) = Statement.objects.all()
+    assert (str(one.first), str(one.last), one.server_pk) == ("2026-02-01", "2026-02-28", None)
+
+
+def test_the_sums_of_each_day_are_kept_after_it_as_they_were(task, shop_all):
+    in_february(shop_all, task.kind_spec)
+    [*make_monthly(Actor(""), FIRST_OF_MONTH)]
+    query(shop_all, "update datatransfer.log set withdrawn = true")
+    [*make_monthly(Actor(""), FIRST_OF_MONTH + timedelta(1))]
+    days = LogDay.objects.filter(kind="balances").order_by("day")
+    assert [str(one.day) for one in days][:: len(days) - 1] == ["2026-02-10", "2026-03-01"]
+    assert (days[0].rows, days[0].amount, days[0].withdrawn) == (1, 5, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_run_without_a_key_says_so_and_makes_none(task, shop_all, settings, in_english):
+    settings.STATEMENT_KEY = ""
+    stage(shop_all, "balances", [("4100", 5)])
+    run_here(task, Trigger.MANUAL)
+    maintenance = MaintenanceTask.objects.get(kind="statement")
+    run = MaintenanceRun.of(maintenance, Trigger.MANUAL)
+    run.start()
+    execute_maintenance(run, lambda: 0)
+    assert "STATEMENT_KEY" in " ".join(run_report(run))
+    assert not Statement.objects.exists()

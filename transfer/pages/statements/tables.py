@@ -1,0 +1,35 @@
+"""The table of kept statements."""
+
+from typing import Any
+
+from django.utils.translation import gettext as _, gettext_lazy
+
+from transfer.models import Statement
+from transfer.pages.html import Html, link, with_note
+from transfer.pages.tables import DrawnColumn, MomentColumn, Table, classed
+
+
+class StatementTable(Table):
+    """The latest first."""
+
+    caption = gettext_lazy("Statements")
+    period = DrawnColumn(gettext_lazy("Period"), orderable=False, attrs=classed("unlabelled"))
+    made_at = MomentColumn(gettext_lazy("Made"), orderable=False)
+    digest = DrawnColumn(gettext_lazy("Digest"), orderable=False, attrs=classed("break"))
+
+    class Meta(Table.Meta):
+        model = Statement
+        attrs = {"class": "table cards"}
+        fields = ("period", "made_at", "digest")
+
+    def draw_period(self, record: Statement) -> Html:
+        words = _("%(first)s to %(last)s") % {"first": record.first, "last": record.last}
+        return with_note(link(record.get_absolute_url(), words), _facts(record))
+
+    def draw_digest(self, record: Statement) -> Any:
+        return record.digest[:16]
+
+
+def _facts(record: Statement) -> str:
+    whose = record.server_name or _("all bonus servers")
+    return f"{_('No. %(n)s') % {'n': record.number}} · {whose}"

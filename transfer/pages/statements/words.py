@@ -1,0 +1,160 @@
+"""What a statement says, as plain values with words of the reader's language."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from django.utils.translation import gettext as _, gettext_lazy
+
+from transfer.models import AuditEntry, Bulletin, RejectedRow
+from transfer.models.alerts import Topic
+from transfer.models.tasks import KindChoices
+
+# The figures of the log, in the order in which people read them.
+OF_LOG = {
+    "staged": gettext_lazy("Staged"),
+    "withdrawn": gettext_lazy("Of them withdrawn before they were received"),
+    "deleted_by_hand": gettext_lazy("Of them deleted by hand"),
+    "corrections": gettext_lazy("Of them corrections of rejected rows"),
+    "taken_back": gettext_lazy("Of them rows that take others back"),
+    "changed": gettext_lazy("Of them rows that change an amount"),
+}
+# The figures of a server.
+OF_SERVER = {
+    "received": gettext_lazy("Received"),
+    "applied": gettext_lazy("Applied"),
+    "unchanged": gettext_lazy("Unchanged"),
+    "rejected": gettext_lazy("Rejected"),
+    "lost_by_restore": gettext_lazy("Lost by a restore, and sent again"),
+    "waiting": gettext_lazy("Waiting at the end"),
+}
+OPEN = gettext_lazy("Rejected and open at the end")
+OTHERS = {
+    "log": gettext_lazy("log"),
+    "rows": gettext_lazy("rows"),
+    "amount": gettext_lazy("sum"),
+    "opening": gettext_lazy("opening line"),
+    "closing": gettext_lazy("closing line"),
+    "passed": gettext_lazy("line that the server has passed"),
+    "lines": gettext_lazy("lines"),
+    "number": gettext_lazy("number"),
+    "mark": gettext_lazy("mark"),
+    "decided": gettext_lazy("decided"),
+    "open": OPEN,
+    "shop_all": gettext_lazy("shop All"),
+    "open_rejects": gettext_lazy("rejected rows that are open"),
+    "differences": gettext_lazy("differences"),
+    "outages": gettext_lazy("outages"),
+    "approvals": gettext_lazy("approvals"),
+    "restores": gettext_lazy("restores"),
+    "answers": gettext_lazy("answers"),
+    "installation_restored": gettext_lazy("restores of Data Transfer's own database"),
+}
+STATES = dict(RejectedRow.State.choices)
+WORDS: dict[str, Any] = {**OTHERS, **OF_LOG, **OF_SERVER, **STATES, **dict(KindChoices.choices)}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A line: its words, rows, and sum. `rows` is None where nothing is known."""
+
+    label: str
+    rows: int | None
+    amount: Decimal | None
+
+
+@dataclass(frozen=True)
+class OfServer:
+    name: str
+    figures: list[Figure]
+
+
+@dataclass(frozen=True)
+class OfKind:
+    title: str
+    opening: int
+    closing: int
+    log: list[Figure]
+    servers: list[OfServer]
+
+
+@dataclass(frozen=True)
+class Change:
+    what: str
+    before: str
+    now: str
+
+
+def kinds(content: dict[str, Any]) -> list[OfKind]:
+    """Return the figures of a statement, kind by kind."""
+    return [
+        OfKind(
+            str(KindChoices(one["kind"]).label),
+            one["log"]["opening"]["number"],
+            one["log"]["closing"]["number"],
+            [_figure(str(label), one["log"][name]) for name, label in OF_LOG.items()],
+            [OfServer(of["server"]["name"], [*_of_server(of)]) for of in one["servers"]],
+        )
+        for one in content["kinds"]
+    ]
+
+
+def _of_server(of: dict[str, Any]) -> Iterator[Figure]:
+    for name, label in OF_SERVER.items():
+        yield _figure(str(label), of[name])
+        if name == "rejected":
+            for state, count in of["decided"].items():
+                words = _("Rejected before or now, decided: %(how)s")
+                yield _figure(words % {"how": STATES[state]}, count)
+            yield _figure(str(OPEN), of["open"])
+
+
+def _figure(label: str, counted: dict[str, Any] | None) -> Figure:
+    if counted is None:
+        return Figure(label, None, None)
+    amount = counted.get("amount")
+    return Figure(label, counted["rows"], None if amount is None else Decimal(amount))
+
+
+def changes(content: dict[str, Any]) -> list[Change]:
+    """Return what differs from the statement of the same period that was kept before."""
+    servers = {
+        str(of["server"]["id"]): of["server"]["name"]
+        for kind in content["kinds"]
+        for of in kind["servers"]
+    }
+
+    def word(part: str) -> str:
+        return str(WORDS.get(part) or servers.get(part, part))
+
+    return [
+        Change(
+            " · ".join(word(part) for part in one["what"].split(" / ")),
+            _text(one["before"]),
+            _text(one["now"]),
+        )
+        for one in content["changes"]
+    ]
+
+
+def _text(value: Any) -> str:
+    """Return a value of a change: of a list how many have gone or come."""
+    if isinstance(value, list):
+        return str(len(value))
+    return "—" if value is None else str(value)
+
+
+def answer(one: dict[str, Any]) -> str:
+    """Return the words of an answer, an undo or a restore."""
+    code = one.get("action") or one.get("code")
+    known: dict[str, Any] = {
+        **dict(AuditEntry.Action.choices),
+        **dict(Bulletin.Code.choices),
+        "undo": _("A load was taken back"),
+    }
+    return str(known.get(code, code))
+
+
+def trouble(one: dict[str, Any]) -> str:
+    return str(Topic(one["topic"]).label)

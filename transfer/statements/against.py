@@ -1,0 +1,66 @@
+"""Compares a statement with the databases: was it kept, and what would it say now?"""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from transfer.causes.statements import STATEMENT_OF_ANOTHER
+from transfer.errors import TransferError
+from transfer.models import BonusServer, Settings, Statement
+from transfer.statements.changes import changes_between
+from transfer.statements.count import count_period
+from transfer.statements.document import Document, missing_in
+from transfer.statements.keep import kept_chain
+from transfer.statements.period import Period
+
+
+@dataclass(frozen=True)
+class Compared:
+    """`is_kept`: this very statement was kept. `wrong`: numbers of the chain that lack, were
+    changed, or do not fit the one before. `changes`: what the databases say otherwise today.
+    """
+
+    is_kept: bool
+    wrong: list[int]
+    changes: list[dict[str, Any]]
+
+    @property
+    def holds(self) -> bool:
+        """Whether the statement is that of the chain. Later changes are no fault of it."""
+        return self.is_kept and not self.wrong
+
+
+def compare(document: Document) -> Compared:
+    """Compare with our own database and with shop All.
+
+    Raises STATEMENT_OF_ANOTHER, and TransferError where shop All does not answer.
+    """
+    content = document.content
+    installation = str(Settings.load().installation)
+    if content.get("installation") != installation:
+        raise TransferError(STATEMENT_OF_ANOTHER, installation=str(content.get("installation")))
+    kept = Statement.objects.filter(number=document.number, digest=document.digest).exists()
+    of = content["period"]
+    period = Period(
+        date.fromisoformat(of["from"]), date.fromisoformat(of["to"]), ZoneInfo(of["time_zone"])
+    )
+    named = content["server"]
+    # An undocked server has no key any more: its days are still known by its number.
+    server = BonusServer(pk=named["id"], name=named["name"]) if named else None
+    return Compared(kept, wrong_in_chain(), changes_between(content, count_period(period, server)))
+
+
+def wrong_in_chain() -> list[int]:
+    """Return the numbers of the kept chain that lack, were changed, or do not fit."""
+    numbers = [*Statement.objects.order_by("number").values_list("number", flat=True)]
+    known: list[Document] = []
+    wrong: set[int] = set()
+    for number, one in zip(numbers, kept_chain(), strict=False):
+        if one is None or one.number != number:
+            wrong.add(number)
+        else:
+            known.append(one)
+    if numbers:
+        wrong |= {*range(1, numbers[0])}
+    return sorted(wrong | {*missing_in(known)})

@@ -34,6 +34,8 @@ RULES = {
     ("post", "/api/v1/servers/{id}/reconciliation"): Rule(),
     ("get", "/api/v1/registers"): Rule(),
     ("get", "/api/v1/problems"): Rule(),
+    ("post", "/api/v1/problems/{id}/take"): Rule("problems"),
+    ("post", "/api/v1/problems/{id}/give_back"): Rule("problems"),
     ("get", "/api/v1/reconciliation"): Rule(),
     ("get", "/api/v1/runs"): Rule(),
     ("get", "/api/v1/runs/{id}"): Rule(),

@@ -42,6 +42,10 @@ OWN = Rule("without", "get post put")  # one's own second factors: Django's Form
 
 RULES = {
     "overview": LOOK,
+    "problem": LOOK,
+    "problem_take": ACT,
+    "problem_give_back": ACT,
+    "problems_take": ACT,
     # What is asked and told after a restore, and of rows that were deleted by hand
     "restored": Rule("viewer", "get post"),  # to others than administrators it says who confirms
     "restored_lost": LOOK,

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from tests.pages.look import own_patterns
-from tests.records import server
+from tests.records import a_problem, server
 from transfer.models import (
     AccountJob,
     Actor,
@@ -79,6 +79,7 @@ def things() -> dict[str, Any]:
             code="amount_zero",
             payload={"account": "4100", "amount": "0"},
         ),
+        "problem": a_problem(eight),
         "user": User.objects.create_user("somebody"),
         "mfa": User.objects.first(),
         "recipient": Recipient.objects.create(name="olga", channel="mail", address="o@x.example"),

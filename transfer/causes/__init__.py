@@ -19,6 +19,7 @@ from transfer.causes import (
     ledger,
     loads,
     messages,
+    problems,
     rows,
     runs,
     tables,
@@ -39,6 +40,7 @@ SUBJECTS = (
     api_calls,
     bonus_servers,
     messages,
+    problems,
     installation,
 )
 

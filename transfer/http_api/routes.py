@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, Field
 
 from transfer.causes.api_calls import INVALID, NOT_FOUND, UNREADABLE
 from transfer.errors import FieldsWrong, TransferError
-from transfer.http_api import loads, reconciliation, rejected, rows, state, tasks, traces
+from transfer.http_api import loads, problems, reconciliation, rejected, rows, state, tasks, traces
 from transfer.http_api.access import Key
 from transfer.http_api.door import VERSION
 from transfer.models.api_keys import Scope
@@ -144,6 +144,7 @@ def answer_invalid(request: HttpRequest, error: ValidationError) -> NoReturn:
 api.add_router("", state.router)
 api.add_router("", reconciliation.router)
 api.add_router("", tasks.router)
+api.add_router("", problems.router)
 api.add_router("", rows.router)
 api.add_router("", rejected.router)
 api.add_router("", traces.router)

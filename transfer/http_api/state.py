@@ -21,13 +21,15 @@ from transfer.http_api.shapes import (
     page,
     problem_of,
 )
-from transfer.models import BonusServer, CashRegister, TransferRun, TransferTask
+from transfer.models import BonusServer, CashRegister, Incident, TransferRun, TransferTask
 from transfer.models.accounts import attach_states
 from transfer.models.outage_parts import Part
 from transfer.models.run_base import State, attach_runs
 from transfer.models.tasks import KindChoices
 from transfer.problems.find import problems
+from transfer.problems.incidents import with_incidents
 from transfer.problems.kinds import KINDS
+from transfer.problems.problem import Problem as WrongNow
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
 
@@ -189,30 +191,62 @@ def list_registers(request: HttpRequest, after: After, limit: Limit) -> Any:
     return {**found, "items": items}
 
 
+class Taken(Schema):
+    """Who looks after a problem."""
+
+    by: str = Field(description="A user, a key, or the recipient of the message with the link.")
+    by_link: bool = Field(description="By the link of a message: nobody has logged in.")
+    since: AwareDatetime
+    note: str
+
+
 class FoundProblem(Problem):
     """Something that is wrong now."""
 
+    id: int | None = Field(
+        description="Its number, by which it is taken; null in the first minute of a problem."
+    )
     severity: str
     since: AwareDatetime | None
     server: int | None
     url: str = Field(description="The page about it.")
+    taken: Taken | None = Field(description="Null: nobody looks after it.")
 
 
 @router.get("problems", response=list[FoundProblem], summary="What is wrong, the worst first")
 def list_problems(request: HttpRequest, limit: All) -> Any:
+    return [shown(one) for one in visible_problems()[:limit]]
+
+
+def visible_problems() -> list[WrongNow]:
+    """The problems, without those that only administrators see: a key is none."""
     found = [one for one in problems() if not KINDS[one.code].is_for_administrators]
-    return [
-        {
-            "code": one.code,
-            "message": one.sentence,
-            "hint": one.hint,
-            "severity": one.severity,
-            "since": one.since,
-            "server": one.server_id,
-            "url": one.url,
-        }
-        for one in found[:limit]
-    ]
+    return with_incidents(found)
+
+
+def shown(problem: WrongNow) -> dict[str, Any]:
+    """A problem as a FoundProblem."""
+    incident = problem.incident
+    return {
+        "id": incident.pk if incident else None,
+        "code": problem.code,
+        "message": problem.sentence,
+        "hint": problem.hint,
+        "severity": problem.severity,
+        "since": problem.since,
+        "server": problem.server_id,
+        "url": problem.url,
+        "taken": taken(incident) if incident and incident.is_taken else None,
+    }
+
+
+def taken(incident: Incident) -> dict[str, Any]:
+    return {
+        "by": incident.taken_by,
+        "by_link": incident.taken_by_link,
+        "since": incident.taken_at,
+        "note": incident.taken_note,
+    }
 
 
 class Run(Schema):

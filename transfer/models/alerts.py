@@ -90,6 +90,11 @@ class Incident(models.Model):
     # For an outage that is over: the rows for which runs failed, and when all were moved.
     waited = models.BigIntegerField(null=True)
     caught_up_at = models.DateTimeField(null=True)
+    # Who looks after it: see problems/taking.py. Of a link, the recipient that it was sent to.
+    taken_by = models.CharField(max_length=200, blank=True)
+    taken_by_link = models.BooleanField(default=False)
+    taken_at = models.DateTimeField(null=True)
+    taken_note = models.CharField(max_length=500, blank=True)
 
     objects = IncidentQuerySet.as_manager()
 
@@ -104,6 +109,18 @@ class Incident(models.Model):
 
     def __str__(self) -> str:
         return f"{self.topic} {self.key}"
+
+    def get_absolute_url(self) -> str:
+        """Return the page on which somebody takes it. `url` is that of what it is about."""
+        return reverse("problem", args=[self.pk])
+
+    def audit_params(self) -> dict[str, Any]:
+        """Return what its sentence is made from, in the language of who reads the audit."""
+        return {"code": self.code, "problem": self.params}
+
+    @property
+    def is_taken(self) -> bool:
+        return self.taken_at is not None
 
     @property
     def shop_id(self) -> int | None:

@@ -197,6 +197,8 @@ class AuditEntry(models.Model):
         SECRETS = "secrets", gettext_lazy("Secrets encrypted again")
         STAGING = "staging", gettext_lazy("Staging tables set up")
         APPROVAL = "approval", gettext_lazy("Second person")
+        TAKE = "take", gettext_lazy("Problem taken")
+        GIVE_BACK = "give_back", gettext_lazy("Problem given back")
 
     at = models.DateTimeField(gettext_lazy("when"), default=timezone.now)
     who = models.CharField(gettext_lazy("who"), max_length=200)

@@ -99,7 +99,15 @@ def _caught_up(incident: Incident, now: datetime) -> tuple[int | None, datetime 
     return waited, at
 
 
-def with_since(problems: Iterable[Problem]) -> list[Problem]:
-    """The problems, each with the time since when it exists, if known."""
-    began = {(one.topic, one.key): one.began_at for one in Incident.objects.open()}
-    return [one if one.since else replace(one, since=began.get(one.name)) for one in problems]
+def with_incidents(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems, each with its incident and the time since when it exists, if known."""
+    listed = list(problems)
+    if not listed:
+        return []
+    noted = {(one.topic, one.key): one for one in Incident.objects.open()}
+    return [
+        replace(one, incident=incident, since=one.since or incident.began_at)
+        if (incident := noted.get(one.name))
+        else one
+        for one in listed
+    ]

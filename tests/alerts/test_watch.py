@@ -19,6 +19,7 @@ from transfer.causes.runs import DIFFERENCE
 from transfer.errors import ServerUndecided, ShopAllWentBack, TransferError, Unreachable
 from transfer.models import (
     Actor,
+    AuditEntry,
     CashRegister,
     Heartbeat,
     MaintenanceRun,
@@ -35,6 +36,8 @@ from transfer.models.failing import failure
 from transfer.models.logins import OF_A_NAME, LoginKey, lift_locks
 from transfer.models.planned_work import PlannedWork
 from transfer.parties import database_of
+from transfer.problems import incidents, taking
+from transfer.problems.find import find_problems
 from transfer.queue.locks import Space
 from transfer.runs import backlog
 from transfer.runs.recurring import ask_backlogs
@@ -455,3 +458,58 @@ def test_an_open_incident_is_saved_when_it_changes_and_recipients_cost_no_query(
     assert sum('FROM "transfer_transfertask"' in sql for sql in few) == 1
     failing(task, 4)
     assert any('UPDATE "transfer_incident"' in sql for sql in again(3))
+
+
+def test_of_a_muted_problem_nobody_is_told_and_of_another_one_everybody_is(task, recipient):
+    failing(task, 3)
+    incidents.note_incidents(find_problems(NOW), NOW)
+    mute(others().get(), until=NOW + timedelta(hours=2))
+    a_reject(task.server)
+    watch(NOW + timedelta(minutes=1))
+    assert [one.incident.topic for one in Notice.objects.all()] == ["rejects"]
+    watch(NOW + timedelta(hours=3))
+    assert {one.incident.topic for one in Notice.objects.all()} == {"rejects", "failures"}
+
+
+def test_a_muted_problem_that_gets_worse_is_told_at_once_and_is_not_muted_any_more(
+    task, recipient, in_english
+):
+    failing(task, 1)
+    watch(NOW)
+    incident = others().get()
+    assert (incident.severity, notices()) == ("warn", [])
+    mute(incident, until=NOW + timedelta(hours=2))
+    failing(task, 3)
+    watch(NOW + timedelta(minutes=1))
+    incident.refresh_from_db()
+    assert not incident.is_muted
+    assert [event for event, _subject in notices()] == ["began"]
+    entry = AuditEntry.objects.latest("id")
+    assert (entry.action, entry.who, entry.new) == ("unmute", "", {"worse": True})
+
+
+def test_whoever_knew_of_a_muted_problem_is_told_that_it_got_worse(task, recipient):
+    failing(task, 3)
+    watch(NOW)
+    incident = others().get()
+    mute(incident, until=None)
+    Incident.objects.filter(pk=incident.pk).update(muted_level=[False, False, 0])
+    failing(task, 4)
+    watch(NOW + timedelta(minutes=1))
+    assert [event for event, _subject in notices()] == ["began", "worse"]
+    watch(NOW + timedelta(minutes=2))
+    assert len(notices()) == 2
+
+
+def test_the_end_of_a_muted_problem_is_told_to_whoever_was_told_of_it(task, recipient):
+    failing(task, 3)
+    watch(NOW)
+    mute(others().get(), until=None)
+    watch(NOW + timedelta(days=2))
+    type(task).objects.update(failures=0)
+    watch(NOW + timedelta(days=2, minutes=1))
+    assert [event for event, _subject in notices()] == ["began", "ended"]
+
+
+def mute(incident, until):
+    taking.mute(incident, IVAN, until=until, reason="known")

@@ -36,6 +36,8 @@ RULES = {
     ("get", "/api/v1/problems"): Rule(),
     ("post", "/api/v1/problems/{id}/take"): Rule("problems"),
     ("post", "/api/v1/problems/{id}/give_back"): Rule("problems"),
+    ("post", "/api/v1/problems/{id}/mute"): Rule("problems"),
+    ("post", "/api/v1/problems/{id}/unmute"): Rule("problems"),
     ("get", "/api/v1/reconciliation"): Rule(),
     ("get", "/api/v1/runs"): Rule(),
     ("get", "/api/v1/runs/{id}"): Rule(),

@@ -25,7 +25,7 @@ def test_a_program_takes_a_problem_under_the_name_of_its_key_and_gives_it_back(p
     entry = AuditEntry.objects.latest("id")
     assert (entry.who, entry.action, entry.reason) == ("1C (API)", "take", "ticket 12")
     answer = program.order(f"problems/{problem.pk}/give_back")
-    assert answer.json() == {"id": problem.pk, "taken": None}
+    assert answer.json() == {"id": problem.pk, "taken": None, "muted": None}
     assert AuditEntry.objects.latest("id").action == "give_back"
 
 
@@ -51,3 +51,27 @@ def test_a_problem_that_only_administrators_see_is_not_there_for_a_key(program, 
     type(problem).objects.update(topic="locked", code="locked")
     assert program.order(f"problems/{problem.pk}/take").status_code == 404
     assert program.order("problems/999/take").status_code == 404
+
+
+def test_a_program_mutes_a_problem_until_a_time_or_until_it_gets_worse(program, problem):
+    until = timezone.now() + timedelta(hours=2)
+    body = {"until": until.isoformat(), "reason": "deploy"}
+    muted = program.order(f"problems/{problem.pk}/mute", body).json()["muted"]
+    assert (muted["by"], muted["reason"]) == ("1C (API)", "deploy")
+    problem.refresh_from_db()
+    assert problem.muted_until == until
+    assert program.order(f"problems/{problem.pk}/unmute").json()["muted"] is None
+    muted = program.order(f"problems/{problem.pk}/mute", {"reason": "known"}).json()["muted"]
+    assert muted["until"] is None
+
+
+def test_a_time_that_is_past_and_a_missing_reason_are_named(program, problem):
+    body = {"until": "2020-01-01T00:00:00Z", "reason": "x"}
+    answer = program.order(f"problems/{problem.pk}/mute", body)
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert (error["field"], error["message"]) == ("until", "The time has to be in the future.")
+    answer = program.order(f"problems/{problem.pk}/mute", {})
+    assert [one["field"] for one in answer.json()["errors"]] == ["reason"]
+    answer = program.order(f"problems/{problem.pk}/unmute")
+    assert (answer.status_code, answer.json()["code"]) == (409, "problem_not_muted")

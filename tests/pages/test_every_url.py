@@ -45,6 +45,8 @@ RULES = {
     "problem": LOOK,
     "problem_take": ACT,
     "problem_give_back": ACT,
+    "problem_mute": ACT,
+    "problem_unmute": ACT,
     "problems_take": ACT,
     # What is asked and told after a restore, and of rows that were deleted by hand
     "restored": Rule("viewer", "get post"),  # to others than administrators it says who confirms

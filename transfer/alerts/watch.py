@@ -40,7 +40,7 @@ def _queue_notices(recipients: list[Recipient], now: datetime) -> None:
     listed = [
         one
         for one in [*Incident.objects.open(), *ended_lately]
-        if one.ended_at or not worked_on & {None, one.server_id}
+        if one.ended_at or not (worked_on & {None, one.server_id} or one.is_muted_at(now))
     ]
     # The last message about each incident that was written to each recipient, in one query.
     pair = ("recipient_id", "incident_id")
@@ -85,7 +85,9 @@ def _due(
         event = Event.BEGAN if incident.notify and not incident.ended_at else None
     elif incident.ended_at:
         event = None if last.event == Event.ENDED else Event.ENDED
-    elif outages.rank(incident.params) > outages.rank(last.params):
+    elif outages.rank(incident.params) > outages.rank(last.params) or (
+        incident.worse_at and incident.worse_at > last.created_at  # it was muted
+    ):
         event = Event.WORSE
     else:
         every = Recipient.EVERY.get(Recipient.Reminders(recipient.reminders))

@@ -1,4 +1,4 @@
-"""Why a problem can't be taken, or given back."""
+"""Why a problem can't be taken, given back or muted."""
 
 from transfer.causes.cause import Cause
 from transfer.parties import gettext_noop
@@ -19,5 +19,11 @@ PROBLEM_TAKEN = Cause(
 PROBLEM_NOT_TAKEN = Cause(
     "problem_not_taken",
     gettext_noop("Nobody has taken this problem, so it can’t be given back."),
+    status=409,
+)
+
+PROBLEM_NOT_MUTED = Cause(
+    "problem_not_muted",
+    gettext_noop("This problem is not muted."),
     status=409,
 )

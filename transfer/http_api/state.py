@@ -200,6 +200,15 @@ class Taken(Schema):
     note: str
 
 
+class Muted(Schema):
+    """Nobody gets messages about a problem."""
+
+    by: str
+    since: AwareDatetime
+    until: AwareDatetime | None = Field(description="Null: until it gets worse.")
+    reason: str
+
+
 class FoundProblem(Problem):
     """Something that is wrong now."""
 
@@ -211,6 +220,7 @@ class FoundProblem(Problem):
     server: int | None
     url: str = Field(description="The page about it.")
     taken: Taken | None = Field(description="Null: nobody looks after it.")
+    muted: Muted | None
 
 
 @router.get("problems", response=list[FoundProblem], summary="What is wrong, the worst first")
@@ -236,16 +246,32 @@ def shown(problem: WrongNow) -> dict[str, Any]:
         "since": problem.since,
         "server": problem.server_id,
         "url": problem.url,
-        "taken": taken(incident) if incident and incident.is_taken else None,
+        "taken": taken(incident) if incident else None,
+        "muted": muted(incident) if incident else None,
     }
 
 
-def taken(incident: Incident) -> dict[str, Any]:
+def taken(incident: Incident) -> dict[str, Any] | None:
+    """Who looks after a problem as a Taken; None if nobody does."""
+    if not incident.is_taken:
+        return None
     return {
         "by": incident.taken_by,
         "by_link": incident.taken_by_link,
         "since": incident.taken_at,
         "note": incident.taken_note,
+    }
+
+
+def muted(incident: Incident) -> dict[str, Any] | None:
+    """Who has muted a problem as a Muted; None if nobody has."""
+    if not incident.is_muted:
+        return None
+    return {
+        "by": incident.muted_by,
+        "since": incident.muted_at,
+        "until": incident.muted_until,
+        "reason": incident.mute_reason,
     }
 
 

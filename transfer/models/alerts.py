@@ -95,6 +95,13 @@ class Incident(models.Model):
     taken_by_link = models.BooleanField(default=False)
     taken_at = models.DateTimeField(null=True)
     taken_note = models.CharField(max_length=500, blank=True)
+    # Nobody gets messages about it, until a time, or (None) until it gets worse.
+    muted_by = models.CharField(max_length=200, blank=True)
+    muted_at = models.DateTimeField(null=True)
+    muted_until = models.DateTimeField(null=True)
+    mute_reason = models.CharField(max_length=500, blank=True)
+    muted_level = models.JSONField(null=True)  # how bad it was then: problems/taking.py
+    worse_at = models.DateTimeField(null=True)  # when it got worse than that
 
     objects = IncidentQuerySet.as_manager()
 
@@ -121,6 +128,15 @@ class Incident(models.Model):
     @property
     def is_taken(self) -> bool:
         return self.taken_at is not None
+
+    @property
+    def is_muted(self) -> bool:
+        return self.is_muted_at(timezone.now())
+
+    def is_muted_at(self, now: datetime) -> bool:
+        if self.muted_at is None or self.ended_at is not None:
+            return False
+        return self.muted_until is None or self.muted_until > now
 
     @property
     def shop_id(self) -> int | None:

@@ -199,6 +199,8 @@ class AuditEntry(models.Model):
         APPROVAL = "approval", gettext_lazy("Second person")
         TAKE = "take", gettext_lazy("Problem taken")
         GIVE_BACK = "give_back", gettext_lazy("Problem given back")
+        MUTE = "mute", gettext_lazy("Problem muted")
+        UNMUTE = "unmute", gettext_lazy("Problem no longer muted")
 
     at = models.DateTimeField(gettext_lazy("when"), default=timezone.now)
     who = models.CharField(gettext_lazy("who"), max_length=200)

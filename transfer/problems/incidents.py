@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce
 
 from transfer.models import Incident, OutagePart, TransferRun
 from transfer.models.run_base import BAD_STATES, GOOD_STATES
+from transfer.problems import taking
 from transfer.problems.kinds import Code
 from transfer.problems.problem import Problem, Unknown
 
@@ -43,6 +44,9 @@ def note_incidents(found: Iterable[Problem | Unknown], now: datetime) -> None:
         Incident.objects.bulk_update(ended, [*SAVED, "ended_at", "waited", "caught_up_at"])
     if changed:
         Incident.objects.bulk_update(changed, SAVED)
+    for incident in changed:
+        if taking.is_worse(incident, now):
+            taking.unmute_worse(incident, now)
     begun = []
     for one in problems.values():
         if isinstance(one, Problem) and not one.is_over:

@@ -1,21 +1,38 @@
-"""Somebody looks after a problem: takes it, takes it over, gives it back.
+"""Somebody looks after a problem: takes it, takes it over, gives it back, mutes it.
 
 Each change is in the audit, in one transaction with it. A problem is taken as long as it lasts: a
-later one of the same kind is another one, and free.
+later one of the same kind is another one, and free. Likewise, muting concerns one problem as long
+as it lasts and gets no worse: nobody is sent a message about it, and all pages show it.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
-from transfer.causes.problems import PROBLEM_ENDED, PROBLEM_NOT_TAKEN, PROBLEM_TAKEN
+from transfer.causes.problems import (
+    PROBLEM_ENDED,
+    PROBLEM_NOT_MUTED,
+    PROBLEM_NOT_TAKEN,
+    PROBLEM_TAKEN,
+)
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, Incident
+from transfer.models.alerts import Severity
+from transfer.problems import outages
 from transfer.text import formats
 
 Action = AuditEntry.Action
+NOT_MUTED: dict[str, Any] = {
+    "muted_by": "",
+    "muted_at": None,
+    "muted_until": None,
+    "mute_reason": "",
+    "muted_level": None,
+}
 
 
 def take(incident: Incident, actor: Actor, *, note: str = "", over: bool = False) -> None:
@@ -52,6 +69,56 @@ def give_back(incident: Incident, actor: Actor) -> None:
         incident.taken_by, incident.taken_at, incident.taken_note = "", None, ""
         incident.save(update_fields=["taken_by", "taken_at", "taken_note"])
         AuditEntry.record(actor, Action.GIVE_BACK, incident, old=old)
+
+
+def mute(incident: Incident, actor: Actor, *, until: datetime | None, reason: str) -> None:
+    """Sends nobody a message about the problem, until a time or, without one, until it gets worse.
+
+    It also ends when the problem gets worse before that time. Raises TransferError: it has ended.
+    """
+    with _locked(incident):
+        values = {
+            "muted_by": actor.name,
+            "muted_at": timezone.now(),
+            "muted_until": until,
+            "mute_reason": reason,
+            "muted_level": level(incident),
+        }
+        _set(incident, values)
+        new = {"muted_until": until}
+        AuditEntry.record(actor, Action.MUTE, incident, new=new, reason=reason)
+
+
+def unmute(incident: Incident, actor: Actor) -> None:
+    """Lets messages go on. Raises TransferError: the problem has ended, or is not muted."""
+    with _locked(incident):
+        if not incident.is_muted:
+            raise TransferError(PROBLEM_NOT_MUTED)
+        _set(incident, NOT_MUTED)
+        AuditEntry.record(actor, Action.UNMUTE, incident)
+
+
+def is_worse(incident: Incident, now: datetime) -> bool:
+    """Whether the problem is muted, and worse than when it was."""
+    return incident.is_muted_at(now) and level(incident) > incident.muted_level
+
+
+@transaction.atomic
+def unmute_worse(incident: Incident, now: datetime) -> None:
+    """Lets messages about a problem go on that has got worse; everybody is told so at once."""
+    _set(incident, {**NOT_MUTED, "worse_at": now})
+    AuditEntry.record(Actor(""), Action.UNMUTE, incident, new={"worse": True})
+
+
+def level(incident: Incident) -> list[Any]:
+    """How bad the problem is: a list, for JSON, which is greater than that of a lesser one."""
+    return [incident.severity == Severity.BAD, *outages.rank(incident.params)]
+
+
+def _set(incident: Incident, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(incident, name, value)
+    incident.save(update_fields=list(values))
 
 
 @contextmanager

@@ -143,3 +143,20 @@ def test_a_problem_of_administrators_is_not_there_for_an_operator(client):
     client.post(reverse("problems_take"), {"problems": f"{locked.pk},x,,99999999999"})
     locked.refresh_from_db()
     assert not locked.is_taken
+
+
+def test_a_problem_is_muted_with_a_reason_and_who_why_and_until_when_is_shown(client, failing):
+    url = reverse("problem_mute", args=[failing.pk])
+    answer = client.post(url, {"until": "hour", "reason": ""})
+    assert (answer.status_code, "Enter a reason." in text(answer)) == (422, True)
+    answer = client.post(url, {"until": "other", "moment": "2020-01-01T00:00", "reason": "x"})
+    assert "The time has to be in the future." in text(answer)
+    client.post(url, {"until": "worse", "reason": "The provider knows"})
+    entry = AuditEntry.objects.latest("id")
+    assert (entry.who, entry.action, entry.reason) == ("olga", "mute", "The provider knows")
+    seen = text(client.get("/"))
+    assert "olga has muted it until it gets worse: The provider knows" in seen
+    client.post(reverse("problem_unmute", args=[failing.pk]))
+    failing.refresh_from_db()
+    assert not failing.is_muted
+    assert "has muted it" not in text(client.get("/"))

@@ -1,4 +1,4 @@
-"""Who looks after a problem, or after several in one line."""
+"""Who looks after a problem, or after several in one line, and who has muted it."""
 
 from collections.abc import Sequence
 
@@ -29,6 +29,23 @@ def looked_after(incidents: Sequence[Incident]) -> Html | str:
     at = moment(one.taken_at, "bound")
     words = format_html(_("{who} has taken it, since {at}"), who=who(one), at=at)
     return _line("user", words, one.taken_note)
+
+
+def muted(incidents: Sequence[Incident]) -> Html | str:
+    """`{% muted one.incidents %}`: who has muted them, until when and why; empty if none is."""
+    silent = [one for one in incidents if one.is_muted]
+    if not silent:
+        return ""
+    if len(incidents) > 1:
+        counts = {"n": formats.number(len(silent)), "all": formats.number(len(incidents))}
+        return _line("bell-off", _("%(n)s of %(all)s muted") % counts)
+    (one,) = silent
+    if one.muted_until is None:
+        words = format_html(_("{who} has muted it until it gets worse"), who=one.muted_by)
+    else:
+        until = moment(one.muted_until, "bound")
+        words = format_html(_("{who} has muted it until {until}"), who=one.muted_by, until=until)
+    return _line("bell-off", words, one.mute_reason)
 
 
 def who(incident: Incident) -> str:

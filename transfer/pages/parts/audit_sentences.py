@@ -115,6 +115,9 @@ SENTENCES = {
     "approval state=withdrawn": gettext_lazy("%(who)s withdrew a load: “%(name)s”"),
     "take": gettext_lazy("%(who)s took the problem “%(name)s”"),
     "give_back": gettext_lazy("%(who)s gave the problem “%(name)s” back"),
+    "mute": gettext_lazy("%(who)s muted the problem “%(name)s”"),
+    "unmute worse=True": gettext_lazy("a muted problem got worse, so it is not muted: “%(name)s”"),
+    "unmute": gettext_lazy("%(who)s let messages go on about “%(name)s”"),
     "approval": gettext_lazy("%(who)s entered what needs a second person: “%(name)s”"),
 }
 

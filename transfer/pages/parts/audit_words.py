@@ -46,6 +46,7 @@ FACTS = {
     "bytes": gettext_lazy("bytes"),
     "role": gettext_lazy("role"),
     "state": gettext_lazy("state"),
+    "worse": gettext_lazy("it has got worse"),
     "decision": gettext_lazy("decision"),
     "id": gettext_lazy("row"),
     "factor": gettext_lazy("second factor"),
@@ -70,7 +71,11 @@ FACTORS = {
     "code": gettext_lazy("code"),
 }
 # Fields of models that have no words of their own.
-UNNAMED = {"topics": gettext_lazy("notify of"), "taken_by": gettext_lazy("taken by")}
+UNNAMED = {
+    "topics": gettext_lazy("notify of"),
+    "taken_by": gettext_lazy("taken by"),
+    "muted_until": gettext_lazy("until when"),
+}
 CHOICES: dict[str, dict[Any, Any]] = {
     "answer": {
         "nothing": gettext_lazy("nothing"),

@@ -72,6 +72,11 @@ def _body(notice: Notice) -> str:
     return f"{hint(incident, notice.params)}\n{since}"
 
 
+def how_to_take(link: str) -> str:
+    """How to take the problem by the link; empty without one."""
+    return _("To take it, within an hour: %(link)s") % {"link": link} if link else ""
+
+
 def sentence(incident: Incident, params: Params | None = None) -> str:
     """What is wrong."""
     return kinds.sentence(incident.code, params or incident.params)

@@ -23,6 +23,7 @@ from transfer.http_api.shapes import (
 )
 from transfer.models import BonusServer, CashRegister, Incident, TransferRun, TransferTask
 from transfer.models.accounts import attach_states
+from transfer.models.audit import is_of_link, without_link
 from transfer.models.outage_parts import Part
 from transfer.models.run_base import State, attach_runs
 from transfer.models.tasks import KindChoices
@@ -256,8 +257,8 @@ def taken(incident: Incident) -> dict[str, Any] | None:
     if not incident.is_taken:
         return None
     return {
-        "by": incident.taken_by,
-        "by_link": incident.taken_by_link,
+        "by": without_link(incident.taken_by),
+        "by_link": is_of_link(incident.taken_by),
         "since": incident.taken_at,
         "note": incident.taken_note,
     }

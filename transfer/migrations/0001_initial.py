@@ -388,7 +388,6 @@ class Migration(migrations.Migration):
                 ('server', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='transfer.bonusserver')),
                 ('taken_at', models.DateTimeField(null=True)),
                 ('taken_by', models.CharField(blank=True, max_length=200)),
-                ('taken_by_link', models.BooleanField(default=False)),
                 ('taken_note', models.CharField(blank=True, max_length=500)),
                 ('mute_reason', models.CharField(blank=True, max_length=500)),
                 ('muted_at', models.DateTimeField(null=True)),
@@ -504,6 +503,7 @@ class Migration(migrations.Migration):
                 ('incident', models.ForeignKey(null=True, on_delete=django.db.models.deletion.CASCADE, related_name='notices', to='transfer.incident')),
                 ('told_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='tells', to='transfer.notice')),
                 ('recipient', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='notices', to='transfer.recipient')),
+                ('link_used_at', models.DateTimeField(null=True)),
             ],
             options={
                 'verbose_name': 'message',

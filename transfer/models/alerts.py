@@ -90,9 +90,8 @@ class Incident(models.Model):
     # For an outage that is over: the rows for which runs failed, and when all were moved.
     waited = models.BigIntegerField(null=True)
     caught_up_at = models.DateTimeField(null=True)
-    # Who looks after it: see problems/taking.py. Of a link, the recipient that it was sent to.
+    # Who looks after it: see problems/taking.py.
     taken_by = models.CharField(max_length=200, blank=True)
-    taken_by_link = models.BooleanField(default=False)
     taken_at = models.DateTimeField(null=True)
     taken_note = models.CharField(max_length=500, blank=True)
     # Nobody gets messages about it, until a time, or (None) until it gets worse.
@@ -294,6 +293,8 @@ class Notice(Job, Failing):
     params = models.JSONField(default=dict)  # of the incident, when this was written
     created_at = models.DateTimeField(default=timezone.now)
     sent_at = models.DateTimeField(null=True)
+    # When its problems were taken by the link in it, which works once: see alerts/links.py.
+    link_used_at = models.DateTimeField(null=True)
     attempts = models.PositiveIntegerField(default=0)
     retry_at = models.DateTimeField(null=True)
 
@@ -320,6 +321,12 @@ class Notice(Job, Failing):
             one.told_by, one.sent_at = self, self.created_at
             one.save()
         self.enqueue()
+
+    @property
+    def incidents(self) -> list[Incident]:
+        """The problems that the message is about."""
+        together = [self, *self.tells.select_related("incident").order_by("pk")]
+        return [one.incident for one in together if one.incident]
 
     def claim(self) -> bool:
         return bool(self.saved.filter(sent_at=None).update(attempts=F("attempts") + 1))

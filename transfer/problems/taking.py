@@ -22,6 +22,7 @@ from transfer.causes.problems import (
 from transfer.errors import TransferError
 from transfer.models import Actor, AuditEntry, Incident
 from transfer.models.alerts import Severity
+from transfer.models.audit import without_link
 from transfer.problems import outages
 from transfer.text import formats
 
@@ -54,6 +55,8 @@ def take(incident: Incident, actor: Actor, *, note: str = "", over: bool = False
         incident.taken_note = note
         incident.save(update_fields=["taken_by", "taken_at", "taken_note"])
         new = {"taken_by": incident.taken_by}
+        if actor.is_by_link:
+            new["by_link"] = without_link(actor.name)
         AuditEntry.record(actor, Action.TAKE, incident, old=old, new=new, reason=note)
 
 

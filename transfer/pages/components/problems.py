@@ -6,6 +6,7 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from transfer.models import Incident
+from transfer.models.audit import is_of_link, without_link
 from transfer.pages.components.basic import icon
 from transfer.pages.components.times import moment
 from transfer.pages.html import Html
@@ -50,8 +51,8 @@ def muted(incidents: Sequence[Incident]) -> Html | str:
 
 def who(incident: Incident) -> str:
     """The name of who has taken it, and whether that was done by a link of a message."""
-    if incident.taken_by_link:
-        return _("%(name)s (by the link)") % {"name": incident.taken_by}
+    if is_of_link(incident.taken_by):
+        return _("%(name)s (by the link)") % {"name": without_link(incident.taken_by)}
     return incident.taken_by
 
 

@@ -46,6 +46,7 @@ FACTS = {
     "bytes": gettext_lazy("bytes"),
     "role": gettext_lazy("role"),
     "state": gettext_lazy("state"),
+    "by_link": gettext_lazy("by the link sent to"),
     "worse": gettext_lazy("it has got worse"),
     "decision": gettext_lazy("decision"),
     "id": gettext_lazy("row"),

@@ -513,3 +513,80 @@ def test_the_end_of_a_muted_problem_is_told_to_whoever_was_told_of_it(task, reci
 
 def mute(incident, until):
     taking.mute(incident, IVAN, until=until, reason="known")
+
+
+def told():
+    """Who has been told that a problem began, in the order of the messages."""
+    began = Notice.objects.filter(event="began").order_by("pk").select_related("recipient")
+    return [one.recipient.name for one in began]
+
+
+@pytest.fixture
+def in_order(recipient):
+    """Olga, after 10 minutes Peter, after 10 more Roman; a second one beside Olga."""
+    Settings.load().change(IVAN, escalation_minutes=10)
+    for name, place in (("Peter", 2), ("Roman", 5), ("Oleg", 1)):
+        Recipient.objects.create(
+            name=name, place=place, channel="mail", address="x@shop", topics=Topic.values
+        )
+
+
+def test_the_next_recipients_are_told_of_what_nobody_takes_one_after_the_other(task, in_order):
+    failing(task, 3)
+    watch(NOW)
+    watch(NOW + timedelta(minutes=9))
+    assert told() == ["Oleg", "Olga"]
+    watch(NOW + timedelta(minutes=10))
+    assert told() == ["Oleg", "Olga", "Peter"]
+    watch(NOW + timedelta(minutes=19))
+    assert len(told()) == 3
+    watch(NOW + timedelta(minutes=20))
+    watch(NOW + timedelta(minutes=21))
+    assert told() == ["Oleg", "Olga", "Peter", "Roman"]
+
+
+def test_what_somebody_has_taken_goes_no_further_until_it_is_given_back(task, in_order):
+    failing(task, 3)
+    watch(NOW)
+    taking.take(others().get(), IVAN)
+    watch(NOW + timedelta(hours=1))
+    assert told() == ["Oleg", "Olga"]
+    taking.give_back(others().get(), IVAN)
+    watch(NOW + timedelta(hours=1, minutes=1))
+    watch(NOW + timedelta(hours=1, minutes=10))
+    assert told() == ["Oleg", "Olga"]
+    watch(NOW + timedelta(hours=1, minutes=11))
+    assert told() == ["Oleg", "Olga", "Peter"]
+
+
+def test_of_what_is_only_a_warning_the_next_recipients_are_not_told(task, in_order):
+    a_reject(task.server)
+    watch(NOW)
+    watch(NOW + timedelta(days=1))
+    assert set(told()) == {"Oleg", "Olga"}
+
+
+def test_where_nobody_of_the_first_place_wants_it_the_second_is_told_at_once(task, in_order):
+    Recipient.objects.filter(place=1).update(topics=[])
+    failing(task, 3)
+    watch(NOW)
+    assert told() == ["Peter"]
+
+
+def test_quiet_hours_of_the_first_do_not_delay_the_next(task, in_order):
+    night = NOW.astimezone(Settings.load().zone).replace(hour=23, minute=0)
+    Recipient.objects.filter(place=1).update(quiet_from=time(22), quiet_until=time(7))
+    failing(task, 3)
+    watch(night)
+    watch(night + timedelta(minutes=10))
+    assert told() == ["Peter"]
+
+
+def test_the_end_is_told_to_those_who_were_told_of_the_begin(task, in_order):
+    failing(task, 3)
+    watch(NOW)
+    watch(NOW + timedelta(minutes=10))
+    type(task).objects.update(failures=0)
+    watch(NOW + timedelta(minutes=11))
+    ended = Notice.objects.filter(event="ended").select_related("recipient")
+    assert {one.recipient.name for one in ended} == {"Oleg", "Olga", "Peter"}

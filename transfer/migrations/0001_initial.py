@@ -206,6 +206,7 @@ class Migration(migrations.Migration):
                 ('urgent_always', models.BooleanField(default=False, verbose_name='outages and refusals also in quiet hours')),
                 ('enabled', models.BooleanField(default=True, verbose_name='enabled')),
                 ('failing_since', models.DateTimeField(editable=False, null=True)),
+                ('place', models.PositiveSmallIntegerField(default=1, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(9)], verbose_name='place in the order')),
             ],
             options={
                 'verbose_name': 'recipient',
@@ -395,6 +396,7 @@ class Migration(migrations.Migration):
                 ('muted_level', models.JSONField(null=True)),
                 ('muted_until', models.DateTimeField(null=True)),
                 ('worse_at', models.DateTimeField(null=True)),
+                ('waits_since', models.DateTimeField(null=True)),
             ],
             options={
                 'verbose_name': 'incident',
@@ -604,6 +606,7 @@ class Migration(migrations.Migration):
                 ('second_factor_level', models.PositiveSmallIntegerField(choices=[(0, 'nobody'), (3, 'administrators'), (2, 'operators and administrators'), (1, 'everyone')], default=0, verbose_name='who needs a second factor')),
                 ('version', models.PositiveIntegerField(default=1, editable=False)),
                 ('installation', models.UUIDField(default=uuid.uuid4, editable=False)),
+                ('escalation_minutes', models.PositiveIntegerField(default=15, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1440)], verbose_name='minutes until the next recipient is told of what nobody has taken')),
             ],
             options={
                 'verbose_name': 'settings',

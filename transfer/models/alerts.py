@@ -7,6 +7,7 @@ from datetime import datetime, time, timedelta
 from typing import Any, Self
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models import F, Q
 from django.urls import reverse
@@ -101,6 +102,9 @@ class Incident(models.Model):
     mute_reason = models.CharField(max_length=500, blank=True)
     muted_level = models.JSONField(null=True)  # how bad it was then: problems/taking.py
     worse_at = models.DateTimeField(null=True)  # when it got worse than that
+    # Since when it is serious, and nobody has taken it: from then on one recipient after the other
+    # is told of it.
+    waits_since = models.DateTimeField(null=True)
 
     objects = IncidentQuerySet.as_manager()
 
@@ -199,6 +203,12 @@ class Recipient(WithSecrets, Failing):
     # Of messages about registers. None: all, and those that are added later.
     shops = models.ManyToManyField(
         Shop, verbose_name=gettext_lazy("shops"), blank=True, related_name="+"
+    )
+    # Those of the first place are told at once, the next ones of what nobody has taken.
+    place = models.PositiveSmallIntegerField(
+        gettext_lazy("place in the order"),
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(9)],
     )
     reminders = models.CharField(
         gettext_lazy("reminders"), max_length=10, choices=Reminders, default=Reminders.DAILY

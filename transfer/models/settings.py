@@ -102,6 +102,11 @@ class Settings(models.Model):
         default=15,
         validators=[MinValueValidator(1), MaxValueValidator(100_000)],
     )
+    escalation_minutes = models.PositiveIntegerField(
+        gettext_lazy("minutes until the next recipient is told of what nobody has taken"),
+        default=15,
+        validators=[MinValueValidator(1), MaxValueValidator(1440)],
+    )
     # One of the bounds of `flow_hours`.
     delay_limit = models.PositiveIntegerField(
         gettext_lazy("time within which 95 of 100 rows have to arrive"),

@@ -27,6 +27,7 @@ from transfer.problems import outages
 from transfer.text import formats
 
 Action = AuditEntry.Action
+NOT_TAKEN: dict[str, Any] = {"taken_by": "", "taken_at": None, "taken_note": ""}
 NOT_MUTED: dict[str, Any] = {
     "muted_by": "",
     "muted_at": None,
@@ -69,8 +70,8 @@ def give_back(incident: Incident, actor: Actor) -> None:
         if not incident.is_taken:
             raise TransferError(PROBLEM_NOT_TAKEN)
         old = {"taken_by": incident.taken_by}
-        incident.taken_by, incident.taken_at, incident.taken_note = "", None, ""
-        incident.save(update_fields=["taken_by", "taken_at", "taken_note"])
+        # Who is told next is told so many minutes after this.
+        _set(incident, {**NOT_TAKEN, "waits_since": None})
         AuditEntry.record(actor, Action.GIVE_BACK, incident, old=old)
 
 
@@ -86,6 +87,7 @@ def mute(incident: Incident, actor: Actor, *, until: datetime | None, reason: st
             "muted_until": until,
             "mute_reason": reason,
             "muted_level": level(incident),
+            "waits_since": None,
         }
         _set(incident, values)
         new = {"muted_until": until}

@@ -23,6 +23,7 @@ FIELDS = {
     "mail_address": "olga@shop.example",
     "language": "en",
     "topics": ["failures", "refusal"],
+    "place": 1,
     "reminders": "hourly",
     "enabled": "on",
 }

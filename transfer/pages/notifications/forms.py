@@ -266,7 +266,7 @@ class RecipientForm(forms.ModelForm[Recipient]):
     class Meta:
         model = Recipient
         fields = [
-            *("name", "channel", "language", "topics", "servers", "shops", "reminders"),
+            *("name", "channel", "language", "topics", "servers", "shops", "place", "reminders"),
             *("quiet_from", "quiet_until", "urgent_always", "enabled"),
         ]
         widgets = {
@@ -277,6 +277,10 @@ class RecipientForm(forms.ModelForm[Recipient]):
             "servers": gettext_lazy(
                 "None ticked: all, and those that are docked later. What concerns no single server "
                 "is always reported."
+            ),
+            "place": gettext_lazy(
+                "1: told at once. 2 to 9: told of a serious problem that nobody has taken, one "
+                "place after the other; the settings say after how many minutes."
             ),
             "quiet_from": gettext_lazy(
                 "Problems that start in quiet hours are reported when they end."

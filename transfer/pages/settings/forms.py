@@ -45,6 +45,7 @@ class SettingsForm(forms.ModelForm):
             "audit_days",
             "alert_failures",
             "alert_minutes",
+            "escalation_minutes",
             "delay_limit",
             "large_amount",
             "row_limit",
@@ -82,6 +83,9 @@ class SettingsForm(forms.ModelForm):
             ),
             "reject_days": gettext_lazy(
                 "Only those that were sent again or discarded. Open ones stay."
+            ),
+            "escalation_minutes": gettext_lazy(
+                "Of serious problems. The recipients’ places in the order say who is told first."
             ),
             "delay_limit": gettext_lazy(
                 "From the begin of the transaction that staged a row until a bonus server has the "

@@ -101,7 +101,7 @@ def by_webhook(notice: Notice) -> None:
     incident, number = notice.incident, f"notice_{notice.pk}"
     content = json.dumps(
         {
-            "type": f"{incident.topic if incident else 'test'}.{notice.event}",
+            "type": f"{incident.topic if incident else notice.event}.{notice.event}",
             "timestamp": notice.created_at.isoformat(),
             "data": {
                 "subject": words.subject(notice),

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from transfer.alerts import words
+from transfer.alerts import letter, words
 from transfer.errors import AlreadyRunning
 from transfer.models import Settings
 from transfer.models.alerts import Incident, Notice, Recipient, Severity
@@ -30,7 +30,9 @@ def watch(now: datetime) -> None:
     with suppress(AlreadyRunning), lock(Space.WATCH, 0):
         incidents.note_incidents(find_problems(now), now)
         enabled = Recipient.objects.filter(enabled=True).prefetch_related("servers", "shops")
-        _queue_notices(list(enabled), now)
+        recipients = list(enabled)
+        _queue_notices(recipients, now)
+        letter.queue_letters(recipients, now)
 
 
 def _queue_notices(recipients: list[Recipient], now: datetime) -> None:
@@ -43,11 +45,11 @@ def _queue_notices(recipients: list[Recipient], now: datetime) -> None:
         for one in [*Incident.objects.open(), *ended_lately]
         if one.ended_at or not (worked_on & {None, one.server_id} or one.is_muted_at(now))
     ]
-    serious = [one for one in listed if one.notify and not one.ended_at and one.waits_since is None]
-    serious = [one for one in serious if one.severity == Severity.BAD]
-    for incident in serious:
+    lasting = [one for one in listed if one.notify and not one.ended_at]
+    bad = [one for one in lasting if one.severity == Severity.BAD and one.waits_since is None]
+    for incident in bad:
         incident.waits_since = now
-    Incident.objects.filter(pk__in=[one.pk for one in serious]).update(waits_since=now)
+    Incident.objects.filter(pk__in=[one.pk for one in bad]).update(waits_since=now)
     order = _Order(recipients, timedelta(minutes=Settings.load().escalation_minutes))
     # The last message about each incident that was written to each recipient, in one query.
     pair = ("recipient_id", "incident_id")

@@ -185,6 +185,11 @@ class Recipient(WithSecrets, Failing):
         HOURLY = "hourly", gettext_lazy("every hour")
         DAILY = "daily", gettext_lazy("once a day")
 
+    class Letter(models.TextChoices):
+        NONE = "none", gettext_lazy("none")
+        WRONG = "wrong", gettext_lazy("if something was wrong, or waits")
+        ALWAYS = "always", gettext_lazy("every morning; one sentence if all is well")
+
     EVERY = {Reminders.HOURLY: timedelta(hours=1), Reminders.DAILY: timedelta(days=1)}
 
     name = models.CharField(gettext_lazy("name"), max_length=100, validators=[printable])
@@ -213,6 +218,10 @@ class Recipient(WithSecrets, Failing):
     reminders = models.CharField(
         gettext_lazy("reminders"), max_length=10, choices=Reminders, default=Reminders.DAILY
     )
+    letter = models.CharField(
+        gettext_lazy("letter of the morning"), max_length=10, choices=Letter, default=Letter.NONE
+    )
+    letter_on = models.DateField(null=True, editable=False)  # the last morning that was dealt with
     quiet_from = models.TimeField(gettext_lazy("quiet from"), null=True, blank=True)
     quiet_until = models.TimeField(gettext_lazy("quiet until"), null=True, blank=True)
     urgent_always = models.BooleanField(
@@ -281,7 +290,7 @@ class NoticeQuerySet(JobQuerySet):
 
 
 class Notice(Job, Failing):
-    """A message to a recipient about an incident; without one, a test."""
+    """A message to a recipient about an incident; without one, a letter or a test."""
 
     LOCK_SPACE = Space.NOTICE
 
@@ -290,6 +299,7 @@ class Notice(Job, Failing):
         WORSE = "worse"
         REMINDER = "reminder"
         ENDED = "ended"
+        LETTER = "letter"
         TEST = "test"
 
     recipient = models.ForeignKey(Recipient, on_delete=models.CASCADE, related_name="notices")
@@ -300,7 +310,8 @@ class Notice(Job, Failing):
     number = models.PositiveIntegerField(default=0)  # of a reminder
     # The message about several servers at once that says this, too.
     told_by = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="tells")
-    params = models.JSONField(default=dict)  # of the incident, when this was written
+    # Of the incident, when this was written; of a letter, what alerts/letter.py found.
+    params = models.JSONField(default=dict)
     created_at = models.DateTimeField(default=timezone.now)
     sent_at = models.DateTimeField(null=True)
     # When its problems were taken by the link in it, which works once: see alerts/links.py.

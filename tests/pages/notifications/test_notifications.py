@@ -25,6 +25,7 @@ FIELDS = {
     "topics": ["failures", "refusal"],
     "place": 1,
     "reminders": "hourly",
+    "letter": "none",
     "enabled": "on",
 }
 HOOK = {**FIELDS, "channel": "webhook", "webhook_address": "https://hooks.example/T0KEN"}

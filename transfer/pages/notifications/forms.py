@@ -267,7 +267,7 @@ class RecipientForm(forms.ModelForm[Recipient]):
         model = Recipient
         fields = [
             *("name", "channel", "language", "topics", "servers", "shops", "place", "reminders"),
-            *("quiet_from", "quiet_until", "urgent_always", "enabled"),
+            *("letter", "quiet_from", "quiet_until", "urgent_always", "enabled"),
         ]
         widgets = {
             "servers": forms.CheckboxSelectMultiple,
@@ -277,6 +277,10 @@ class RecipientForm(forms.ModelForm[Recipient]):
             "servers": gettext_lazy(
                 "None ticked: all, and those that are docked later. What concerns no single server "
                 "is always reported."
+            ),
+            "letter": gettext_lazy(
+                "What was broken in the last 24 hours, whether all has arrived, and what waits for "
+                "a decision. The settings say when; quiet hours put it off until they end."
             ),
             "place": gettext_lazy(
                 "1: told at once. 2 to 9: told of a serious problem that nobody has taken, one "

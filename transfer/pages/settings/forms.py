@@ -46,6 +46,7 @@ class SettingsForm(forms.ModelForm):
             "alert_failures",
             "alert_minutes",
             "escalation_minutes",
+            "letter_at",
             "delay_limit",
             "large_amount",
             "row_limit",
@@ -57,7 +58,12 @@ class SettingsForm(forms.ModelForm):
             "second_factor_level",
             "confirms_by_itself",
         ]
+        widgets = {"letter_at": forms.TimeInput({"type": "time"})}
         help_texts = {
+            "letter_at": gettext_lazy(
+                "To recipients who want it: what was broken in the last 24 hours, whether all rows "
+                "have arrived, and the rejected rows that wait."
+            ),
             "show_transfer_tasks": gettext_lazy(
                 "When off, transfer tasks are hidden there but keep running. To stop one, use its "
                 "own switch."

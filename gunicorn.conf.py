@@ -48,9 +48,11 @@ def post_worker_init(worker: Any) -> None:
     """
     from transfer.alerts import scheduler_watchdog
     from transfer.loading.body import places
+    from transfer.logs import WithoutLinks
 
     if worker.age == 1:
         refuse_another_version()
+    worker.log.error_log.addFilter(WithoutLinks())
     places.divide(worker.cfg.threads)
     scheduler_watchdog.start()
 

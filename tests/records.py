@@ -139,3 +139,18 @@ def a_notice(recipient: Recipient, event: str = "began") -> Notice:
     return Notice.objects.create(
         recipient=recipient, incident=incident, event=event, params=incident.params
     )
+
+
+def a_problem(of: BonusServer | None, **fields: Any) -> Incident:
+    """A problem that is noted, and lasts: registers of a shop are no longer seen."""
+    values = {
+        "topic": Topic.REGISTERS,
+        "code": Code.REGISTERS,
+        "key": "shop:1",
+        "server": of,
+        "params": {"shop": "На углу", "n": 2, "names": "Касса 1, Касса 2"},
+        "url": "/registers/",
+        "began_at": timezone.now() - timedelta(minutes=5),
+        **fields,
+    }
+    return Incident.objects.create(**values)

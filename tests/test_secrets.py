@@ -403,7 +403,13 @@ def call_the_api(boss: Reader) -> set[str]:
 
 def tell(boss: Reader, server: BonusServer, inbox: Any, listener: Any, telegram: Any) -> None:
     """Each channel, tried, told and failing; the key of the webhook is shown once."""
-    form = {"language": "en", "reminders": "hourly", "topics": Topic.values, "enabled": "on"}
+    form = {
+        "language": "en",
+        "reminders": "hourly",
+        "place": 1,
+        "topics": Topic.values,
+        "enabled": "on",
+    }
     hook = f"http://127.0.0.1:{listener.server_port}/{MARK}hook"
     boss.post(
         reverse("recipient_add"),

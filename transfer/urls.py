@@ -20,7 +20,7 @@ from transfer.pages.keys import views as keys
 from transfer.pages.load import arrival, entry, undo_page, views as load
 from transfer.pages.monitoring import health, metrics
 from transfer.pages.notifications import views as notifications
-from transfer.pages.overview import views as overview
+from transfer.pages.overview import link, problem, views as overview
 from transfer.pages.questions import bulletins, missing, restored
 from transfer.pages.registers import import_and_export as register_files, views as registers
 from transfer.pages.rejects import (
@@ -88,6 +88,13 @@ def runs_of(base: str, name: str, model: type[Run]) -> list[URLPattern]:
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
+    path("problems/take/", problem.take_several, name="problems_take"),
+    path("problems/<int:pk>/", problem.problem, name="problem"),
+    path("problems/<int:pk>/take/", problem.take, name="problem_take"),
+    path("problems/<int:pk>/give-back/", problem.give_back, name="problem_give_back"),
+    path("problems/<int:pk>/mute/", problem.mute, name="problem_mute"),
+    path("problems/<int:pk>/unmute/", problem.unmute, name="problem_unmute"),
+    re_path(r"^take/(?P<token>[\w.=-]{20,300})/$", link.take, name="take"),
     path("restored/", restored.restored, name="restored"),
     path("restored/lost.csv", restored.lost_file, name="restored_lost"),
     path("missing/", missing.rows_missing, name="rows_missing"),

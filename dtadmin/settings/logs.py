@@ -14,9 +14,16 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"text": {"()": "transfer.logs.Text"}, "json": {"()": "transfer.logs.Json"}},
-    "filters": {"about": {"()": "transfer.logs.About"}},
+    "filters": {
+        "about": {"()": "transfer.logs.About"},
+        "links": {"()": "transfer.logs.WithoutLinks"},
+    },
     "handlers": {
-        "stderr": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT, "filters": ["about"]}
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": LOG_FORMAT,
+            "filters": ["about", "links"],
+        }
     },
     "loggers": {
         "transfer": {"handlers": ["stderr"], "level": "INFO"},

@@ -19,6 +19,7 @@ from transfer.causes.runs import DIFFERENCE
 from transfer.errors import ServerUndecided, ShopAllWentBack, TransferError, Unreachable
 from transfer.models import (
     Actor,
+    AuditEntry,
     CashRegister,
     Heartbeat,
     MaintenanceRun,
@@ -35,6 +36,8 @@ from transfer.models.failing import failure
 from transfer.models.logins import OF_A_NAME, LoginKey, lift_locks
 from transfer.models.planned_work import PlannedWork
 from transfer.parties import database_of
+from transfer.problems import incidents, taking
+from transfer.problems.find import find_problems
 from transfer.queue.locks import Space
 from transfer.runs import backlog
 from transfer.runs.recurring import ask_backlogs
@@ -455,3 +458,135 @@ def test_an_open_incident_is_saved_when_it_changes_and_recipients_cost_no_query(
     assert sum('FROM "transfer_transfertask"' in sql for sql in few) == 1
     failing(task, 4)
     assert any('UPDATE "transfer_incident"' in sql for sql in again(3))
+
+
+def test_of_a_muted_problem_nobody_is_told_and_of_another_one_everybody_is(task, recipient):
+    failing(task, 3)
+    incidents.note_incidents(find_problems(NOW), NOW)
+    mute(others().get(), until=NOW + timedelta(hours=2))
+    a_reject(task.server)
+    watch(NOW + timedelta(minutes=1))
+    assert [one.incident.topic for one in Notice.objects.all()] == ["rejects"]
+    watch(NOW + timedelta(hours=3))
+    assert {one.incident.topic for one in Notice.objects.all()} == {"rejects", "failures"}
+
+
+def test_a_muted_problem_that_gets_worse_is_told_at_once_and_is_not_muted_any_more(
+    task, recipient, in_english
+):
+    failing(task, 1)
+    watch(NOW)
+    incident = others().get()
+    assert (incident.severity, notices()) == ("warn", [])
+    mute(incident, until=NOW + timedelta(hours=2))
+    failing(task, 3)
+    watch(NOW + timedelta(minutes=1))
+    incident.refresh_from_db()
+    assert not incident.is_muted
+    assert [event for event, _subject in notices()] == ["began"]
+    entry = AuditEntry.objects.latest("id")
+    assert (entry.action, entry.who, entry.new) == ("unmute", "", {"worse": True})
+
+
+def test_whoever_knew_of_a_muted_problem_is_told_that_it_got_worse(task, recipient):
+    failing(task, 3)
+    watch(NOW)
+    incident = others().get()
+    mute(incident, until=None)
+    Incident.objects.filter(pk=incident.pk).update(muted_level=[False, False, 0])
+    failing(task, 4)
+    watch(NOW + timedelta(minutes=1))
+    assert [event for event, _subject in notices()] == ["began", "worse"]
+    watch(NOW + timedelta(minutes=2))
+    assert len(notices()) == 2
+
+
+def test_the_end_of_a_muted_problem_is_told_to_whoever_was_told_of_it(task, recipient):
+    failing(task, 3)
+    watch(NOW)
+    mute(others().get(), until=None)
+    watch(NOW + timedelta(days=2))
+    type(task).objects.update(failures=0)
+    watch(NOW + timedelta(days=2, minutes=1))
+    assert [event for event, _subject in notices()] == ["began", "ended"]
+
+
+def mute(incident, until):
+    taking.mute(incident, IVAN, until=until, reason="known")
+
+
+def told():
+    """Who has been told that a problem began, in the order of the messages."""
+    began = Notice.objects.filter(event="began").order_by("pk").select_related("recipient")
+    return [one.recipient.name for one in began]
+
+
+@pytest.fixture
+def in_order(recipient):
+    """Olga, after 10 minutes Peter, after 10 more Roman; a second one beside Olga."""
+    Settings.load().change(IVAN, escalation_minutes=10)
+    for name, place in (("Peter", 2), ("Roman", 5), ("Oleg", 1)):
+        Recipient.objects.create(
+            name=name, place=place, channel="mail", address="x@shop", topics=Topic.values
+        )
+
+
+def test_the_next_recipients_are_told_of_what_nobody_takes_one_after_the_other(task, in_order):
+    failing(task, 3)
+    watch(NOW)
+    watch(NOW + timedelta(minutes=9))
+    assert told() == ["Oleg", "Olga"]
+    watch(NOW + timedelta(minutes=10))
+    assert told() == ["Oleg", "Olga", "Peter"]
+    watch(NOW + timedelta(minutes=19))
+    assert len(told()) == 3
+    watch(NOW + timedelta(minutes=20))
+    watch(NOW + timedelta(minutes=21))
+    assert told() == ["Oleg", "Olga", "Peter", "Roman"]
+
+
+def test_what_somebody_has_taken_goes_no_further_until_it_is_given_back(task, in_order):
+    failing(task, 3)
+    watch(NOW)
+    taking.take(others().get(), IVAN)
+    watch(NOW + timedelta(hours=1))
+    assert told() == ["Oleg", "Olga"]
+    taking.give_back(others().get(), IVAN)
+    watch(NOW + timedelta(hours=1, minutes=1))
+    watch(NOW + timedelta(hours=1, minutes=10))
+    assert told() == ["Oleg", "Olga"]
+    watch(NOW + timedelta(hours=1, minutes=11))
+    assert told() == ["Oleg", "Olga", "Peter"]
+
+
+def test_of_what_is_only_a_warning_the_next_recipients_are_not_told(task, in_order):
+    a_reject(task.server)
+    watch(NOW)
+    watch(NOW + timedelta(days=1))
+    assert set(told()) == {"Oleg", "Olga"}
+
+
+def test_where_nobody_of_the_first_place_wants_it_the_second_is_told_at_once(task, in_order):
+    Recipient.objects.filter(place=1).update(topics=[])
+    failing(task, 3)
+    watch(NOW)
+    assert told() == ["Peter"]
+
+
+def test_quiet_hours_of_the_first_do_not_delay_the_next(task, in_order):
+    night = NOW.astimezone(Settings.load().zone).replace(hour=23, minute=0)
+    Recipient.objects.filter(place=1).update(quiet_from=time(22), quiet_until=time(7))
+    failing(task, 3)
+    watch(night)
+    watch(night + timedelta(minutes=10))
+    assert told() == ["Peter"]
+
+
+def test_the_end_is_told_to_those_who_were_told_of_the_begin(task, in_order):
+    failing(task, 3)
+    watch(NOW)
+    watch(NOW + timedelta(minutes=10))
+    type(task).objects.update(failures=0)
+    watch(NOW + timedelta(minutes=11))
+    ended = Notice.objects.filter(event="ended").select_related("recipient")
+    assert {one.recipient.name for one in ended} == {"Oleg", "Olga", "Peter"}

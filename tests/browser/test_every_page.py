@@ -17,8 +17,8 @@ from tests.browser.conftest import ALL_RULES, AXE, DESKTOP, PHONE, TABLET, make_
 from tests.databases import ROOT, stage
 from tests.http_api.conftest import a_key
 from tests.pages.look import own_patterns
-from tests.pages.things import GONE_BACK
-from tests.records import a_run
+from tests.pages.things import GONE_BACK, token_of
+from tests.records import a_notice, a_problem, a_run
 from tests.signing import a_statement
 from transfer.alerts.watch import watch
 from transfer.causes.messages import MESSAGE_REFUSED
@@ -31,6 +31,7 @@ from transfer.models import (
     Approval,
     Bulletin,
     Heartbeat,
+    Incident,
     MaintenanceRun,
     MaintenanceTask,
     PlannedWork,
@@ -46,6 +47,7 @@ from transfer.models.failing import failure
 from transfer.models.run_base import State, Trigger
 from transfer.pages.links import key_of
 from transfer.parties import Party, PartyKind
+from transfer.problems import taking
 from transfer.runs.execute import run_here
 from transfer.servers.checks import check_connections
 
@@ -58,7 +60,7 @@ NO_PAGES = re.compile(
     r".*_(csv|xlsx|live|row|again|tasks|reconciliation|test|show|download|template|bad_lines|export)"
     r"|task_(switch|undo|explain|run|cancel|resume)|scheduler_bulk|reject_(resend|discard)"
     r"|upload_(file|arrival|run|reading|confirm|discard|rest)|server_(accounts|take_back|own_name)|register_mothball"
-    r"|restored_lost|bulletin_dismiss|user_(close|reopen)|users_unlock"
+    r"|problem_(take|give_back|mute|unmute)|problems_take|restored_lost|bulletin_dismiss|user_(close|reopen)|users_unlock"
     # These have a walk of their own; the description of the API is in English.
     r"|openid_connect_\w+|account_reauthenticate|mfa_(?!index)\w+|help_operations"
     r"|approval_(approve|refuse)|help(_picture)?|logout|set_\w+|health_\w+|metrics|api"
@@ -133,11 +135,21 @@ def house(
         undo=taken_back(load("balances", b"account;amount\n4100000012;5\n")),
         user=make_user("ivan", "viewer"),
         recipient=recipient_in_trouble(),
+        problem=a_problem(None, key="shop:2"),
+        looked_after=looked_after(a_problem(None, key="shop:3")),
+        notice=a_notice(Recipient.objects.create(name="ivan", channel="mail", address="i@x")),
         key=a_key(name="olga").key,
         bulletin=Bulletin.objects.create(code="server_restored", server=docked, params=GONE_BACK),
         work=PlannedWork.objects.create(begins_at=timezone.now(), reason="2028",
                                         ends_at=timezone.now() + timedelta(hours=1)),
     )  # fmt: skip
+
+
+def looked_after(problem: Incident) -> Incident:
+    """A problem that is taken, and muted."""
+    taking.take(problem, IVAN, note="2029")
+    taking.mute(problem, IVAN, until=None, reason="2030")
+    return problem
 
 
 def recipient_in_trouble() -> Recipient:
@@ -189,6 +201,8 @@ def addresses(house: SimpleNamespace) -> dict[str, list[str]]:
     changed = f"?changed={key}&v={house.task.version}"
     return {
         "overview": [at("overview")],
+        "problem": [at("problem", one.pk) for one in (house.problem, house.looked_after)],
+        "take": [at("take", token_of(house.notice))],
         "restored": [at("restored")],
         "rows_missing": [at("rows_missing")],
         "rows_forget": [at("rows_forget", "cards")],  # none are missing, which it says

@@ -42,6 +42,13 @@ OWN = Rule("without", "get post put")  # one's own second factors: Django's Form
 
 RULES = {
     "overview": LOOK,
+    "problem": LOOK,
+    "take": Rule("nobody", "get post"),  # by the link of a message, for this problem alone
+    "problem_take": ACT,
+    "problem_give_back": ACT,
+    "problem_mute": ACT,
+    "problem_unmute": ACT,
+    "problems_take": ACT,
     # What is asked and told after a restore, and of rows that were deleted by hand
     "restored": Rule("viewer", "get post"),  # to others than administrators it says who confirms
     "restored_lost": LOOK,
@@ -234,6 +241,7 @@ def urls(db, shop_all, settings) -> dict[str, str]:
     settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [app]}}
     about = things()
     AccountJob.objects.update(actor="operator")  # another operator collects no credentials
+    settings.SITE_URL = "https://dtadmin.shop.local"
     return {name: reverse(name, kwargs=arguments(name, about)) for name in RULES}
 
 

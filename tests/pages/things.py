@@ -8,8 +8,9 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from tests.pages.look import own_patterns
-from tests.records import server
+from tests.records import a_notice, a_problem, server
 from tests.signing import a_statement
+from transfer.alerts import links
 from transfer.models import (
     AccountJob,
     Actor,
@@ -20,6 +21,7 @@ from transfer.models import (
     Heartbeat,
     MaintenanceRun,
     MaintenanceTask,
+    Notice,
     PlannedWork,
     Recipient,
     RegisterAccount,
@@ -80,9 +82,11 @@ def things() -> dict[str, Any]:
             code="amount_zero",
             payload={"account": "4100", "amount": "0"},
         ),
+        "problem": a_problem(eight),
         "user": User.objects.create_user("somebody"),
         "mfa": User.objects.first(),
         "recipient": Recipient.objects.create(name="olga", channel="mail", address="o@x.example"),
+        "notice": a_notice(Recipient.objects.create(name="ivan", channel="mail", address="i@x")),
         "key": ApiKey.make(
             Actor("anna"), name="ERP", scopes=["read"], expires_at=None, limit=60
         ).key,
@@ -92,6 +96,11 @@ def things() -> dict[str, Any]:
             begins_at=timezone.now(), ends_at=timezone.now() + timedelta(hours=1), reason="x"
         ),
     }
+
+
+def token_of(notice: Notice) -> str:
+    """The secret of the link in the message."""
+    return links.SIGNER.sign_object([notice.pk, notice.recipient_id, 2**33])
 
 
 def saved(one: Any) -> Any:
@@ -107,6 +116,7 @@ def arguments(name: str, about: dict[str, Any]) -> dict[str, Any]:
     known = {"key": key, "kind": "cards", "form": "csv", "action": "block", "language": "ru"}
     known["provider_id"] = "sso"
     known["path"] = "v1/"
+    known["token"] = token_of(about["notice"])
     known["name"] = "overview" if name == "help_picture" else "work"
     values = {one: known[one] for one in wanted & set(known)}
     if "number" in wanted:

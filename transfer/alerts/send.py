@@ -19,6 +19,7 @@ from django.core.mail import send_mail
 from django.utils import timezone, translation
 
 from transfer.alerts import outside, words
+from transfer.alerts.links import link_to_take
 from transfer.alerts.messengers import (
     APPRISE_ADDRESSES,
     MAX_LONGEST,
@@ -78,7 +79,8 @@ def link(notice: Notice) -> str:
 
 
 def text(notice: Notice) -> str:
-    return "\n\n".join(part for part in (words.body(notice), link(notice)) if part)
+    take = words.how_to_take(link_to_take(notice))
+    return "\n\n".join(part for part in (words.body(notice), take, link(notice)) if part)
 
 
 def by_mail(notice: Notice) -> None:
@@ -99,12 +101,13 @@ def by_webhook(notice: Notice) -> None:
     incident, number = notice.incident, f"notice_{notice.pk}"
     content = json.dumps(
         {
-            "type": f"{incident.topic if incident else 'test'}.{notice.event}",
+            "type": f"{incident.topic if incident else notice.event}.{notice.event}",
             "timestamp": notice.created_at.isoformat(),
             "data": {
                 "subject": words.subject(notice),
                 "text": words.body(notice),
                 "link": link(notice),
+                "take": link_to_take(notice),
                 "incident": incident and incident.pk,
                 "began_at": incident and incident.began_at.isoformat(),
                 "ended_at": incident and incident.ended_at and incident.ended_at.isoformat(),

@@ -8,9 +8,10 @@ from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Any
 
-from transfer.alerts import words
+from transfer.alerts import letter, words
 from transfer.errors import AlreadyRunning
-from transfer.models.alerts import Incident, Notice, Recipient
+from transfer.models import Settings
+from transfer.models.alerts import Incident, Notice, Recipient, Severity
 from transfer.models.planned_work import PlannedWork
 from transfer.problems import incidents, outages
 from transfer.problems.find import find_problems
@@ -29,7 +30,9 @@ def watch(now: datetime) -> None:
     with suppress(AlreadyRunning), lock(Space.WATCH, 0):
         incidents.note_incidents(find_problems(now), now)
         enabled = Recipient.objects.filter(enabled=True).prefetch_related("servers", "shops")
-        _queue_notices(list(enabled), now)
+        recipients = list(enabled)
+        _queue_notices(recipients, now)
+        letter.queue_letters(recipients, now)
 
 
 def _queue_notices(recipients: list[Recipient], now: datetime) -> None:
@@ -40,8 +43,14 @@ def _queue_notices(recipients: list[Recipient], now: datetime) -> None:
     listed = [
         one
         for one in [*Incident.objects.open(), *ended_lately]
-        if one.ended_at or not worked_on & {None, one.server_id}
+        if one.ended_at or not (worked_on & {None, one.server_id} or one.is_muted_at(now))
     ]
+    lasting = [one for one in listed if one.notify and not one.ended_at]
+    bad = [one for one in lasting if one.severity == Severity.BAD and one.waits_since is None]
+    for incident in bad:
+        incident.waits_since = now
+    Incident.objects.filter(pk__in=[one.pk for one in bad]).update(waits_since=now)
+    order = _Order(recipients, timedelta(minutes=Settings.load().escalation_minutes))
     # The last message about each incident that was written to each recipient, in one query.
     pair = ("recipient_id", "incident_id")
     notices = Notice.objects.filter(incident__in=listed).order_by(*pair, "-id").distinct(*pair)
@@ -52,7 +61,10 @@ def _queue_notices(recipients: list[Recipient], now: datetime) -> None:
         for incident in listed:
             if not recipient.wants(incident):
                 continue
-            notice = _due(recipient, incident, last.get((recipient.pk, incident.pk)), now)
+            before = last.get((recipient.pk, incident.pk))
+            if before is None and not order.is_turn(recipient, incident, now):
+                continue
+            notice = _due(recipient, incident, before, now)
             if notice is None:
                 continue
             is_news = notice.event != Event.REMINDER
@@ -60,6 +72,27 @@ def _queue_notices(recipients: list[Recipient], now: datetime) -> None:
                 due.append(notice)
         for first, *others in _alike(due):
             first.queue(others)
+
+
+class _Order:
+    """Who is told of a problem first, and who after how many minutes in which nobody took it."""
+
+    def __init__(self, recipients: list[Recipient], wait: timedelta) -> None:
+        self.recipients, self.wait = recipients, wait
+
+    def is_turn(self, recipient: Recipient, incident: Incident, now: datetime) -> bool:
+        """Whether a recipient who has not been told of the incident may be.
+
+        Those at the first place that anybody who wants to be told of it has; the others if it is
+        serious, one place after the other. Quiet hours of those before do not delay them.
+        """
+        places = sorted({one.place for one in self.recipients if one.wants(incident)})
+        before = places.index(recipient.place)
+        if before == 0:
+            return True
+        if incident.is_taken or incident.severity != Severity.BAD or incident.waits_since is None:
+            return False
+        return now - incident.waits_since >= before * self.wait
 
 
 def _alike(due: list[Notice]) -> Iterable[list[Notice]]:
@@ -85,7 +118,9 @@ def _due(
         event = Event.BEGAN if incident.notify and not incident.ended_at else None
     elif incident.ended_at:
         event = None if last.event == Event.ENDED else Event.ENDED
-    elif outages.rank(incident.params) > outages.rank(last.params):
+    elif outages.rank(incident.params) > outages.rank(last.params) or (
+        incident.worse_at and incident.worse_at > last.created_at  # it was muted
+    ):
         event = Event.WORSE
     else:
         every = Recipient.EVERY.get(Recipient.Reminders(recipient.reminders))

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _, ngettext
 
+from transfer.alerts import letter
 from transfer.models.alerts import Incident, Notice
 from transfer.problems import groups, history, kinds
 from transfer.text import formats
@@ -14,6 +15,8 @@ Params = dict[str, Any]
 def subject(notice: Notice) -> str:
     """Says in one line what it is about, and whether it began, goes on or is over."""
     incident = notice.incident
+    if notice.event == Notice.Event.LETTER:
+        return _("Data Transfer: the letter of the morning")
     if incident is None:
         return _("Data Transfer: a test message")
     match Notice.Event(notice.event):
@@ -60,6 +63,8 @@ def body(notice: Notice) -> str:
 
 def _body(notice: Notice) -> str:
     incident = notice.incident
+    if notice.event == Notice.Event.LETTER:
+        return letter.text(notice.params)
     if incident is None:
         return _("Messages of Data Transfer arrive here.")
     if notice.event == Notice.Event.ENDED and incident.ended_at:
@@ -70,6 +75,11 @@ def _body(notice: Notice) -> str:
         return " ".join(filter(None, [lasted, caught_up(incident)]))
     since = _("Since %(since)s.") % {"since": formats.bound(incident.began_at, zone=True)}
     return f"{hint(incident, notice.params)}\n{since}"
+
+
+def how_to_take(link: str) -> str:
+    """How to take the problem by the link; empty without one."""
+    return _("To take it, within an hour: %(link)s") % {"link": link} if link else ""
 
 
 def sentence(incident: Incident, params: Params | None = None) -> str:

@@ -19,6 +19,7 @@ from transfer.causes import (
     ledger,
     loads,
     messages,
+    problems,
     rows,
     runs,
     statements,
@@ -40,6 +41,7 @@ SUBJECTS = (
     api_calls,
     bonus_servers,
     messages,
+    problems,
     installation,
     statements,
 )

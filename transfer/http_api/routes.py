@@ -16,6 +16,7 @@ from transfer.causes.api_calls import INVALID, NOT_FOUND, UNREADABLE
 from transfer.errors import FieldsWrong, TransferError
 from transfer.http_api import (
     loads,
+    problems,
     reconciliation,
     rejected,
     rows,
@@ -153,6 +154,7 @@ def answer_invalid(request: HttpRequest, error: ValidationError) -> NoReturn:
 api.add_router("", state.router)
 api.add_router("", reconciliation.router)
 api.add_router("", tasks.router)
+api.add_router("", problems.router)
 api.add_router("", rows.router)
 api.add_router("", rejected.router)
 api.add_router("", traces.router)

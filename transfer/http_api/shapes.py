@@ -1,5 +1,6 @@
 """What the answers of the API look like. Moments have a zone; sums are text, with all digits."""
 
+import re
 from typing import Annotated, Any
 
 from django.db.models import QuerySet, TextChoices
@@ -9,6 +10,15 @@ from pydantic import AwareDatetime, Field, WithJsonSchema
 from transfer.errors import TransferError
 from transfer.models import BonusServer
 from transfer.text.explain import explain
+
+WRITTEN_OUT = re.compile(r"\d{4}-\d\d-\d\dT", re.IGNORECASE)
+
+
+def written_out(moment: Any) -> Any:
+    """Refuses seconds since 1970, which pydantic would take. Raises ValueError."""
+    if not isinstance(moment, str) or not WRITTEN_OUT.match(moment):
+        raise ValueError("a moment such as 2027-01-01T08:00:00+03:00")
+    return moment
 
 
 def one_of(choices: type[TextChoices], description: str = "") -> WithJsonSchema:

@@ -21,13 +21,16 @@ from transfer.http_api.shapes import (
     page,
     problem_of,
 )
-from transfer.models import BonusServer, CashRegister, TransferRun, TransferTask
+from transfer.models import BonusServer, CashRegister, Incident, TransferRun, TransferTask
 from transfer.models.accounts import attach_states
+from transfer.models.audit import is_of_link, without_link
 from transfer.models.outage_parts import Part
 from transfer.models.run_base import State, attach_runs
 from transfer.models.tasks import KindChoices
 from transfer.problems.find import problems
+from transfer.problems.incidents import with_incidents
 from transfer.problems.kinds import KINDS
+from transfer.problems.problem import Problem as WrongNow
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
 
@@ -189,30 +192,88 @@ def list_registers(request: HttpRequest, after: After, limit: Limit) -> Any:
     return {**found, "items": items}
 
 
+class Taken(Schema):
+    """Who looks after a problem."""
+
+    by: str = Field(description="A user, a key, or the recipient of the message with the link.")
+    by_link: bool = Field(description="By the link of a message: nobody has logged in.")
+    since: AwareDatetime
+    note: str
+
+
+class Muted(Schema):
+    """Nobody gets messages about a problem."""
+
+    by: str
+    since: AwareDatetime
+    until: AwareDatetime | None = Field(description="Null: until it gets worse.")
+    reason: str
+
+
 class FoundProblem(Problem):
     """Something that is wrong now."""
 
+    id: int | None = Field(
+        description="Its number, by which it is taken; null in the first minute of a problem."
+    )
     severity: str
     since: AwareDatetime | None
     server: int | None
     url: str = Field(description="The page about it.")
+    taken: Taken | None = Field(description="Null: nobody looks after it.")
+    muted: Muted | None
 
 
 @router.get("problems", response=list[FoundProblem], summary="What is wrong, the worst first")
 def list_problems(request: HttpRequest, limit: All) -> Any:
+    return [shown(one) for one in visible_problems()[:limit]]
+
+
+def visible_problems() -> list[WrongNow]:
+    """The problems, without those that only administrators see: a key is none."""
     found = [one for one in problems() if not KINDS[one.code].is_for_administrators]
-    return [
-        {
-            "code": one.code,
-            "message": one.sentence,
-            "hint": one.hint,
-            "severity": one.severity,
-            "since": one.since,
-            "server": one.server_id,
-            "url": one.url,
-        }
-        for one in found[:limit]
-    ]
+    return with_incidents(found)
+
+
+def shown(problem: WrongNow) -> dict[str, Any]:
+    """A problem as a FoundProblem."""
+    incident = problem.incident
+    return {
+        "id": incident.pk if incident else None,
+        "code": problem.code,
+        "message": problem.sentence,
+        "hint": problem.hint,
+        "severity": problem.severity,
+        "since": problem.since,
+        "server": problem.server_id,
+        "url": problem.url,
+        "taken": taken(incident) if incident else None,
+        "muted": muted(incident) if incident else None,
+    }
+
+
+def taken(incident: Incident) -> dict[str, Any] | None:
+    """Who looks after a problem as a Taken; None if nobody does."""
+    if not incident.is_taken:
+        return None
+    return {
+        "by": without_link(incident.taken_by),
+        "by_link": is_of_link(incident.taken_by),
+        "since": incident.taken_at,
+        "note": incident.taken_note,
+    }
+
+
+def muted(incident: Incident) -> dict[str, Any] | None:
+    """Who has muted a problem as a Muted; None if nobody has."""
+    if not incident.is_muted:
+        return None
+    return {
+        "by": incident.muted_by,
+        "since": incident.muted_at,
+        "until": incident.muted_until,
+        "reason": incident.mute_reason,
+    }
 
 
 class Run(Schema):

@@ -1,6 +1,5 @@
 """Tasks: run, pause, resume, switch. The same methods as behind the buttons of the scheduler."""
 
-import re
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ from pydantic import AwareDatetime, BeforeValidator, Field, StrictBool
 from transfer.causes.api_calls import CHANGED_MEANWHILE, INVALID, RUN_IS_OPEN
 from transfer.errors import FieldsWrong, TransferError
 from transfer.http_api.access import Key
-from transfer.http_api.shapes import Refused
+from transfer.http_api.shapes import Refused, written_out
 from transfer.http_api.state import Run, Task, one_task
 from transfer.models import TransferTask
 from transfer.models.api_keys import Scope
@@ -24,20 +23,12 @@ from transfer.runs.workers import when_it_starts
 router = Router(tags=["Tasks"], auth=Key(Scope.RUN))
 REFUSALS = {404: Refused, 409: Refused, 422: Refused}
 LONGEST_REASON = 500
-WRITTEN_OUT = re.compile(r"\d{4}-\d\d-\d\dT", re.IGNORECASE)
 
 
 class StartedRun(Run):
     """A run that was just queued."""
 
     starts: str = Field(description="When it starts, or why it waits: a sentence.")
-
-
-def written_out(moment: Any) -> Any:
-    """Refuses seconds since 1970, which pydantic would take. Raises ValueError."""
-    if not isinstance(moment, str) or not WRITTEN_OUT.match(moment):
-        raise ValueError("a moment such as 2027-01-01T08:00:00+03:00")
-    return moment
 
 
 class Wish(Schema, extra="forbid"):

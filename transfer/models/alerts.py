@@ -7,6 +7,7 @@ from datetime import datetime, time, timedelta
 from typing import Any, Self
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models import F, Q
 from django.urls import reverse
@@ -90,6 +91,20 @@ class Incident(models.Model):
     # For an outage that is over: the rows for which runs failed, and when all were moved.
     waited = models.BigIntegerField(null=True)
     caught_up_at = models.DateTimeField(null=True)
+    # Who looks after it: see problems/taking.py.
+    taken_by = models.CharField(max_length=200, blank=True)
+    taken_at = models.DateTimeField(null=True)
+    taken_note = models.CharField(max_length=500, blank=True)
+    # Nobody gets messages about it, until a time, or (None) until it gets worse.
+    muted_by = models.CharField(max_length=200, blank=True)
+    muted_at = models.DateTimeField(null=True)
+    muted_until = models.DateTimeField(null=True)
+    mute_reason = models.CharField(max_length=500, blank=True)
+    muted_level = models.JSONField(null=True)  # how bad it was then: problems/taking.py
+    worse_at = models.DateTimeField(null=True)  # when it got worse than that
+    # Since when it is serious, and nobody has taken it: from then on one recipient after the other
+    # is told of it.
+    waits_since = models.DateTimeField(null=True)
 
     objects = IncidentQuerySet.as_manager()
 
@@ -104,6 +119,27 @@ class Incident(models.Model):
 
     def __str__(self) -> str:
         return f"{self.topic} {self.key}"
+
+    def get_absolute_url(self) -> str:
+        """Return the page on which somebody takes it. `url` is that of what it is about."""
+        return reverse("problem", args=[self.pk])
+
+    def audit_params(self) -> dict[str, Any]:
+        """Return what its sentence is made from, in the language of who reads the audit."""
+        return {"code": self.code, "problem": self.params}
+
+    @property
+    def is_taken(self) -> bool:
+        return self.taken_at is not None
+
+    @property
+    def is_muted(self) -> bool:
+        return self.is_muted_at(timezone.now())
+
+    def is_muted_at(self, now: datetime) -> bool:
+        if self.muted_at is None or self.ended_at is not None:
+            return False
+        return self.muted_until is None or self.muted_until > now
 
     @property
     def shop_id(self) -> int | None:
@@ -149,6 +185,11 @@ class Recipient(WithSecrets, Failing):
         HOURLY = "hourly", gettext_lazy("every hour")
         DAILY = "daily", gettext_lazy("once a day")
 
+    class Letter(models.TextChoices):
+        NONE = "none", gettext_lazy("none")
+        WRONG = "wrong", gettext_lazy("if something was wrong, or waits")
+        ALWAYS = "always", gettext_lazy("every morning; one sentence if all is well")
+
     EVERY = {Reminders.HOURLY: timedelta(hours=1), Reminders.DAILY: timedelta(days=1)}
 
     name = models.CharField(gettext_lazy("name"), max_length=100, validators=[printable])
@@ -168,9 +209,19 @@ class Recipient(WithSecrets, Failing):
     shops = models.ManyToManyField(
         Shop, verbose_name=gettext_lazy("shops"), blank=True, related_name="+"
     )
+    # Those of the first place are told at once, the next ones of what nobody has taken.
+    place = models.PositiveSmallIntegerField(
+        gettext_lazy("place in the order"),
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(9)],
+    )
     reminders = models.CharField(
         gettext_lazy("reminders"), max_length=10, choices=Reminders, default=Reminders.DAILY
     )
+    letter = models.CharField(
+        gettext_lazy("letter of the morning"), max_length=10, choices=Letter, default=Letter.NONE
+    )
+    letter_on = models.DateField(null=True, editable=False)  # the last morning that was dealt with
     quiet_from = models.TimeField(gettext_lazy("quiet from"), null=True, blank=True)
     quiet_until = models.TimeField(gettext_lazy("quiet until"), null=True, blank=True)
     urgent_always = models.BooleanField(
@@ -239,7 +290,7 @@ class NoticeQuerySet(JobQuerySet):
 
 
 class Notice(Job, Failing):
-    """A message to a recipient about an incident; without one, a test."""
+    """A message to a recipient about an incident; without one, a letter or a test."""
 
     LOCK_SPACE = Space.NOTICE
 
@@ -248,6 +299,7 @@ class Notice(Job, Failing):
         WORSE = "worse"
         REMINDER = "reminder"
         ENDED = "ended"
+        LETTER = "letter"
         TEST = "test"
 
     recipient = models.ForeignKey(Recipient, on_delete=models.CASCADE, related_name="notices")
@@ -258,9 +310,12 @@ class Notice(Job, Failing):
     number = models.PositiveIntegerField(default=0)  # of a reminder
     # The message about several servers at once that says this, too.
     told_by = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="tells")
-    params = models.JSONField(default=dict)  # of the incident, when this was written
+    # Of the incident, when this was written; of a letter, what alerts/letter.py found.
+    params = models.JSONField(default=dict)
     created_at = models.DateTimeField(default=timezone.now)
     sent_at = models.DateTimeField(null=True)
+    # When its problems were taken by the link in it, which works once: see alerts/links.py.
+    link_used_at = models.DateTimeField(null=True)
     attempts = models.PositiveIntegerField(default=0)
     retry_at = models.DateTimeField(null=True)
 
@@ -287,6 +342,12 @@ class Notice(Job, Failing):
             one.told_by, one.sent_at = self, self.created_at
             one.save()
         self.enqueue()
+
+    @property
+    def incidents(self) -> list[Incident]:
+        """The problems that the message is about."""
+        together = [self, *self.tells.select_related("incident").order_by("pk")]
+        return [one.incident for one in together if one.incident]
 
     def claim(self) -> bool:
         return bool(self.saved.filter(sent_at=None).update(attempts=F("attempts") + 1))

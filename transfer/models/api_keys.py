@@ -35,6 +35,7 @@ class Scope(models.TextChoices):
 
     READ = "read", gettext_lazy("Read tasks, servers, registers, problems, runs and rows")
     RUN = "run", gettext_lazy("Run, pause, resume and switch tasks")
+    PROBLEMS = "problems", gettext_lazy("Take and mute problems")
     LOAD_PINCODES = "load_pincodes", gettext_lazy("Load PIN codes")
     LOAD_BALANCES = "load_balances", gettext_lazy("Load balance changes")
     LOAD_CARDS = "load_cards", gettext_lazy("Load card links and statuses")

@@ -66,6 +66,7 @@ class AppendOnly(models.BaseConstraint):
 
 
 COMMANDS = "manage.py"  # in the name of who uses the command line
+LINK = "link"  # in the name of who has used the link of a message
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,31 @@ class Actor:
         return cls(user.get_username(), user, address)
 
     @classmethod
+    def by_link(cls, recipient: str, address: str | None = None) -> Self:
+        """Whoever has the link of a message that was sent to the recipient: nobody logs in."""
+        return cls(f"{recipient} ({LINK})", None, address)
+
+    @property
+    def is_by_link(self) -> bool:
+        return is_of_link(self.name)
+
+    @classmethod
     def at_command_line(cls) -> Self:
         """The user of the operating system."""
         try:
             return cls(f"{getpass.getuser()} ({COMMANDS})")
         except (KeyError, OSError):  # a container's number without a name
             return cls(COMMANDS)
+
+
+def is_of_link(name: str) -> bool:
+    """Whether the name is that of who used a link: no name of a user has a space or brackets."""
+    return name.endswith(f" ({LINK})")
+
+
+def without_link(name: str) -> str:
+    """Return the name of the recipient that the link was sent to."""
+    return name.removesuffix(f" ({LINK})")
 
 
 logger = logging.getLogger(__name__)
@@ -198,6 +218,10 @@ class AuditEntry(models.Model):
         STAGING = "staging", gettext_lazy("Staging tables set up")
         APPROVAL = "approval", gettext_lazy("Second person")
         STATEMENT = "statement", gettext_lazy("Statement made")
+        TAKE = "take", gettext_lazy("Problem taken")
+        GIVE_BACK = "give_back", gettext_lazy("Problem given back")
+        MUTE = "mute", gettext_lazy("Problem muted")
+        UNMUTE = "unmute", gettext_lazy("Problem no longer muted")
 
     at = models.DateTimeField(gettext_lazy("when"), default=timezone.now)
     who = models.CharField(gettext_lazy("who"), max_length=200)

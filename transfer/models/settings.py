@@ -1,4 +1,5 @@
 import zoneinfo
+from datetime import time
 from functools import cache
 from typing import Any, Self
 from uuid import uuid4
@@ -102,6 +103,12 @@ class Settings(models.Model):
         default=15,
         validators=[MinValueValidator(1), MaxValueValidator(100_000)],
     )
+    escalation_minutes = models.PositiveIntegerField(
+        gettext_lazy("minutes until the next recipient is told of what nobody has taken"),
+        default=15,
+        validators=[MinValueValidator(1), MaxValueValidator(1440)],
+    )
+    letter_at = models.TimeField(gettext_lazy("time of the letter of the morning"), default=time(8))
     # One of the bounds of `flow_hours`.
     delay_limit = models.PositiveIntegerField(
         gettext_lazy("time within which 95 of 100 rows have to arrive"),

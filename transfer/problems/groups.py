@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _, ngettext_lazy
 
-from transfer.models.alerts import Severity
+from transfer.models.alerts import Incident, Severity
 from transfer.problems import outage_words
 from transfer.problems.kinds import Code
 from transfer.problems.outage_words import AGAIN, CAUSE, DATABASE, OVER, PORTS, WHOLE
@@ -82,6 +82,10 @@ class Group:
     def key(self) -> str:
         """The key that identifies the line."""
         return " ".join(kind(self.members[0].code, self.members[0].params))
+
+    @property
+    def incidents(self) -> list[Incident]:
+        return [incident for one in self.members for incident in one.incidents]
 
     @property
     def severity(self) -> Severity:

@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce
 
 from transfer.models import Incident, OutagePart, TransferRun
 from transfer.models.run_base import BAD_STATES, GOOD_STATES
+from transfer.problems import taking
 from transfer.problems.kinds import Code
 from transfer.problems.problem import Problem, Unknown
 
@@ -43,6 +44,9 @@ def note_incidents(found: Iterable[Problem | Unknown], now: datetime) -> None:
         Incident.objects.bulk_update(ended, [*SAVED, "ended_at", "waited", "caught_up_at"])
     if changed:
         Incident.objects.bulk_update(changed, SAVED)
+    for incident in changed:
+        if taking.is_worse(incident, now):
+            taking.unmute_worse(incident, now)
     begun = []
     for one in problems.values():
         if isinstance(one, Problem) and not one.is_over:
@@ -99,7 +103,15 @@ def _caught_up(incident: Incident, now: datetime) -> tuple[int | None, datetime 
     return waited, at
 
 
-def with_since(problems: Iterable[Problem]) -> list[Problem]:
-    """The problems, each with the time since when it exists, if known."""
-    began = {(one.topic, one.key): one.began_at for one in Incident.objects.open()}
-    return [one if one.since else replace(one, since=began.get(one.name)) for one in problems]
+def with_incidents(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems, each with its incident and the time since when it exists, if known."""
+    listed = list(problems)
+    if not listed:
+        return []
+    noted = {(one.topic, one.key): one for one in Incident.objects.open()}
+    return [
+        replace(one, incident=incident, since=one.since or incident.began_at)
+        if (incident := noted.get(one.name))
+        else one
+        for one in listed
+    ]

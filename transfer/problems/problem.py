@@ -6,7 +6,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from transfer.models.alerts import Severity, Topic
+from transfer.models.alerts import Incident, Severity, Topic
 from transfer.problems import kinds
 from transfer.problems.kinds import KINDS, Code
 from transfer.text import formats
@@ -27,6 +27,7 @@ class Problem:
     causes: "tuple[Problem, ...]" = ()  # of an outage
     is_over: bool = False  # nothing is left of it: its incident ends at the next look
     technical: str = ""  # what a database or a program said in its own words
+    incident: Incident | None = None  # who looks after it; None until the next tick has noted it
 
     @property
     def severity(self) -> Severity:
@@ -45,6 +46,11 @@ class Problem:
     def sentence(self) -> str:
         """What is wrong, without a full stop."""
         return kinds.sentence(self.code, self.params)
+
+    @property
+    def incidents(self) -> list[Incident]:
+        """Its incident, if it is noted: as a group has those of its members."""
+        return [self.incident] if self.incident else []
 
     @property
     def folded(self) -> "tuple[Problem, ...]":

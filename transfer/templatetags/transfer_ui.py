@@ -10,6 +10,7 @@ from transfer.pages.components import (
     buttons,
     charts,
     flows,
+    problems,
     registers,
     states,
     task_facts,
@@ -56,6 +57,9 @@ register.simple_tag(states.state_badge)
 register.simple_tag(states.switch_badge)
 register.inclusion_tag("includes/breadcrumbs.html", takes_context=True)(navigation.crumbs)
 register.inclusion_tag("includes/help_link.html", takes_context=True)(navigation.help_link)
+register.simple_tag(problems.looked_after)
+register.simple_tag(problems.muted)
+register.filter("untaken", problems.untaken)
 register.simple_tag(registers.account_badge)
 register.simple_tag(registers.counts, name="register_counts")
 register.simple_tag(registers.day_strip)

@@ -23,7 +23,9 @@ FIELDS = {
     "mail_address": "olga@shop.example",
     "language": "en",
     "topics": ["failures", "refusal"],
+    "place": 1,
     "reminders": "hourly",
+    "letter": "none",
     "enabled": "on",
 }
 HOOK = {**FIELDS, "channel": "webhook", "webhook_address": "https://hooks.example/T0KEN"}

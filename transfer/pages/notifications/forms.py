@@ -266,8 +266,8 @@ class RecipientForm(forms.ModelForm[Recipient]):
     class Meta:
         model = Recipient
         fields = [
-            *("name", "channel", "language", "topics", "servers", "shops", "reminders"),
-            *("quiet_from", "quiet_until", "urgent_always", "enabled"),
+            *("name", "channel", "language", "topics", "servers", "shops", "place", "reminders"),
+            *("letter", "quiet_from", "quiet_until", "urgent_always", "enabled"),
         ]
         widgets = {
             "servers": forms.CheckboxSelectMultiple,
@@ -277,6 +277,14 @@ class RecipientForm(forms.ModelForm[Recipient]):
             "servers": gettext_lazy(
                 "None ticked: all, and those that are docked later. What concerns no single server "
                 "is always reported."
+            ),
+            "letter": gettext_lazy(
+                "What was broken in the last 24 hours, whether all has arrived, and what waits for "
+                "a decision. The settings say when; quiet hours put it off until they end."
+            ),
+            "place": gettext_lazy(
+                "1: told at once. 2 to 9: told of a serious problem that nobody has taken, one "
+                "place after the other; the settings say after how many minutes."
             ),
             "quiet_from": gettext_lazy(
                 "Problems that start in quiet hours are reported when they end."

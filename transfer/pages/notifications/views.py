@@ -24,7 +24,7 @@ from transfer.pages.parts import audit_sentences
 from transfer.pages.parts.incident_table import IncidentTable
 from transfer.problems.find import problems
 from transfer.problems.groups import grouped
-from transfer.problems.incidents import with_since
+from transfer.problems.incidents import with_incidents
 from transfer.text import formats
 
 CHOSEN = ("servers", "shops")  # what its messages are about
@@ -39,7 +39,7 @@ def notifications(request: HttpRequest) -> HttpResponse:
     ]
     context = {
         "recipients": recipients,
-        "problems": grouped(with_since(problems())),
+        "problems": grouped(with_incidents(problems())),
         "past": IncidentTable(Incident.objects.past()).paged(request),
         "works": PlannedWork.objects.coming().select_related("server"),
     }

@@ -10,7 +10,6 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
-from transfer.access import Role, has_role
 from transfer.models import (
     ApiKey,
     Approval,
@@ -47,6 +46,7 @@ from transfer.pages.overview.rests import rests
 from transfer.pages.overview.set_up import set_up
 from transfer.pages.parts import versions
 from transfer.pages.parts.accounts import MOTHBALLED
+from transfer.pages.parts.problems import hidden_from
 from transfer.pages.parts.runs import TransferRunFilter, summary
 from transfer.pages.shown import task_rows
 from transfer.pages.shown.flows import scheme
@@ -56,8 +56,7 @@ from transfer.pages.shown.task_status import TaskStatus
 from transfer.problems.find import problems
 from transfer.problems.groups import grouped
 from transfer.problems.history import night
-from transfer.problems.incidents import with_since
-from transfer.problems.kinds import KINDS, Code
+from transfer.problems.incidents import with_incidents
 from transfer.problems.problem import Problem
 from transfer.queue.residents import count_workers
 from transfer.runs import workers
@@ -159,15 +158,8 @@ def told() -> list[tuple[Bulletin, str, str]]:
 def problems_for(user: Any, rows: list[TaskStatus]) -> list[Problem]:
     """The problems that this user may see, by the latest answers of the databases."""
     heard = {row.task.pk: row.backlog for row in rows if row.is_transfer and row.asked_at}
-    listed = with_since(problems(tasks=[row.task for row in rows], heard=heard))
+    listed = with_incidents(problems(tasks=[row.task for row in rows], heard=heard))
     return [one for one in listed if one.code not in hidden_from(user)]
-
-
-def hidden_from(user: Any) -> list[Code]:
-    """Return the codes of problems that this user may not see."""
-    if has_role(user, Role.ADMINISTRATOR):
-        return []
-    return [code for code, kind in KINDS.items() if kind.is_for_administrators]
 
 
 def backlog_now(rows: list[TaskStatus], shown: Callable[[int | None], str] = formats.number) -> str:

@@ -113,6 +113,12 @@ SENTENCES = {
     "approval state=expired": gettext_lazy("nobody approved a load in time: “%(name)s”"),
     "approval state=void": gettext_lazy("a load was approved, and could not be loaded: “%(name)s”"),
     "approval state=withdrawn": gettext_lazy("%(who)s withdrew a load: “%(name)s”"),
+    "take by_link": gettext_lazy("%(who)s: the problem “%(name)s” was taken by a link"),
+    "take": gettext_lazy("%(who)s took the problem “%(name)s”"),
+    "give_back": gettext_lazy("%(who)s gave the problem “%(name)s” back"),
+    "mute": gettext_lazy("%(who)s muted the problem “%(name)s”"),
+    "unmute worse=True": gettext_lazy("a muted problem got worse, so it is not muted: “%(name)s”"),
+    "unmute": gettext_lazy("%(who)s let messages go on about “%(name)s”"),
     "approval": gettext_lazy("%(who)s entered what needs a second person: “%(name)s”"),
 }
 

@@ -12,6 +12,7 @@ from transfer.access import Role
 from transfer.installed import installed_kinds
 from transfer.models import AuditEntry
 from transfer.pages.shown.traced import cell
+from transfer.problems import kinds
 from transfer.text import formats
 from transfer.text.columns import HEADINGS
 from transfer.text.schedule import in_words
@@ -45,6 +46,8 @@ FACTS = {
     "bytes": gettext_lazy("bytes"),
     "role": gettext_lazy("role"),
     "state": gettext_lazy("state"),
+    "by_link": gettext_lazy("by the link sent to"),
+    "worse": gettext_lazy("it has got worse"),
     "decision": gettext_lazy("decision"),
     "id": gettext_lazy("row"),
     "factor": gettext_lazy("second factor"),
@@ -69,7 +72,11 @@ FACTORS = {
     "code": gettext_lazy("code"),
 }
 # Fields of models that have no words of their own.
-UNNAMED = {"topics": gettext_lazy("notify of")}
+UNNAMED = {
+    "topics": gettext_lazy("notify of"),
+    "taken_by": gettext_lazy("taken by"),
+    "muted_until": gettext_lazy("until when"),
+}
 CHOICES: dict[str, dict[Any, Any]] = {
     "answer": {
         "nothing": gettext_lazy("nothing"),
@@ -106,6 +113,8 @@ def subject(entry: AuditEntry) -> str:
             else _chosen(entry, "kind", kind)
         )
         return f"{title} → {params['server']}" if params.get("server") else title
+    if "problem" in params:
+        return kinds.sentence(params["code"], params["problem"])
     if entry.subject_type == "user":
         return _("User %(name)s") % params if params["name"] else _("All users")
     return params.get("name") or str(_model(entry)._meta.verbose_name)

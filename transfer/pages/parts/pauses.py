@@ -26,6 +26,7 @@ def next_morning(now: datetime) -> datetime:
 
 class PauseForm(ReasonForm):
     HOUR, NEXT_MORNING, OTHER = "hour", "morning", "other"
+    IN_THE_PAST = gettext_lazy("The pause has to end in the future.")
 
     until = forms.ChoiceField(
         label=gettext_lazy("Pause"), widget=forms.RadioSelect, initial=HOUR, choices=()
@@ -62,5 +63,5 @@ class PauseForm(ReasonForm):
                 if moment is None:
                     self.add_error("moment", _("Enter an end time."))
                 elif moment <= now:
-                    self.add_error("moment", _("The pause has to end in the future."))
+                    self.add_error("moment", self.IN_THE_PAST)
         return cleaned

@@ -45,6 +45,8 @@ class SettingsForm(forms.ModelForm):
             "audit_days",
             "alert_failures",
             "alert_minutes",
+            "escalation_minutes",
+            "letter_at",
             "delay_limit",
             "large_amount",
             "row_limit",
@@ -56,7 +58,12 @@ class SettingsForm(forms.ModelForm):
             "second_factor_level",
             "confirms_by_itself",
         ]
+        widgets = {"letter_at": forms.TimeInput({"type": "time"})}
         help_texts = {
+            "letter_at": gettext_lazy(
+                "To recipients who want it: what was broken in the last 24 hours, whether all rows "
+                "have arrived, and the rejected rows that wait."
+            ),
             "show_transfer_tasks": gettext_lazy(
                 "When off, transfer tasks are hidden there but keep running. To stop one, use its "
                 "own switch."
@@ -82,6 +89,9 @@ class SettingsForm(forms.ModelForm):
             ),
             "reject_days": gettext_lazy(
                 "Only those that were sent again or discarded. Open ones stay."
+            ),
+            "escalation_minutes": gettext_lazy(
+                "Of serious problems. The recipients’ places in the order say who is told first."
             ),
             "delay_limit": gettext_lazy(
                 "From the begin of the transaction that staged a row until a bonus server has the "

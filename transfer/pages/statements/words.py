@@ -147,7 +147,7 @@ def _text(value: Any) -> str:
 
 def answer(one: dict[str, Any]) -> str:
     """Return the words of an answer, an undo or a restore."""
-    code = one.get("action") or one.get("code")
+    code = str(one.get("action") or one.get("code"))
     known: dict[str, Any] = {
         **dict(AuditEntry.Action.choices),
         **dict(Bulletin.Code.choices),

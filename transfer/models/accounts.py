@@ -234,6 +234,8 @@ def states_and_worst(
 
     One scan of the accounts, of which there may be hundreds of thousands.
     """
+    if not servers:
+        return {}, {}
     states = list(AccountState)
     accounts = RegisterAccount.objects.filter(server__in=servers, register__mothballed=False)
     placed = accounts.annotate(place=_case("", None, states.index, models.IntegerField()))

@@ -48,6 +48,12 @@ def test_the_servers_registers_are_filtered_by_state(operator, servers, one_of_e
     assert set(states(page)) == expected
 
 
+def test_registers_are_listed_before_the_first_server_is_docked(operator):
+    shop = Shop.objects.create(code="111")
+    CashRegister.objects.create(shop=shop, code="17", name="Первая касса")
+    assert names(operator.get("/registers/")) == {"Первая касса"}
+
+
 def test_all_registers_are_filtered_by_problem_server_shop_and_letters(
     operator, servers, one_of_each
 ):

@@ -29,7 +29,7 @@ from django.contrib.auth.models import Group, User  # noqa: E402
 from django.utils.translation import gettext as _  # noqa: E402
 
 from dtadmin import embedded  # noqa: E402
-from dtadmin.demo import looked_after, second_person  # noqa: E402
+from dtadmin.demo import looked_after, second_person, statement  # noqa: E402
 from dtadmin.demo.data import HeadOffice  # noqa: E402
 from dtadmin.demo.disasters import OUTAGE_SECONDS, Copies, Outage  # noqa: E402
 from dtadmin.demo.processes import Processes, free_port  # noqa: E402
@@ -119,6 +119,7 @@ def environment() -> dict[str, str]:
         "SHOP_ALL_DATABASE_URL": settings.SHOP_ALL_DATABASE_URL,
         "SECRET_KEY": settings.SECRET_KEY,
         "DTADMIN_VAR": str(settings.VAR),
+        "STATEMENT_KEY": statement.key_file(),
     }
 
 
@@ -142,6 +143,7 @@ def prepare(processes: Processes, stop: threading.Event) -> None:
     if not stop.is_set():
         # Where it refuses, as after a restore, the pages ask what it says here.
         processes.run("manage.py", "transfer", "all")
+        statement.make_first()
     if not stop.is_set():
         start_servers(processes, databases)
 

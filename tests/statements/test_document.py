@@ -53,6 +53,18 @@ def test_a_file_with_any_byte_more_is_no_statement(place, more):
     assert data == FILES[1] or Document.read(data) is None
 
 
+def test_no_byte_can_be_another_or_a_space_more_at_any_place():
+    """JSON would say the same with other spaces, escapes, or large letters in a signature."""
+    file = FILES[1]
+    for place in range(len(file)):
+        for byte in b' \n\t0aAfF"\\':
+            changed = file[:place] + bytes([byte]) + file[place + 1 :]
+            assert changed == file or Document.read(changed) is None
+        for more in (b" ", b"\n", b"0"):
+            longer = file[:place] + more + file[place:]
+            assert Document.read(longer) is None
+
+
 @given(st.integers(0, len(FILES[1]) - 1))
 def test_a_file_that_ends_too_early_is_no_statement(length):
     assert Document.read(FILES[1][:length]) is None

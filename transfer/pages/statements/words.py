@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _, gettext_lazy
 
+from transfer.engine.kinds import KINDS
 from transfer.models import AuditEntry, Bulletin, RejectedRow
 from transfer.models.alerts import Topic
 from transfer.models.tasks import KindChoices
@@ -51,17 +52,23 @@ OTHERS = {
     "answers": gettext_lazy("answers"),
     "installation_restored": gettext_lazy("restores of Data Transfer's own database"),
 }
+# What paper says also if there is none.
+ALWAYS = {"staged", "received", "applied", "rejected", "open", "waiting"}
 STATES = dict(RejectedRow.State.choices)
 WORDS: dict[str, Any] = {**OTHERS, **OF_LOG, **OF_SERVER, **STATES, **dict(KindChoices.choices)}
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A line: its words, rows, and sum. `rows` is None where nothing is known."""
+    """A line: its words, rows, and sum. `rows` is None where nothing is known.
+
+    `is_shown`: paper has a line for it. It leaves out what has no rows, but for the main figures.
+    """
 
     label: str
     rows: int | None
     amount: Decimal | None
+    is_shown: bool
 
 
 @dataclass(frozen=True)
@@ -93,28 +100,34 @@ def kinds(content: dict[str, Any]) -> list[OfKind]:
             str(KindChoices(one["kind"]).label),
             one["log"]["opening"]["number"],
             one["log"]["closing"]["number"],
-            [_figure(str(label), one["log"][name]) for name, label in OF_LOG.items()],
-            [OfServer(of["server"]["name"], [*_of_server(of)]) for of in one["servers"]],
+            [_figure(name, str(label), one["log"][name], one) for name, label in OF_LOG.items()],
+            [OfServer(of["server"]["name"], [*_of_server(of, one)]) for of in one["servers"]],
         )
         for one in content["kinds"]
     ]
 
 
-def _of_server(of: dict[str, Any]) -> Iterator[Figure]:
+def _of_server(of: dict[str, Any], kind: dict[str, Any]) -> Iterator[Figure]:
     for name, label in OF_SERVER.items():
-        yield _figure(str(label), of[name])
+        yield _figure(name, str(label), of[name], kind)
         if name == "rejected":
             for state, count in of["decided"].items():
                 words = _("Rejected before or now, decided: %(how)s")
-                yield _figure(words % {"how": STATES[state]}, count)
-            yield _figure(str(OPEN), of["open"])
+                yield _figure(state, words % {"how": STATES[state]}, count, kind)
+            yield _figure("open", str(OPEN), of["open"], kind)
 
 
-def _figure(label: str, counted: dict[str, Any] | None) -> Figure:
+def _figure(name: str, label: str, counted: dict[str, Any] | None, kind: dict[str, Any]) -> Figure:
+    """Return a line. Only balance changes have sums."""
     if counted is None:
-        return Figure(label, None, None)
-    amount = counted.get("amount")
-    return Figure(label, counted["rows"], None if amount is None else Decimal(amount))
+        return Figure(label, None, None, is_shown=True)
+    amount = counted.get("amount") if KINDS[kind["kind"]].appends else None
+    return Figure(
+        label,
+        counted["rows"],
+        None if amount is None else Decimal(amount),
+        is_shown=name in ALWAYS or counted["rows"] != 0,
+    )
 
 
 def changes(content: dict[str, Any]) -> list[Change]:

@@ -81,6 +81,21 @@ def test_a_link_can_do_nothing_else_than_take_the_problems_of_its_message(notice
     assert browser.post(f"/problems/{other.pk}/take/").status_code == 302
 
 
+def test_the_link_of_a_message_about_several_problems_takes_those_and_no_other(notice):
+    second, third = a_problem(None, key="shop:2"), a_problem(None, key="shop:3")
+    Notice.objects.create(
+        recipient=notice.recipient,
+        incident=second,
+        event="began",
+        params=second.params,
+        told_by=notice,
+    )
+    Client().post(path(notice))
+    taken = set(Incident.objects.exclude(taken_at=None).values_list("pk", flat=True))
+    assert taken == {notice.incident_id, second.pk}
+    assert third.pk not in taken
+
+
 def test_a_link_that_was_made_to_name_another_message_is_refused(notice):
     other = a_problem(None, key="shop:2")
     of_other = Notice.objects.create(

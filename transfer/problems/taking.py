@@ -105,7 +105,8 @@ def unmute(incident: Incident, actor: Actor) -> None:
 
 def is_worse(incident: Incident, now: datetime) -> bool:
     """Whether the problem is muted, and worse than when it was."""
-    return incident.is_muted_at(now) and level(incident) > incident.muted_level
+    before = incident.muted_level
+    return incident.is_muted_at(now) and before is not None and level(incident) > before
 
 
 @transaction.atomic

@@ -85,7 +85,7 @@ def take(request: HttpRequest, pk: int) -> HttpResponse:
     one = get_object_or_404(visible(request), pk=pk)
     form = TakeForm(request.POST)
     if not form.is_valid():
-        return refused(request, " ".join(form.errors["note"]), one)
+        return refused(request, " ".join(map(str, form.errors["note"])), one)
     note, over = form.cleaned_data["note"], "over" in request.POST
     return _changed(
         request,

@@ -43,7 +43,7 @@ def test_a_statement_has_figures_changes_digest_and_places_to_sign(olga, made, i
     said = words(olga.get(reverse("statement", args=[2])))
     for expected in ("Received", "+8.00", "Changed since an earlier statement", made.digest):
         assert expected in said
-    assert "Balance changes · log · Of them withdrawn before they were received · rows" in said
+    assert "Balance changes · log · Of them withdrawn by an undo · rows" in said
     assert "Unchanged" not in said  # there were none
     assert said.count("position, name, signature, date") == 2
     assert made.digest[:16] in words(olga.get(reverse("statements")))

@@ -113,6 +113,7 @@ SENTENCES = {
     "approval state=expired": gettext_lazy("nobody approved a load in time: “%(name)s”"),
     "approval state=void": gettext_lazy("a load was approved, and could not be loaded: “%(name)s”"),
     "approval state=withdrawn": gettext_lazy("%(who)s withdrew a load: “%(name)s”"),
+    "statement": gettext_lazy("%(who)s made the statement “%(name)s”"),
     "approval": gettext_lazy("%(who)s entered what needs a second person: “%(name)s”"),
 }
 

@@ -241,6 +241,7 @@ def test_a_new_installation_tidies_up_its_own_and_nothing_of_head_offices(db):
         "purge_history": True,
         "purge_staging": False,
         "reconcile": True,
+        "statement": True,
     }
 
 

@@ -221,16 +221,20 @@ class TransferRun(Run):
         """
         self.expected = expected
         self._set_back(position, is_before=before is not None and before.is_ahead_of(position))
-        self.save(update_fields=["expected", *PLACES])
-        if before is None or before.version != position.version:
-            is_restored = before is not None and before.is_after(position)
-            lost = before.totals - position.totals if before and is_restored else Totals()
-            ServerDay.objects.go_back(self, lost, position)
+        with transaction.atomic():
+            self.save(update_fields=["expected", *PLACES])
+            if before is None or before.version != position.version:
+                # What the server has counted before, and does no more since it was restored.
+                lost = Totals()
+                if before is not None and before.is_after(position):
+                    lost = before.totals - position.totals
+                ServerDay.objects.go_back(self, lost, position)
 
     def go_back(self, position: Position) -> None:
         """Notes that the run goes on from an earlier place, where shop All was restored."""
         self._set_back(position, is_before=True)
         self.save(update_fields=PLACES)
+        ServerDay.objects.go_back(self, Totals(), position)
 
     def _set_back(self, position: Position, *, is_before: bool) -> None:
         self.position_from = self.position_to = position.as_json()
@@ -294,6 +298,7 @@ class TransferRun(Run):
         else:
             self.position_to = position.as_json()
             self.save(update_fields=["position_to"])
+            ServerDay.objects.go_back(self, Totals(), position)
 
     @property
     def counted_to(self) -> Recorded | None:

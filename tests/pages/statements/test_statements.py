@@ -11,7 +11,7 @@ from tests.databases import query, stage
 from tests.http_api.conftest import a_key
 from tests.pages.look import words
 from tests.records import user
-from transfer.models import RejectedRow, Statement
+from transfer.models import Actor, AuditEntry, RejectedRow, Settings, Statement
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
 from transfer.statements.document import Document
@@ -43,10 +43,35 @@ def test_a_statement_has_figures_changes_digest_and_places_to_sign(olga, made, i
     said = words(olga.get(reverse("statement", args=[2])))
     for expected in ("Received", "+8.00", "Changed since an earlier statement", made.digest):
         assert expected in said
-    assert "Balance changes · log · Of them withdrawn before they were received · rows" in said
+    assert "Balance changes · log · Of them withdrawn by an undo · rows" in said
     assert "Unchanged" not in said  # there were none
     assert said.count("position, name, signature, date") == 2
     assert made.digest[:16] in words(olga.get(reverse("statements")))
+
+
+def test_the_audit_has_the_digest(client, made, in_english):
+    client.force_login(user("administrator", "anna"))
+    client.cookies["django_language"] = "en"
+    said = words(client.get(reverse("audit")))
+    assert "made the statement" in said
+    assert made.digest in said
+
+
+def test_a_statement_says_that_the_installation_was_restored_in_its_time(
+    olga, made, last_days, in_english
+):
+    """Its backup was of that time, so that decisions and outages are missing."""
+    period = last_days(45, 31)
+    AuditEntry.record(
+        Actor("root (manage.py)"),
+        AuditEntry.Action.RESTORE,
+        Settings.load(),
+        new={"backup_of": period.starts},
+    )
+    call_command("statement", "--from", str(period.first), "--to", str(period.last))
+    said = words(olga.get(reverse("statement", args=[3])))
+    assert "own database was restored at" in said.replace("&#x27;", "’")
+    assert "own database was restored at" not in words(olga.get(reverse("statement", args=[2])))
 
 
 def test_the_workbook_has_the_figures_and_the_open_rejected_rows(olga, made):

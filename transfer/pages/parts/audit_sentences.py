@@ -119,6 +119,7 @@ SENTENCES = {
     "mute": gettext_lazy("%(who)s muted the problem “%(name)s”"),
     "unmute worse=True": gettext_lazy("a muted problem got worse, so it is not muted: “%(name)s”"),
     "unmute": gettext_lazy("%(who)s let messages go on about “%(name)s”"),
+    "statement": gettext_lazy("%(who)s made the statement “%(name)s”"),
     "approval": gettext_lazy("%(who)s entered what needs a second person: “%(name)s”"),
 }
 

@@ -15,7 +15,7 @@ from transfer.models.tasks import KindChoices
 # The figures of the log, in the order in which people read them.
 OF_LOG = {
     "staged": gettext_lazy("Staged"),
-    "withdrawn": gettext_lazy("Of them withdrawn before they were received"),
+    "withdrawn": gettext_lazy("Of them withdrawn by an undo"),
     "deleted_by_hand": gettext_lazy("Of them deleted by hand"),
     "corrections": gettext_lazy("Of them corrections of rejected rows"),
     "taken_back": gettext_lazy("Of them rows that take others back"),

@@ -403,13 +403,8 @@ def call_the_api(boss: Reader) -> set[str]:
 
 def tell(boss: Reader, server: BonusServer, inbox: Any, listener: Any, telegram: Any) -> None:
     """Each channel, tried, told and failing; the key of the webhook is shown once."""
-    form = {
-        "language": "en",
-        "reminders": "hourly",
-        "place": 1,
-        "topics": Topic.values,
-        "enabled": "on",
-    }
+    often = {"place": 1, "reminders": "hourly", "letter": "none"}
+    form = {"language": "en", "topics": Topic.values, "enabled": "on", **often}
     hook = f"http://127.0.0.1:{listener.server_port}/{MARK}hook"
     boss.post(
         reverse("recipient_add"),

@@ -46,6 +46,8 @@ RULES = {
     ("get", "/api/v1/rows/{kind}/rejected"): Rule(),
     ("get", "/api/v1/accounts/{number}"): Rule(),
     ("get", "/api/v1/cards/{number}"): Rule(),
+    ("get", "/api/v1/statements"): Rule(),
+    ("get", "/api/v1/statements/{number}"): Rule(),
     ("get", "/api/v1/loads"): Rule(),
     ("get", "/api/v1/loads/{id}"): Rule(),
 }

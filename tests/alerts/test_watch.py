@@ -454,6 +454,7 @@ def test_an_open_incident_is_saved_when_it_changes_and_recipients_cost_no_query(
     for number in range(5):
         Recipient.objects.create(name=f"{number}", channel="mail", address="x@y", topics=[])
         a_run(server(f"server {number}"), state="succeeded")
+    again(0.5)  # notes of each recipient that its letters begin tomorrow
     assert len(again(0.6)) == len(few)
     assert sum('FROM "transfer_transfertask"' in sql for sql in few) == 1
     failing(task, 4)

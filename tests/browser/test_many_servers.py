@@ -323,7 +323,7 @@ def test_an_account_says_in_one_line_where_a_change_has_arrived(
         expect(change.locator(".figure")).to_have_text("+1\u202f655\u202f868,05")
         expect(change.locator(".arrival")).to_contain_text("дошло на 8 из 9")
         expect(change.locator(".arrival")).to_contain_text("БС 9, нет связи")
-        expect(page.locator(".same li").first).to_contain_text("8 из 9 серверов")
+        expect(page.locator(".same")).to_contain_text("8 из 9 серверов")
         assert height(page) < most
         assert page.evaluate(TOO_WIDE) <= 0
         assert page.evaluate(CUT) == []

@@ -81,7 +81,7 @@ def test_a_statement_of_another_installation_is_not_compared(moved, key, tmp_pat
     file = tmp_path / "statement.json"
     file.write_text(made(capsys, *moved))
     Settings.objects.update(installation="11111111-1111-4111-8111-111111111111")
-    with pytest.raises(CommandError, match="another installation"):
+    with pytest.raises(CommandError, match="другой установкой"):
         call_command("verify", str(file), "--against")
     assert verified(capsys, file)[0] == 0
 

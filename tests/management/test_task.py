@@ -40,7 +40,7 @@ def test_the_list_has_every_task_with_its_state_and_schedule(task):
     assert "every 5 minutes; on, next run" in lines[f"Balance changes → {SERVER}"]
     assert lines[f"PIN codes → {SERVER}"].endswith("; off")
     assert lines["Purge the history"].endswith("every day at 03:30; off")
-    assert len(lines) == 7
+    assert len(lines) == 8
 
 
 def test_the_list_as_json_says_what_a_program_needs(task):

@@ -41,7 +41,7 @@ def list_statements(request: HttpRequest, after: After, limit: Limit) -> Any:
 @router.get(
     "statements/{int:number}",
     response={200: dict[str, Any], 404: Refused},
-    summary="The signed file of a statement, byte for byte, as `manage.py verify` reads it",
+    summary="The signed file of a statement, byte for byte, as manage.py verify reads it",
 )
 def get_statement(request: HttpRequest, number: int) -> Any:
     kept = get_object_or_404(Statement, number=number)

@@ -57,7 +57,7 @@ PIN = "пин-7351"  # digits alone would be found in a page's random keys
 
 # These are not pages one walks to: files, parts of a page, what is only posted to.
 NO_PAGES = re.compile(
-    r".*_(csv|xlsx|live|row|again|tasks|reconciliation|test|show|download|template|bad_lines|export)"
+    r".*_(csv|xlsx|json|live|row|again|tasks|reconciliation|test|show|download|template|bad_lines|export)"
     r"|task_(switch|undo|explain|run|cancel|resume)|scheduler_bulk|reject_(resend|discard)"
     r"|upload_(file|arrival|run|reading|confirm|discard|rest)|server_(accounts|take_back|own_name)|register_mothball"
     r"|problem_(take|give_back|mute|unmute)|problems_take|restored_lost|bulletin_dismiss|user_(close|reopen)|users_unlock"
@@ -75,8 +75,9 @@ SAME_IN_ALL = re.compile(
     r"|localhost|EMAIL_HOST|«(prefer|verify-full)»"
     r"|Telegram|MAX|Mattermost|Slack|@BotFather|/newbot|/start|chat_id|«Incoming Webhooks»"
     r"|«From scratch»|(https://)?([\w-]+\.)+(org|ru|com)[\w/.…]*|https://…(/hooks/…)?|/hooks/|:AAE"
-    r"|curl -H|«Authorization: »|Enter|Ctrl\+D|POST|matrix://"
+    r"|curl -H|«Authorization: »|Enter|Tab|Ctrl\+D|POST|matrix://"
     r"|\((account|amount|comment|card|status|validfrom|validto)\)"
+    r"|Ed25519|SHA-256|\b[0-9a-f]{16,64}\b"
 )
 
 

@@ -223,10 +223,14 @@ def _dated(value: date, language: str | None) -> str:
     return date_format(value, pgettext("date without a year", "j M")).replace(" ", NBSP)
 
 
+def day_in_numbers(day: date) -> str:
+    """ "2026-11-24", or "24.11.2026": as accountants read it."""
+    return date_format(day, pgettext("a date in numbers", "Y-m-d"))
+
+
 def date_in_numbers(local: datetime) -> str:
     """ "2026-11-24 14:05", or "24.11.2026 14:05": as accountants read it, and on any day."""
-    day_ = date_format(local.date(), pgettext("a date in numbers", "Y-m-d"))
-    return f"{day_} {local:%H:%M}"
+    return f"{day_in_numbers(local.date())} {local:%H:%M}"
 
 
 def full_moment(when: datetime) -> str:

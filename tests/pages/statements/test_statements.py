@@ -49,6 +49,15 @@ def test_a_statement_has_figures_changes_digest_and_places_to_sign(olga, made, i
     assert made.digest[:16] in words(olga.get(reverse("statements")))
 
 
+@pytest.mark.parametrize(("language", "form"), [("ru", "%d.%m.%Y"), ("en", "%Y-%m-%d")])
+def test_its_days_are_written_as_accountants_read_them(olga, made, language, form):
+    olga.cookies["django_language"] = language
+    for address in (reverse("statement", args=[2]), reverse("statements")):
+        said = words(olga.get(address))
+        assert f"{made.first:{form}}" in said
+        assert f"{made.last:{form}}" in said
+
+
 def test_the_audit_has_the_digest(client, made, in_english):
     client.force_login(user("administrator", "anna"))
     client.cookies["django_language"] = "en"

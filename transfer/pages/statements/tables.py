@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 from transfer.models import Statement
 from transfer.pages.html import Html, link, with_note
 from transfer.pages.tables import DrawnColumn, MomentColumn, Table, classed
+from transfer.text import formats
 
 
 class StatementTable(Table):
@@ -23,7 +24,8 @@ class StatementTable(Table):
         fields = ("period", "made_at", "digest")
 
     def draw_period(self, record: Statement) -> Html:
-        words = _("%(first)s to %(last)s") % {"first": record.first, "last": record.last}
+        first, last = formats.day_in_numbers(record.first), formats.day_in_numbers(record.last)
+        words = _("%(first)s to %(last)s") % {"first": first, "last": last}
         return with_note(link(record.get_absolute_url(), words), _facts(record))
 
     def draw_digest(self, record: Statement) -> Any:

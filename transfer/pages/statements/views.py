@@ -13,6 +13,7 @@ from transfer.pages.exports import Field, Sheet, file_response
 from transfer.pages.statements import words
 from transfer.pages.statements.tables import StatementTable
 from transfer.statements.keep import content_of
+from transfer.text import formats
 
 
 @require_safe
@@ -27,6 +28,8 @@ def statement(request: HttpRequest, number: int) -> HttpResponse:
     content = content_of(made)
     context = {
         "statement": made,
+        "first": formats.day_in_numbers(made.first),
+        "last": formats.day_in_numbers(made.last),
         "content": content,
         "kinds": words.kinds(content),
         "changes": words.changes(content),

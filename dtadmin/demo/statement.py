@@ -32,6 +32,9 @@ def make_first() -> None:
     with psycopg2.connect(settings.SHOP_ALL_DATABASE_URL) as shop_all, shop_all.cursor() as cursor:
         cursor.execute(BEGAN_EARLIER, [at])
     ServerDay.objects.update(day=at.date())
+    rejects = [*RejectedRow.objects.only("created_at")]
     RejectedRow.objects.update(created_at=at)
     settings.STATEMENT_KEY = key_file()
     make(period, None, Actor.at_command_line())
+    # They wait for a decision since they were rejected.
+    RejectedRow.objects.bulk_update(rejects, ["created_at"])

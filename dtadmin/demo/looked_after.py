@@ -20,7 +20,7 @@ def carry_on() -> None:
 
 
 def _untouched(topic: Topic, action: Action) -> Incident | None:
-    """The open problem of this topic, if nobody has ever done this to a problem of the demo."""
+    """Return the open problem of this topic; None if the demo has done this before, or has none."""
     if AuditEntry.objects.filter(action=action).exists():
         return None
     return Incident.objects.open().filter(topic=topic).first()

@@ -7,7 +7,10 @@ SECONDS ?= 600
 # Installs Debian packages, after it has said which.
 DEBIAN := bash .ci/debian
 CHROMIUM := chromium-headless-shell,chromium
-SUITE = $(BIN)/python -m pytest -rs -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder
+# pytest-timeout can't end a test that waits inside a library in C, such as libpq. The process of such a test ends with
+# the place where it hangs, and the run with the name of the test: a process that takes over would begin the same test.
+HANGING := -o faulthandler_timeout=700 -o faulthandler_exit_on_timeout=true --max-worker-restart=0
+SUITE = $(BIN)/python -m pytest -rs -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder $(HANGING)
 FONTS := /usr/share/fonts/truetype/dejavu=fonts-dejavu-core
 
 .PHONY: help install lock demo demo-outage demo-restore forget test test-long test-packages lint chaos bench deb deb-trial clone-trial repository \

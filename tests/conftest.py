@@ -17,10 +17,10 @@ from tests.databases import (
     WORKER,
     Server,
     as_url,
-    hasten,
     initialise_shop_all,
     migrate_bonus_server,
     migrate_own,
+    prepare_for_tests,
     query,
     stage,
 )
@@ -58,7 +58,7 @@ def postgres() -> Iterator[Server]:
     """The server that the tests run against: the embedded one, or that of the environment."""
     server = Server(django_settings.SHOP_ALL_DATABASE_URL)
     if IS_EMBEDDED:
-        hasten(server.dsn)
+        prepare_for_tests(server.dsn)
     yield server
     server.close()
 

@@ -297,13 +297,19 @@ def query(dsn: str, statement: Any, parameters: Any = None) -> list[tuple[Any, .
         return run(connection, statement, parameters)
 
 
-def hasten(dsn: str) -> None:
-    """The server need not survive a loss of power, and is several times as fast without.
+def prepare_for_tests(dsn: str) -> None:
+    """Set what the embedded server of the tests needs.
 
-    The crash of a process loses nothing either way.
+    It need not survive a loss of power, and is several times as fast without; the crash of a
+    process loses nothing either way. A lock that is never released fails the statement that waits
+    for it: no signal ends a test that waits inside libpq.
     """
-    for setting in ("fsync", "full_page_writes"):
-        query(dsn, f"alter system set {setting} = off")
+    for setting, value in (
+        ("fsync", "off"),
+        ("full_page_writes", "off"),
+        ("lock_timeout", "'100s'"),
+    ):
+        query(dsn, f"alter system set {setting} = {value}")
     query(dsn, "select pg_reload_conf()")
 
 

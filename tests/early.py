@@ -1,7 +1,6 @@
 """Loaded before the settings: where the tests' embedded PostgreSQL and their files lie."""
 
 import atexit
-import faulthandler
 import os
 import shutil
 import sys
@@ -16,11 +15,6 @@ WANTED = 6 << 30  # bytes that have to be free there
 # Hundreds of processes start: each would compile the product, and its tests, again.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-
-# Where a run hangs, nothing else says where: no test of it fails.
-if seconds := os.environ.get("SAY_WHERE_IT_HANGS_AFTER"):
-    # The copy of stderr is made before pytest begins to capture it.
-    faulthandler.dump_traceback_later(int(seconds), file=os.dup(2))
 
 if "SHARED_BY_WORKERS" not in os.environ:  # those of xdist start with the environment of this one
     # Databases are made and copied as files by the thousand, which takes a disk ten times as long.

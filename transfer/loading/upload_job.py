@@ -169,6 +169,7 @@ def examine(upload: Upload, progress: Progress) -> None:
             upload.report |= as_report(names)
             if names.left_out:
                 upload.report["warnings"].append(["taken_back_and_lost", {}])
+            upload.report["entered"] = entered.of_lines(loader.staged).as_report()
         if upload.input_method == Upload.InputMethod.FILE:
             below_zero = below_zero_warnings(upload.kind_spec, loader)
             upload.report["warnings"] += [list(warning) for warning in below_zero]

@@ -171,3 +171,16 @@ def test_a_server_that_does_not_answer_keeps_nobody_from_confirming(olga):
     enter(olga, "balances", account="4100", amount="-5")
     assert "the balance is not known, it did not answer" in question(olga).content.decode()
     assert confirm(olga).status_code == 302
+
+
+def test_the_question_says_that_a_second_person_has_to_approve(olga, shop_all):
+    Settings.load().change(Actor("tests"), row_limit=1000)
+    enter(olga, "balances", account="4100", amount="-1500")
+    asked = olga.get(reverse("entry_confirm", args=[Upload.objects.get().pk])).content.decode()
+    asked = asked.replace("\u202f", " ")
+    assert "A second person has to approve this." in asked
+    assert "The largest amount is 1 500.00, above the limit of a row, 1 000.00." in asked
+    assert "Ask for approval" in asked
+    assert "Make the change" not in asked
+    confirm(olga)
+    assert Upload.objects.get().state == Upload.State.WAITING

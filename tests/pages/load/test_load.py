@@ -18,7 +18,7 @@ from tests.pages.look import queries_of
 from tests.trace.moving import move
 from transfer.engine.kinds import KINDS
 from transfer.loading import undo_load, upload_job
-from transfer.models import Actor, AuditEntry, BadLine, Upload
+from transfer.models import Actor, AuditEntry, BadLine, Settings, Upload
 
 State = Upload.State
 GOOD = "Счет;Сумма\n4100;10,50\n4200;-3\n".encode("cp1251")
@@ -405,3 +405,17 @@ def test_the_undo_of_a_load_of_the_api_has_its_name(olga):
     upload.saved.update(name="5f1d7c1e", created_by="1C (API)", input_method=Upload.InputMethod.API)
     undo = undo_load.order(Upload.objects.get(), Actor("olga"))
     assert str(undo).startswith("Undo of 1C (API), 20")
+
+
+def test_the_preview_says_what_exceeds_the_loader_s_limits(olga):
+    Settings.load().change(Actor("tests"), load_limit=13, day_limit=20)
+    shown = page(olga, send(olga, GOOD))
+    assert "A second person has to approve this." in shown
+    assert "13.50, above the limit of a load, 13" in shown
+    assert "Ask for approval" in shown
+    Settings.load().change(Actor("tests"), load_limit=None)
+    loaded(olga, GOOD)
+    second = page(olga, send(olga, b"account;amount\n4300;7\n"))
+    assert "20.50, above the limit, 20" in second  # of this day
+    assert "of a load" not in second
+    assert "A second person" not in page(olga, send(olga, b"account;amount\n4300;6\n"))

@@ -21,7 +21,7 @@ from transfer.pages.back import read_or_post
 from transfer.pages.load.before_and_after import Outlook, SureForm, outlook
 from transfer.pages.load.views import cells_of
 from transfer.pages.parts.entry_form import EntryForm
-from transfer.pages.parts.second_person import words_of_waiting
+from transfer.pages.parts.second_person import words_of_foreseen, words_of_waiting
 from transfer.text import formats
 from transfer.text.explain import explain
 
@@ -90,7 +90,15 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
         before = earlier(upload, seconds=SECONDS)
     except TransferError as error:
         messages.error(request, str(explain(error)))
-    return render(request, "load/entry_confirm.html", _question(upload, outcome, sure, before))
+    question = _question(upload, outcome, sure, before)
+    if second_person := words_of_foreseen(upload, request.user.get_username()):
+        text = _("It goes into %(table)s only after somebody else has approved it.")
+        question |= {
+            "second_person": second_person,
+            "text": text % {"table": upload.kind_spec.staging},
+            "action": _("Ask for approval"),
+        }
+    return render(request, "load/entry_confirm.html", question)
 
 
 def _question(

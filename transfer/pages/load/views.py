@@ -31,6 +31,7 @@ from transfer.pages.exports import csv_response, file_response, xlsx_response
 from transfer.pages.load import arrival, downloads
 from transfer.pages.load.forms import DELIMITERS, ENCODINGS, ReadingForm, UploadForm
 from transfer.pages.load.tables import BadLineTable, UploadTable
+from transfer.pages.parts.second_person import words_of_foreseen
 from transfer.pages.uploading import takes_file
 from transfer.text.columns import MOMENT, amount_words, heading, how_to_fill_in, with_local_moments
 from transfer.text.explain import explain
@@ -126,6 +127,7 @@ def _context(
         context |= _preview(upload)
     if upload.state == State.READY and not upload.is_undo:
         context |= _preview(upload)
+        context["second_person"] = words_of_foreseen(upload, request.user.get_username())
         try:
             context["earlier"] = earlier(upload, seconds=SECONDS)  # whether it was loaded before
         except TransferError as error:

@@ -9,6 +9,9 @@ from django.http import HttpRequest
 from django.utils.translation import ngettext
 
 from transfer.access import View
+from transfer.approvals.limits import foreseen, words
+from transfer.approvals.rows import of_report
+from transfer.models import Person, Upload
 from transfer.models.approvers import is_approver, oversees
 from transfer.text import formats
 
@@ -22,6 +25,17 @@ def words_of_waiting(rows: int) -> str:
         rows,
     )
     return text % {"n": formats.number(rows)}
+
+
+def words_of_foreseen(upload: Upload, who: str) -> list[str]:
+    """Return why the rows of a preview would wait for a second person if `who` loaded them now.
+
+    Empty if they would not.
+    """
+    kept = upload.report.get("entered")
+    if kept is None:
+        return []
+    return [words(one) for one in foreseen(Person.named(who), of_report(upload.kind, kept))]
 
 
 def for_approvers(view: View) -> View:

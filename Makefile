@@ -9,7 +9,8 @@ DEBIAN := bash .ci/debian
 CHROMIUM := chromium-headless-shell,chromium
 # pytest-timeout can't end a test that waits inside a library in C, such as libpq. The process of such a test ends with
 # the place where it hangs, and the run with the name of the test: a process that takes over would begin the same test.
-HANGING := -o faulthandler_timeout=700 -o faulthandler_exit_on_timeout=true --max-worker-restart=0
+# Where something is broken for all tests, and each waits for its limit of time, the run ends after twenty of them.
+HANGING := -o faulthandler_timeout=700 -o faulthandler_exit_on_timeout=true --max-worker-restart=0 --maxfail=20
 SUITE = $(BIN)/python -m pytest -rs -n $$(($$(nproc) * 2)) --dist loadfile --no-loadscope-reorder $(HANGING)
 FONTS := /usr/share/fonts/truetype/dejavu=fonts-dejavu-core
 

@@ -11,6 +11,7 @@ Two times are not counted: those without a limit (`Connection.statement_seconds`
 which the server waits for us (`Connection.waits_for_us`).
 """
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from time import monotonic
 from typing import Protocol
 
 import psycopg2
+
+logger = logging.getLogger(__name__)
 
 # A fast network brings some megabytes between two looks.
 LOOK_SECONDS = 0.02
@@ -51,10 +54,17 @@ class Limit(Protocol):
     def is_passed(self) -> bool: ...
 
 
+class TimeAlone:
+    """The limit of a step whose bytes can't be counted."""
+
+    def is_passed(self) -> bool:
+        return False
+
+
 class Deadline:
     """Calls `cut` once its seconds have passed, or the limit of bytes, unless it was paused before.
 
-    `cut` returns whether it could; if not, it is called again after as many seconds.
+    `cut` returns whether it could; if not, it is called again after as many seconds, or one.
     """
 
     def __init__(self, seconds: float, cut: Callable[[], bool], limit: Limit) -> None:
@@ -75,7 +85,11 @@ class Deadline:
 
 
 class Watchdog:
-    """One thread, started by the first deadline, for all deadlines of the process."""
+    """One thread, started by the first deadline, for all deadlines of the process.
+
+    An error with one of them, which is logged, ends neither the thread nor the others: without it,
+    libpq would wait for a silent database for ever.
+    """
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -84,12 +98,14 @@ class Watchdog:
         self._thread: threading.Thread | None = None
 
     def watch(self, deadline: Deadline) -> None:
+        """Raises RuntimeError if the system gives the process no more threads."""
         with self._changed:
-            self._running.add(deadline)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._work, name="deadlines", daemon=True)
-                self._thread.start()
-            elif self._wakes_at == inf or deadline.due < self._wakes_at:
+                thread = threading.Thread(target=self._work, name="deadlines", daemon=True)
+                thread.start()  # it waits for the lock that we hold
+                self._thread = thread
+            self._running.add(deadline)
+            if self._wakes_at == inf or deadline.due < self._wakes_at:
                 self._changed.notify()
 
     def forget(self, deadline: Deadline) -> None:
@@ -112,14 +128,23 @@ class Watchdog:
 
     def _cut_if_due(self, deadline: Deadline, now: float) -> None:
         """Cuts the step if it is due, or if it was answered with too much."""
-        is_too_big = deadline.limit.is_passed()
+        try:
+            is_too_big = deadline.limit.is_passed()
+        except Exception:
+            logger.exception("what a database answers can't be counted: only its time is limited")
+            deadline.limit, is_too_big = TimeAlone(), False
         if not is_too_big and now < deadline.due:
             return
-        if deadline.cut():
+        try:
+            was_cut = deadline.cut()
+        except Exception:
+            logger.exception("a database that does not answer in time could not be ended")
+            was_cut = False
+        if was_cut:
             deadline.is_too_big, deadline.has_passed = is_too_big, not is_too_big
             self._running.discard(deadline)
         else:
-            deadline.due = now + deadline.seconds
+            deadline.due = now + max(deadline.seconds, AWAKE_SECONDS)
 
 
 _watchdog = Watchdog()

@@ -5,6 +5,7 @@ for all of them, and after their answers another one does. Behind nginx, which p
 are complete and closes after each answer, both have nothing to do.
 """
 
+import logging
 import re
 import socket
 import threading
@@ -13,12 +14,14 @@ from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from selectors import EVENT_READ, DefaultSelector
+from selectors import EVENT_READ, BaseSelector, DefaultSelector
 from typing import Any, NamedTuple, NoReturn
 
 from gunicorn.http import get_parser
 from gunicorn.http.errors import LimitRequestHeaders
 from gunicorn.workers.gthread import TConn, ThreadWorker
+
+logger = logging.getLogger(__name__)
 
 HEAD_SECONDS = 15  # until the head of a request has arrived,
 HEAD_SECONDS_AT_STOP = 2  # and while the web server stops
@@ -203,15 +206,27 @@ class Lingering:
             if self.thread is None:
                 self.wake, self.woken = socket.socketpair()
                 self.wake.setblocking(False)
-                self.thread = threading.Thread(target=self.run, name="lingering", daemon=True)
-                self.thread.start()
+                thread = threading.Thread(target=self.run, name="lingering", daemon=True)
+                thread.start()
+                self.thread = thread
             self.arrived.append(Lingerer(connection, time.monotonic() + LINGER_SECONDS))
             with suppress(BlockingIOError):  # it is full of such bytes: the thread wakes up anyhow
                 self.wake.send(b"1")
 
     def run(self) -> None:
-        """Waits for bytes of any client, for a new client, or until the first is given up."""
-        selector, left = DefaultSelector(), dict[Lingerer, int]()  # in the order of their ends
+        """Wait for clients. An error, which is logged, gives up those of the moment, no others."""
+        while True:
+            left: dict[Lingerer, int] = {}  # bytes that each may still send, in order of their ends
+            try:
+                with DefaultSelector() as selector:
+                    self.wait(selector, left)
+            except Exception:
+                logger.exception("clients that still send after their answer were given up")
+            for client in left:
+                client.connection.close()
+
+    def wait(self, selector: BaseSelector, left: dict[Lingerer, int]) -> NoReturn:
+        """Wait for bytes of any client, for a new client, or until the first is given up."""
         selector.register(self.woken, EVENT_READ)
 
         def give_up(client: Lingerer) -> None:
@@ -220,6 +235,10 @@ class Lingering:
             client.connection.close()
 
         while True:
+            while self.arrived:
+                client = self.arrived.popleft()
+                left[client] = LINGER_BYTES
+                selector.register(client.connection, EVENT_READ, client)
             first = next(iter(left), None)
             seconds = None if first is None else max(0.0, first.end - time.monotonic())
             for key, _events in selector.select(seconds):
@@ -230,10 +249,6 @@ class Lingering:
                     left[client] -= received
                 else:
                     left[client] = 0
-            while self.arrived:
-                client = self.arrived.popleft()
-                left[client] = LINGER_BYTES
-                selector.register(client.connection, EVENT_READ, client)
             now, surplus = time.monotonic(), len(left) - MOST_LINGERING
             for number, client in enumerate([*left]):
                 if number < surplus or client.end <= now or left[client] <= 0:

@@ -2,6 +2,7 @@
 
 import socket
 from contextlib import ExitStack, contextmanager
+from math import inf
 from pathlib import Path
 
 import httpx2
@@ -9,6 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from dtadmin.demo.processes import free_port
+from dtadmin.slow_clients import Lingerer, Lingering
 from tests.databases import query
 from tests.deployment import answers, deployed, running, web_server
 from tests.waiting import wait_until
@@ -176,3 +178,24 @@ def test_clients_that_neither_send_nor_close_after_the_answer_are_let_go(web):
             held.enter_context(plain).sendall(HEAD % 100)
             assert answered(plain)
         wait_until(lambda: not web.clients, web.master, seconds=20)
+
+
+def test_a_client_that_can_t_be_waited_for_leaves_all_later_ones(caplog):
+    lingering = Lingering()
+
+    def is_let_go():
+        ours, theirs = socket.socketpair()
+        with theirs:
+            lingering.take(ours)
+            theirs.sendall(b"more")
+            theirs.shutdown(socket.SHUT_WR)
+            wait_until(lambda: ours.fileno() < 0)
+
+    is_let_go()  # the thread runs
+    lost, theirs = socket.socketpair()
+    lost.close()
+    theirs.close()
+    lingering.arrived.append(Lingerer(lost, inf))
+    is_let_go()
+    is_let_go()
+    assert "were given up" in caplog.text

@@ -101,7 +101,7 @@ def test_the_scheduler_goes_on_when_the_clock_is_set_forward_and_back(
     try:
         for ahead in (timedelta(), timedelta(hours=2), timedelta(), timedelta(hours=-2)):
             set_clock(ahead)
-            wait_until(lambda ahead=ahead: ticked(ahead) and planned(ahead), scheduler, 30)
+            wait_until(lambda ahead=ahead: ticked(ahead) and planned(ahead), scheduler, 120)
     finally:
         scheduler.kill()
         scheduler.communicate()
@@ -177,4 +177,5 @@ def test_the_log_of_a_worker_says_what_its_run_does_and_the_mail_of_cron_does_no
     ]
     stage(shop_all, "balances", [("4100", 6)])
     _out, errors = manage("transfer", "balances").communicate()
-    assert errors == ""
+    # A run that takes longer says how far it is; the log says nothing.
+    assert [line for line in errors.splitlines() if "rows/s" not in line] == []

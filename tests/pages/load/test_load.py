@@ -413,6 +413,7 @@ def test_the_preview_says_what_exceeds_the_loader_s_limits(olga):
     assert "A second person has to approve this." in shown
     assert "13.50, above the limit of a load, 13" in shown
     assert "Ask for approval" in shown
+    assert "Once they are approved, the good lines go into" in shown
     Settings.load().change(Actor("tests"), load_limit=None)
     loaded(olga, GOOD)
     second = page(olga, send(olga, b"account;amount\n4300;7\n"))

@@ -301,12 +301,14 @@ def prepare_for_tests(dsn: str) -> None:
     """Set what the embedded server of the tests needs.
 
     It need not survive a loss of power, and is several times as fast without; the crash of a
-    process loses nothing either way. A lock that is never released fails the statement that waits
-    for it: no signal ends a test that waits inside libpq.
+    process loses nothing either way. No table is ever analysed here: PostgreSQL guesses thousands
+    of rows in empty ones, and starts two processes to read them. A lock that is never released
+    fails the statement that waits for it: no signal ends a test that waits inside libpq.
     """
     for setting, value in (
         ("fsync", "off"),
         ("full_page_writes", "off"),
+        ("max_parallel_workers_per_gather", "0"),
         ("lock_timeout", "'100s'"),
     ):
         query(dsn, f"alter system set {setting} = {value}")

@@ -21,6 +21,7 @@ ROLES = ["nobody", "without", "viewer", "operator", "administrator"]
 # that keys may do.
 VISITORS = [*ROLES, "approver", "key"]
 METHODS = ["get", "head", "post", "put"]
+LOWEST, HIGHEST = ROLES[0], ROLES[-1]
 
 
 class Rule(NamedTuple):
@@ -267,11 +268,19 @@ def asking_as(role: str) -> Callable[[str, str], Any]:
     return ask
 
 
-def methods_for(role: str) -> list[str]:
-    """What reads and what writes. HEAD and PUT are tried by the highest role and the lowest: roles
-    are asked before methods.
+def methods_for(rule: Rule, role: str) -> list[str]:
+    """What reads and what writes: asked by all whom the table refuses, by the lowest role that may
+    and by the highest. Those between have all rights of the lowest.
+
+    PUT is tried by the highest role and the lowest: roles are asked before methods. So is HEAD,
+    which the highest role asks in the place of a GET where a lower one has asked that.
     """
-    return METHODS if role in (ROLES[0], ROLES[-1]) else ["get", "post"]
+    if role == LOWEST:
+        return METHODS
+    if role == HIGHEST:
+        return ["get" if rule.needs == HIGHEST else "head", "post", "put"]
+    is_lowest = role in {rule.needs} | OF_APPROVERS.get(rule.needs, set())
+    return ["get", "post"] if is_lowest or not is_allowed(rule, role) else []
 
 
 def is_allowed(rule: Rule, role: str) -> bool:
@@ -305,7 +314,7 @@ def test_each_role_may_do_what_the_table_says_and_nothing_else(urls, role):
             Approver.objects.create(user=made)
     ask, wrong = asking_as(role), []
     for name, rule in RULES.items():
-        for method in methods_for(role):
+        for method in methods_for(rule, role):
             response = ask(method, urls[name])
             if not is_right(rule, role, method, response):
                 wrong.append((name, method, response.status_code))

@@ -2,11 +2,11 @@
 
 It opens no connections: the engine runs what is defined here. A chunk arrives in the temporary
 table `incoming` (see `Kind.incoming`), whose column `fault` holds the code of the first check that
-a row fails, or null; `refuse` sets it where a check needs the target's rows. `refuse` and `apply`
-see the others as `good`, in the form that the target's table has them in. They look rows of
-the target up one by one, by the index on its key, and join nothing, so stale statistics cannot
-slow a chunk. Every SQL text here is a constant; values never enter it. The target's names are in
-braces, under ours, and `Kind.target_names` puts them in.
+a row fails, or null; `refuse` sets it where a check needs the target's rows. `refuse`, `quick` and
+`apply` see the others as `good`, in the form that the target's table has them in. They look rows of
+the target up one by one, by the index on its key or by their place, and join nothing else, so stale
+statistics cannot slow a chunk. Every SQL text here is a constant; values never enter it. The
+target's names are in braces, under ours, and `Kind.target_names` puts them in.
 """
 
 import re
@@ -65,6 +65,9 @@ class Kind:
     # Statements that count how many rows they changed, or select that and how many rows did not
     # land although they had to.
     apply: tuple[str, ...]
+    # The same in less time, where nobody else writes these rows meanwhile. If one of them fails, or
+    # a row does not land, it is taken back, and `apply` decides.
+    quick: tuple[str, ...] = ()
     late_checks: tuple[Check, ...] = ()  # those that need the target's rows: `refuse` makes them
     refuse: tuple[str, ...] = ()  # statements that set `fault` in incoming, and select 0
     amount: str = "null::numeric"  # SQL over a row: what the totals add up
@@ -150,7 +153,7 @@ class Kind:
 
     @property
     def target_names(self) -> dict[str, sql.Composable]:
-        """The values for the braces of `refuse` and `apply`."""
+        """The values for the braces of `refuse`, `quick` and `apply`."""
         mapping = self.bonus_server
         held = mapping.names(self.columns)
         stamps = [sql.Identifier(name) for name in mapping.names([self.stamps]).values()]
@@ -164,12 +167,9 @@ class Kind:
             "values": sql.SQL(", ").join(sql.Identifier(column.name) for column in held),
             "more": sql.SQL("").join(sql.SQL(", {}").format(one) for one in more),
             "more_values": sql.SQL("").join(sql.SQL(", {}").format(one) for one in values),
-            "stamped": sql.SQL("").join(
-                sql.SQL(", {0} = excluded.{0}").format(one) for one in stamps
-            ),
+            "stamped": sql.SQL("").join(sql.SQL(", {} = now()").format(one) for one in stamps),
             "default_status": sql.Literal(mapping.words.get(DEFAULT_STATUS, DEFAULT_STATUS)),
             "status_type": sql.SQL("text" if mapping.words else "integer"),
-            "sending_order": sql.SQL(self.sending_order),
             "good": sql.SQL(", ").join(
                 one.named(mapping.write(one, sql.Identifier(one.name))) for one in self.columns
             ),

@@ -342,12 +342,13 @@ def apply(plan: ChunkPlan, target: BonusDatabase) -> tuple[Totals, int]:
     if depends and kind.appends:
         dependents.decide()
     statements = [_over_good(kind, text) for text in (*kind.refuse, *kind.apply)]
+    quick = [_over_good(kind, text) for text in (*kind.refuse, *kind.quick)] if kind.quick else []
 
     def refuse(row: str, sqlstate: str, constraint: str | None) -> None:
         target.database.execute(REFUSE.format(row=row), [sqlstate, constraint])
 
     with target.database.vendors_path():
-        applied = Bisection(target, "pg_temp.incoming", statements, refuse).run(IS_GOOD)
+        applied = Bisection(target, "pg_temp.incoming", statements, refuse, quick).run(IS_GOOD)
     if depends and kind.appends:
         dependents.settle()
     amounts = AMOUNTS_WITHOUT_DIFFERENCES if depends else AMOUNTS

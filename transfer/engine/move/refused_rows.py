@@ -74,15 +74,24 @@ class Bisection:
     they select (see `Applied`), or their row counts, are added up. Ranges come in the order of
     (number, row), so that the outcome is that of row by row. `refuse` gets the condition that names
     a refused row, its SQLSTATE and the constraint; never the message, which may quote the row.
+
+    `quick`: statements that are tried first, over all rows. They count only if none fails and every
+    row lands. Else they are taken back, whatever the reason was, and `statements` decide.
     """
 
     def __init__(
-        self, target: BonusDatabase, table: str, statements: Sequence[Statement], refuse: Refuse
+        self,
+        target: BonusDatabase,
+        table: str,
+        statements: Sequence[Statement],
+        refuse: Refuse,
+        quick: Sequence[Statement] = (),
     ) -> None:
         self.target = target
         self.table = table
         self.statements = statements
         self.refuse = refuse
+        self.quick = quick
         self.rows = 0
         self.refused = 0
         self.error: psycopg2.Error | None = None  # the latest that may be of a row
@@ -92,9 +101,11 @@ class Bisection:
 
         Raises TOO_MANY_REFUSED, or the error of the statements if they fail without any row, too.
         """
-        if (done := self._attempt(good)) is not None:
+        if self.quick and (done := self._attempt(good, self.quick, all_land=True)) is not None:
             return done
-        fails_without_rows = self._attempt("false") is None
+        if (done := self._attempt(good, self.statements)) is not None:
+            return done
+        fails_without_rows = self._attempt("false", self.statements) is None
         if fails_without_rows and self.error is not None:  # then no row is the cause
             with self.target.database.explained():
                 raise self.error
@@ -115,7 +126,7 @@ class Bisection:
         return self._apply(first, half) + self._apply(second, rows - half)
 
     def _apply(self, among: Range, rows: int) -> Applied:
-        done = self._attempt(str(among))
+        done = self._attempt(str(among), self.statements)
         return self._halve(among, rows) if done is None else done
 
     def _refuse(self, row: str) -> None:
@@ -133,13 +144,18 @@ class Bisection:
             )
         self.refuse(row, sqlstate, constraint)
 
-    def _attempt(self, rows: str) -> Applied | None:
-        """What the statements did; None if they failed because of a row: then nothing was done."""
+    def _attempt(
+        self, rows: str, statements: Sequence[Statement], *, all_land: bool = False
+    ) -> Applied | None:
+        """What the statements did; None if they failed because of a row: then nothing was done.
+
+        With `all_land` they also fail where a row does not land.
+        """
         with self.target.database.explained(), self.target.database.connection.cursor() as cursor:
             cursor.execute(SAVE)
             try:
                 done = Applied()
-                for statement in self.statements:
+                for statement in statements:
                     cursor.execute(statement(rows))
                     if cursor.description:
                         done += Applied(*cursor.fetchall()[0])
@@ -152,5 +168,6 @@ class Bisection:
                 self.error = error
                 cursor.execute(GO_BACK)
                 return None
-            cursor.execute(KEEP)
-            return done
+            is_kept = not (all_land and done.swallowed)
+            cursor.execute(KEEP if is_kept else GO_BACK)
+            return done if is_kept else None

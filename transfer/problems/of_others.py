@@ -11,6 +11,7 @@ from django.urls import reverse
 from transfer.engine.kind import MASK
 from transfer.installed import installed_tables
 from transfer.models import AuditEntry, BonusServer, Recipient, RegisterAccount, RejectedRow
+from transfer.models.accounts import AccountState
 from transfer.models.alerts import OF_SHOP
 from transfer.models.failing import Failing
 from transfer.models.logins import PERIOD
@@ -113,9 +114,9 @@ def of_rejects() -> Iterator[Problem]:
 def of_registers() -> Iterator[Problem]:
     """Registers that were seen once and have not been for a day, by their shop."""
     dark = (
-        RegisterAccount.objects.created()
+        RegisterAccount.objects.not_online()
         .filter(
-            blocked=False,
+            shown_state=AccountState.OFFLINE,
             register__mothballed=False,
             last_seen__lt=F("server__accounts_at") - DARK,
         )

@@ -180,7 +180,7 @@ def registers(servers: list[Any], count: int) -> None:
     now = timezone.now()
     account = RegisterAccount.objects.create(
         server=servers[0], register=register, state="created", login="login", created_at=now,
-        last_seen=now,
+        last_seen=now, seen_lately=True,
     )  # fmt: skip
     accounts = count * len(servers)
     multiply(
@@ -191,6 +191,7 @@ def registers(servers: list[Any], count: int) -> None:
         blocked="n % 100 = 1",
         last_seen="case when n % 20 = 0 then null when n % 10 = 0 then now() - interval '1 day' "
         "else now() end",
+        seen_lately="n % 10 <> 0",
     )  # fmt: skip
     day = SeenDay.objects.create(account=account, day=now.date(), hours=255)
     multiply(

@@ -26,7 +26,7 @@ def fill(at: Installation, tasks: int) -> int:
     from transfer.models.tasks import KindChoices
 
     first = BonusServer.objects.create(name="server 1", host="localhost", db_name="nowhere")
-    multiply(first, tasks // TASKS_A_SERVER, name="'server ' || n")
+    multiply(first, tasks // TASKS_A_SERVER, name="'server ' || n", uid="gen_random_uuid()")
     pairs = [
         TransferTask(server=server, kind=kind, enabled=True)
         for server in BonusServer.objects.all()

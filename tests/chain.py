@@ -66,7 +66,8 @@ def registers(count: int, servers: list[BonusServer]) -> None:
         CashRegister(shop=shop, code=f"17.{number}", name=f"Касса {number}")
         for number in range(count)
     )
-    created = {"state": RegisterAccount.State.CREATED, "last_seen": now, "login": "x"}
+    state = RegisterAccount.State.CREATED
+    created = {"state": state, "last_seen": now, "seen_lately": True, "login": "x"}
     RegisterAccount.objects.bulk_create(
         (
             RegisterAccount(server=server, register=one, **created)

@@ -1,17 +1,20 @@
 """What happens every minute: dead runs are closed, lost jobs and due tasks are put into the queue.
 
 Any number of ticks may run at once, on any number of machines. A step asks our own database alone:
-what waits for a network is a job in the queue.
+what waits for a network is a job in the queue. As a rule there is nothing to do: one query says so
+for all steps.
 """
 
+import logging
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
-from django.db import OperationalError, transaction
-from django.db.models import QuerySet
+from django.db import Error, OperationalError, connection, transaction
+from django.db.models import Exists, QuerySet
 from django.utils import timezone
 
 from transfer.alerts.watch import watch
@@ -32,11 +35,14 @@ from transfer.models import (
     TransferTask,
     Upload,
 )
+from transfer.models.existing import Conditions, names_that_hold
 from transfer.models.failed_steps import Steps
 from transfer.models.run_base import Run, State, Trigger
 from transfer.models.schedules import ScheduledTask
-from transfer.queue.worker import forget_worked_off
+from transfer.queue.worker import forget_worked_off, worked_off_long_ago
 from transfer.runs.start import RunIsOpen, open_run
+
+logger = logging.getLogger(__name__)
 
 TASKS: tuple[type[ScheduledTask], ...] = (TransferTask, MaintenanceTask)
 RUNS: tuple[type[Any], ...] = (TransferRun, MaintenanceRun)
@@ -74,10 +80,29 @@ class _Ticking:
     def __init__(self, source: str, now: datetime) -> None:
         self.source, self.now = source, now
         self.done, self.steps = Tick(), Steps()
+        self._has_acted = False
+
+    @cached_property
+    def _with_work(self) -> set[str]:
+        """The steps that had work when the tick began. All of them if that could not be asked at
+        once: the step whose table is away then fails alone.
+        """
+        work = work_of_steps(self.now)
+        try:
+            return names_that_hold(work)
+        except Error as error:
+            logger.warning("each step looks for its work: %s", type(error).__name__)
+            connection.close_if_unusable_or_obsolete()
+            return set(work)
+
+    def _may_have_work(self, step: str) -> bool:
+        """Whether the step has to look for its rows. One that acts may make work for later ones."""
+        self._has_acted = self._has_acted or step in self._with_work
+        return self._has_acted
 
     def check_clock(self) -> None:
         """After the clock was set back, ticks and plans of the future count no more."""
-        if Heartbeat.forget_later(self.now):
+        if self._may_have_work("clock") and Heartbeat.forget_later(self.now):
             for tasks in TASKS:
                 tasks.objects.plan_earlier(self.now)
 
@@ -112,20 +137,25 @@ class _Ticking:
             Heartbeat.beat(self.source, self.now)
 
     def expire_uploads(self) -> None:
-        Upload.objects.expire(self.now)
-        Approval.objects.expire(self.now)
+        if self._may_have_work("uploads"):
+            Upload.objects.expire(self.now)
+            Approval.objects.expire(self.now)
 
     def drop_secrets(self) -> None:
-        IssuedSecret.drop_expired()
+        if self._may_have_work("secrets"):
+            IssuedSecret.drop_expired()
 
     def note_api_calls(self) -> None:
-        ApiCall.note_past_hours()
+        if self._may_have_work("api_calls"):
+            ApiCall.note_past_hours()
 
     def forget_worked_off(self) -> None:
-        forget_worked_off(self.now)
+        if self._may_have_work("worked_off"):
+            forget_worked_off(self.now)
 
     def enqueue_recurring_jobs(self) -> None:
-        RecurringJob.objects.create_missing()
+        if self._may_have_work("recurring_jobs"):
+            RecurringJob.objects.create_missing()
         self._each("recurring_jobs", RecurringJob.objects.lost(), lambda job: job.enqueue())
 
     def watch(self) -> None:
@@ -136,6 +166,8 @@ class _Ticking:
 
         An OperationalError ends the step: it is our own database, and fails the next row, too.
         """
+        if not self._may_have_work(step):
+            return
         model = str(chosen.model._meta.model_name)
         with self.steps.isolated(step, model):
             for pk in chosen.values_list("pk", flat=True):
@@ -165,6 +197,25 @@ STEPS: dict[str, Callable[[_Ticking], None]] = {
     "problems": _Ticking.watch,
 }
 MODELS = {str(tasks._meta.model_name) for tasks in TASKS}
+
+
+def work_of_steps(now: datetime) -> Conditions:
+    """Return when each step has work. Steps that always have are not among them."""
+    rows: dict[str, list[QuerySet[Any]]] = {
+        "clock": [Heartbeat.objects.filter(Heartbeat.later_than(now))],
+        "dead_runs": [runs.objects.dead() for runs in RUNS],
+        "lost_jobs": [jobs.objects.lost() for jobs in JOBS],
+        "new_tasks": [tasks.objects.unplanned() for tasks in TASKS],
+        "due_tasks": [tasks.objects.due(now) for tasks in TASKS],
+        "uploads": [Upload.objects.overdue(now), Approval.objects.overdue(now)],
+        "secrets": [IssuedSecret.objects.expired()],
+        "api_calls": [ApiCall.of_past_hours()],
+        "worked_off": [worked_off_long_ago(now)],
+        "recurring_jobs": [RecurringJob.objects.lost()],
+    }
+    conditions = {step: [*map(Exists, querysets)] for step, querysets in rows.items()}
+    conditions["recurring_jobs"] += RecurringJob.objects.missing()
+    return conditions
 
 
 def open_due(task: ScheduledTask, now: datetime, done: Tick) -> None:

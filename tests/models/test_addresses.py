@@ -1,9 +1,14 @@
+import pytest
 from django.urls import reverse
 
-from transfer.models.addresses import numbered
+from transfer.models.addresses import ADDRESSES, address
+
+# Of those whose arguments are no numbers.
+ARGUMENTS = {"task": ["transfer-7"], "take": ["WzEsMiwzXQ.t9Cx-_=" + "a" * 20]}
 
 
-def test_an_address_with_a_number_is_the_one_that_leads_there():
-    for name in ("run", "maintenance_run", "reject", "register", "server", "upload"):
-        for number in (7, 1020):
-            assert numbered(name, number) == reverse(name, args=[number])
+@pytest.mark.parametrize("name", ADDRESSES)
+@pytest.mark.parametrize("number", [1, 1000, 12_345_678])
+def test_an_address_is_that_of_the_page(name, number):
+    arguments = ARGUMENTS.get(name, [number] * ADDRESSES[name].count("{}"))
+    assert address(name, *arguments) == reverse(name, args=arguments)

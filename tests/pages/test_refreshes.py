@@ -168,7 +168,7 @@ def is_renamed(task):
 
 
 def is_checked(task):
-    RegisterAccount.objects.update(last_seen=timezone.now() - timedelta(days=2))
+    RegisterAccount.objects.update(last_seen=timezone.now() - timedelta(days=2), seen_lately=False)
     BonusServer.objects.update(accounts_at=timezone.now())
 
 

@@ -511,12 +511,16 @@ def test_each_step_of_the_tick_has_a_name_for_people():
 def test_the_lists_cost_the_same_number_of_queries_whatever_their_length(
     task, django_assert_num_queries
 ):
+    def more(numbers):
+        for number in numbers:
+            other = server(f"server {number}")
+            a_reject(other)
+            other.note_failure(timezone.now(), DOWN)
+
+    more(range(1))
     with CaptureQueriesContext(connection) as few:
-        problems()
-    for number in range(10):
-        other = server(f"server {number}")
-        a_reject(other)
-        other.note_failure(timezone.now(), DOWN)
+        assert len(problems()) == 2
+    more(range(1, 10))
     with CaptureQueriesContext(connection) as many:
         assert len(problems()) == 11
     assert len(many) == len(few)

@@ -7,6 +7,7 @@ from django.utils import timezone, translation
 
 from tests.conftest import NOON
 from tests.databases import connected, insert, query, stage
+from tests.proxy import STARTUP, Proxy
 from tests.restores import say_that_it_is_right
 from transfer.models import TransferTask
 from transfer.models.run_base import Trigger, attach_runs
@@ -45,6 +46,55 @@ def test_what_waits_for_a_server_that_has_not_run_since_shop_all_was_restored_is
     say_that_it_is_right()
     assert backlogs(tasks())[task.pk].rows == 1
     assert execute.run_here(task, Trigger.MANUAL).applied == 1
+
+
+def test_shop_all_is_asked_as_often_for_thirty_servers_as_for_three(
+    dock, bonus, second_bonus, shop_all, settings
+):
+    """By one connection. Some servers have received a part, some do not answer."""
+    stage(shop_all, "balances", [("4100", 1)])
+    ahead, behind = dock(bonus), dock(second_bonus, "Бонусный сервер 9")
+    run_of = {
+        one: execute.run_here(one.tasks.get(kind="balances"), Trigger.MANUAL)
+        for one in (ahead, behind)
+    }
+    assert all(run.applied == 1 for run in run_of.values())
+    stage(shop_all, "balances", [("4100", 2)])
+    execute.run_here(ahead.tasks.get(kind="balances"), Trigger.MANUAL)
+    stage(shop_all, "balances", [("4100", 3)])
+    dock(bonus, "silent 0", decided=False)
+    asked = {3: messages_to(shop_all, settings)}
+    for number in range(1, 28):
+        dsn = bonus if number % 3 else second_bonus
+        dock(dsn, f"Бонусный сервер {10 + number}", decided=False)
+    asked[30] = messages_to(shop_all, settings)
+    assert asked[30] == asked[3]
+    assert asked[30].count("connection") == 1
+    waiting = {one.server.name: answer.rows for one, answer in answers_of("balances")}
+    assert (waiting[ahead.name], waiting[behind.name]) == (1, 2)
+    assert sorted(waiting.values()) == [1] * 20 + [2] * 10
+
+
+def messages_to(shop_all, settings):
+    """What is sent to shop All for the backlogs of all tasks: connections and statements."""
+    sent = []
+
+    def listen(message):
+        if not message.from_server:
+            is_query = message.type == b"Q"
+            sent.extend(["connection"] * (message.type == STARTUP) + ["statement"] * is_query)
+        return True
+
+    with Proxy(shop_all, listen) as proxy:
+        settings.SHOP_ALL_DATABASE_URL = proxy.dsn
+        assert not any(one.error for one in backlogs(tasks()).values())
+        settings.SHOP_ALL_DATABASE_URL = shop_all
+    return sent
+
+
+def answers_of(kind):
+    answers = backlogs(tasks())
+    return [(one, answers[one.pk]) for one in tasks() if one.kind == kind]
 
 
 def test_a_transaction_that_holds_unseen_rows_is_told(task, shop_all):

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]
 
 
 def shown(server) -> dict[str, str]:
-    return dict(server.accounts.with_shown().values_list("register__code", "shown_state"))
+    return dict(server.accounts.values_list("register__code", "shown_state"))
 
 
 def test_the_six_registers_of_the_source_document_get_their_accounts(docked, six, ordered):

@@ -27,11 +27,14 @@ def queue_letters(recipients: Iterable[Recipient], now: datetime) -> None:
 
     A recipient who is new gets the first letter on the next morning.
     """
+    listed = list(recipients)
+    if not listed:
+        return
     settings = Settings.load()
     local = now.astimezone(settings.zone)
     if local.time() < settings.letter_at:
         return
-    for recipient in recipients:
+    for recipient in listed:
         is_new = recipient.letter_on is None
         if recipient.letter_on == local.date() or recipient.is_quiet(now):
             continue

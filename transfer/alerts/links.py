@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
 from django.db import transaction
-from django.urls import reverse
 from django.utils import timezone
 
 from transfer.causes.problems import (
@@ -21,6 +20,7 @@ from transfer.causes.problems import (
 )
 from transfer.errors import TransferError
 from transfer.models import Actor, Incident, Notice, Recipient
+from transfer.models.addresses import address
 from transfer.problems import taking
 from transfer.text import formats
 
@@ -40,7 +40,7 @@ def link_to_take(notice: Notice, now: datetime | None = None) -> str:
         return ""
     ends = int(((now or timezone.now()) + HOLDS).timestamp())
     token = SIGNER.sign_object([notice.pk, notice.recipient_id, ends])
-    return f"{settings.SITE_URL.rstrip('/')}{reverse('take', args=[token])}"
+    return f"{settings.SITE_URL.rstrip('/')}{address('take', token)}"
 
 
 def message_of(token: str, now: datetime | None = None) -> Notice:

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from zlib import crc32
 
 from django.db import OperationalError, connection
-from django.db.models import Exists, Q
+from django.db.models import Exists, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -71,8 +71,8 @@ def foreseen(person: Person, rows: Rows) -> list[Reason]:
     return found
 
 
-def has_limits() -> bool:
-    """Return whether anything may need a second person."""
+def with_limits() -> QuerySet[Settings]:
+    """Return the settings if anything may need a second person, else nothing."""
     named = ("row_limit", "load_limit", "day_limit")
     of_settings, of_keys = Q(), Q()
     for name in named:
@@ -80,7 +80,12 @@ def has_limits() -> bool:
         of_keys |= Q(**{f"{name}__isnull": False})
     keys, numbers = ApiKey.objects.usable().filter(of_keys), OwnNumber.objects.all()
     found = of_settings | Q(Exists(keys)) | Q(Exists(numbers))
-    return Settings.objects.filter(found, pk=1).exists()
+    return Settings.objects.filter(found, pk=1)
+
+
+def has_limits() -> bool:
+    """Return whether anything may need a second person."""
+    return with_limits().exists()
 
 
 def midnight(now: datetime | None = None) -> datetime:

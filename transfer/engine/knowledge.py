@@ -47,14 +47,15 @@ class Knowledge:
 
 def check_shop_all(seen: Mapping[tuple[str, str], Place], source: ShopAll, origin: str) -> None:
     """Raises ShopAllWentBack where a log lacks what our own history has seen of it, or where it is
-    that
-    of another chain than those that we have seen.
+    that of another chain than those that we have seen.
 
     The caller has a snapshot of shop All. Asked before anything is moved or written, since only an
     administrator can tell a restored shop All from a copy of it.
     """
     if seen and origin not in {known_origin for known_origin, _kind in seen}:
         raise ShopAllWentBack(SHOP_ALL_WENT_BACK)
-    places = {kind: place for (known_origin, kind), place in seen.items() if known_origin == origin}
+    places = [
+        (kind, place) for (known_origin, kind), place in seen.items() if known_origin == origin
+    ]
     if source.log.lacks_places(places):
         raise ShopAllWentBack(SHOP_ALL_WENT_BACK)

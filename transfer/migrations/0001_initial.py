@@ -547,6 +547,8 @@ class Migration(migrations.Migration):
                 ('block_reason', models.CharField(blank=True, editable=False, max_length=500)),
                 ('created_at', models.DateTimeField(editable=False, null=True)),
                 ('last_seen', models.DateTimeField(editable=False, null=True)),
+                ('seen_lately', models.BooleanField(db_default=False, default=False, editable=False)),
+                ('shown_state', models.GeneratedField(db_persist=True, expression=models.Case(models.When(state='error', then=models.Value('error')), models.When(state='waiting', then=models.Value('waiting')), models.When(models.Q(('state', 'created'), _negated=True), then=models.Value('not_created')), models.When(blocked=True, then=models.Value('blocked')), models.When(last_seen=None, then=models.Value('never_seen')), models.When(seen_lately=True, then=models.Value('online')), default=models.Value('offline')), output_field=models.CharField(choices=[('error', 'Error'), ('blocked', 'Blocked'), ('offline', 'Offline'), ('never_seen', 'Never seen'), ('not_created', 'Not created'), ('waiting', 'Being created'), ('online', 'Online')], max_length=12))),
                 ('reply_lost', models.BooleanField(default=False, editable=False)),
                 ('job', models.ForeignKey(editable=False, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='accounts', to='transfer.accountjob')),
                 ('register', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='accounts', to='transfer.cashregister')),
@@ -984,6 +986,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name='registeraccount',
             index=models.Index(fields=['job', 'state'], name='accounts_of_a_job'),
+        ),
+        migrations.AddIndex(
+            model_name='registeraccount',
+            index=models.Index(condition=models.Q(('shown_state', 'online'), _negated=True), fields=['shown_state', 'server', 'register'], name='accounts_not_online'),
         ),
         migrations.AddConstraint(
             model_name='registeraccount',

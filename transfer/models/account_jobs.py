@@ -9,7 +9,6 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.db import models, transaction
 from django.db.models import Count, Min, Q, Value
 from django.db.models.functions import Coalesce
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 
@@ -17,6 +16,7 @@ from transfer.access import Role, has_role
 from transfer.causes.bonus_servers import ACCOUNT_SECRET_NOT_TAKEN
 from transfer.errors import TransferError
 from transfer.models.accounts import RegisterAccount, RegisterAccountQuerySet
+from transfer.models.addresses import address
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failing import failure
 from transfer.models.registers import CashRegister
@@ -91,7 +91,7 @@ class AccountJob(Job):
         return f"{self.pk}: {self.get_action_display()} → {self.server}"
 
     def get_absolute_url(self) -> str:
-        return reverse("account_job", args=[self.server_id, self.pk])
+        return address("account_job", self.server_id, self.pk)
 
     def audit_params(self) -> dict[str, str]:
         return {"name": self.server.name}

@@ -1,12 +1,12 @@
 """The accounts of registers on bonus servers: their state, and when they were seen."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, ClassVar, Self
 
-from django.contrib.postgres.aggregates import BitOr
-from django.db import connection, models
-from django.db.models import Case, F, Q, Value, When
+from django.db import models
+from django.db.models import Case, Q, Value, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 from django.utils.translation import gettext_lazy, pgettext_lazy
 
@@ -30,52 +30,27 @@ class AccountState(models.TextChoices):
     ONLINE = "online", gettext_lazy("Online")
 
 
+PLACES = {state: place for place, state in enumerate(AccountState)}
 PROBLEMS: list[AccountState] = [
     one for one in AccountState if one not in (AccountState.WAITING, AccountState.ONLINE)
 ]
 
 
-def state_case(prefix: str = "", server: BonusServer | None = None) -> Case:
-    """The state of an account in SQL; of none (an outer join's nulls), "not created".
-
-    With the `server` that all of them are on, its table is not joined.
-    """
-    return _case(prefix, server, lambda state: state.value, models.CharField())
-
-
-def _case(
-    prefix: str,
-    server: BonusServer | None,
-    value: Callable[[AccountState], Any],
-    kind: models.Field[Any, Any],
-) -> Case:
-    State = RegisterAccount.State
-
-    def has(**lookups: object) -> Q:
-        return Q(**{f"{prefix}{name}": value for name, value in lookups.items()})
-
-    created = has(state=State.CREATED)
-    online = has(last_seen__gte=F(f"{prefix}server__accounts_at") - ONLINE_FOR)
-    if server is not None:
-        since = server.accounts_at and server.accounts_at - ONLINE_FOR
-        online = has(last_seen__gte=since) if since else Q(pk=None)
-    states = {
-        AccountState.ERROR: has(state=State.ERROR),
-        AccountState.WAITING: has(state=State.WAITING),
-        AccountState.BLOCKED: created & has(blocked=True),
-        AccountState.NEVER_SEEN: created & has(last_seen__isnull=True),
-        AccountState.ONLINE: created & online,
-        AccountState.OFFLINE: created,
-    }
+def _shown() -> Case:
+    """SQL for the state of an account, from its row alone."""
     return Case(
-        *(When(condition, then=Value(value(state))) for state, condition in states.items()),
-        default=Value(value(AccountState.NOT_CREATED)),
-        output_field=kind,
+        When(state="error", then=Value(AccountState.ERROR.value)),
+        When(state="waiting", then=Value(AccountState.WAITING.value)),
+        When(~Q(state="created"), then=Value(AccountState.NOT_CREATED.value)),
+        When(blocked=True, then=Value(AccountState.BLOCKED.value)),
+        When(last_seen=None, then=Value(AccountState.NEVER_SEEN.value)),
+        When(seen_lately=True, then=Value(AccountState.ONLINE.value)),
+        default=Value(AccountState.OFFLINE.value),
     )
 
 
-# A set of states as a number.
-BITS = {state: 1 << number for number, state in enumerate(AccountState)}
+# The state of a register that was read `beside` a server; without an account, "not created".
+STATE_BESIDE = Coalesce("account__shown_state", Value(AccountState.NOT_CREATED.value))
 
 
 class RegisterAccountQuerySet(models.QuerySet["RegisterAccount"]):
@@ -96,37 +71,18 @@ class RegisterAccountQuerySet(models.QuerySet["RegisterAccount"]):
         """Accounts that exist, or are being created."""
         return self.filter(state__in=[RegisterAccount.State.CREATED, RegisterAccount.State.WAITING])
 
-    def with_shown(self) -> Self:
-        """Gives each account `shown_state`, an AccountState."""
-        return self.annotate(shown_state=state_case())
+    def not_online(self) -> Self:
+        """Accounts in another state than ONLINE. By the index on them."""
+        return self.exclude(shown_state=AccountState.ONLINE)
+
+    def count_by_server(self) -> dict[int, int]:
+        """Counts the accounts on each server, by its key. By an index alone."""
+        return dict(self.order_by().values_list("server").annotate(count=models.Count("*")))
 
     def count_states(self) -> dict[str, int]:
         """Counts registers in use by their shown state. One query."""
-        counted = (
-            self.filter(register__mothballed=False)
-            .with_shown()
-            .order_by()
-            .values_list("shown_state")
-            .annotate(models.Count("pk"))
-        )
-        return dict(counted)
-
-    def count_registers(self) -> dict[AccountState, int]:
-        """Counts the registers that have an account with a shown state, by these states."""
-        states = BitOr(_case("", None, BITS.__getitem__, models.IntegerField()))
-        of_registers = self.order_by().values("register").annotate(states=states)
-        query, parameters = of_registers.query.sql_with_params()
-        with connection.cursor() as cursor:
-            cursor.execute(
-                f"select states, count(*) from ({query}) as registers group by 1",  # noqa: S608
-                parameters,
-            )
-            counted = cursor.fetchall()
-        in_state = {
-            state: sum(count for states, count in counted if states & bit)
-            for state, bit in BITS.items()
-        }
-        return {state: count for state, count in in_state.items() if count}
+        in_use = self.filter(register__mothballed=False).order_by()
+        return dict(in_use.values_list("shown_state").annotate(models.Count("pk")))
 
 
 class RegisterAccount(Failing):
@@ -163,6 +119,13 @@ class RegisterAccount(Failing):
     created_at = models.DateTimeField(null=True, editable=False)
     # By the clock of this machine, though the server noted it by its own.
     last_seen = models.DateTimeField(null=True, editable=False)
+    # When the server was last asked, it had seen the register within ONLINE_FOR.
+    seen_lately = models.BooleanField(default=False, db_default=False, editable=False)
+    shown_state = models.GeneratedField(
+        expression=_shown(),
+        output_field=models.CharField(max_length=12, choices=AccountState),
+        db_persist=True,
+    )
     # Requested without an answer: it may exist, with a secret that is unknown.
     reply_lost = models.BooleanField(default=False, editable=False)
     job = models.ForeignKey(
@@ -174,14 +137,21 @@ class RegisterAccount(Failing):
     class Meta:
         verbose_name = gettext_lazy("register’s account")
         constraints = [models.UniqueConstraint("server", "register", name="one_account_per_server")]
-        indexes = [models.Index(fields=["job", "state"], name="accounts_of_a_job")]
+        indexes = [
+            models.Index(fields=["job", "state"], name="accounts_of_a_job"),
+            models.Index(
+                fields=["shown_state", "server", "register"],
+                condition=~Q(shown_state=AccountState.ONLINE),
+                name="accounts_not_online",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.register} → {self.server}"
 
     # What the server answered; the caller saves, many at once.
     OUTCOME: ClassVar[list[str]] = [
-        *("state", "login", "blocked", "created_at", "last_seen", "reply_lost"),
+        *("state", "login", "blocked", "created_at", "last_seen", "seen_lately", "reply_lost"),
         *("blocked_at", "blocked_by", "block_reason"),
         *FAILURE,
     ]
@@ -211,49 +181,82 @@ def attach_states(
     known = {register.pk: register for register in registers}
     for register in known.values():
         register.states = {}
-    accounts = RegisterAccount.objects.filter(register__in=known, server__in=servers).with_shown()
+    accounts = RegisterAccount.objects.filter(register__in=known, server__in=servers)
     columns = ("register_id", "server_id", "shown_state", "last_seen")
     for pk, server, state, seen in accounts.order_by().values_list(*columns):
         known[pk].states[server] = (AccountState(state), seen)
     return list(known.values())
 
 
-# From rows of server, register and state: both counts, by one scan.
-COUNT_BOTH = """
-    select server_id, place, register_id, count(*), min(place)
-      from ({}) as account
-     group by grouping sets ((server_id, place), (register_id))
-"""
+def count_registers() -> dict[AccountState, int]:
+    """Counts the registers in use that have an account with a shown state, by these states."""
+    accounts = RegisterAccount.objects.filter(register__mothballed=False).order_by()
+    not_online = accounts.not_online().values_list("shown_state")
+    counted = dict(not_online.annotate(models.Count("register", distinct=True)))
+    online = RegisterAccount.objects.filter(shown_state=AccountState.ONLINE)
+    is_online = models.Exists(online.filter(register=models.OuterRef("pk")))
+    counted[AccountState.ONLINE] = CashRegister.objects.in_use().filter(is_online).count()
+    return {state: counted[state] for state in AccountState if counted.get(state)}
 
 
-def states_and_worst(
-    servers: Collection[BonusServer],
-) -> tuple[dict[int, dict[str, int]], dict[int, AccountState]]:
-    """Returns of each server, by its key, the number of registers in use by their state there; and
-    the worst state on these servers of each register in use that has an account on one of them.
+def count_on_servers(servers: Collection[BonusServer]) -> dict[int, dict[str, int]]:
+    """Returns of each server, by its key, the number of registers in use by their state there.
 
-    One scan of the accounts, of which there may be hundreds of thousands.
+    Nearly all of hundreds of thousands of accounts are online: all are counted, and only the others
+    are read.
     """
-    if not servers:
-        return {}, {}
-    states = list(AccountState)
-    accounts = RegisterAccount.objects.filter(server__in=servers, register__mothballed=False)
-    placed = accounts.annotate(place=_case("", None, states.index, models.IntegerField()))
-    query, parameters = (
-        placed.order_by().values("server_id", "register_id", "place").query.sql_with_params()
-    )
-    counts: dict[int, dict[str, int]] = {}
-    worst: dict[int, AccountState] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(COUNT_BOTH.format(query), parameters)
-        for server, place, register, count, least in cursor:
-            if register is None:
-                counts.setdefault(server, {})[states[place]] = count
-            else:
-                is_everywhere = count == len(servers)
-                known = [states[least], *([] if is_everywhere else [AccountState.NOT_CREATED])]
-                worst[register] = min(known, key=states.index)
-    return counts, worst
+    accounts = RegisterAccount.objects.filter(server__in=servers).order_by()
+    in_use = accounts.filter(register__mothballed=False)
+    not_online = in_use.not_online().values_list("server", "shown_state")
+    online = accounts.count_by_server()
+    for server, count in accounts.filter(register__mothballed=True).count_by_server().items():
+        online[server] -= count
+    counts: dict[int, dict[str, int]] = {server: {} for server in online}
+    for server, state, count in not_online.annotate(models.Count("pk")):
+        counts[server][state] = count
+        online[server] -= count
+    for server, count in online.items():
+        if count:
+            counts[server][AccountState.ONLINE] = count
+    return counts
+
+
+def worst_on_servers(
+    servers: Collection[BonusServer], counts: Mapping[int, Mapping[str, int]]
+) -> dict[int, AccountState]:
+    """Returns the worst state on these servers of each register in use, by its key, that is not
+    online on all of them. `counts` is what `count_on_servers` has returned of them.
+    """
+    accounts = RegisterAccount.objects.filter(server__in=servers).order_by()
+    in_use = accounts.filter(register__mothballed=False)
+    places = (When(shown_state=state, then=Value(PLACES[state])) for state in AccountState)
+    place = models.Min(Case(*places, output_field=models.IntegerField()))
+    listed = list(AccountState)
+    worst = {
+        pk: listed[place]
+        for pk, place in in_use.not_online().values_list("register").annotate(place=place)
+    }
+    lacking = dict.fromkeys(_without_account(servers, counts), AccountState.NOT_CREATED)
+    for pk, state in lacking.items():
+        worst[pk] = min(worst.get(pk, state), state, key=PLACES.__getitem__)
+    return worst
+
+
+def _without_account(
+    servers: Collection[BonusServer], counts: Mapping[int, Mapping[str, int]]
+) -> list[int]:
+    """Returns the registers in use, by their keys, that have no account on one of these servers.
+
+    Looks for them only if the counts say that there are any.
+    """
+    in_use = CashRegister.objects.in_use()
+    most = in_use.count()
+    if all(sum(counts.get(server.pk, {}).values()) >= most for server in servers):
+        return []
+    accounts = RegisterAccount.objects.filter(server__in=servers).order_by()
+    counted = accounts.values("register").annotate(count=models.Count("*"))
+    everywhere = counted.filter(count=len(servers)).values("register")
+    return list(in_use.exclude(pk__in=everywhere).values_list("pk", flat=True))
 
 
 class SeenDay(models.Model):

@@ -10,11 +10,11 @@ from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models, transaction
 from django.db.models import F, Q
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from transfer.errors import TransferError
+from transfer.models.addresses import address
 from transfer.models.failing import Failing, failure, retry_delay
 from transfer.models.registers import Shop
 from transfer.models.secret import SecretField, WithSecrets
@@ -122,7 +122,7 @@ class Incident(models.Model):
 
     def get_absolute_url(self) -> str:
         """Return the page on which somebody takes it. `url` is that of what it is about."""
-        return reverse("problem", args=[self.pk])
+        return address("problem", self.pk)
 
     def audit_params(self) -> dict[str, Any]:
         """Return what its sentence is made from, in the language of who reads the audit."""
@@ -244,7 +244,7 @@ class Recipient(WithSecrets, Failing):
         super().save(*args, **kwargs)
 
     def get_absolute_url(self) -> str:
-        return reverse("recipient", args=[self.pk])
+        return address("recipient", self.pk)
 
     @property
     def state(self) -> str:

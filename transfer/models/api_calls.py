@@ -49,13 +49,17 @@ class ApiCall(models.Model):
             cursor.execute(COUNT, [key.pk, address or "", operation])
 
     @classmethod
+    def of_past_hours(cls) -> "models.QuerySet[Self]":
+        return cls.objects.filter(hour__lte=Now() - HOUR)
+
+    @classmethod
     @transaction.atomic
     def note_past_hours(cls) -> None:
         """Writes the calls of hours that have ended into the audit, and removes their counts.
 
         A row that another process has in hand is left for the next time.
         """
-        past = cls.objects.filter(hour__lte=Now() - HOUR).select_related("key")
+        past = cls.of_past_hours().select_related("key")
         together = defaultdict[object, list[Self]](list)
         for one in past.select_for_update(of=("self",), skip_locked=True).order_by("hour", "pk"):
             together[one.hour, one.key_id, one.address].append(one)

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from transfer.errors import TransferError
-from transfer.models.addresses import numbered
+from transfer.models.addresses import address
 from transfer.models.amounts import AmountField
 from transfer.models.approvers import OwnNumber, Person, is_approver
 from transfer.models.audit import Actor, AuditEntry
@@ -88,7 +88,7 @@ class Approval(models.Model):
         return str(self.upload)
 
     def get_absolute_url(self) -> str:
-        return numbered("approval", self.pk)
+        return address("approval", self.pk)
 
     def audit_params(self) -> dict[str, str]:
         return {"kind": self.upload.kind}

@@ -4,10 +4,10 @@ from typing import Any, Self
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
+from transfer.models.addresses import address
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.servers import BonusServer
 
@@ -53,7 +53,7 @@ class Bulletin(models.Model):
         return str(self.get_code_display())
 
     def get_absolute_url(self) -> str:
-        return reverse("bulletin", args=[self.pk])
+        return address("bulletin", self.pk)
 
     def audit_params(self) -> dict[str, Any]:
         """Return its name in the audit."""

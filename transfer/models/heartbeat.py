@@ -1,3 +1,4 @@
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Self
 
@@ -40,7 +41,10 @@ class Heartbeat(models.Model):
     @classmethod
     def beat(cls, source: str, now: datetime | None = None) -> None:
         """Notes a tick, also where a host whose clock is behind has deleted the row."""
-        beat: Any = cls(source=source, at=now or timezone.now())
+        at = now or timezone.now()
+        if cls.objects.filter(source=source).update(at=at):
+            return
+        beat: Any = cls(source=source, at=at)
         cls.objects.bulk_create(
             [beat], update_conflicts=True, unique_fields=["source"], update_fields=["at"]
         )
@@ -48,7 +52,12 @@ class Heartbeat(models.Model):
     @classmethod
     def last(cls) -> Self | None:
         """The latest tick, rather one that is not dated later than now; None: there was none."""
-        return cls.objects.exclude(cls.later_than(timezone.now())).first() or cls.objects.first()
+        return cls.last_of(list(cls.objects.all()))
+
+    @classmethod
+    def last_of(cls, beats: Sequence[Self]) -> Self | None:
+        """The same of these ticks, which have the latest first."""
+        return next((one for one in beats if not one.is_from_future), next(iter(beats), None))
 
     @classmethod
     def alive(cls) -> list[Self]:
@@ -56,10 +65,12 @@ class Heartbeat(models.Model):
         return [beat for beat in cls.objects.all() if beat.is_alive()]
 
     @classmethod
-    def by_cron_and_service(cls) -> str:
-        """A machine on which both cron and a service tick, which needs only one; or empty."""
+    def by_cron_and_service(cls, beats: Iterable[Self]) -> str:
+        """A machine that both cron and a service tick on, by these ticks; or empty."""
         ways: dict[str, set[bool]] = {}
-        for beat in cls.alive():
+        for beat in beats:
+            if not beat.is_alive():
+                continue
             ways.setdefault(beat.source.rpartition(": ")[0], set()).add(beat.drains)
         return next((host for host, drains in ways.items() if len(drains) > 1), "")
 

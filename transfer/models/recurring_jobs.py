@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
@@ -21,14 +21,24 @@ class RecurringJobQuerySet(JobQuerySet):
     def pending(self) -> Self:
         return self.filter(due_at__lte=timezone.now())
 
+    def missing(self) -> list[Exists]:
+        """Conditions of which one is true where `create_missing` would create a job."""
+        of_kinds = {kind: self.filter(kind=kind) for kind in RecurringJob.Kind}
+        alone = [~Exists(of_kinds[kind].filter(server=None)) for kind in OF_INSTALLATION]
+        of_servers = [
+            Exists(
+                BonusServer.objects.filter(~Exists(of_kinds[kind].filter(server=OuterRef("pk"))))
+            )
+            for kind in OF_SERVERS
+        ]
+        return [*alone, *of_servers]
+
     def create_missing(self) -> None:
         """Creates the jobs of the installation, and those of each bonus server."""
-        Kind = RecurringJob.Kind
         servers = BonusServer.objects.order_by().values_list("pk", flat=True)
-        wanted: set[tuple[str, int | None]] = {(Kind.MIRROR_REJECTS, pk) for pk in servers}
-        alone = (*(Kind.ASK_BACKLOGS, Kind.CHECK_CHANGES, Kind.CHECK_GUARDS, Kind.CHECK_TABLES),)
-        wanted |= {(kind, pk) for kind in (Kind.CHECK_CERT, Kind.CHECK_TABLES) for pk in servers}
-        wanted |= {(kind, None) for kind in alone}
+        wanted: set[tuple[str, int | None]]
+        wanted = {(kind, pk) for kind in OF_SERVERS for pk in servers}
+        wanted |= {(kind, None) for kind in OF_INSTALLATION}
         missing = wanted - set(self.values_list("kind", "server"))
         jobs: list[Any] = [RecurringJob(kind=kind, server_id=pk) for kind, pk in missing]
         if jobs:
@@ -99,3 +109,14 @@ class RecurringJob(Job, Failing):
     def note_success(self) -> None:
         if self.saved.exclude(error_code="").update(**failure(None)):
             FailedStep.note_success("recurring_job", f"{self.kind} {self.pk}")
+
+
+# Jobs of which there is one, and jobs of which each bonus server has one.
+OF_INSTALLATION = (
+    *(RecurringJob.Kind.ASK_BACKLOGS, RecurringJob.Kind.CHECK_CHANGES),
+    *(RecurringJob.Kind.CHECK_GUARDS, RecurringJob.Kind.CHECK_TABLES),
+)
+OF_SERVERS = (
+    *(RecurringJob.Kind.MIRROR_REJECTS, RecurringJob.Kind.CHECK_CERT),
+    RecurringJob.Kind.CHECK_TABLES,
+)

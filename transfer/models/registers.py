@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Exists, FilteredRelation, OuterRef, Q
 from django.utils.translation import gettext_lazy
 
-from transfer.models.addresses import numbered
+from transfer.models.addresses import address
 from transfer.models.servers import BonusServer
 from transfer.models.validators import printable
 
@@ -86,4 +86,4 @@ class CashRegister(models.Model):
         super().save(*args, **kwargs)
 
     def get_absolute_url(self) -> str:
-        return numbered("register", self.pk)
+        return address("register", self.pk)

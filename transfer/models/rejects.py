@@ -5,7 +5,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
-from transfer.models.addresses import numbered
+from transfer.models.addresses import address
 from transfer.models.runs import TransferRun
 from transfer.models.servers import BonusServer
 from transfer.models.tasks import KindChoices, OfKind
@@ -179,7 +179,7 @@ class RejectedRow(OfKind, models.Model):
         return f"{self.kind} {self.row}: {self.code}"
 
     def get_absolute_url(self) -> str:
-        return numbered("reject", self.pk)
+        return address("reject", self.pk)
 
     def audit_params(self) -> dict[str, str]:
         return {"kind": self.kind, "server": self.server_name}

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from transfer.errors import AlreadyRunning, TransferError
 from transfer.logs import about
-from transfer.models.addresses import numbered
+from transfer.models.addresses import address
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failing import Failing, failure
 from transfer.models.schedule_queries import latest_of_task
@@ -192,7 +192,7 @@ class Run(Job, Failing):
         abstract = True
 
     def get_absolute_url(self) -> str:
-        return numbered(self.URL_NAME, self.pk)
+        return address(self.URL_NAME, self.pk)
 
     @property
     def key(self) -> str:
@@ -375,7 +375,7 @@ def attach_recent(tasks: Iterable[ScheduledTask], most: int) -> None:
     shown = ["pk", "state", "queued_at", *(["read"] if hasattr(runs.model, "read") else [])]
     wanted = {number for of_task in numbers.values() for number in of_task}
     by_number = {
-        number: PastRun(numbered(runs.model.URL_NAME, number), *rest)
+        number: PastRun(address(runs.model.URL_NAME, number), *rest)
         for number, *rest in runs.filter(pk__in=wanted).order_by().values_list(*shown)
     }
     for pk, task in known.items():

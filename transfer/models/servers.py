@@ -17,7 +17,7 @@ from transfer.engine.mapping_file import Kinds
 from transfer.engine.postgres.connect import ANY_LOG_IN
 from transfer.errors import TransferError
 from transfer.installed import installed_kinds, installed_tables
-from transfer.models.addresses import numbered
+from transfer.models.addresses import address
 from transfer.models.failing import Failing, failure
 from transfer.models.outage_parts import OutagePart, Part, Seen
 from transfer.models.secret import SecretField, WithSecrets
@@ -131,7 +131,7 @@ class BonusServer(WithSecrets, Failing):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return numbered("server", self.pk)
+        return address("server", self.pk)
 
     def clean(self) -> None:
         """Refuse a name that leads into other tables, and a database that is docked already."""

@@ -9,7 +9,7 @@ from django.db import connection, models
 from django.utils.translation import gettext_lazy
 
 from transfer.engine.received import Place, Position, Totals
-from transfer.models.addresses import numbered
+from transfer.models.addresses import address
 from transfer.models.amounts import AmountField
 
 # Adds to the day of a server and kind, in the time zone of schedules; remembers the place where the
@@ -158,7 +158,7 @@ class Statement(models.Model):
         return f"{self.number}: {self.first} – {self.last}"
 
     def get_absolute_url(self) -> str:
-        return numbered("statement", self.number)
+        return address("statement", self.number)
 
     def audit_params(self) -> dict[str, str]:
         return {"name": str(self), **({"server": self.server_name} if self.server_name else {})}

@@ -12,7 +12,7 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext, gettext_lazy, pgettext_lazy
 
 from transfer.errors import ConnectionLost, FileRefused, TooSlow, TransferError, Unreachable
-from transfer.models.addresses import numbered
+from transfer.models.addresses import address
 from transfer.models.amounts import AmountField
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failing import FAILURE, Failing
@@ -148,7 +148,7 @@ class Upload(OfKind, Job, Failing):
         return gettext("Undo of %(name)s") % {"name": name} if self.is_undo else name
 
     def get_absolute_url(self) -> str:
-        return numbered("upload", self.pk)
+        return address("upload", self.pk)
 
     def audit_params(self) -> dict[str, str]:
         return {"kind": self.kind}

@@ -14,6 +14,7 @@ from transfer.models.run_base import attach_runs
 from transfer.problems import of_background, of_others, of_tasks, outages
 from transfer.problems.kinds import KINDS, Code
 from transfer.problems.problem import Problem, Unknown
+from transfer.problems.signs import Sign, signs
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
 
@@ -48,12 +49,13 @@ def find_problems(
     for pk, one in (heard or {}).items():
         if pk not in newest or newest[pk].asked_at <= one.asked_at:
             newest[pk] = one
+    seen = signs(now)
     found = chain(
-        of_background.problems_of_background(now),
+        of_background.problems_of_background(now, seen),
         of_tasks.problems_of_tasks(listed, newest, now),
-        of_others.problems_of_others(now),
+        of_others.problems_of_others(now, seen),
     )
-    return outages.fold(found, listed, newest, now)
+    return outages.fold(found, listed, newest, now, has_records=Sign.OUTAGE in seen)
 
 
 def outages_by_server() -> dict[int, Problem]:

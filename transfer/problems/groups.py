@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _, ngettext_lazy
 
+from transfer.models.addresses import address
 from transfer.models.alerts import Incident, Severity
 from transfer.problems import outage_words
 from transfer.problems.kinds import Code
@@ -104,9 +104,9 @@ def grouped(problems: Iterable[Problem]) -> list[Problem | Group]:
             lines += alike
             continue
         code = alike[0].code
-        url = reverse("servers")
+        url = address("servers")
         if code in OTHERS:
-            url = f"{reverse('scheduler')}{OTHERS[code][1]}"
+            url = f"{address('scheduler')}{OTHERS[code][1]}"
         lines.append(Group(alike, sentence(code, [one.params for one in alike]), url))
     return lines
 

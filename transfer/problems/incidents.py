@@ -17,20 +17,30 @@ FIELDS = ("code", "url", "params", "severity", "notify", "server_id")
 SAVED = ["began_at", *(name.removesuffix("_id") for name in FIELDS)]
 
 
-@transaction.atomic
 def note_incidents(found: Iterable[Problem | Unknown], now: datetime) -> None:
     """Opens an incident for each new problem, and closes those whose problem is gone.
 
     An open one is saved only when it has changed. Forgets the parts of outages that are over. The
     caller holds Space.WATCH.
     """
-    listed = list(found)
+    listed, known = list(found), list(Incident.objects.open())
+    outages = [one for one in listed if isinstance(one, Problem) and one.code == Code.OUTAGE]
+    if not (known or any(isinstance(one, Problem) for one in listed)):
+        _forget_parts(outages, now)
+        return
+    with transaction.atomic():
+        _save(listed, known, now)
+        _forget_parts(outages, now)
+
+
+def _save(listed: list[Problem | Unknown], known: list[Incident], now: datetime) -> None:
+    """Opens and closes incidents; `known` are those that are open."""
     problems: dict[tuple[str, str], Problem | Unknown] = {
         one.name: one for one in listed if isinstance(one, Unknown)
     }
     problems |= {one.name: one for one in listed if isinstance(one, Problem)}
     ended, changed = [], []
-    for incident in Incident.objects.open():
+    for incident in known:
         problem = problems.pop((incident.topic, incident.key), None)
         differs = isinstance(problem, Problem) and _update(incident, problem)
         if problem is None or (isinstance(problem, Problem) and problem.is_over):
@@ -54,7 +64,6 @@ def note_incidents(found: Iterable[Problem | Unknown], now: datetime) -> None:
             began_at = _began(one, now)
             begun.append(Incident(topic=one.topic, key=one.key, began_at=began_at, **values))
     Incident.objects.bulk_create(begun)
-    _forget_parts([one for one in listed if isinstance(one, Problem)], now)
 
 
 def _update(incident: Incident, problem: Problem) -> bool:
@@ -72,15 +81,17 @@ def _began(problem: Problem, now: datetime) -> datetime:
     return problem.since if problem.code == Code.OUTAGE and problem.since else now
 
 
-def _forget_parts(problems: Iterable[Problem], now: datetime) -> None:
+def _forget_parts(outages: Iterable[Problem], now: datetime) -> None:
     """Removes parts that answer again, but not while runs that failed meanwhile are to be repeated.
 
     So an outage keeps its begin until it is over, and a later one has its own.
     """
-    outages = [one for one in problems if one.code == Code.OUTAGE and not one.is_over]
-    catching_up = [one.server_id for one in outages if one.params["failing"]]
+    lasting = [one for one in outages if not one.is_over]
+    catching_up = [one.server_id for one in lasting if one.params["failing"]]
     over = OutagePart.objects.over(now).annotate(number=Coalesce("server", 0))
-    over.exclude(number__in=[number or 0 for number in catching_up]).delete()
+    forgotten = over.exclude(number__in=[number or 0 for number in catching_up])
+    if forgotten.exists():  # as a rule there are none
+        forgotten.delete()
 
 
 def _caught_up(incident: Incident, now: datetime) -> tuple[int | None, datetime | None]:

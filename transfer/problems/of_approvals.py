@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 
 from django.db.models import Count, Max, Min
-from django.urls import reverse
 
 from transfer.approvals.limits import has_limits
 from transfer.models import Approval
+from transfer.models.addresses import address
 from transfer.models.approvers import approvers
 from transfer.problems.kinds import Code
 from transfer.problems.problem import Problem
@@ -18,6 +18,6 @@ def problems_of_approvals() -> Iterator[Problem]:
     found = waiting.aggregate(n=Count("pk"), last=Max("pk"), since=Min("asked_at"))
     since = found.pop("since")
     if found["n"]:
-        yield Problem(Code.APPROVALS, "", reverse("approvals"), found, since=since)
+        yield Problem(Code.APPROVALS, "", address("approvals"), found, since=since)
     if (found["n"] or has_limits()) and not approvers():
-        yield Problem(Code.NO_APPROVER, "nobody", reverse("users"))
+        yield Problem(Code.NO_APPROVER, "nobody", address("users"))

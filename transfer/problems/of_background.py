@@ -1,11 +1,10 @@
 """Problems of what runs by itself: the scheduler, the queue, the steps of background loops."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.urls import reverse
 
 from transfer.causes.connections import NO_CONNECTION
 from transfer.causes.installation import (
@@ -19,9 +18,11 @@ from transfer.causes.installation import (
 from transfer.causes.ledger import ROWS_CHANGED
 from transfer.causes.tables import GUARDS_OF_ANOTHER, GUARDS_OUTDATED, TABLES_FOREIGN
 from transfer.models import AuditEntry, FailedStep, Heartbeat, RecurringJob
+from transfer.models.addresses import address
 from transfer.models.alerts import Severity
 from transfer.problems.kinds import KINDS, Code
 from transfer.problems.problem import Problem, Unknown
+from transfer.problems.signs import Sign
 from transfer.runs import workers
 from transfer.runs.slow_servers import slow_servers
 
@@ -41,41 +42,51 @@ AROUND = {
 }
 
 
-def problems_of_background(now: datetime) -> Iterator[Problem | Unknown]:
+def problems_of_background(now: datetime, found: Container[Sign]) -> Iterator[Problem | Unknown]:
+    """Yield them. Asks only for those of which there are signs."""
+    if Sign.FAILED_JOB in found:
+        yield from of_jobs()
+    yield from of_scheduler(now)
+    if Sign.WAITING_ENTRY in found:
+        yield from of_queue()
+    if Sign.LONG_WAIT in found:
+        yield from of_slow_servers(now)
+    if Sign.FAILING_STEP in found:
+        yield from of_steps()
+    yield from of_backup(now)
+
+
+def of_jobs() -> Iterator[Problem | Unknown]:
+    """What recurring jobs have found, or could not find out."""
     failed = RecurringJob.objects.exclude(error_code="").select_related("server")
     for job in failed.order_by("kind", "pk"):
         if of_job := OF_JOBS.get(RecurringJob.Kind(job.kind)):
             yield of_job(job)
-    yield from of_scheduler(now)
-    yield from of_queue()
-    yield from of_slow_servers(now)
-    yield from of_steps()
-    yield from of_backup(now)
 
 
 def _url() -> str:
     """The part of the overview that says who looks at the schedule, and which workers there are."""
-    return f"{reverse('overview')}#scheduler"
+    return f"{address('overview')}#scheduler"
 
 
 def of_guards(job: RecurringJob) -> Problem | Unknown:
     """The last result of the recurring job that checks the guards of the staging tables."""
     if job.error_code in (GUARDS_OUTDATED.code, GUARDS_OF_ANOTHER.code):
-        return Problem(Code.GUARDS, "guards", reverse("overview"), _error(job))
+        return Problem(Code.GUARDS, "guards", address("overview"), _error(job))
     return Unknown(KINDS[Code.GUARDS].topic, "guards")
 
 
 def of_changes(job: RecurringJob) -> Problem | Unknown:
     """The last result of the recurring job that looks for rows changed after their transfer."""
     if job.error_code == ROWS_CHANGED.code:
-        return Problem(Code.CHANGED, "changed", reverse("changed"), _error(job))
+        return Problem(Code.CHANGED, "changed", address("changed"), _error(job))
     return Unknown(KINDS[Code.CHANGED].topic, "changed")
 
 
 def of_tables(job: RecurringJob) -> Problem | Unknown:
     """The last result of the recurring job that looks for tables to be refused later."""
     key = f"tables:{job.server_id or 'shop_all'}"
-    url = job.server.get_absolute_url() if job.server else reverse("overview")
+    url = job.server.get_absolute_url() if job.server else address("overview")
     if job.error_code == TABLES_FOREIGN.code:
         return Problem(Code.TABLES, key, url, _error(job))
     return Unknown(KINDS[Code.TABLES].topic, key)
@@ -85,7 +96,7 @@ def of_surroundings(job: RecurringJob) -> Problem | Unknown:
     """The last result of the job that checks the mail server, the pages or a certificate."""
     code = SURROUNDINGS[RecurringJob.Kind(job.kind)]
     key = f"{code}:{job.server_id or ''}"
-    url = job.server.get_absolute_url() if job.server else reverse("overview")
+    url = job.server.get_absolute_url() if job.server else address("overview")
     if job.error and job.error.cause in AROUND:
         return Problem(code, key, url, _error(job), server_id=job.server_id)
     return Unknown(KINDS[code].topic, key)
@@ -104,7 +115,8 @@ OF_JOBS: dict[RecurringJob.Kind, Callable[[RecurringJob], Problem | Unknown]] = 
 
 
 def of_scheduler(now: datetime) -> Iterator[Problem]:
-    beat = Heartbeat.last()
+    beats = list(Heartbeat.objects.all())
+    beat = Heartbeat.last_of(beats)
     if beat is None:
         # In a database that comes from a backup and was restored lately, nothing ran yet.
         restores = AuditEntry.objects.filter(action=AuditEntry.Action.RESTORE)
@@ -115,7 +127,7 @@ def of_scheduler(now: datetime) -> Iterator[Problem]:
         code = Code.CLOCK if beat.at > now else Code.SCHEDULER
         params = {"since": beat.at.isoformat(), "by": "cron" if beat.drains else "service"}
         yield Problem(code, "", _url(), params, since=min(beat.at, now))
-    elif host := Heartbeat.by_cron_and_service():
+    elif host := Heartbeat.by_cron_and_service(beats):
         yield Problem(Code.TWO_SCHEDULERS, "two", _url(), {"host": host})
 
 
@@ -156,5 +168,5 @@ def of_backup(now: datetime) -> Iterator[Problem]:
     at = AuditEntry.objects.last_backup_at()
     if at is None or now - at > BACKUP_MISSED:
         params = {"at": at and at.isoformat()}
-        url = f"{reverse('audit')}?action={AuditEntry.Action.BACKUP}"
+        url = f"{address('audit')}?action={AuditEntry.Action.BACKUP}"
         yield Problem(Code.BACKUP, Code.BACKUP, url, params)

@@ -1,37 +1,44 @@
 """Problems of bonus servers, rejected rows, registers, recipients of messages, and log-ins."""
 
-from collections.abc import Iterator
-from datetime import datetime, timedelta
+from collections.abc import Container, Iterator
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Count, F, Max, Min, Q, Sum
-from django.urls import reverse
+from django.db.models import Count, Max, Min, Q, Sum
 
 from transfer.engine.kind import MASK
 from transfer.installed import installed_tables
-from transfer.models import AuditEntry, BonusServer, Recipient, RegisterAccount, RejectedRow
+from transfer.models import AuditEntry, BonusServer, RejectedRow
+from transfer.models.addresses import address
 from transfer.models.alerts import OF_SHOP
 from transfer.models.failing import Failing
 from transfer.models.logins import PERIOD
 from transfer.problems.kinds import Code
 from transfer.problems.of_approvals import problems_of_approvals
 from transfer.problems.problem import Problem
+from transfer.problems.signs import Sign, dark_accounts, failing_recipients, locks_since
 
-# The shops close at night, and their registers are switched off.
-DARK = timedelta(hours=24)
 NAMED = 10
 
 
-def problems_of_others(now: datetime) -> Iterator[Problem]:
-    yield from of_servers()
+def problems_of_others(now: datetime, found: Container[Sign]) -> Iterator[Problem]:
+    """Yield them. Asks only for those of which there are signs."""
+    if Sign.FAILING_SERVER in found:
+        yield from of_servers()
     yield from of_sections()
-    yield from of_left_behind()
-    yield from of_recipients()
-    yield from of_rejects()
-    yield from problems_of_approvals()
-    yield from of_registers()
-    yield from of_log_ins(now)
+    if Sign.LEFT_BEHIND in found:
+        yield from of_left_behind()
+    if Sign.FAILING_RECIPIENT in found:
+        yield from of_recipients()
+    if Sign.OPEN_REJECT in found:
+        yield from of_rejects()
+    if Sign.APPROVAL in found:
+        yield from problems_of_approvals()
+    if Sign.DARK_REGISTER in found:
+        yield from of_registers()
+    if Sign.LOCKED_LOG_IN in found:
+        yield from of_log_ins(now)
 
 
 def of_servers(only: BonusServer | None = None) -> Iterator[Problem]:
@@ -65,7 +72,7 @@ def of_sections() -> Iterator[Problem]:
     docked = set(BonusServer.objects.values_list("name", flat=True))
     if unknown := [name for name in installed_tables().sections if name not in docked]:
         params = {"names": ", ".join(unknown)}
-        url = reverse("servers")
+        url = address("servers")
         yield Problem(Code.SECTIONS, Code.SECTIONS, url, params, notify=False)
 
 
@@ -88,7 +95,7 @@ def of_left_behind() -> Iterator[Problem]:
 
 def of_recipients() -> Iterator[Problem]:
     """Recipients whose messages do not arrive."""
-    for recipient in Recipient.objects.filter(enabled=True).exclude(failing_since=None):
+    for recipient in failing_recipients():
         since = recipient.failing_since
         params = {**_error(recipient), "name": recipient.name, "since": since and since.isoformat()}
         url = recipient.get_absolute_url()
@@ -106,22 +113,13 @@ def of_rejects() -> Iterator[Problem]:
     )
     since = open_ones.pop("since")
     if open_ones["n"]:
-        url = reverse("rejects")
+        url = address("rejects")
         yield Problem(Code.REJECTS, "", url, open_ones, since=since)
 
 
 def of_registers() -> Iterator[Problem]:
     """Registers that were seen once and have not been for a day, by their shop."""
-    dark = (
-        RegisterAccount.objects.created()
-        .filter(
-            blocked=False,
-            register__mothballed=False,
-            last_seen__lt=F("server__accounts_at") - DARK,
-        )
-        .order_by("register__name")
-        .select_related("register__shop")
-    )
+    dark = dark_accounts().order_by("register__name").select_related("register__shop")
     shops: dict[Any, dict[str, datetime | None]] = {}
     for account in dark:
         shops.setdefault(account.register.shop, {})[str(account.register)] = account.last_seen
@@ -131,7 +129,7 @@ def of_registers() -> Iterator[Problem]:
             "n": len(registers),
             "names": ", ".join([*registers][:NAMED]),
         }
-        url = f"{reverse('registers')}?{urlencode({'state': 'offline', 'shop': shop.code})}"
+        url = f"{address('registers')}?{urlencode({'state': 'offline', 'shop': shop.code})}"
         since = min(seen for seen in registers.values() if seen)
         yield Problem(Code.REGISTERS, f"{OF_SHOP}{shop.pk}", url, params, since=since)
 
@@ -143,12 +141,12 @@ def of_log_ins(now: datetime) -> Iterator[Problem]:
     """
     lifted = AuditEntry.objects.filter(action=AuditEntry.Action.UNLOCK).order_by("-at")[:1]
     since = max([now - PERIOD, *lifted.values_list("at", flat=True)])
-    locks = AuditEntry.objects.filter(action=AuditEntry.Action.LOCK, at__gt=since).order_by("pk")
+    locks = locks_since(since).order_by("pk")
     last = {f"user:{one.user_id}" if one.user_id else MASK: one for one in locks}
     for key, entry in last.items():
         who = entry.who if entry.user_id else MASK
         params = {"who": who, "address": entry.address or ""}
-        yield Problem(Code.LOCKED, key, reverse("users"), params, since=entry.at)
+        yield Problem(Code.LOCKED, key, address("users"), params, since=entry.at)
 
 
 def _error(failing: Failing) -> dict[str, Any]:

@@ -5,12 +5,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.urls import reverse
-
 from transfer.causes import REFUSALS
 from transfer.causes.ledger import ROWS_DIFFER, SHOP_ALL_WENT_BACK
 from transfer.causes.runs import DIFFERENCE
 from transfer.models import FlowHour, Settings, TransferTask
+from transfer.models.addresses import address
 from transfer.models.alerts import Severity, Topic
 from transfer.models.flow_hours import later_than, most_within
 from transfer.models.run_base import State
@@ -79,7 +78,7 @@ def of_failures(task: Any, enough: int) -> Iterator[Problem]:
 def answered_at(run: Any) -> str:
     """Return the page where the question that has stopped a run is answered; empty without one."""
     if run.error_code in ASKED_ONCE:
-        return reverse(ASKED_ONCE[run.error_code])
+        return address(ASKED_ONCE[run.error_code])
     server = getattr(run, "server", None)
     return server.get_absolute_url() if server and run.error_code in OF_SERVERS else ""
 
@@ -129,7 +128,7 @@ def of_databases(tasks: list[TransferTask], heard: Mapping[int, Backlog]) -> Ite
         key = outages.OF_SHOP_ALL if is_shop_all else f"database:{task.server_id}"
         if key not in listed:
             listed.add(key)
-            url = f"{reverse('scheduler')}?server={task.server_id}"
+            url = f"{address('scheduler')}?server={task.server_id}"
             of_server = [
                 heard[one.pk]
                 for one in tasks
@@ -189,7 +188,7 @@ def is_late(task: TransferTask, oldest: datetime, settings: Settings, now: datet
 def _warning(
     code: Code, task: TransferTask, params: dict[str, Any], key: str = "", **fields: Any
 ) -> Problem:
-    url = reverse("task", args=[f"transfer-{task.pk}"])
+    url = address("task", f"transfer-{task.pk}")
     about = {"server_id": task.server_id, **fields}
     return Problem(code, key or _key(task), url, params, **about)
 

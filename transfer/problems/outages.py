@@ -13,8 +13,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from django.urls import reverse
-
 from transfer.causes import CATALOGUE
 from transfer.causes.connections import (
     DATABASE_MISSING,
@@ -25,6 +23,7 @@ from transfer.causes.connections import (
 )
 from transfer.errors import TransferError
 from transfer.models import BonusServer, Incident, TransferTask
+from transfer.models.addresses import address
 from transfer.models.alerts import Severity
 from transfer.models.outage_parts import ALL_TRIED, OutagePart, Part
 from transfer.parties import SHOP_ALL
@@ -56,12 +55,15 @@ def fold(
     heard: Mapping[int, Backlog],
     now: datetime,
     only: str = "",
+    *,
+    has_records: bool = True,
 ) -> Iterator[Problem | Unknown]:
     """Yields an outage in place of its causes, and everything else as it is.
 
     `tasks` come from `attach_runs`; `heard` are backlogs by the numbers of transfer tasks. What is
     folded is unknown by its own name: an incident about it stays open, and none begins. `only`:
-    the key of the one outage that is wanted, if not all are.
+    the key of the one outage that is wanted, if not all are. `has_records`: whether there are
+    incidents of outages, or parts that fail or have failed.
     """
     causes: dict[str, list[Problem]] = {}
     others: list[Problem] = []
@@ -72,11 +74,13 @@ def fold(
             causes.setdefault(key, []).append(one)
         else:
             others.append(one)
-    begun = {one.key: one for one in Incident.objects.open().filter(code=Code.OUTAGE)}
+    begun: dict[str, Incident] = {}
     parts: dict[str, list[OutagePart]] = {}  # those that fail, or have failed
-    for part in OutagePart.objects.order_by("pk"):
-        key = of_server(part.server_id) if part.server_id else OF_SHOP_ALL
-        parts.setdefault(key, []).append(part)
+    if has_records:
+        begun = {one.key: one for one in Incident.objects.open().filter(code=Code.OUTAGE)}
+        for part in OutagePart.objects.order_by("pk"):
+            key = of_server(part.server_id) if part.server_id else OF_SHOP_ALL
+            parts.setdefault(key, []).append(part)
     transfers = [task for task in tasks if isinstance(task, TransferTask)]
     for key in dict.fromkeys([*causes, *begun, *parts]):
         if only and key != only:
@@ -305,7 +309,7 @@ class Evidence:
             return failed[0].url
         if self._server:
             return self._server.get_absolute_url()
-        return reverse("scheduler")
+        return address("scheduler")
 
     @property
     def _params(self) -> dict[str, Any]:

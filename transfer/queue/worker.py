@@ -118,8 +118,13 @@ def stop_of_worker() -> Stopped:
     return _stopped.get()
 
 
-def forget_worked_off(now: datetime) -> None:
-    """Delete the entries that say nothing any more. What was done, the jobs themselves say."""
+def worked_off_long_ago(now: datetime) -> QuerySet[DBTaskResult]:
+    """Return the entries that say nothing any more. What was done, the jobs themselves say."""
     taken = DBTaskResult.objects.exclude(started_at=None)
     is_old = Q(finished_at__lt=now - KEPT) | Q(started_at__lt=now - KEPT_UNFINISHED)
-    taken.filter(is_old).delete()
+    return taken.filter(is_old)
+
+
+def forget_worked_off(now: datetime) -> None:
+    """Delete them."""
+    worked_off_long_ago(now).delete()

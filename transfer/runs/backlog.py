@@ -1,10 +1,12 @@
 """Asks shop All and the bonus servers what waits, and why, in parallel and for a short time."""
 
 import threading
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from time import monotonic
+from typing import TypeVar
 
 from django.core.cache import cache
 from django.db import transaction
@@ -12,11 +14,12 @@ from django.db.models import OuterRef, Subquery
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from transfer.causes.connections import TOO_SLOW
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.in_log import in_log, lasts
 from transfer.engine.kind import Kind
 from transfer.engine.received import Place, Position, Recorded
-from transfer.engine.shop_all.counts import Waiting
+from transfer.engine.shop_all.counts import Passed, Waiting
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TooSlow, TransferError
 from transfer.installed import installed_kinds
@@ -25,7 +28,7 @@ from transfer.models.failing import FAILURE, failure
 from transfer.models.outage_parts import OutagePart, Part, Seen
 from transfer.models.run_base import State
 from transfer.models.schedules import ScheduledTask
-from transfer.parties import SHOP_ALL
+from transfer.parties import SHOP_ALL, Party
 from transfer.servers.ask import ask_all, bonus_db, shop_all
 from transfer.text import formats
 
@@ -37,6 +40,8 @@ FRESH = timedelta(seconds=5)
 # Who does not answer is not asked at each look: that takes the whole time allowed.
 FRESH_FAILURE = timedelta(seconds=30)
 HEARD = "backlogs"  # in the cache
+# The exceptions of a server that is counted together with others.
+FEW_EXCEPTIONS = 1000
 # The job that stores them comes every minute. Older answers may be wrong.
 STORED_FOR = timedelta(minutes=5)
 
@@ -52,6 +57,8 @@ WRITERS = """
        and l.database = (select oid from pg_database where datname = current_database())
      group by number having min(a.xact_start) is not null
 """
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -78,87 +85,166 @@ class Backlog:
 def backlogs(tasks: Iterable[TransferTask], seconds: float = PATIENTLY) -> dict[int, Backlog]:
     """The backlog of each task, by its number. Takes about `seconds` at most; never raises.
 
-    The tasks' servers should have been selected with them.
+    The tasks' servers should have been selected with them. Shop All is asked as often for many
+    servers as for one:
+
+    1. Asks shop All for its identity.
+    2. Asks all servers at once for their positions.
+    3. Asks shop All, in one snapshot, what waits for each of them: after their positions, so that
+       what comes meanwhile counts as waiting. Of a server that does not answer, counts the rows
+       above the last line that our own history knows it passed.
+    4. Asks both databases for each server on its own whose position the log lacks: from a restore
+       of shop All until the server's next run.
     """
-    began = monotonic()
+    listed, ends = list(tasks), monotonic() + seconds
+
+    def left() -> float:
+        return max(ends - monotonic(), LEAST)
+
+    if not listed:
+        return {}
+    try:
+        origin = _of_shop_all(_identity, left())
+        answers = _ask_servers(listed, origin, left())
+        errors = {pk: one for pk, one in answers.items() if isinstance(one, TransferError)}
+        passed = {pk: one for pk, one in answers.items() if not isinstance(one, TransferError)}
+        passed |= _by_history(errors, origin)
+        kinds = {task.pk: task.kind for task in listed}
+        counted = _of_shop_all(partial(_count, kinds, passed), left())
+    except TransferError as error:
+        return {task.pk: Backlog(error=error) for task in listed}
+    lacking = [task for task in listed if task.pk not in {**counted, **errors}]
+    at_least = {pk: counted[pk].rows for pk in errors if pk in counted}
+    return {
+        **counted,
+        **_on_their_own(lacking, origin, left()),
+        **{pk: Backlog(error=one, at_least=at_least.get(pk)) for pk, one in errors.items()},
+    }
+
+
+def _of_shop_all(question: Callable[[ShopAll], Answer], seconds: float) -> Answer:
+    """Return what shop All answers. In a thread, since it may not answer. Raises TransferError."""
+
+    def ask(_party: Party, within: float) -> Answer:
+        with shop_all(within, secret=False) as source:
+            return question(source)
+
+    def late(_party: Party, seconds: float) -> TransferError:
+        return TooSlow(TOO_SLOW, party=SHOP_ALL, reason=f"> {seconds:.1f} s")
+
+    ((_party, answer),) = ask_all([SHOP_ALL], ask, seconds, late)
+    if isinstance(answer, TransferError):
+        raise answer
+    return answer
+
+
+def _identity(source: ShopAll) -> str:
+    with source.snapshot():
+        return source.identity.origin()
+
+
+def _ask_servers(
+    tasks: Iterable[TransferTask], origin: str, seconds: float
+) -> dict[int, Passed | TransferError]:
+    """Return how far the server of each task has passed the log of its kind."""
+    by_server = _by_server(tasks)
+
+    def ask(server: BonusServer, within: float) -> dict[int, Passed]:
+        with bonus_db(server, within, secret=False) as target, target.database.snapshot():
+            found = target.positions.of_all_kinds(origin)
+            positions = {task.pk: found.get(task.kind) for task in by_server[server]}
+            return {
+                pk: Passed(position.place, target.positions.lasts(position))
+                if position
+                else Passed()
+                for pk, position in positions.items()
+            }
+
+    answers: dict[int, Passed | TransferError] = {}
+    for server, answer in ask_all(by_server, ask, seconds):
+        pks = [task.pk for task in by_server[server]]
+        answers |= dict.fromkeys(pks, answer) if isinstance(answer, TransferError) else answer
+    return answers
+
+
+def _by_server(tasks: Iterable[TransferTask]) -> dict[BonusServer, list[TransferTask]]:
     by_server: dict[BonusServer, list[TransferTask]] = {}
     for task in tasks:
         by_server.setdefault(task.server, []).append(task)
-
-    answers = ask_all(
-        by_server,
-        lambda one, within: _of_server(one, [task.kind_spec for task in by_server[one]], within),
-        seconds,
-    )
-    heard = {
-        task.pk: Backlog(error=answer) if isinstance(answer, TransferError) else answer[task.kind]
-        for server, answer in answers
-        for task in by_server[server]
-    }
-    left = max(began + seconds - monotonic(), LEAST)
-    return {**heard, **_at_least(heard, left)}
+    return by_server
 
 
-def _at_least(heard: Mapping[int, Backlog], seconds: float) -> dict[int, Backlog]:
-    """Return what waits at least for tasks whose servers do not answer, by our own history.
-
-    Nothing where shop All does not answer.
-    """
-    silent = [pk for pk, one in heard.items() if one.error and one.error.party != SHOP_ALL]
-    if not silent:
+def _by_history(pks: Collection[int], origin: str) -> dict[int, Passed]:
+    """Return how far the servers of these tasks had passed the log by our own history."""
+    if not pks:
         return {}
     moved = TransferRun.objects.filter(task=OuterRef("pk")).exclude(position_to=None)
     last = Subquery(moved.order_by("-id").values("position_to")[:1])
-    tasks = TransferTask.objects.filter(pk__in=silent).annotate(last=last)
-    places = {task.pk: (task.kind, Recorded.from_json(task.last)) for task in tasks if task.last}
-    try:
-        counted = _count_above(set(places.values()), seconds) if places else {}
-    except TransferError:
-        return {}
-    return {
-        pk: replace(heard[pk], at_least=counted[place])
-        for pk, place in places.items()
-        if place in counted
-    }
+    tasks = TransferTask.objects.filter(pk__in=pks).annotate(last=last)
+    known = {task.pk: Recorded.from_json(task.last) for task in tasks if task.last}
+    return {pk: Passed(one.place) for pk, one in known.items() if one.origin == origin}
 
 
-def _count_above(
-    places: Iterable[tuple[str, Recorded]], seconds: float
-) -> dict[tuple[str, Recorded], int]:
-    """Return how many rows shop All has above each place that its log has. Raises TransferError."""
-    with shop_all(seconds, secret=False) as source, source.snapshot(*installed_kinds().values()):
-        origin = source.identity.origin()
-        return {
-            (name, last): source.counts.waiting(installed_kinds()[name], last.place, {}).rows
-            for name, last in places
-            if last.origin == origin and source.log.has(installed_kinds()[name], last.place)
-        }
+def _count(
+    kinds: Mapping[int, str], passed: Mapping[int, Passed], source: ShopAll
+) -> dict[int, Backlog]:
+    """Return what waits for each of these tasks, in one snapshot of shop All.
+
+    Leaves out those whose place the log lacks, and those with more than FEW_EXCEPTIONS: a server
+    that has written any number of them must not make the others wait.
+    """
+    of_kinds = [one for name, one in installed_kinds().items() if name in kinds.values()]
+    counted = {}
+    with source.snapshot(*of_kinds):
+        since = writing_since(source, of_kinds)
+        lacking = source.log.lacks_places({(kinds[pk], one.place) for pk, one in passed.items()})
+        for kind in of_kinds:
+            pks = [
+                pk
+                for pk, one in passed.items()
+                if kinds[pk] == kind.name
+                and (kind.name, one.place) not in lacking
+                and len(one.exceptions) <= FEW_EXCEPTIONS
+            ]
+            waiting = source.counts.waiting_of_each(kind, [passed[pk] for pk in pks])
+            counted |= {
+                pk: Backlog(one.rows, one.oldest, since.get(kind.name))
+                for pk, one in zip(pks, waiting, strict=True)
+            }
+    return counted
 
 
-def _of_server(server: BonusServer, kinds: list[Kind], seconds: float) -> dict[str, Backlog]:
-    """Return kind → backlog of one server. Asks both databases, and not our own."""
-    with (
-        shop_all(seconds, secret=False) as source,
-        bonus_db(server, seconds, secret=False) as target,
-    ):
-        with source.snapshot():
-            origin = source.identity.origin()
-        # Shop All after the positions, so that what comes meanwhile counts as waiting.
-        with target.database.snapshot():
+def _on_their_own(tasks: Iterable[TransferTask], origin: str, seconds: float) -> dict[int, Backlog]:
+    """Return what waits for each of these tasks, from snapshots of both databases: see `in_log`."""
+    by_server = _by_server(tasks)
+
+    def ask(server: BonusServer, within: float) -> dict[int, Backlog]:
+        with (
+            shop_all(within, secret=False) as source,
+            bonus_db(server, within, secret=False) as target,
+            target.database.snapshot(),
+        ):
             positions = target.positions.of_all_kinds(origin)
-            with source.snapshot(*kinds):
-                since = writing_since(source, kinds)
+            specs = {task.pk: task.kind_spec for task in by_server[server]}
+            with source.snapshot(*specs.values()):
+                since = writing_since(source, specs.values())
                 backlogs = {}
-                for kind in kinds:
+                for pk, kind in specs.items():
                     position = positions.get(kind.name)
                     if position is None:
                         waiting = source.counts.waiting(kind, Place(), {})
                     else:
                         waiting = waiting_at(kind, source, target, position)
-                    backlogs[kind.name] = Backlog(
-                        waiting.rows, waiting.oldest, since.get(kind.name)
-                    )
+                    backlogs[pk] = Backlog(waiting.rows, waiting.oldest, since.get(kind.name))
                 return backlogs
+
+    backlogs: dict[int, Backlog] = {}
+    for server, answer in ask_all(by_server, ask, seconds):
+        if isinstance(answer, TransferError):
+            backlogs |= {task.pk: Backlog(error=answer) for task in by_server[server]}
+        else:
+            backlogs |= answer
+    return backlogs
 
 
 def waiting_at(kind: Kind, source: ShopAll, target: BonusDatabase, position: Position) -> Waiting:

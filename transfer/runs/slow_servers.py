@@ -54,15 +54,19 @@ def slow_servers(now: datetime) -> dict[BonusServer, datetime]:
     return {servers[queue]: since for queue, since in slow.items() if queue in servers}
 
 
-def _long_waits(now: datetime) -> list[Span]:
-    """Return the longest wait in each queue, of those that have lately been too long."""
+def long_waiting(now: datetime) -> Any:
+    """Return the entries that wait too long, or have lately."""
     entries = DBTaskResult.objects.filter(priority__gt=RecurringJob.PRIORITY)
     taken_lately = entries.annotate(taken=Coalesce("started_at", now)).filter(
         taken__gt=now - LATELY
     )
-    waited = taken_lately.filter(taken__gt=F("enqueued_at") + LONG)
+    return taken_lately.filter(taken__gt=F("enqueued_at") + LONG)
+
+
+def _long_waits(now: datetime) -> list[Span]:
+    """Return the longest wait in each queue, of those that have lately been too long."""
     longest: dict[str, Span] = {}
-    for one in Span.of(waited, "enqueued_at", "started_at", now):
+    for one in Span.of(long_waiting(now), "enqueued_at", "started_at", now):
         if one.queue not in longest or _length(one) > _length(longest[one.queue]):
             longest[one.queue] = one
     return list(longest.values())

@@ -24,6 +24,7 @@ from transfer.models import (
     IssuedSecret,
     RegisterAccount,
 )
+from transfer.models.accounts import ONLINE_FOR
 from transfer.queue.worker import Stopped
 
 AT_ONCE = 8  # the contract lets 16 be worked on at once, and registers are asked for, too
@@ -65,7 +66,7 @@ class Work:
             self.job.save(update_fields=["finished_at", "done", "failed", "total"])
 
     def _left(self) -> list[RegisterAccount]:
-        accounts = self.job.accounts.select_related("register__shop").order_by("pk")
+        accounts = self.job.accounts.select_related("register__shop", "server").order_by("pk")
         return list(accounts.waiting() if self.creates else accounts.created())
 
     def _call_all(self, api: BonusApi, accounts: list[RegisterAccount]) -> None:
@@ -175,13 +176,16 @@ def settle(account: RegisterAccount, answer: Account | None) -> None:
         return
     is_new = bool(answer.secret) or account.state == State.CREATED
     error = None if is_new else TransferError(API_REGISTER_EXISTS, server=account.server.name)
+    looked_at = account.server.accounts_at
+    seen = answer.last_seen and (account.last_seen or answer.last_seen)
     account.became(
         State.CREATED,
         error,
         login=answer.login,
         blocked=answer.blocked,
         created_at=answer.created,
-        last_seen=answer.last_seen and (account.last_seen or answer.last_seen),
+        last_seen=seen,
+        seen_lately=bool(seen and looked_at and seen >= looked_at - ONLINE_FOR),
     )
 
 

@@ -18,6 +18,7 @@ from transfer.causes.bonus_servers import API_NO_TOKEN, API_REGISTER_EXISTS
 from transfer.causes.connections import TOO_SLOW
 from transfer.errors import TooSlow, TransferError
 from transfer.models import BonusServer, SeenDay
+from transfer.models.accounts import ONLINE_FOR
 from transfer.parties import server as party_of
 from transfer.servers.ask import ask_all
 from transfer.servers.stages import check_service_port
@@ -63,6 +64,12 @@ GONE = """
      where a.register_id = r.id and a.server_id = %(server)s and a.state = 'created'
        and (a.created_at is null or a.created_at < %(asked)s)
        and not r.code = any(%(codes)s::text[])
+"""
+
+# By the clock of this machine, as `last_seen`.
+LATELY = """
+    update transfer_registeraccount set seen_lately = not seen_lately
+     where server_id = %(server)s and seen_lately <> coalesce(last_seen >= %(since)s, false)
 """
 
 SEEN = """
@@ -140,7 +147,7 @@ def check_connections(servers: Iterable[BonusServer] | None = None) -> dict[str,
 
 @transaction.atomic
 def note_answer(server: BonusServer, answer: Answer) -> None:
-    """Saves what the server answered, in three statements however many registers it has."""
+    """Saves what the server answered, in four statements however many registers it has."""
     ahead = answer.status.time - answer.asked_at  # the server's clock
     server.note_answer(
         answer.asked_at, answer.latency, ahead.total_seconds(), answer.status.version
@@ -150,6 +157,7 @@ def note_answer(server: BonusServer, answer: Answer) -> None:
         "server": server.pk,
         "asked": answer.status.time,
         "was_there": API_REGISTER_EXISTS.code,
+        "since": answer.asked_at - ONLINE_FOR,
         "oldest": answer.asked_at - timedelta(SeenDay.DAYS),
         "codes": [account.register for account in accounts],
         "logins": [account.login for account in accounts],
@@ -158,7 +166,7 @@ def note_answer(server: BonusServer, answer: Answer) -> None:
         "blocked": [account.blocked for account in accounts],
     }
     with connection.cursor() as cursor:
-        for statement in (PRESENT, GONE, SEEN):
+        for statement in (PRESENT, GONE, LATELY, SEEN):
             cursor.execute(statement, parameters)
 
 

@@ -199,6 +199,7 @@ def test_registers_are_counted_by_urgency_and_each_number_leads_to_just_those(cl
         )
         for one in (task.server, nine):
             RegisterAccount.objects.create(server=one, register=till, state="created", **fields)
+    task.server.accounts.exclude(last_seen=None).update(seen_lately=True)
     groups = look(client).context["registers"]
     assert [(heading, [line[1:3] for line in lines]) for heading, lines in groups] == [
         ("Urgent", [("Offline", 1)]),

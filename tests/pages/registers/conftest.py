@@ -7,7 +7,7 @@ from django.test import Client
 from django.utils import timezone
 
 from transfer.models import BonusServer, CashRegister, RegisterAccount, Shop
-from transfer.models.accounts import AccountState
+from transfer.models.accounts import ONLINE_FOR, AccountState
 
 
 @pytest.fixture
@@ -50,6 +50,8 @@ def registers(db) -> Callable[..., list[CashRegister]]:
 def with_accounts() -> Callable[..., None]:
     def with_accounts(server: BonusServer, registers: list[CashRegister], **fields) -> None:
         known = {"state": "created", "login": "r1", "last_seen": timezone.now()} | fields
+        seen = known["last_seen"]
+        known["seen_lately"] = seen is not None and seen >= timezone.now() - ONLINE_FOR
         RegisterAccount.objects.bulk_create(
             [RegisterAccount(server=server, register=one, **known) for one in registers]
         )

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from tests.chain import LONG, many_servers
 from transfer.models import AuditEntry, BonusServer, CashRegister, RegisterAccount, Shop
-from transfer.models.accounts import AccountState, state_case
+from transfer.models.accounts import STATE_BESIDE, AccountState
 from transfer.pages.shown.task_groups import MANY
 
 pytestmark = pytest.mark.django_db
@@ -29,11 +29,11 @@ def test_every_state_is_the_same_of_an_account_and_of_a_register_beside_its_serv
     servers, one_of_each
 ):
     expected = {one.pk: state for state, one in one_of_each.items()}
-    accounts = RegisterAccount.objects.filter(server=servers[0]).with_shown()
+    accounts = RegisterAccount.objects.filter(server=servers[0])
     of_accounts = {account.register_id: account.shown_state for account in accounts}
     assert {pk: of_accounts.get(pk, "not_created") for pk in expected} == expected
     beside = CashRegister.objects.beside(servers[0])
-    shown = beside.annotate(shown_state=state_case("account__", servers[0]))
+    shown = beside.annotate(shown_state=STATE_BESIDE)
     assert {one.pk: one.shown_state for one in shown} == expected
 
 
@@ -111,6 +111,7 @@ def test_ten_or_sixty_registers_take_as_many_queries(
     some = registers(10)
     with_accounts(servers[0], some)
     with_accounts(servers[1], some, last_seen=None)
+    registers(1)  # without accounts, for which there is one query more
     url = address.format(register=some[0].pk, server=servers[0].pk)
 
     def queries() -> int:
@@ -166,7 +167,9 @@ def test_the_list_begins_with_what_is_wrong_then_it_is_sorted_by_shop(
         with_accounts(server, [fine, late, gone, old])
     RegisterAccount.objects.filter(register=gone, server=servers[1]).update(blocked=True)
     hours_ago = timezone.now() - timedelta(hours=3)
-    RegisterAccount.objects.filter(register__in=[late, old]).update(last_seen=hours_ago)
+    RegisterAccount.objects.filter(register__in=[late, old]).update(
+        last_seen=hours_ago, seen_lately=False
+    )
     CashRegister.objects.filter(pk=old.pk).update(mothballed=True)
     first = Shop.objects.create(code="0", name="А")
     CashRegister.objects.create(code="z", name="Я", shop=first)  # no account, in the first shop

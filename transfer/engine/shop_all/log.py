@@ -10,7 +10,7 @@ is a snapshot of which every visible row is in the log. A wrong hint delays rows
 doubles one, since what is found is compared with the log itself.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -207,9 +207,11 @@ ADD_EMPTY = """
 """
 # Whether the log has this mark at this number. By the primary key.
 HAS_PLACE = "select true from datatransfer.log where kind = %s and number = %s and mark = %s::uuid"
-# Of which kinds the log lacks this place. By the primary key.
+# Which of these places the log of their kind lacks. By the primary key.
 LACKS_PLACES = """
-    select kind from unnest(%s::text[], %s::bigint[], %s::uuid[]) as asked (kind, number, mark)
+    select which
+      from unnest(%s::text[], %s::bigint[], %s::uuid[]) with ordinality
+           as asked (kind, number, mark, which)
      where not exists (select from datatransfer.log
                         where log.kind = asked.kind and log.number = asked.number
                           and log.mark = asked.mark)
@@ -326,16 +328,18 @@ class Log:
             self.database.rows(HAS_PLACE, [kind.name, place.number, place.mark])
         )
 
-    def lacks_places(self, places: Mapping[str, Place]) -> list[str]:
-        """Return the kinds whose log is another one than that of their place. One query.
+    def lacks_places(self, places: Iterable[tuple[str, Place]]) -> set[tuple[str, Place]]:
+        """Return those of these places, each with the name of its kind, that the log of the kind
+        lacks: it is another one. One query.
 
         The names need not be those of kinds that are ours now.
         """
-        some = {kind: place for kind, place in places.items() if not place.is_begin}
-        numbers = [place.number for place in some.values()]
-        marks = [place.mark for place in some.values()]
-        rows = self.database.rows(LACKS_PLACES, [[*some], numbers, marks]) if some else []
-        return [kind for (kind,) in rows]
+        some = [(kind, place) for kind, place in places if not place.is_begin]
+        kinds = [kind for kind, _place in some]
+        numbers = [place.number for _kind, place in some]
+        marks = [place.mark for _kind, place in some]
+        rows = self.database.rows(LACKS_PLACES, [kinds, numbers, marks]) if some else []
+        return {some[which - 1] for (which,) in rows}
 
     def count_staged(self, kind: Kind) -> int:
         """Return how many rows the staging table has. Reads its index."""

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from transfer.causes.rows import reason_named
 from transfer.models import RejectedRow, Upload
-from transfer.models.addresses import numbered
+from transfer.models.addresses import address
 from transfer.models.tasks import KindChoices
 from transfer.pages.components.states import badge, state_badge
 from transfer.pages.html import Html, joined, link, muted, once, row, titled
@@ -70,7 +70,7 @@ def _server(one: RejectedRow, short: str) -> Html:
     run = _("run %(number)s") % {"number": one.run_id}
     drawn = '<a class="badge badge-idle" href="{}" title="{name}" aria-label="{name}">{}</a>'
     name = f"{one.server_name}, {run}"
-    return format_html(drawn, numbered("run", one.run_id), short, name=name)
+    return format_html(drawn, address("run", one.run_id), short, name=name)
 
 
 def reject_state(one: RejectedRow, is_of_one_state: bool) -> Html:

@@ -14,6 +14,7 @@ from transfer.doctor.schema import pending_migrations, refusal, unknown_migratio
 from transfer.problems.kinds import Code
 from transfer.problems.of_background import problems_of_background
 from transfer.problems.problem import Problem
+from transfer.problems.signs import signs
 from transfer.text.explain import explain
 
 CHECKS = {
@@ -72,9 +73,9 @@ def schema() -> str:
 
 def background() -> dict[str, Any]:
     """The worst problem of the schedule and of the queue, or "ok"; and what else needs a look."""
-    found = {
-        one.code: one for one in problems_of_background(timezone.now()) if isinstance(one, Problem)
-    }
+    now = timezone.now()
+    listed = problems_of_background(now, signs(now))
+    found = {one.code: one for one in listed if isinstance(one, Problem)}
     with override("en"):
         checks: dict[str, Any] = {
             name: next((found[code].sentence for code in codes if code in found), "ok")

@@ -38,7 +38,7 @@ from transfer.models import (
     TransferRun,
     TransferTask,
 )
-from transfer.models.accounts import AccountState
+from transfer.models.accounts import AccountState, count_registers
 from transfer.models.flow_hours import added as added_delays, most_within
 from transfer.pages import links
 from transfer.pages.back import is_part
@@ -186,8 +186,7 @@ def registers() -> list[tuple[str, list[tuple[str, str, int, str]]]]:
     """The registers on all servers, the urgent ones first: the heading of each group, and of each
     state its tone, its words, the number of registers, and the address of their list.
     """
-    accounts = RegisterAccount.objects.filter(register__mothballed=False)
-    count = accounts.count_registers()
+    count = count_registers()
     lines = [
         (tone(one, "account"), str(one.label), count[one], links.registers(state=one))
         for one in AccountState

@@ -1,6 +1,5 @@
 """Which accounts of registers are shown, and how many are in which state."""
 
-from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,7 +8,7 @@ from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import BonusServer, RegisterAccount, Shop
-from transfer.models.accounts import PROBLEMS, AccountState, state_case
+from transfer.models.accounts import PROBLEMS, AccountState, count_on_servers
 from transfer.pages.filters import FilterSet
 
 ANY_PROBLEM, MOTHBALLED = "problem", "mothballed"
@@ -74,7 +73,9 @@ class RegisterFilter(Search):
         server = self.form.cleaned_data.get("server")
         servers = [server] if server else list(BonusServer.objects.all())
         accounts: Any = RegisterAccount.objects.filter(server__in=servers).order_by()
-        there = accounts.with_shown().filter(shown_state__in=states)
+        there = accounts.filter(shown_state__in=states)
+        if AccountState.ONLINE not in states:
+            there = there.not_online()  # by the index on them
         chosen = Q(pk__in=there.values("register"))
         if AccountState.NOT_CREATED in states:
             everywhere = accounts.values("register").annotate(known=Count("pk"))
@@ -86,14 +87,10 @@ Summary = list[tuple[str, Any, int]]
 
 
 def with_states(servers: Iterable[BonusServer], in_use: int) -> list[tuple[BonusServer, Summary]]:
-    """Each server with the number of registers in use by their state there. One query."""
-    accounts = RegisterAccount.objects.filter(register__mothballed=False)
-    shown = accounts.annotate(shown_state=state_case()).order_by()
-    counted = shown.values_list("server", "shown_state").annotate(Count("pk"))
-    counts: dict[int, dict[str, int]] = defaultdict(dict)
-    for server, state, count in counted:
-        counts[server][state] = count
-    return [(server, summary(counts[server.pk], in_use)) for server in servers]
+    """Each server with the number of registers in use by their state there."""
+    listed = list(servers)
+    counts = count_on_servers(listed)
+    return [(server, summary(counts.get(server.pk, {}), in_use)) for server in listed]
 
 
 def summary(counts: dict[str, int], in_use: int) -> Summary:

@@ -12,7 +12,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
 from transfer.models import Actor, AuditEntry, BonusServer, CashRegister, RegisterAccount, Shop
-from transfer.models.accounts import PROBLEMS, AccountState, states_and_worst
+from transfer.models.accounts import (
+    PLACES,
+    PROBLEMS,
+    AccountState,
+    count_on_servers,
+    worst_on_servers,
+)
 from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.components.registers import on_servers
 from transfer.pages.parts import folds
@@ -39,11 +45,10 @@ def registers(request: HttpRequest) -> HttpResponse:
     servers = list(BonusServer.objects.all())
     only = chosen.given.get("server")
     in_use = CashRegister.objects.in_use().count()
-    counts, worst = states_and_worst(servers)
+    counts = count_on_servers(servers)
     listed = [(one, summary(counts.get(one.pk, {}), in_use)) for one in servers]
     beside = [only] if only else servers
-    if only:
-        _counts, worst = states_and_worst(beside)
+    worst = worst_on_servers(beside, counts)
     context = {
         "filter": chosen,
         "table": listed_registers(request, chosen.qs, beside, worst),
@@ -64,15 +69,15 @@ def listed_registers(
     worst: dict[int, AccountState],
 ) -> RegisterTable:
     """The list, sorted as the address asks, else by what is wrong on these servers, then by shop.
+    Registers that are not in `worst` are online on all of them.
 
     For that order all registers are sorted, but only those of the page are read as a whole.
     """
     if "sort" in request.GET:
         return RegisterTable(registers, servers).paged(request)
-    places = {state: place for place, state in enumerate(AccountState)}
     by_shop = registers.order_by("mothballed", "shop__name", "shop__code", "name", "code")
     keys = [
-        (mothballed, places[worst.get(pk, AccountState.NOT_CREATED)], pk)
+        (mothballed, PLACES[worst.get(pk, AccountState.ONLINE)], pk)
         for pk, mothballed in by_shop.values_list("pk", "mothballed")
     ]
     keys.sort(key=lambda key: key[:2])  # stable: the rest goes by shop
@@ -91,7 +96,7 @@ def register(request: HttpRequest, pk: int) -> HttpResponse:
     comes once it is opened.
     """
     register = get_object_or_404(CashRegister.objects.select_related("shop"), pk=pk)
-    accounts = register.accounts.with_shown().select_related("server", "job")
+    accounts = register.accounts.select_related("server", "job")
     known = {account.server_id: account for account in accounts}
     parts = [part(server, known.get(server.pk)) for server in BonusServer.objects.all()]
     many = len(parts) >= MANY
@@ -142,8 +147,7 @@ def alike(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def part(server: BonusServer, account: RegisterAccount | None) -> dict[str, Any]:
     """The part of the page about one server."""
-    shown: Any = account.shown_state if account else AccountState.NOT_CREATED  # type: ignore[attr-defined]
-    state = AccountState(shown)
+    state = AccountState(account.shown_state if account else AccountState.NOT_CREATED)
     return {
         "server": server,
         "account": account,

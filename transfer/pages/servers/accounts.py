@@ -17,7 +17,7 @@ from django_htmx.http import HttpResponseClientRefresh
 from transfer.access import has_role, role
 from transfer.errors import TransferError
 from transfer.models import AccountJob, Actor, BonusServer, CashRegister, RegisterAccount
-from transfer.models.accounts import state_case
+from transfer.models.accounts import STATE_BESIDE
 from transfer.pages.back import done, next_url, read_or_post, refused
 from transfer.pages.parts.account_tables import ResultTable
 from transfer.pages.parts.accounts import AccountFilter
@@ -87,9 +87,7 @@ CHANGES: dict[str, Change] = {
 
 def filtered(server: BonusServer, query: QueryDict) -> AccountFilter:
     """The registers of the server that a query finds."""
-    registers = CashRegister.objects.beside(server).annotate(
-        shown_state=state_case("account__", server)
-    )
+    registers = CashRegister.objects.beside(server).annotate(shown_state=STATE_BESIDE)
     return AccountFilter(query, registers)
 
 
@@ -217,7 +215,7 @@ def results(request: HttpRequest, job: AccountJob) -> dict[str, Any]:
     registers = (
         CashRegister.objects.beside(job.server)
         .filter(Q(account__job=job))
-        .annotate(shown_state=state_case("account__", job.server))
+        .annotate(shown_state=STATE_BESIDE)
         .order_by(Case(When(account__error_code="", then=1), default=0), "name", "code")
     )
     chosen = AccountFilter(request.GET, registers)

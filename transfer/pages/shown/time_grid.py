@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
 from transfer.models import BonusServer, MaintenanceRun, TransferRun, TransferTask
-from transfer.models.addresses import numbered
+from transfer.models.addresses import address
 from transfer.models.run_base import RunSlot, State
 from transfer.pages.shown.task_status import ORDER
 from transfer.pages.shown.traced import which
@@ -213,7 +213,7 @@ def _line(
         slot = slots[place]
         sign = _sign(slot)
         first = {"bad": slot.first_bad, "rejects": slot.first_rejects}.get(sign)
-        url = numbered(url_name, first or slot.last)
+        url = address(url_name, first or slot.last)
         squares.append(Square(place, sign, url, f"{between(edges, place)}: {_words(slot, sign)}"))
         if slot.bad_at is not None and not was_bad:
             begins[place] = Failure(slot.bad_at, url)

@@ -26,7 +26,10 @@ class RecurringJobQuerySet(JobQuerySet):
         Kind = RecurringJob.Kind
         servers = BonusServer.objects.order_by().values_list("pk", flat=True)
         wanted: set[tuple[str, int | None]] = {(Kind.MIRROR_REJECTS, pk) for pk in servers}
-        alone = (*(Kind.ASK_BACKLOGS, Kind.CHECK_CHANGES, Kind.CHECK_GUARDS, Kind.CHECK_TABLES),)
+        alone = (
+            *(Kind.ASK_BACKLOGS, Kind.CHECK_CHANGES, Kind.CHECK_GUARDS, Kind.CHECK_TABLES),
+            Kind.COPY_DAYS,
+        )
         wanted |= {(kind, pk) for kind in (Kind.CHECK_CERT, Kind.CHECK_TABLES) for pk in servers}
         wanted |= {(kind, None) for kind in alone}
         missing = wanted - set(self.values_list("kind", "server"))
@@ -53,6 +56,7 @@ class RecurringJob(Job, Failing):
         CHECK_MAIL = "check_mail"  # whether the mail server takes connections
         CHECK_PAGES = "check_pages"  # whether the pages answer at SITE_URL
         CHECK_TABLES = "check_tables"  # of one bonus server, or of shop All: which will be refused
+        COPY_DAYS = "copy_days"  # what each server has received today, into shop All
         MIRROR_REJECTS = "mirror_rejects"  # of one bonus server
 
     EVERY = {
@@ -63,6 +67,7 @@ class RecurringJob(Job, Failing):
         Kind.CHECK_MAIL: timedelta(minutes=15),
         Kind.CHECK_PAGES: timedelta(minutes=15),
         Kind.CHECK_TABLES: timedelta(minutes=15),
+        Kind.COPY_DAYS: timedelta(minutes=15),
         Kind.MIRROR_REJECTS: timedelta(minutes=15),
     }
 

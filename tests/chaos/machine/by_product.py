@@ -8,7 +8,6 @@ import json
 from typing import Any
 from unittest.mock import patch
 
-from django.db import connection
 from django.test import Client
 from psycopg2.extensions import parse_dsn
 
@@ -20,7 +19,7 @@ from tests.chaos.machine.people import People, is_bad
 from tests.chaos.machine.steps import Machine
 from tests.chaos.machine.transfers import Transfers
 from tests.chaos.machine.world import BALANCES, Ours, World
-from tests.databases import Server, query
+from tests.own_database import OwnDatabases
 from transfer.causes.ledger import (
     BEGINNING_UNDECIDED,
     COPY_OF,
@@ -314,37 +313,6 @@ def command(*arguments: str) -> str:
 
 def command_json(*arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in command(*arguments, "--json").splitlines()]
-
-
-class OwnDatabases:
-    """Copies of our own database, to which it can go back."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.own = str(connection.settings_dict["NAME"])
-        self.copies: list[str] = []
-
-    def copy(self) -> str:
-        place = f"{self.own}_copy_{len(self.copies)}"
-        self.copies.append(place)
-        self._copy(self.own, place)
-        return place
-
-    def restore(self, place: str) -> None:
-        self._copy(place, self.own)
-
-    def drop(self) -> None:
-        for place in self.copies:
-            self.server.drop(place)
-
-    def _copy(self, source: str, target: str) -> None:
-        connection.close()
-        query(
-            self.server.dsn,
-            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = any(%s)",
-            [[source, target]],
-        )
-        self.server.create(target, source)
 
 
 class ProductsMachine(Machine):

@@ -33,6 +33,7 @@ def statement(request: HttpRequest, number: int) -> HttpResponse:
         "content": content,
         "kinds": words.kinds(content),
         "changes": words.changes(content),
+        "outside": words.outside(content),
         "since": [(one, words.answer(one)) for one in content["since"]],
         "restores": [(one, words.answer(one)) for one in content["restores"]],
         "answers": [(one, words.answer(one)) for one in content["answers"]],

@@ -10,10 +10,10 @@ from django.utils import timezone
 from tests.databases import query
 from transfer.engine.received import NO_MARK
 from transfer.models import ServerDay, Settings, Statement
-from transfer.pages.statements.words import OF_LOG
 from transfer.statements.changes import LISTS
 from transfer.statements.document import digest_of, signed, write_new_key
 from transfer.statements.period import Period
+from transfer.statements.words import OF_LOG
 
 
 def a_statement() -> Statement:

@@ -209,6 +209,7 @@ class Migration(migrations.Migration):
                 ('failing_since', models.DateTimeField(editable=False, null=True)),
                 ('place', models.PositiveSmallIntegerField(default=1, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(9)], verbose_name='place in the order')),
                 ('letter', models.CharField(choices=[('none', 'none'), ('wrong', 'if something was wrong, or waits'), ('always', 'every morning; one sentence if all is well')], default='none', max_length=10, verbose_name='letter of the morning')),
+                ('statements', models.BooleanField(default=False, verbose_name='statement of each month')),
                 ('letter_on', models.DateField(editable=False, null=True)),
             ],
             options={
@@ -498,7 +499,7 @@ class Migration(migrations.Migration):
                 ('error_params', models.JSONField(default=dict, editable=False)),
                 ('error_technical', models.TextField(blank=True, editable=False, verbose_name='technical text')),
                 ('queue_entry', models.UUIDField(editable=False, null=True)),
-                ('event', models.CharField(choices=[('began', 'Began'), ('worse', 'Worse'), ('reminder', 'Reminder'), ('ended', 'Ended'), ('letter', 'Letter'), ('test', 'Test')], max_length=10)),
+                ('event', models.CharField(choices=[('began', 'Began'), ('worse', 'Worse'), ('reminder', 'Reminder'), ('ended', 'Ended'), ('letter', 'Letter'), ('statement', 'Statement'), ('test', 'Test')], max_length=10)),
                 ('number', models.PositiveIntegerField(default=0)),
                 ('params', models.JSONField(default=dict)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),

@@ -1,7 +1,7 @@
 """Makes statements, and keeps them: each is the next one of one chain."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +21,7 @@ from transfer.models import (
     Settings,
     Statement,
 )
+from transfer.models.alerts import Notice, Recipient
 from transfer.statements.changes import answers_since, changes_between
 from transfer.statements.copies import (
     exchange_days,
@@ -41,13 +42,18 @@ def content_of(statement: Statement) -> dict[str, Any]:
     return content
 
 
-def make(period: Period, server: BonusServer | None, actor: Actor) -> Statement:
+def make(
+    period: Period,
+    server: BonusServer | None,
+    actor: Actor,
+    recipients: Iterable[Recipient] = (),
+) -> Statement:
     """Count a period, sign the statement, and keep it as the next one of the chain. Audited.
 
     1. Takes back the daily sums that a restore of our own database has lost, and counts.
     2. Takes back the statements that it has lost; names those that do not fit into the chain.
     3. Signs and keeps the next one: its copy in shop All first, so that no other database which
-       goes on from this one makes it a second time.
+       goes on from this one makes it a second time. Messages to the recipients are queued.
 
     If one of the same period and server was kept before, the new one names it, and what has changed
     since. Raises KEY_NOT_NAMED, KEY_OPEN, KEY_INVALID, PERIOD_BEFORE_FIRST_LINE, and TransferError
@@ -73,10 +79,19 @@ def make(period: Period, server: BonusServer | None, actor: Actor) -> Statement:
                 **figures,
             }
             statement = _sign(content, period, server, key)
-            new = {"digest": statement.digest}
+            new: dict[str, Any] = {"digest": statement.digest}
+            for recipient in recipients:
+                _send(statement, recipient)
+                new.setdefault("sent_to", []).append(recipient.name)
             AuditEntry.record(actor, AuditEntry.Action.STATEMENT, statement, new=new)
             write_statements(kept)
     return statement
+
+
+def _send(statement: Statement, recipient: Recipient) -> None:
+    """Put the message that brings it into the queue; sent once, and again as any other one."""
+    event, params = Notice.Event.STATEMENT, {"number": statement.number}
+    Notice(recipient=recipient, event=event, params=params).queue()
 
 
 def _sign(
@@ -126,6 +141,8 @@ def _since(kept: Statement | None, figures: dict[str, Any], period: Period) -> d
 def make_monthly(actor: Actor, now: datetime | None = None) -> Iterator[dict[str, Any]]:
     """Keep the days of the log that are over, and make last month's statement where it is missing.
 
+    It is sent to the recipients who want it.
+
     Yields what was done so far, for the report of the maintenance run. Without a key no statement
     is made. Raises TransferError.
     """
@@ -138,7 +155,8 @@ def make_monthly(actor: Actor, now: datetime | None = None) -> Iterator[dict[str
     if Statement.objects.of_period(period.first, period.last, None).exists():
         return
     try:
-        statement = make(period, None, actor)
+        wanted = Recipient.objects.filter(enabled=True, statements=True)
+        statement = make(period, None, actor, wanted)
     except TransferError as error:
         if error.cause is not PERIOD_BEFORE_FIRST_LINE:  # a new installation has nothing to say
             raise

@@ -1,18 +1,16 @@
 """Kept statements: the list, one of them for paper, and its files."""
 
-from typing import Any
-
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
-from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from transfer.models import Statement
-from transfer.pages.exports import Field, Sheet, file_response
-from transfer.pages.statements import words
+from transfer.pages.exports import file_response
 from transfer.pages.statements.tables import StatementTable
+from transfer.statements import words
 from transfer.statements.keep import content_of
+from transfer.statements.workbook import sheets
 from transfer.text import formats
 
 
@@ -57,33 +55,4 @@ def signed_file(request: HttpRequest, number: int) -> HttpResponse:
 def workbook(request: HttpRequest, number: int) -> HttpResponseBase:
     """The figures, and the rejected rows that were open, as a workbook."""
     made = get_object_or_404(Statement, number=number)
-    content = content_of(made)
-    rows: list[dict[str, Any]] = []
-    for kind in words.kinds(content):
-        of_log = [{"kind": kind.title, "server": _("Shop All"), "of": one} for one in kind.log]
-        of_servers = [
-            {"kind": kind.title, "server": server.name, "of": one}
-            for server in kind.servers
-            for one in server.figures
-        ]
-        rows += of_log + of_servers
-    figures = [
-        Field(_("Transfer"), lambda one: one["kind"]),
-        Field(_("Where"), lambda one: one["server"]),
-        Field(_("What"), lambda one: one["of"].label),
-        Field(_("Rows"), lambda one: one["of"].rows),
-        Field(_("Sum"), lambda one: one["of"].amount),
-    ]
-    rejects = [
-        Field(_("Number"), lambda one: one["key"]),
-        Field(_("Transfer"), lambda one: words.WORDS[one["kind"]]),
-        Field(_("Bonus server"), lambda one: one["server"]),
-        Field(_("Reason"), lambda one: one["code"]),
-    ]
-    return file_response(
-        request,
-        f"statement-{number}",
-        "xlsx",
-        Sheet(_("Statement"), figures, rows),
-        Sheet(_("Open rejected rows"), rejects, content["open_rejects"]),
-    )
+    return file_response(request, f"statement-{number}", "xlsx", *sheets(content_of(made)))

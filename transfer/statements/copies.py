@@ -280,7 +280,7 @@ def _restore(document: Document, text: str) -> None:
 def exchange_days(source: ShopAll) -> None:
     """Take back the days that our own database has lost, and write all that it has; commits."""
     with source.database.transaction(), transaction.atomic():
-        source.database.limit_statements(None)
+        _take_time(source)
         for kind in installed_kinds().values():
             take_back_log_days(source, kind)
         _take_back_all_servers(kept_in(source))
@@ -291,9 +291,15 @@ def write_days(source: ShopAll) -> None:
     """Write the copies of all days, of recent ones as they are now; commits."""
     kept = kept_in(source)
     with source.database.transaction():
-        source.database.limit_statements(None)
+        _take_time(source)
         write_log_days(source)
         recent = timezone.now().date() - RECENT
         write_server_days(source, ServerDay.objects.filter(day__gte=recent))
         if kept.count(What.SERVER_DAY) < ServerDay.objects.count():  # shop All was restored
             write_server_days(source, ServerDay.objects.order_by("pk").iterator())
+
+
+def _take_time(source: ShopAll) -> None:
+    """Let statements take any time, unless somebody waits."""
+    if not source.database.is_waited_for:
+        source.database.limit_statements(None)

@@ -104,19 +104,24 @@ class _OfServers:
     rejects: dict[tuple[int, str], dict[str, Count]]
 
 
-def count_period(period: Period, server: BonusServer | None) -> dict[str, Any]:
+def count_period(
+    period: Period, server: BonusServer | None, seconds: float | None = None
+) -> dict[str, Any]:
     """Return all that a statement says of a period, for one server or for all.
 
-    Reads shop All in one snapshot. Raises PERIOD_BEFORE_FIRST_LINE, and TransferError where shop
-    All does not answer.
+    Reads shop All in one snapshot; with `seconds`, a page waits for it. Raises
+    PERIOD_BEFORE_FIRST_LINE, and TransferError where shop All does not answer.
     """
     own = _own(period, server)
     kinds: list[dict[str, Any]] = []
     with (
-        ShopAll(settings.SHOP_ALL_DATABASE_URL, "statement", secret=False) as source,
+        ShopAll(
+            settings.SHOP_ALL_DATABASE_URL, "statement", secret=False, seconds=seconds
+        ) as source,
         source.snapshot(),
     ):
-        source.database.limit_statements(None)
+        if not source.database.is_waited_for:
+            source.database.limit_statements(None)
         origin = source.identity.origin()
         _check_begun(source, period)
         for kind in installed_kinds().values():

@@ -47,6 +47,7 @@ def make(
     server: BonusServer | None,
     actor: Actor,
     recipients: Iterable[Recipient] = (),
+    seconds: float | None = None,
 ) -> Statement:
     """Count a period, sign the statement, and keep it as the next one of the chain. Audited.
 
@@ -56,13 +57,15 @@ def make(
        goes on from this one makes it a second time. Messages to the recipients are queued.
 
     If one of the same period and server was kept before, the new one names it, and what has changed
-    since. Raises KEY_NOT_NAMED, KEY_OPEN, KEY_INVALID, PERIOD_BEFORE_FIRST_LINE, and TransferError
-    where shop All does not answer. Then nothing is kept.
+    since. With `seconds`, a page waits for shop All.
+
+    Raises KEY_NOT_NAMED, KEY_OPEN, KEY_INVALID, PERIOD_BEFORE_FIRST_LINE, and TransferError where
+    shop All does not answer. Then nothing is kept.
     """
     key = read_key(settings.STATEMENT_KEY)
-    with _shop_all() as source:
+    with _shop_all(seconds) as source:
         exchange_days(source)
-        figures = count_period(period, server)
+        figures = count_period(period, server, seconds)
         # Our own commit comes last: a statement that it loses comes back from its copy.
         with transaction.atomic(), source.database.transaction():
             # One at a time: each names the one before.
@@ -122,8 +125,8 @@ def _sign(
     )
 
 
-def _shop_all() -> ShopAll:
-    return ShopAll(settings.SHOP_ALL_DATABASE_URL, "statement", secret=False)
+def _shop_all(seconds: float | None = None) -> ShopAll:
+    return ShopAll(settings.SHOP_ALL_DATABASE_URL, "statement", secret=False, seconds=seconds)
 
 
 def _since(kept: Statement | None, figures: dict[str, Any], period: Period) -> dict[str, Any]:

@@ -10,17 +10,17 @@ from django.utils import timezone
 from tests.databases import query
 from transfer.engine.received import NO_MARK
 from transfer.models import ServerDay, Settings, Statement
-from transfer.pages.statements.words import OF_LOG
 from transfer.statements.changes import LISTS
 from transfer.statements.document import digest_of, signed, write_new_key
 from transfer.statements.period import Period
+from transfer.statements.words import OF_LOG
 
 
 def a_statement() -> Statement:
     """A kept statement of a month in which nothing happened."""
     nothing = {"rows": 0, "amount": "0.00"}
     place = {"number": 0, "mark": NO_MARK}
-    log = {"opening": place, "closing": place, "lines": 0}
+    log = {"opening": place, "closing": place, "lines": 0, "unknown_days": []}
     log |= dict.fromkeys(OF_LOG, nothing)
     content = {
         "installation": str(Settings.load().installation),
@@ -34,6 +34,7 @@ def a_statement() -> Statement:
         "kinds": [{"kind": "balances", "log": log, "servers": []}],
         **{name: [] for name in (*LISTS, "changes", "since")},
         "before": None,
+        "not_in_chain": [],
     }
     text = signed(content, Ed25519PrivateKey.generate())
     return Statement.objects.create(

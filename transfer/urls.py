@@ -276,6 +276,7 @@ urlpatterns = [
     path("approvals/<int:pk>/refuse/", approvals.refuse, name="approval_refuse"),
     *listed("by_hand/", by_hand.by_hand, by_hand.export, "by_hand"),
     path("statements/", statements.statements, name="statements"),
+    path("statements/make/", statements.make_statement, name="statement_make"),
     path("statements/<int:number>/", statements.statement, name="statement"),
     path("statements/<int:number>.json", statements.signed_file, name="statement_json"),
     path("statements/<int:number>.xlsx", statements.workbook, name="statement_xlsx"),

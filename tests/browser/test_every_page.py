@@ -228,6 +228,7 @@ def addresses(house: SimpleNamespace) -> dict[str, list[str]]:
         "changed": [at("changed")],
         "changed_decide": [at("changed_decide", query="?kind=pincodes&decision=leave")],
         "statements": [at("statements")],
+        "statement_make": [at("statement_make")],
         "statement": [at("statement", house.statement.number)],
         "approvals": [at("approvals")],
         "approval": [at("approval", house.approval.pk)],

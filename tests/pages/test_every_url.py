@@ -157,6 +157,7 @@ RULES = {
     # What needs a second person; who enters what. The right to approve is of no role.
     # Statements
     "statements": LOOK,
+    "statement_make": FORM,
     "statement": LOOK,
     "statement_json": LOOK,
     "statement_xlsx": LOOK,

@@ -32,14 +32,19 @@ def test_last_months_statement_is_made_once(task, shop_all, key):
     assert (str(one.first), str(one.last), one.server_pk) == ("2026-02-01", "2026-02-28", None)
 
 
-def test_the_sums_of_each_day_are_kept_after_it_as_they_were(task, shop_all):
+def test_the_sums_of_each_day_are_what_the_log_says_until_its_lines_go(task, shop_all):
     in_february(shop_all, task.kind_spec)
     [*make_monthly(Actor(""), FIRST_OF_MONTH)]
-    query(shop_all, "update datatransfer.log set withdrawn = true")
-    [*make_monthly(Actor(""), FIRST_OF_MONTH + timedelta(1))]
+    for removed, withdrawn in ((0, "true"), (2, "false")):
+        query(
+            shop_all,
+            f"update datatransfer.log set withdrawn = {withdrawn};"
+            f" update datatransfer.head set removed = {removed}",
+        )
+        [*make_monthly(Actor(""), FIRST_OF_MONTH + timedelta(1))]
     days = LogDay.objects.filter(kind="balances").order_by("day")
     assert [str(one.day) for one in days][:: len(days) - 1] == ["2026-02-10", "2026-03-01"]
-    assert (days[0].rows, days[0].amount, days[0].withdrawn) == (1, 5, 0)
+    assert (days[0].rows, days[0].amount, days[0].withdrawn) == (1, 5, 1)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -15,7 +15,7 @@ from smtplib import (
 from typing import Any
 
 from django.conf import settings
-from django.core.mail import send_mail
+from django.core.mail import EmailMessage
 from django.utils import timezone, translation
 
 from transfer.alerts import outside, words
@@ -31,8 +31,11 @@ from transfer.causes.messages import MESSAGE_REFUSED, MESSAGE_REJECTED, NO_APPRI
 from transfer.errors import NoApprise, TransferError, from_socket
 from transfer.models.alerts import Notice, Recipient
 from transfer.parties import Party, PartyKind, gettext_noop
+from transfer.statements.keep import content_of
+from transfer.statements.workbook import workbook
 
 WEBHOOK_SECONDS = 10
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MESSENGER_SECONDS = 30  # some messengers are asked several times for one message
 
 # What a process that sends says of a failure: that the message was rejected, or one of these.
@@ -75,6 +78,8 @@ def deliver(notice: Notice, _stopped: Any = None) -> None:
 def link(notice: Notice) -> str:
     """Where the page about it is, if the installation says where its pages are."""
     path = notice.incident.url if notice.incident else "/"
+    if notice.event == Notice.Event.STATEMENT:
+        path = words.statement_of(notice).get_absolute_url()
     return f"{settings.SITE_URL.rstrip('/')}{path}" if settings.SITE_URL else ""
 
 
@@ -86,7 +91,10 @@ def text(notice: Notice) -> str:
 def by_mail(notice: Notice) -> None:
     subject = " ".join(words.subject(notice).split())
     try:
-        send_mail(subject, text(notice), None, [notice.recipient.address])
+        mail = EmailMessage(subject, text(notice), None, [notice.recipient.address])
+        for file in _files(notice):
+            mail.attach(*file)
+        mail.send()
     except SMTPException as error:
         reason = BY_SMTP.get(type(error), REJECTED)
         # Not the text of the error, which names the recipient.
@@ -94,6 +102,17 @@ def by_mail(notice: Notice) -> None:
     except OSError as error:
         host, port, seconds = settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_TIMEOUT
         raise from_socket(error, mail_server(), host, port, seconds) from error
+
+
+def _files(notice: Notice) -> list[tuple[str, bytes, str]]:
+    """Return the files that a mail has: name, content, type. Those of a statement."""
+    if notice.event != Notice.Event.STATEMENT:
+        return []
+    made = words.statement_of(notice)
+    name = f"statement-{made.number}"
+    # Not as text, whose line ends a mail server may change: the signature is over each byte.
+    signed = (f"{name}.json", made.document.encode(), "application/json")
+    return [signed, (f"{name}.xlsx", workbook(content_of(made)), XLSX)]
 
 
 def by_webhook(notice: Notice) -> None:

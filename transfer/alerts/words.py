@@ -5,6 +5,7 @@ from typing import Any
 from django.utils.translation import gettext as _, ngettext
 
 from transfer.alerts import letter
+from transfer.models import Statement
 from transfer.models.alerts import Incident, Notice
 from transfer.problems import groups, history, kinds
 from transfer.text import formats
@@ -17,6 +18,8 @@ def subject(notice: Notice) -> str:
     incident = notice.incident
     if notice.event == Notice.Event.LETTER:
         return _("Data Transfer: the letter of the morning")
+    if notice.event == Notice.Event.STATEMENT:
+        return _("Data Transfer: the statement of %(first)s to %(last)s") % _days(notice)
     if incident is None:
         return _("Data Transfer: a test message")
     match Notice.Event(notice.event):
@@ -65,6 +68,13 @@ def _body(notice: Notice) -> str:
     incident = notice.incident
     if notice.event == Notice.Event.LETTER:
         return letter.text(notice.params)
+    if notice.event == Notice.Event.STATEMENT:
+        made = statement_of(notice)
+        text = _(
+            "Statement %(n)s of %(first)s to %(last)s: what was staged, received and rejected. "
+            "The JSON file is the signed one. Its digest is %(digest)s"
+        )
+        return text % {"n": made.number, "digest": made.digest, **_days(notice)}
     if incident is None:
         return _("Messages of Data Transfer arrive here.")
     if notice.event == Notice.Event.ENDED and incident.ended_at:
@@ -75,6 +85,19 @@ def _body(notice: Notice) -> str:
         return " ".join(filter(None, [lasted, caught_up(incident)]))
     since = _("Since %(since)s.") % {"since": formats.bound(incident.began_at, zone=True)}
     return f"{hint(incident, notice.params)}\n{since}"
+
+
+def statement_of(notice: Notice) -> Statement:
+    """Return the statement that the message brings."""
+    return Statement.objects.get(number=notice.params["number"])
+
+
+def _days(notice: Notice) -> dict[str, str]:
+    made = statement_of(notice)
+    return {
+        "first": formats.day_in_numbers(made.first),
+        "last": formats.day_in_numbers(made.last),
+    }
 
 
 def how_to_take(link: str) -> str:

@@ -6,6 +6,7 @@ withdrawn by then was not received, and is never read.
 """
 
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from enum import StrEnum
 from itertools import islice
 from uuid import uuid4
@@ -78,11 +79,15 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True)
 class Begun:
-    """A position that has begun: how many rows it will be sent, and how many it does without."""
+    """A position that has begun: how many rows it will be sent, and how many it does without.
+
+    `amount_skipped` is the sum of the latter.
+    """
 
     position: Position
     sent: int
     skipped: int
+    amount_skipped: Decimal
 
 
 def begin(
@@ -126,7 +131,7 @@ def begin(
         sent, skipped = _write(kind, source, target, position, floor, everything=everything)
         if everything and kind.appends:
             _note_changed(kind, source, target, position)
-    return Begun(position, sent, skipped)
+    return Begun(position, sent, skipped.rows, skipped.amount)
 
 
 def _make_way(
@@ -169,8 +174,8 @@ def _write(
     floor: Place,
     *,
     everything: bool,
-) -> tuple[int, int]:
-    """Write receipts, exceptions and totals; return how many rows are sent, and how many skipped.
+) -> tuple[int, Count]:
+    """Write receipts, exceptions and totals; return how many rows are sent, and what is skipped.
 
     No receipt names a place below the floor: a log that has lines there which have gone by now
     can't be told from a lost one, so a later restore to there is asked about.
@@ -179,7 +184,7 @@ def _write(
     and nothing had changed there: so the sums of the log and of the server stay comparable,
     whatever is restored later.
     """
-    sent = skipped = 0
+    sent, skipped = 0, Count()
     received: dict[str, Count | None] = {}  # by the exceptions: nothing
     below: list[Line] = []  # the lines up to the floor that are still in the log
     if floor.is_begin:
@@ -195,7 +200,8 @@ def _write(
         else:
             skips = [line for line in with_rows if line.purged and not line.withdrawn]
             missed = [line for line in with_rows if line.number <= floor.number]
-            skipped += sum(line.purged for line in skips)
+            purged = (Count(one.purged, one.amount - one.gone_amount) for one in skips)
+            skipped = sum(purged, skipped)
             sent += sum(line.awaited for line in lines if not line.withdrawn and not line.purged)
         received |= {line.changeset: Count() for line in [*missed, *skips]}
         _set_not_received(target, position, missed, skipped=False)

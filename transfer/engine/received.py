@@ -133,13 +133,16 @@ class Recorded:
         totals = Totals.from_json(fields["totals"])
         return cls(fields["origin"], fields["server"], place, fields["version"], totals)
 
+    def is_of_same(self, position: Position) -> bool:
+        """Whether both are of the same shop All and bonus server."""
+        return (self.origin, self.server) == (position.origin, position.server)
+
     def is_before(self, position: Position) -> bool:
         """Whether the position is this one after more rows were received.
 
         A bonus server that was restored to an earlier state has received no more.
         """
-        is_same = (self.origin, self.server) == (position.origin, position.server)
-        return is_same and self.totals.read < position.totals.read
+        return self.is_of_same(position) and self.totals.read < position.totals.read
 
     def is_ahead_of(self, position: Position) -> bool:
         """Whether the position is at an earlier line, or at another line of the same number."""
@@ -148,8 +151,7 @@ class Recorded:
 
     def is_after(self, position: Position) -> bool:
         """Whether this one is the position after more rows were received."""
-        is_same = (self.origin, self.server) == (position.origin, position.server)
-        return is_same and self.totals.read > position.totals.read
+        return self.is_of_same(position) and self.totals.read > position.totals.read
 
 
 @dataclass(frozen=True)

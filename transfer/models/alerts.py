@@ -221,6 +221,7 @@ class Recipient(WithSecrets, Failing):
     letter = models.CharField(
         gettext_lazy("letter of the morning"), max_length=10, choices=Letter, default=Letter.NONE
     )
+    statements = models.BooleanField(gettext_lazy("statement of each month"), default=False)
     letter_on = models.DateField(null=True, editable=False)  # the last morning that was dealt with
     quiet_from = models.TimeField(gettext_lazy("quiet from"), null=True, blank=True)
     quiet_until = models.TimeField(gettext_lazy("quiet until"), null=True, blank=True)
@@ -290,7 +291,7 @@ class NoticeQuerySet(JobQuerySet):
 
 
 class Notice(Job, Failing):
-    """A message to a recipient about an incident; without one, a letter or a test."""
+    """A message to a recipient about an incident; without one, a letter, statement or test."""
 
     LOCK_SPACE = Space.NOTICE
 
@@ -300,6 +301,7 @@ class Notice(Job, Failing):
         REMINDER = "reminder"
         ENDED = "ended"
         LETTER = "letter"
+        STATEMENT = "statement"
         TEST = "test"
 
     recipient = models.ForeignKey(Recipient, on_delete=models.CASCADE, related_name="notices")
@@ -310,7 +312,8 @@ class Notice(Job, Failing):
     number = models.PositiveIntegerField(default=0)  # of a reminder
     # The message about several servers at once that says this, too.
     told_by = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="tells")
-    # Of the incident, when this was written; of a letter, what alerts/letter.py found.
+    # Of the incident, when this was written; of a letter, what alerts/letter.py found; of a
+    # statement, its number.
     params = models.JSONField(default=dict)
     created_at = models.DateTimeField(default=timezone.now)
     sent_at = models.DateTimeField(null=True)

@@ -63,6 +63,7 @@ class RecurringJob(Job, Failing):
         CHECK_MAIL = "check_mail"  # whether the mail server takes connections
         CHECK_PAGES = "check_pages"  # whether the pages answer at SITE_URL
         CHECK_TABLES = "check_tables"  # of one bonus server, or of shop All: which will be refused
+        COPY_DAYS = "copy_days"  # what each server has received today, into shop All
         MIRROR_REJECTS = "mirror_rejects"  # of one bonus server
 
     EVERY = {
@@ -73,6 +74,7 @@ class RecurringJob(Job, Failing):
         Kind.CHECK_MAIL: timedelta(minutes=15),
         Kind.CHECK_PAGES: timedelta(minutes=15),
         Kind.CHECK_TABLES: timedelta(minutes=15),
+        Kind.COPY_DAYS: timedelta(minutes=15),
         Kind.MIRROR_REJECTS: timedelta(minutes=15),
     }
 
@@ -115,6 +117,7 @@ class RecurringJob(Job, Failing):
 OF_INSTALLATION = (
     *(RecurringJob.Kind.ASK_BACKLOGS, RecurringJob.Kind.CHECK_CHANGES),
     *(RecurringJob.Kind.CHECK_GUARDS, RecurringJob.Kind.CHECK_TABLES),
+    RecurringJob.Kind.COPY_DAYS,
 )
 OF_SERVERS = (
     *(RecurringJob.Kind.MIRROR_REJECTS, RecurringJob.Kind.CHECK_CERT),

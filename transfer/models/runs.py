@@ -223,18 +223,13 @@ class TransferRun(Run):
         self._set_back(position, is_before=before is not None and before.is_ahead_of(position))
         with transaction.atomic():
             self.save(update_fields=["expected", *PLACES])
-            if before is None or before.version != position.version:
-                # What the server has counted before, and does no more since it was restored.
-                lost = Totals()
-                if before is not None and before.is_after(position):
-                    lost = before.totals - position.totals
-                ServerDay.objects.go_back(self, lost, position)
+            ServerDay.objects.note(self, position)
 
     def go_back(self, position: Position) -> None:
         """Notes that the run goes on from an earlier place, where shop All was restored."""
         self._set_back(position, is_before=True)
         self.save(update_fields=PLACES)
-        ServerDay.objects.go_back(self, Totals(), position)
+        ServerDay.objects.note(self, position)
 
     def _set_back(self, position: Position, *, is_before: bool) -> None:
         self.position_from = self.position_to = position.as_json()
@@ -298,7 +293,7 @@ class TransferRun(Run):
         else:
             self.position_to = position.as_json()
             self.save(update_fields=["position_to"])
-            ServerDay.objects.go_back(self, Totals(), position)
+            ServerDay.objects.note(self, position)
 
     @property
     def counted_to(self) -> Recorded | None:
@@ -323,7 +318,7 @@ class TransferRun(Run):
         self.totals = self.totals + gained
         self.position_to = after.as_json()
         FlowHour.objects.add(self.task_id, gained, timezone.now(), seconds)
-        ServerDay.objects.add(self, gained, after.place)
+        ServerDay.objects.note(self, after, gained)
 
     def count_reasons(self) -> dict[str, int]:
         """Check code → rows of this run that failed it."""

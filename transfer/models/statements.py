@@ -1,28 +1,32 @@
 """Statements for accountants, and the daily sums that they are made of. All are kept for ever."""
 
+import json
 from collections.abc import Mapping
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, models
 from django.utils.translation import gettext_lazy
 
-from transfer.engine.received import Place, Position, Totals
+from transfer.engine.received import Position, Recorded, Totals
 from transfer.models.addresses import address
 from transfer.models.amounts import AmountField
+from transfer.models.servers import BonusServer
 
-# Adds to the day of a server and kind, in the time zone of schedules; remembers the place where the
-# server is after it. By the unique index.
+# Adds to the day of a server and kind, in the time zone of schedules; notes the position that the
+# server has after it. By the unique index.
 ADD = """
     insert into transfer_serverday as held
            (day, kind, server_pk, server_name, applied, unchanged, rejected, amount_applied,
-            amount_rejected, lost, amount_lost, number, mark)
+            amount_rejected, lost, amount_lost, skipped, amount_skipped, position)
     select (now() at time zone coalesce(
                 nullif((select time_zone from transfer_settings where id = 1), ''),
                 %(zone)s))::date,
            %(kind)s, %(server_pk)s, %(server_name)s, %(applied)s, %(unchanged)s, %(rejected)s,
-           %(amount_applied)s, %(amount_rejected)s, %(lost)s, %(amount_lost)s, %(number)s, %(mark)s
+           %(amount_applied)s, %(amount_rejected)s, %(lost)s, %(amount_lost)s, %(skipped)s,
+           %(amount_skipped)s, %(position)s
         on conflict (server_pk, kind, day) do update
        set applied = held.applied + excluded.applied,
            unchanged = held.unchanged + excluded.unchanged,
@@ -31,39 +35,81 @@ ADD = """
            amount_rejected = held.amount_rejected + excluded.amount_rejected,
            lost = held.lost + excluded.lost,
            amount_lost = held.amount_lost + excluded.amount_lost,
-           server_name = excluded.server_name, number = excluded.number, mark = excluded.mark
+           skipped = held.skipped + excluded.skipped,
+           amount_skipped = held.amount_skipped + excluded.amount_skipped,
+           server_name = excluded.server_name, position = excluded.position
 """
 
 
 class ServerDayManager(models.Manager["ServerDay"]):
-    def add(self, run: Any, gained: Totals, after: Place) -> None:
-        """Count rows that a run has moved, in its own transaction; `after` is where the server is.
+    def last_of(self, server_pk: int, kind: str) -> "ServerDay | None":
+        """Return the last day of a server and kind. By the unique index."""
+        return self.filter(server_pk=server_pk, kind=kind).order_by("-day").first()
 
-        Nothing if the server was undocked meanwhile.
+    def note(self, run: Any, position: Position, gained: Totals | None = None) -> None:
+        """Count what a server has received up to a position, on the day that it is now.
+
+        That is what the position's totals have more than those of the position that was noted last,
+        whoever has moved the rows; what they have less, the server has lost by a restore. `gained`
+        counts where nothing can be compared: at another name of the server, or at first.
+
+        In a transaction of the run. Nothing if the server was undocked meanwhile.
         """
-        self._execute(run, vars(gained), {"lost": 0, "amount_lost": 0}, after)
-
-    def go_back(self, run: Any, lost: Totals, position: Position) -> None:
-        """Count rows that a restored server has lost, and note where it is now."""
-        amount = lost.amount_applied + lost.amount_rejected
-        going = {"lost": lost.read, "amount_lost": amount}
-        self._execute(run, vars(Totals()), going, position.place)
-
-    def _execute(
-        self, run: Any, gained: Mapping[str, Any], lost: Mapping[str, Any], place: Place
-    ) -> None:
         if run.server_id is None:
             return
-        about = {
+        last = self.last_of(run.server_id, run.kind)
+        before = last.recorded if last else None
+        gained = gained or Totals()
+        lost = Totals()
+        if before is not None and before.version == position.version:
+            return
+        if before is not None and before.is_of_same(position):
+            gained = position.totals - before.totals
+            if gained.read < 0:
+                gained, lost = Totals(), before.totals - position.totals
+        self._add(
+            run.server_id, run.server_name, run.kind, position.as_json(), gained=gained, lost=lost
+        )
+
+    def skip(
+        self, server: BonusServer, position: Position, rows: int, amount: Decimal
+    ) -> "ServerDay":
+        """Count rows that a server does without for good, on the day that it is now; return it.
+
+        What the server has received meanwhile is counted by its next run, from the position that
+        was noted last.
+        """
+        last = self.last_of(server.pk, position.kind)
+        at = last.position if last else position.as_json()
+        self._add(server.pk, server.name, position.kind, at, skipped=(rows, amount))
+        return self.filter(server_pk=server.pk, kind=position.kind).latest("day")
+
+    def _add(
+        self,
+        server_pk: int,
+        server_name: str,
+        kind: str,
+        position: Mapping[str, Any],
+        *,
+        gained: Totals | None = None,
+        lost: Totals | None = None,
+        skipped: tuple[int, Decimal] = (0, Decimal(0)),
+    ) -> None:
+        gained, lost = gained or Totals(), lost or Totals()
+        values = {
             "zone": settings.TIME_ZONE,
-            "kind": run.kind,
-            "server_pk": run.server_id,
-            "server_name": run.server_name,
-            "number": place.number,
-            "mark": place.mark,
+            "kind": kind,
+            "server_pk": server_pk,
+            "server_name": server_name,
+            **vars(gained),
+            "lost": lost.read,
+            "amount_lost": lost.amount_applied + lost.amount_rejected,
+            "skipped": skipped[0],
+            "amount_skipped": skipped[1],
+            "position": json.dumps(position),
         }
         with connection.cursor() as cursor:
-            cursor.execute(ADD, {**about, **gained, **lost})
+            cursor.execute(ADD, values)
 
 
 class ServerDay(models.Model):
@@ -85,9 +131,11 @@ class ServerDay(models.Model):
     # Received before, and lost by a restore of the server: they are sent, and counted, again.
     lost = models.BigIntegerField(default=0)
     amount_lost = AmountField(default=0)
-    # The last line of the log that the server had passed.
-    number = models.BigIntegerField()
-    mark = models.UUIDField()
+    # Purged rows that it does without for good, as somebody has agreed.
+    skipped = models.BigIntegerField(default=0)
+    amount_skipped = AmountField(default=0)
+    # The position that the server had after it, see `Position.as_json`.
+    position = models.JSONField()
 
     objects = ServerDayManager()
 
@@ -101,9 +149,22 @@ class ServerDay(models.Model):
     def __str__(self) -> str:
         return f"{self.day} {self.kind} {self.server_name}"
 
+    @property
+    def recorded(self) -> Recorded:
+        return Recorded.from_json(self.position)
+
+    @property
+    def counted(self) -> int:
+        """How many rows of any outcome: a later state of the same day has more."""
+        return self.applied + self.unchanged + self.rejected + self.lost + self.skipped
+
 
 class LogDay(models.Model):
-    """What was staged of one kind on one day, as the log of shop All said after the day."""
+    """What was staged of one kind on one day, as the log of shop All said last.
+
+    Once lines of the day have reached the end of their lifetime, it stays as it is: see
+    `statements/log_days.py`.
+    """
 
     day = models.DateField()
     kind = models.CharField(max_length=10)
@@ -113,7 +174,11 @@ class LogDay(models.Model):
     rows = models.BigIntegerField()
     amount = AmountField()
     withdrawn = models.BigIntegerField()
+    amount_withdrawn = AmountField()
     gone = models.BigIntegerField()
+    amount_gone = AmountField()
+    # Effect → rows, and the amounts of the rows that they are about: see `LogSums.effects`.
+    effects = models.JSONField(default=dict)
 
     class Meta:
         verbose_name = gettext_lazy("day of a log")

@@ -8,6 +8,7 @@ it is a copy of another one (`COPY_OF`), whether it does without rows that were 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
@@ -28,15 +29,17 @@ from transfer.engine.begin import Answer as Begin, begin as begin_position, begi
 from transfer.engine.bonus_server.database import BonusDatabase, is_same_database
 from transfer.engine.move.prepare import prepare
 from transfer.engine.received import Place, Position
+from transfer.engine.shop_all.counts import Count
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.skip import Lacking, lacking, skip
 from transfer.errors import PositionKnown, ServerUndecided, TransferError
-from transfer.models import Actor, AuditEntry, BonusServer, TransferRun, TransferTask
+from transfer.models import Actor, AuditEntry, BonusServer, ServerDay, TransferRun, TransferTask
 from transfer.runs.execute import open_databases
 from transfer.runs.knowledge import knowledge_of, take_name
 from transfer.runs.left_behind import has_come_back
 from transfer.runs.needed import this_installation
 from transfer.runs.start import go_on
+from transfer.statements.copies import write_server_days
 from transfer.text import formats
 
 CODES = {cause.code for cause in (BEGINNING_UNDECIDED, HISTORY_TOO_OLD, COPY_OF, ROWS_PURGED)}
@@ -73,12 +76,20 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Skipped:
+    """Rows that a server does without for good, and its position then."""
+
+    position: Position
+    count: Count
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a decision means: how many rows the next run sends, and how many it never sends.
 
     Of NOTHING: whether the vendor's table is certain to be empty. Of AS_SERVER: the version of the
     other position, and when that server has last received rows. A copy of its tables has to be
-    younger.
+    younger. `skipped_now`: what statements count of the rows that are never sent.
     """
 
     sent: int
@@ -86,6 +97,7 @@ class Outcome:
     is_empty: bool = False
     version: str = ""
     copied_after: datetime | None = None
+    skipped_now: Skipped | None = None
 
 
 @dataclass(frozen=True)
@@ -252,6 +264,12 @@ def decide(task: TransferTask, decision: Decision, actor: Actor, *, dry_run: boo
         if outcome.skipped:
             new["given_up"] = outcome.skipped
         AuditEntry.record(actor, AuditEntry.Action.POSITION, task, new=new)
+        if (skipped := outcome.skipped_now) and skipped.count.rows:
+            day = ServerDay.objects.skip(
+                task.server, skipped.position, skipped.count.rows, skipped.count.amount
+            )
+            with source.database.transaction():
+                write_server_days(source, [day])
         has_come_back(task, actor)
     go_on([task])
     return outcome
@@ -310,7 +328,8 @@ def _begin(case: _Case) -> Outcome:
             kind=case.task.kind,
             table=case.task.kind_spec.quoted_target,
         )
-    return Outcome(begun.sent, begun.skipped, is_empty)
+    skipped = Skipped(begun.position, Count(begun.skipped, begun.amount_skipped))
+    return Outcome(begun.sent, begun.skipped, is_empty, skipped_now=skipped)
 
 
 def _begin_as(case: _Case) -> Outcome:
@@ -359,7 +378,17 @@ def _skip(case: _Case) -> Outcome:
     if not case.dry_run and purged:
         names = [one.changeset for one in purged]
         skip(kind, case.source, case.target, position.origin, names)
-    return Outcome(max(0, sent), skipped)
+    return Outcome(max(0, sent), skipped, skipped_now=_lacks(case, position, purged))
+
+
+def _lacks(case: _Case, position: Position, purged: Sequence[Lacking]) -> Skipped:
+    """Return what the server does without: of a changeset received in part, the rest."""
+    known = case.target.positions.all_exceptions(position)
+    case.target.database.roll_back()
+    whole = sum((Count(one.rows, one.amount) for one in purged), Count())
+    parts = [known[one.changeset] for one in purged if one.changeset in known]
+    received = sum((Count(one.rows or 0, one.amount or Decimal(0)) for one in parts), Count())
+    return Skipped(position, whole - received)
 
 
 DECIDE = {

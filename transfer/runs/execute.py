@@ -34,6 +34,7 @@ from transfer.runs.left_behind import has_come_back
 from transfer.runs.needed import installation_of, keep_needed_rows
 from transfer.runs.restored import confirm_by_itself
 from transfer.runs.server_restored import tell_if_restored
+from transfer.statements.copies import take_back_server
 
 Progress = Callable[[TransferRun], None]
 
@@ -142,7 +143,8 @@ def _move(
     """Move the rows of a run, and return how it ended, and how many rows wait then.
 
     1. Checks both sides.
-    2. Counts what an earlier process has moved and not counted; mirrors rejects.
+    2. Counts what an earlier process has moved and not counted, on the days that shop All has of
+       it; mirrors rejects.
     3. Tells the server which rejects people have discarded.
     4. Notes how far shop All's log goes now; tells purges what is needed.
     5. Moves chunk after chunk; counts each, and mirrors its rejects.
@@ -153,6 +155,7 @@ def _move(
     take_name(task.server, position)
     if run.position_from is None:
         tell_if_restored(task, run, position)
+    take_back_server(source, task.server, position)
     counted = _settle(run, position)
     mirror(task, source, target, position)
     position = write_discards(task, target, position)

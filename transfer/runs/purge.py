@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
+from django.utils import timezone
 
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.purge import KnownServer, purge as purge_rows
@@ -16,6 +17,8 @@ from transfer.runs.knowledge import knowledge_of
 from transfer.runs.left_behind import note_missing
 from transfer.runs.lifetimes import shorten_log, trim_servers
 from transfer.runs.needed import ask_servers, last_known, this_installation
+from transfer.statements.copies import write_days
+from transfer.statements.log_days import keep_log_days
 
 SECONDS = 60.0
 """That all bonus servers are waited for."""
@@ -80,6 +83,9 @@ def purge(kind: Kind, tasks: Iterable[TransferTask], days: int, *, dry_run: bool
             return result
         if result.left_behind:
             note_missing(result.left_behind, shop_all)
+        with shop_all.snapshot():
+            keep_log_days(shop_all, kind, timezone.now())
+        write_days(shop_all)  # before the lines go of which these are the sums
         behind = [last_known(one.task, origin) for one in result.left_behind]
         result.lines = shorten_log(kind, shop_all, [*servers, *behind])
         # The tasks whose positions can't be read:

@@ -1,6 +1,7 @@
 """What the recurring jobs do: they wait for shop All and the bonus servers."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from django.conf import settings
 from django.utils import timezone
@@ -11,12 +12,13 @@ from transfer.engine.shop_all.changes import Changes
 from transfer.engine.shop_all.schema.rights import Guards
 from transfer.errors import TransferError
 from transfer.installed import installed_kinds
-from transfer.models import RecurringJob, TransferTask
+from transfer.models import RecurringJob, ServerDay, TransferTask
 from transfer.queue.worker import Stopped
 from transfer.rejects.changed import read_up_to
 from transfer.runs import backlog, surroundings
 from transfer.runs.mirroring import mirror_overdue
 from transfer.servers.ask import bonus_db, shop_all
+from transfer.statements.copies import write_server_days
 
 SECONDS = 5.0  # that shop All has to answer
 
@@ -81,6 +83,15 @@ def check_certificate(job: RecurringJob) -> None:
         surroundings.check_certificate(job.server)
 
 
+def copy_days(_job: RecurringJob) -> None:
+    """Write today's sums of servers, and yesterday's, into shop All. Raises TransferError."""
+    yesterday = timezone.now().date() - timedelta(1)
+    days = ServerDay.objects.filter(day__gte=yesterday)
+    if days.exists():
+        with shop_all(SECONDS, secret=False) as source, source.database.transaction():
+            write_server_days(source, days)
+
+
 def mirror_rejects(job: RecurringJob) -> None:
     if job.server is not None:
         mirror_overdue(job.server, timezone.now())
@@ -94,5 +105,6 @@ WORK: dict[RecurringJob.Kind, Callable[[RecurringJob], None]] = {
     RecurringJob.Kind.CHECK_MAIL: check_mail,
     RecurringJob.Kind.CHECK_PAGES: check_pages,
     RecurringJob.Kind.CHECK_TABLES: check_tables,
+    RecurringJob.Kind.COPY_DAYS: copy_days,
     RecurringJob.Kind.MIRROR_REJECTS: mirror_rejects,
 }

@@ -5,10 +5,14 @@ from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
+
 from transfer.causes.statements import STATEMENT_OF_ANOTHER
+from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 from transfer.models import BonusServer, Settings, Statement
 from transfer.statements.changes import changes_between
+from transfer.statements.copies import kept_in, not_in_chain
 from transfer.statements.count import count_period
 from transfer.statements.document import Document, missing_in
 from transfer.statements.keep import kept_chain
@@ -48,7 +52,20 @@ def compare(document: Document) -> Compared:
     named = content["server"]
     # An undocked server has no key any more: its days are still known by its number.
     server = BonusServer(pk=named["id"], name=named["name"]) if named else None
-    return Compared(kept, wrong_in_chain(), changes_between(content, count_period(period, server)))
+    wrong = sorted({*wrong_in_chain(), *numbers_outside()})
+    return Compared(kept, wrong, changes_between(content, count_period(period, server)))
+
+
+def numbers_outside() -> list[int]:
+    """Return the numbers of statements that shop All has, and our own database not, or another.
+
+    Since a restore of our own database, or since two databases have gone on from one.
+    """
+    with (
+        ShopAll(settings.SHOP_ALL_DATABASE_URL, "verify", secret=False) as source,
+        source.snapshot(),
+    ):
+        return [one.number for one in not_in_chain(kept_in(source))]
 
 
 def wrong_in_chain() -> list[int]:

@@ -4,7 +4,7 @@ Sums are text with all digits, rows are numbers, moments are ISO 8601 in the tim
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -18,6 +18,7 @@ from transfer.engine.kind import Kind
 from transfer.engine.received import Place
 from transfer.engine.shop_all.counts import Count
 from transfer.engine.shop_all.log_sums import (
+    EFFECTS,
     End,
     LogSums,
     began_at,
@@ -39,13 +40,14 @@ from transfer.models import (
     TransferTask,
 )
 from transfer.models.alerts import Topic
+from transfer.statements.log_days import Outlived, outlived
 from transfer.statements.period import Period
 
 MOST_LISTED = 1000
 """Rejected rows, outages and so on that a statement lists by name; counts are of all."""
 
 OUTCOMES = ("applied", "unchanged", "rejected", "amount_applied", "amount_rejected")
-LOST = ("lost", "amount_lost")
+OTHERS = ("lost", "amount_lost", "skipped", "amount_skipped")
 # How rejected rows end, as `RejectedRow.State` has it.
 ENDS = ("resent", "settled", "discarded")
 # The answers of administrators that concern what moves.
@@ -58,7 +60,8 @@ ANSWERS = (
 
 # Where each server was at the end of a day. By the unique index, for each server and kind.
 PLACES = """
-    select distinct on (server_pk, kind) server_pk, kind, number, mark::text
+    select distinct on (server_pk, kind) server_pk, kind, (position ->> 'number')::bigint,
+           position ->> 'mark'
       from transfer_serverday where day <= %s
      order by server_pk, kind, day desc
 """
@@ -101,27 +104,36 @@ class _OfServers:
     rejects: dict[tuple[int, str], dict[str, Count]]
 
 
-def count_period(period: Period, server: BonusServer | None) -> dict[str, Any]:
+def count_period(
+    period: Period, server: BonusServer | None, seconds: float | None = None
+) -> dict[str, Any]:
     """Return all that a statement says of a period, for one server or for all.
 
-    Reads shop All in one snapshot. Raises PERIOD_BEFORE_FIRST_LINE, and TransferError where shop
-    All does not answer.
+    Reads shop All in one snapshot; with `seconds`, a page waits for it. Raises
+    PERIOD_BEFORE_FIRST_LINE, and TransferError where shop All does not answer.
     """
     own = _own(period, server)
     kinds: list[dict[str, Any]] = []
     with (
-        ShopAll(settings.SHOP_ALL_DATABASE_URL, "statement", secret=False) as source,
+        ShopAll(
+            settings.SHOP_ALL_DATABASE_URL, "statement", secret=False, seconds=seconds
+        ) as source,
         source.snapshot(),
     ):
-        source.database.limit_statements(None)
+        if not source.database.is_waited_for:
+            source.database.limit_statements(None)
         origin = source.identity.origin()
         _check_begun(source, period)
         for kind in installed_kinds().values():
             opening = end_before(source.database, kind, period.starts)
             closing = end_before(source.database, kind, period.ends)
             sums = sums_between(source.database, kind, opening, closing)
+            past = outlived(source, kind, period)
+            if past is not None:
+                sums = _with(source, kind, sums, past)
+            unknown = [str(day) for day in past.unknown] if past else []
             rows = [_of_server(source, kind, closing, own, pk) for pk in _servers(own, kind)]
-            kinds.append({"kind": kind.name, "log": _log(sums), "servers": rows})
+            kinds.append({"kind": kind.name, "log": _log(sums, unknown), "servers": rows})
     return {"shop_all": origin, "kinds": kinds, **_events(period, server)}
 
 
@@ -133,8 +145,18 @@ def _check_begun(source: ShopAll, period: Period) -> None:
         raise TransferError(PERIOD_BEFORE_FIRST_LINE, day=str(day))
 
 
-def _log(sums: LogSums) -> dict[str, Any]:
-    effects = {name: sums.effects.get(name, Count()) for name in ("replaces", "reverses", "sets")}
+def _with(source: ShopAll, kind: Kind, sums: LogSums, past: Outlived) -> LogSums:
+    """Return the sums of a period whose first lines have gone: those of its kept days, and those
+    of the lines after them. What is staged or withdrawn, the log says for ever.
+    """
+    after = End(Place(past.up_to), Count())
+    left = sums_between(source.database, kind, after, sums.closing)
+    effects = {name: past.effects[name] + left.effects[name] for name in EFFECTS}
+    return replace(sums, gone=past.gone + left.gone, effects=effects)
+
+
+def _log(sums: LogSums, unknown: list[str]) -> dict[str, Any]:
+    effects = sums.effects
     return {
         "opening": _end(sums.opening),
         "closing": _end(sums.closing),
@@ -145,6 +167,8 @@ def _log(sums: LogSums) -> dict[str, Any]:
         "corrections": counted(effects["replaces"]),
         "taken_back": counted(effects["reverses"]),
         "changed": counted(effects["sets"]),
+        # Days of which lines have gone and nobody has kept the sums: the last four lack them.
+        "unknown_days": unknown,
     }
 
 
@@ -160,7 +184,7 @@ def _own(period: Period, server: BonusServer | None) -> _OfServers:
         tasks, days = tasks.filter(server=server), days.filter(server_pk=server.pk)
     names: dict[int, str] = {}
     sums: dict[tuple[int, str], dict[str, Any]] = {}
-    totals = {name: Sum(name) for name in (*OUTCOMES, *LOST)}
+    totals = {name: Sum(name) for name in (*OUTCOMES, *OTHERS)}
     summed: Any = days.order_by().values("server_pk", "kind", "server_name").annotate(**totals)
     for one in summed:
         key = (one["server_pk"], one["kind"])
@@ -203,6 +227,7 @@ def _of_server(
         "rejected": {"rows": sums["rejected"], "amount": money(sums["amount_rejected"])},
         # Counted by the server no more, since it was restored or began anew.
         "lost_by_restore": {"rows": sums["lost"], "amount": money(sums["amount_lost"])},
+        "skipped": {"rows": sums["skipped"], "amount": money(sums["amount_skipped"])},
         "decided": {end: counted(rejects.get(end, Count())) for end in ENDS},
         "open": counted(rejects.get("open", Count())),
         "passed": {"number": place.number, "mark": place.mark} if place else None,
@@ -243,6 +268,8 @@ def _events(period: Period, server: BonusServer | None) -> dict[str, Any]:
             "began_at": moment(one.began_at),
             # What has ended after the period was open at its end.
             "ended_at": moment(one.ended_at) if _before(one.ended_at, period) else None,
+            "taken_by": one.taken_by or None,
+            "note": one.taken_note or one.mute_reason or None,
         }
         for one in incidents.select_related("server")[:MOST_LISTED]
     ]

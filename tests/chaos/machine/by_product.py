@@ -8,19 +8,19 @@ import json
 from typing import Any
 from unittest.mock import patch
 
-from django.db import connection
 from django.test import Client
 from psycopg2.extensions import parse_dsn
 
 from tests.chaos import actions
 from tests.chaos.machine import oracle
 from tests.chaos.machine.clusters import Clusters
+from tests.chaos.machine.days import Days
 from tests.chaos.machine.facts import Key, Wrong
 from tests.chaos.machine.people import People, is_bad
 from tests.chaos.machine.steps import Machine
 from tests.chaos.machine.transfers import Transfers
 from tests.chaos.machine.world import BALANCES, Ours, World
-from tests.databases import Server, query
+from tests.own_database import OwnDatabases
 from transfer.causes.ledger import (
     BEGINNING_UNDECIDED,
     COPY_OF,
@@ -50,6 +50,19 @@ HERE = "select true from datatransfer.log where kind = %s and changeset = %s::uu
 
 class ProductsWorld(World):
     """Docked servers are those that our own database knows; a dead one does not answer there."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.days = Days(self)
+
+    def copy_shop(self, how: str = "database") -> int:
+        number = super().copy_shop(how)
+        self.days.shop_is_copied(number)
+        return number
+
+    def restore_shop(self, number: int = -1, *, lags: bool = False) -> None:
+        super().restore_shop(number, lags=lags)
+        self.days.shop_is_restored(number % len(self.copies))
 
     def tell_product(self) -> None:
         """Dock, undock and move servers in our own database as the history has it."""
@@ -216,7 +229,7 @@ class ProductsTransfers(Transfers):
     def run(self, name: str, kind: str, rows: int = 3, most: int = 400) -> int:
         """Run a task; return how many chunks it has moved. Raises Refused."""
         self.world.tell_product()
-        moved = 0
+        before, moved = self.world.days.sample(name, kind), 0
 
         def stopped() -> int:
             nonlocal moved
@@ -229,6 +242,10 @@ class ProductsTransfers(Transfers):
             chunk_rows=rows,
             stopped=stopped,
         )
+        if done.position_from is not None:
+            self.world.days.note(name, kind, before)
+            if "Died" not in done.error_technical:
+                self.world.days.note(name, kind, self.world.days.sample(name, kind))
         if done.error_code:
             raise Refused(done)
         return moved
@@ -274,10 +291,12 @@ class ProductsTransfers(Transfers):
             raise Wrong(f"{name} {kind}: rows were purged that it needs")
         if not listed <= expected:
             raise Wrong(f"{name} {kind}: lists {listed}, but lacks {expected}")
+        self.world.days.skip(name, kind, listed)
         command("skip_rows", name, kind, "--yes")
 
     def begin(self, name: str, kind: str, answer: Answer) -> None:
         self._be_there(name)
+        self.world.days.begin_without(name, kind)
         command("begin", name, kind, f"--{answer.value}")
         self.world.servers[name].without_position = False
 
@@ -316,54 +335,48 @@ def command_json(*arguments: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in command(*arguments, "--json").splitlines()]
 
 
-class OwnDatabases:
-    """Copies of our own database, to which it can go back."""
-
-    def __init__(self, server: Server) -> None:
-        self.server = server
-        self.own = str(connection.settings_dict["NAME"])
-        self.copies: list[str] = []
-
-    def copy(self) -> str:
-        place = f"{self.own}_copy_{len(self.copies)}"
-        self.copies.append(place)
-        self._copy(self.own, place)
-        return place
-
-    def restore(self, place: str) -> None:
-        self._copy(place, self.own)
-
-    def drop(self) -> None:
-        for place in self.copies:
-            self.server.drop(place)
-
-    def _copy(self, source: str, target: str) -> None:
-        connection.close()
-        query(
-            self.server.dsn,
-            "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = any(%s)",
-            [[source, target]],
-        )
-        self.server.create(target, source)
-
-
 class ProductsMachine(Machine):
     """Takes the steps of the machine by the product, and lets our own database go back, too."""
+
+    world: ProductsWorld
 
     def __init__(self, clusters: Clusters, own: OwnDatabases, seed: int) -> None:
         super().__init__(clusters, seed, ProductsWorld, ProductsPeople, ProductsTransfers)
         self.own = own
         # A run that is held up is one of the engine's; `make chaos` stops those of the product.
         self.weights |= {"suspend": 0, "resume": 0, "copy_ours": 2, "restore_ours": 1.5}
-        self.copies: list[tuple[str, Ours]] = []  # of our own database, and what it knew
+        self.weights |= {"pass_a_day": 3, "copy_days": 2}
+        # Of our own database: where, what it knew, and the day.
+        self.copies: list[tuple[str, Ours, int]] = []
         self.world.tell_product()
+
+    def take(self, name: str) -> None:
+        super().take(name)
+        self.world.days.look()
 
     def step_copy_ours(self) -> None:
         if len(self.copies) < 4:
-            self.copies.append((self.own.copy(), self.world.ours.copy()))
+            day = self.world.days.today
+            self.copies.append((self.own.copy(), self.world.ours.copy(), day))
 
     def step_restore_ours(self) -> None:
         if self.copies:
-            place, known = self.random.choice(self.copies)
+            place, known, day = self.random.choice(self.copies)
             self.own.restore(place)
             self.world.restore_ours(known.copy())
+            self.world.days.own_is_restored(day)
+
+    def step_pass_a_day(self) -> None:
+        self.world.days.pass_a_day()
+
+    def step_copy_days(self) -> None:
+        self.world.days.copy_days()
+
+    def step_end_lifetimes(self) -> None:
+        """Lines live for a day at least, so that each day is over when its lines go."""
+        self.world.days.pass_a_day()
+        super().step_end_lifetimes()
+
+    def step_end(self) -> None:
+        super().step_end()
+        self.world.days.compare()

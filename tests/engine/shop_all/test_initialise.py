@@ -31,7 +31,7 @@ from transfer.engine.table_mapping import TableMapping
 from transfer.management.provision import Script
 from transfer.parties import SHOP_ALL
 
-TABLES = ["dependent", "head", "installation", "load", "log", "origin"]
+TABLES = ["dependent", "head", "installation", "kept", "load", "log", "origin"]
 TABLE = 'public."changeAccountBalanceTemp"'
 VALUES = (
     "account varchar(100), amount numeric, validfrom timestamptz, validto timestamptz, comment text"

@@ -1,6 +1,7 @@
 """The pages of statements, and their files."""
 
 import io
+from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -100,3 +101,67 @@ def test_the_signed_file_comes_byte_for_byte_from_the_page_and_the_api(olga, cli
     assert Document.read(api.content).digest == made.digest
     listed = client.get("/api/v1/statements?limit=1", headers=headers).json()
     assert (listed["items"][0]["number"], listed["next"]) == (1, 1)
+
+
+def test_an_operator_makes_one_of_a_period_and_server(client, made, server, last_days):
+    client.force_login(user("operator", "ivan"))
+    client.cookies["django_language"] = "en"
+    assert reverse("statement_make") in client.get(reverse("statements")).content.decode()
+    shown = client.get(reverse("statement_make")).content.decode()
+    assert 'type="date"' in shown
+    period = last_days(45, 31)
+    days = {"first": str(period.first), "last": str(period.last), "server": server.pk}
+    said = words(client.post(reverse("statement_make"), days, follow=True))
+    third = Statement.objects.get(number=3)
+    assert (third.server_name, third.made_by) == (server.name, "ivan")
+    assert f"Statement 3 was made. Its digest is {third.digest}" in said
+
+
+def test_a_viewer_makes_none(olga, made):
+    assert reverse("statement_make") not in olga.get(reverse("statements")).content.decode()
+    assert olga.get(reverse("statement_make")).status_code == 403
+    assert olga.post(reverse("statement_make"), {}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "said"),
+    [
+        (50, 60, "before it begins on"),
+        (5, -5, "The period is not over: its last day is"),
+        (300, 200, "Nothing was staged before"),
+        ("31.02.2026", 31, "Enter a valid date."),
+        ("", "", "This field is required."),
+    ],
+)
+def test_a_period_that_cannot_be_is_answered_by_a_sentence(
+    client, made, last_days, first, last, said
+):
+    client.force_login(user("operator", "ivan"))
+    client.cookies["django_language"] = "en"
+    days = {
+        name: str(last_days(one, one).first) if isinstance(one, int) else one
+        for name, one in (("first", first), ("last", last))
+    }
+    answer = client.post(reverse("statement_make"), days)
+    assert said in words(answer)
+    assert Statement.objects.count() == 2
+
+
+def test_a_key_that_others_may_read_is_answered_by_a_sentence(client, made, settings, last_days):
+    Path(settings.STATEMENT_KEY).chmod(0o644)
+    client.force_login(user("operator", "ivan"))
+    client.cookies["django_language"] = "en"
+    period = last_days(45, 31)
+    days = {"first": str(period.first), "last": str(period.last)}
+    assert "has the rights 644" in words(client.post(reverse("statement_make"), days))
+    assert Statement.objects.count() == 2
+
+
+def test_shop_all_that_does_not_answer_is_answered_by_a_sentence(client, made, settings, last_days):
+    settings.SHOP_ALL_DATABASE_URL = "postgresql://nobody@127.0.0.1:9/nothing"
+    client.force_login(user("operator", "ivan"))
+    client.cookies["django_language"] = "en"
+    period = last_days(45, 31)
+    days = {"first": str(period.first), "last": str(period.last)}
+    assert "hop All" in words(client.post(reverse("statement_make"), days))
+    assert Statement.objects.count() == 2

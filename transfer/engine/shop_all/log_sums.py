@@ -68,6 +68,9 @@ DEPENDENT = """
 # The sums up to a line with this mark. By the primary key.
 AT = "select rows_to, amount_to from datatransfer.log where kind = %s and number = %s and mark = %s"
 
+EFFECTS = ("replaces", "reverses", "sets")
+"""How a row may depend on another one."""
+
 
 @dataclass(frozen=True)
 class End:
@@ -117,11 +120,10 @@ def sums_between(database: Database, kind: Kind, opening: End, closing: End) -> 
     """Return the sums of the lines after `opening`, up to `closing`."""
     between = [kind.name, opening.place.number, closing.place.number]
     rows, amount, gone, gone_amount = database.only_row(NOT_AS_STAGED, between)
-    effects = {
-        effect: Count(int(count), first or Decimal(0))
-        for effect, count, first in database.rows(DEPENDENT, between)
-        if effect != "decided"
-    }
+    effects = dict.fromkeys(EFFECTS, Count())
+    for effect, count, first in database.rows(DEPENDENT, between):
+        if effect in effects:
+            effects[effect] = Count(int(count), first or Decimal(0))
     return LogSums(
         opening,
         closing,

@@ -267,7 +267,7 @@ class RecipientForm(forms.ModelForm[Recipient]):
         model = Recipient
         fields = [
             *("name", "channel", "language", "topics", "servers", "shops", "place", "reminders"),
-            *("letter", "quiet_from", "quiet_until", "urgent_always", "enabled"),
+            *("letter", "statements", "quiet_from", "quiet_until", "urgent_always", "enabled"),
         ]
         widgets = {
             "servers": forms.CheckboxSelectMultiple,
@@ -281,6 +281,10 @@ class RecipientForm(forms.ModelForm[Recipient]):
             "letter": gettext_lazy(
                 "What was broken in the last 24 hours, whether all has arrived, and what waits for "
                 "a decision. The settings say when; quiet hours put it off until they end."
+            ),
+            "statements": gettext_lazy(
+                "When it is made, at the beginning of the next month. A mail has the workbook and "
+                "the signed file; another message says that there is one."
             ),
             "place": gettext_lazy(
                 "1: told at once. 2 to 9: told of a serious problem that nobody has taken, one "

@@ -42,6 +42,8 @@ FACTS = {
     "locks": gettext_lazy("locked were"),
     "until": gettext_lazy("locked until"),
     "backup_of": gettext_lazy("backup of"),
+    "came_back": gettext_lazy("taken back from shop All"),
+    "sent_to": gettext_lazy("sent to"),
     "file": gettext_lazy("file"),
     "bytes": gettext_lazy("bytes"),
     "role": gettext_lazy("role"),

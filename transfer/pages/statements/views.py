@@ -1,25 +1,48 @@
 """Kept statements: the list, one of them for paper, and its files."""
 
-from typing import Any
-
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from transfer.models import Statement
-from transfer.pages.exports import Field, Sheet, file_response
-from transfer.pages.statements import words
+from transfer.access import role
+from transfer.errors import TransferError
+from transfer.models import Actor, Statement
+from transfer.pages.back import done, read_or_post
+from transfer.pages.exports import file_response
+from transfer.pages.statements.forms import PeriodForm
 from transfer.pages.statements.tables import StatementTable
-from transfer.statements.keep import content_of
+from transfer.statements import words
+from transfer.statements.keep import content_of, make
+from transfer.statements.workbook import sheets
 from transfer.text import formats
+
+SECONDS = 60.0
+"""That somebody waits for shop All."""
 
 
 @require_safe
 def statements(request: HttpRequest) -> HttpResponse:
     table = StatementTable(Statement.objects.defer("document")).paged(request)
     return render(request, "statements/statements.html", {"table": table})
+
+
+@role("operator")
+@read_or_post
+def make_statement(request: HttpRequest) -> HttpResponse:
+    """Make the statement of a period that somebody has chosen."""
+    form = PeriodForm(request.POST or None)
+    if form.is_valid():
+        period, server = form.cleaned_data["period"], form.cleaned_data["server"]
+        try:
+            made = make(period, server, Actor.of(request), seconds=SECONDS)
+        except TransferError as error:
+            form.refuse(error)
+        else:
+            words = _("Statement %(n)s was made. Its digest is %(digest)s")
+            return done(request, words % {"n": made.number, "digest": made.digest}, made)
+    return render(request, "statements/make.html", {"form": form})
 
 
 @require_safe
@@ -33,6 +56,7 @@ def statement(request: HttpRequest, number: int) -> HttpResponse:
         "content": content,
         "kinds": words.kinds(content),
         "changes": words.changes(content),
+        "outside": words.outside(content),
         "since": [(one, words.answer(one)) for one in content["since"]],
         "restores": [(one, words.answer(one)) for one in content["restores"]],
         "answers": [(one, words.answer(one)) for one in content["answers"]],
@@ -56,33 +80,4 @@ def signed_file(request: HttpRequest, number: int) -> HttpResponse:
 def workbook(request: HttpRequest, number: int) -> HttpResponseBase:
     """The figures, and the rejected rows that were open, as a workbook."""
     made = get_object_or_404(Statement, number=number)
-    content = content_of(made)
-    rows: list[dict[str, Any]] = []
-    for kind in words.kinds(content):
-        of_log = [{"kind": kind.title, "server": _("Shop All"), "of": one} for one in kind.log]
-        of_servers = [
-            {"kind": kind.title, "server": server.name, "of": one}
-            for server in kind.servers
-            for one in server.figures
-        ]
-        rows += of_log + of_servers
-    figures = [
-        Field(_("Transfer"), lambda one: one["kind"]),
-        Field(_("Where"), lambda one: one["server"]),
-        Field(_("What"), lambda one: one["of"].label),
-        Field(_("Rows"), lambda one: one["of"].rows),
-        Field(_("Sum"), lambda one: one["of"].amount),
-    ]
-    rejects = [
-        Field(_("Number"), lambda one: one["key"]),
-        Field(_("Transfer"), lambda one: words.WORDS[one["kind"]]),
-        Field(_("Bonus server"), lambda one: one["server"]),
-        Field(_("Reason"), lambda one: one["code"]),
-    ]
-    return file_response(
-        request,
-        f"statement-{number}",
-        "xlsx",
-        Sheet(_("Statement"), figures, rows),
-        Sheet(_("Open rejected rows"), rejects, content["open_rejects"]),
-    )
+    return file_response(request, f"statement-{number}", "xlsx", *sheets(content_of(made)))

@@ -121,8 +121,20 @@ create table if not exists datatransfer.installation (
 );
 """
 
-TABLES = ("origin", "head", "log", "load", "dependent", "installation")
-CREATE = "".join([SCHEMA, ORIGIN, HEAD, LOG, LOAD, DEPENDENT, INSTALLATION])
+# Copies of what our own database keeps for ever, of each installation: see `kept.py`.
+KEPT = """
+create table if not exists datatransfer.kept (
+    installation uuid not null,
+    what text not null,                   -- statement, log_day or server_day
+    name text collate "C" not null,
+    content text not null,                -- JSON
+    kept_at timestamptz not null default now(),
+    primary key (installation, what, name)
+);
+"""
+
+TABLES = ("origin", "head", "log", "load", "dependent", "installation", "kept")
+CREATE = "".join([SCHEMA, ORIGIN, HEAD, LOG, LOAD, DEPENDENT, INSTALLATION, KEPT])
 
 # Adds the row of a kind. A log without lines may become that of another table.
 ADD_HEAD = """

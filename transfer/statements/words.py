@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -11,6 +12,7 @@ from transfer.engine.kinds import KINDS
 from transfer.models import AuditEntry, Bulletin, RejectedRow
 from transfer.models.alerts import Topic
 from transfer.models.tasks import KindChoices
+from transfer.text import formats
 
 # The figures of the log, in the order in which people read them.
 OF_LOG = {
@@ -28,6 +30,7 @@ OF_SERVER = {
     "unchanged": gettext_lazy("Unchanged"),
     "rejected": gettext_lazy("Rejected"),
     "lost_by_restore": gettext_lazy("Lost by a restore, and sent again"),
+    "skipped": gettext_lazy("Skipped: purged before the server received them"),
     "waiting": gettext_lazy("Waiting at the end"),
 }
 OPEN = gettext_lazy("Rejected and open at the end")
@@ -37,6 +40,7 @@ OTHERS = {
     "amount": gettext_lazy("sum"),
     "opening": gettext_lazy("opening line"),
     "closing": gettext_lazy("closing line"),
+    "unknown_days": gettext_lazy("days without sums"),
     "passed": gettext_lazy("line that the server has passed"),
     "lines": gettext_lazy("lines"),
     "number": gettext_lazy("number"),
@@ -84,6 +88,7 @@ class OfKind:
     closing: int
     log: list[Figure]
     servers: list[OfServer]
+    unknown_days: list[str]
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,10 @@ def kinds(content: dict[str, Any]) -> list[OfKind]:
             one["log"]["closing"]["number"],
             [_figure(name, str(label), one["log"][name], one) for name, label in OF_LOG.items()],
             [OfServer(of["server"]["name"], [*_of_server(of, one)]) for of in one["servers"]],
+            [
+                formats.day_in_numbers(date.fromisoformat(day))
+                for day in one["log"].get("unknown_days", [])
+            ],
         )
         for one in content["kinds"]
     ]
@@ -109,7 +118,9 @@ def kinds(content: dict[str, Any]) -> list[OfKind]:
 
 def _of_server(of: dict[str, Any], kind: dict[str, Any]) -> Iterator[Figure]:
     for name, label in OF_SERVER.items():
-        yield _figure(name, str(label), of[name], kind)
+        # Statements are kept for ever: an old one may lack a figure of today.
+        if name in of:
+            yield _figure(name, str(label), of[name], kind)
         if name == "rejected":
             for state, count in of["decided"].items():
                 words = _("Rejected before or now, decided: %(how)s")
@@ -156,6 +167,29 @@ def _text(value: Any) -> str:
     if isinstance(value, list):
         return str(len(value))
     return "—" if value is None else str(value)
+
+
+@dataclass(frozen=True)
+class Outside:
+    """A statement that is not in the chain: of this installation, or of another one."""
+
+    number: int
+    digest: str
+    installation: str
+    is_ours: bool
+
+
+def outside(content: dict[str, Any]) -> list[Outside]:
+    """Return the statements that shop All had and the chain did not contain."""
+    return [
+        Outside(
+            one["number"],
+            one["digest"],
+            one["installation"],
+            one["installation"] == content["installation"],
+        )
+        for one in content.get("not_in_chain", [])
+    ]
 
 
 def answer(one: dict[str, Any]) -> str:

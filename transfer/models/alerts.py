@@ -20,7 +20,7 @@ from transfer.models.registers import Shop
 from transfer.models.secret import SecretField, WithSecrets
 from transfer.models.servers import BonusServer
 from transfer.models.settings import Settings
-from transfer.models.validators import printable
+from transfer.models.shared import printable
 from transfer.queue.jobs import Job, JobQuerySet
 from transfer.queue.locks import Space
 

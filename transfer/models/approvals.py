@@ -14,12 +14,11 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from transfer.errors import TransferError
-from transfer.models.addresses import numbered
-from transfer.models.amounts import AmountField
 from transfer.models.approvers import OwnNumber, Person, is_approver
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failing import FAILURE
 from transfer.models.secret import cipher
+from transfer.models.shared import AmountField, numbered
 from transfer.models.uploads import Upload
 from transfer.models.users import User
 

@@ -13,7 +13,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
-from transfer.models.amounts import AmountField
+from transfer.models.shared import AmountField
 from transfer.models.uploads import Upload
 
 MOST_ROWS = 1000

@@ -7,9 +7,8 @@ from django.db import models
 from django.db.models import Exists, FilteredRelation, OuterRef, Q
 from django.utils.translation import gettext_lazy
 
-from transfer.models.addresses import numbered
 from transfer.models.servers import BonusServer
-from transfer.models.validators import printable
+from transfer.models.shared import numbered, printable
 
 in_a_path = RegexValidator(
     r"\A(?!\.{1,2}\Z)[^/]*\Z", gettext_lazy("It may not contain “/”, and not be “.” or “..”.")

@@ -5,9 +5,9 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
-from transfer.models.addresses import numbered
 from transfer.models.runs import TransferRun
 from transfer.models.servers import BonusServer
+from transfer.models.shared import numbered
 from transfer.models.tasks import KindChoices, OfKind
 
 # How a file names a rejected row: two numbers that must fit together, and Excel takes it for text.

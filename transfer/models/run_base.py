@@ -15,11 +15,11 @@ from django.utils.translation import gettext_lazy
 
 from transfer.errors import AlreadyRunning, TransferError
 from transfer.logs import about
-from transfer.models.addresses import numbered
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failing import Failing, failure
 from transfer.models.schedule_queries import latest_of_task
 from transfer.models.schedules import ScheduledTask
+from transfer.models.shared import numbered
 from transfer.queue.jobs import Job, JobQuerySet
 from transfer.queue.worker import Stopped
 

@@ -17,11 +17,10 @@ from transfer.engine.mapping_file import Kinds
 from transfer.engine.postgres.connect import ANY_LOG_IN
 from transfer.errors import TransferError
 from transfer.installed import installed_kinds, installed_tables
-from transfer.models.addresses import numbered
 from transfer.models.failing import Failing, failure
 from transfer.models.outage_parts import OutagePart, Part, Seen
 from transfer.models.secret import SecretField, WithSecrets
-from transfer.models.validators import printable
+from transfer.models.shared import numbered, printable
 
 PORT = [MinValueValidator(1), MaxValueValidator(65535)]
 STALE_AFTER = timedelta(minutes=3)  # checked every minute; one check may be missed

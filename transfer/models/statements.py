@@ -9,8 +9,7 @@ from django.db import connection, models
 from django.utils.translation import gettext_lazy
 
 from transfer.engine.received import Place, Position, Totals
-from transfer.models.addresses import numbered
-from transfer.models.amounts import AmountField
+from transfer.models.shared import AmountField, numbered
 
 # Adds to the day of a server and kind, in the time zone of schedules; remembers the place where the
 # server is after it. By the unique index.

@@ -1,4 +1,4 @@
-"""Problems of bonus servers, rejected rows, registers, recipients of messages, and log-ins."""
+"""Problems of bonus servers, rejected rows, approvals, registers, recipients, and log-ins."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -8,14 +8,22 @@ from urllib.parse import urlencode
 from django.db.models import Count, F, Max, Min, Q, Sum
 from django.urls import reverse
 
+from transfer.approvals.limits import has_limits
 from transfer.engine.kind import MASK
 from transfer.installed import installed_tables
-from transfer.models import AuditEntry, BonusServer, Recipient, RegisterAccount, RejectedRow
+from transfer.models import (
+    Approval,
+    AuditEntry,
+    BonusServer,
+    Recipient,
+    RegisterAccount,
+    RejectedRow,
+)
 from transfer.models.alerts import OF_SHOP
+from transfer.models.approvers import approvers
 from transfer.models.failing import Failing
 from transfer.models.logins import PERIOD
 from transfer.problems.kinds import Code
-from transfer.problems.of_approvals import problems_of_approvals
 from transfer.problems.problem import Problem
 
 # The shops close at night, and their registers are switched off.
@@ -29,7 +37,7 @@ def problems_of_others(now: datetime) -> Iterator[Problem]:
     yield from of_left_behind()
     yield from of_recipients()
     yield from of_rejects()
-    yield from problems_of_approvals()
+    yield from of_approvals()
     yield from of_registers()
     yield from of_log_ins(now)
 
@@ -153,3 +161,14 @@ def of_log_ins(now: datetime) -> Iterator[Problem]:
 
 def _error(failing: Failing) -> dict[str, Any]:
     return {"code": failing.error_code, "error": failing.error_params}
+
+
+def of_approvals() -> Iterator[Problem]:
+    """Yield one problem for all loads that wait, and one where nobody may approve."""
+    waiting = Approval.objects.waiting().order_by()
+    found = waiting.aggregate(n=Count("pk"), last=Max("pk"), since=Min("asked_at"))
+    since = found.pop("since")
+    if found["n"]:
+        yield Problem(Code.APPROVALS, "", reverse("approvals"), found, since=since)
+    if (found["n"] or has_limits()) and not approvers():
+        yield Problem(Code.NO_APPROVER, "nobody", reverse("users"))

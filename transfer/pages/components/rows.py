@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from transfer.causes.rows import reason_named
 from transfer.models import RejectedRow, Upload
-from transfer.models.addresses import numbered
+from transfer.models.shared import numbered
 from transfer.models.tasks import KindChoices
 from transfer.pages.components.states import badge, state_badge
 from transfer.pages.html import Html, joined, link, muted, once, row, titled

@@ -10,8 +10,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
 from transfer.models import BonusServer, MaintenanceRun, TransferRun, TransferTask
-from transfer.models.addresses import numbered
 from transfer.models.run_base import RunSlot, State
+from transfer.models.shared import numbered
 from transfer.pages.shown.task_status import ORDER
 from transfer.pages.shown.traced import which
 from transfer.text import formats

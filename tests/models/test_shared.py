@@ -1,6 +1,6 @@
 from django.urls import reverse
 
-from transfer.models.addresses import numbered
+from transfer.models.shared import numbered
 
 
 def test_an_address_with_a_number_is_the_one_that_leads_there():

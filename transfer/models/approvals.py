@@ -117,8 +117,8 @@ class Approval(models.Model):
     ) -> Self:
         """Have the upload wait. Nothing of it is staged; `listed` is encrypted for the approver."""
         upload.pieces.filter(number=LISTED).delete()
-        text = json.dumps([(one, other, _text(amount)) for one, other, amount in listed])
-        upload.pieces.create(number=LISTED, content=cipher().encrypt(text.encode()))
+        texts = [(a, b, None if amount is None else str(amount)) for a, b, amount in listed]
+        upload.pieces.create(number=LISTED, content=cipher().encrypt(json.dumps(texts).encode()))
         upload.state, upload.changeset = Upload.State.WAITING, None
         upload.saved.update(state=upload.state, changeset=None, error_code="", closed_at=None)
         undecided: dict[str, Any] = {
@@ -234,7 +234,3 @@ class Approval(models.Model):
         new = {"state": state, "asked_by": self.asked_by, "rows": self.rows}
         new["amount"] = str(self.total)
         AuditEntry.record(actor, AuditEntry.Action.APPROVAL, self, new=new, reason=reason)
-
-
-def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else str(amount)

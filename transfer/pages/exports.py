@@ -237,16 +237,14 @@ def _write_cell(page: Any, line: int, column: int, cell: Any, moment: Any) -> No
         return
     if isinstance(cell, datetime):
         page.write_datetime(line, column, timezone.localtime(cell).replace(tzinfo=None), moment)
-    elif isinstance(cell, Decimal) and not _is_exact(cell):
+    elif isinstance(cell, Decimal) and not (
+        cell.is_finite() and len(cell.as_tuple().digits) <= EXACT_DIGITS
+    ):
         page.write_string(line, column, f"{cell:f}")
     elif isinstance(cell, int | float | Decimal):
         page.write_number(line, column, cell)
     else:
         page.write_string(line, column, str(defused(str(cell))))
-
-
-def _is_exact(number: Decimal) -> bool:
-    return number.is_finite() and len(number.as_tuple().digits) <= EXACT_DIGITS
 
 
 def column_fields(kind: Kind, text_of: Callable[[Any, str], str]) -> list[Field]:

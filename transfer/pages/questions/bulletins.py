@@ -1,6 +1,5 @@
 """What people are told, and not asked: a page for each, printable, until somebody dismisses it."""
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -46,7 +45,11 @@ def _of_shop_all(bulletin: Bulletin) -> dict[str, Any]:
         "kinds": [
             {
                 "title": KindChoices(kind).label,
-                "lost": {**about, "first": _moment(about["first"]), "last": _moment(about["last"])},
+                "lost": {
+                    **about,
+                    "first": formats.stored_moment(about["first"]),
+                    "last": formats.stored_moment(about["last"]),
+                },
                 "amount": amounts[kind],
                 "servers": counted(about["servers"]),
             }
@@ -56,8 +59,8 @@ def _of_shop_all(bulletin: Bulletin) -> dict[str, Any]:
             line_of(
                 one["kind"],
                 one["rows"],
-                _decimal(one["amount"]),
-                _moment(one["at"]),
+                None if one["amount"] is None else Decimal(one["amount"]),
+                formats.stored_moment(one["at"]),
                 one["servers"],
             )
             for one in lost
@@ -80,8 +83,8 @@ def _of_server(bulletin: Bulletin) -> dict[str, Any]:
         "restored": [
             {
                 "title": KindChoices(kind).label,
-                "first": _moment(about["from"]),
-                "last": _moment(about["to"]),
+                "first": formats.stored_moment(about["from"]),
+                "last": formats.stored_moment(about["to"]),
                 "rows": about["rows"],
             }
             for kind, about in bulletin.params["kinds"].items()
@@ -90,14 +93,6 @@ def _of_server(bulletin: Bulletin) -> dict[str, Any]:
 
 
 SHOP_ALL, SERVER = _of_shop_all, _of_server
-
-
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
-def _decimal(text: str | None) -> Any:
-    return None if text is None else Decimal(text)
 
 
 @role("operator")

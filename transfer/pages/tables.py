@@ -33,6 +33,10 @@ class Table(tables.Table):
     class Meta:
         """What a table's Meta inherits; the settings give template and class to those without."""
 
+    def __init__(self, *args: Any, caption: Any = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.caption = caption or self.caption
+
     def for_user(self, user: Any) -> Self:
         """Hides boxes and buttons from users who may not act."""
         if not has_role(user, Role.OPERATOR):

@@ -247,6 +247,10 @@ class Recipient(WithSecrets, Failing):
         return reverse("recipient", args=[self.pk])
 
     @property
+    def topic_labels(self) -> list[str]:
+        return [str(one.label) for one in Topic if one in self.topics]
+
+    @property
     def state(self) -> str:
         """One of off, failing (messages do not arrive), ok."""
         if not self.enabled:

@@ -13,7 +13,8 @@ from transfer.access import role
 from transfer.models import Actor, Bulletin, Upload
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import done
-from transfer.pages.questions.restored import counted, line_of
+from transfer.pages.questions.restored import lost_tables
+from transfer.pages.questions.tables import Changeset, OfKind, SentAgain, SentAgainTable
 from transfer.text import bulletins as words, formats
 
 
@@ -37,35 +38,30 @@ def _of_shop_all(bulletin: Bulletin) -> dict[str, Any]:
     held = set(
         Upload.objects.filter(pk__in=[one["load"] for one in loads]).values_list("pk", flat=True)
     )
-    amounts = {
-        kind: formats.amount(Decimal(about["amount"])) if kind == "balances" else formats.NOTHING
+    kinds = [
+        OfKind(
+            kind,
+            about["changesets"],
+            about["rows"],
+            Decimal(about["amount"]) if kind == "balances" else None,
+            formats.stored_moment(about["first"]),
+            formats.stored_moment(about["last"]),
+            about["servers"],
+        )
         for kind, about in bulletin.params["kinds"].items()
-    }
+    ]
+    lines = [
+        Changeset(
+            one["kind"],
+            formats.stored_moment(one["at"]),
+            one["rows"],
+            Decimal(one["amount"]) if one["kind"] == "balances" and one["amount"] else None,
+            one["servers"],
+        )
+        for one in lost
+    ]
     return {
-        "kinds": [
-            {
-                "title": KindChoices(kind).label,
-                "lost": {
-                    **about,
-                    "first": formats.stored_moment(about["first"]),
-                    "last": formats.stored_moment(about["last"]),
-                },
-                "amount": amounts[kind],
-                "servers": counted(about["servers"]),
-            }
-            for kind, about in bulletin.params["kinds"].items()
-        ],
-        "lines": [
-            line_of(
-                one["kind"],
-                one["rows"],
-                None if one["amount"] is None else Decimal(one["amount"]),
-                formats.stored_moment(one["at"]),
-                one["servers"],
-            )
-            for one in lost
-        ],
-        "has_more": bulletin.params["changesets"] > len(lost),
+        **lost_tables(kinds, lines, bulletin.params["changesets"]),
         "loads": [
             {
                 "url": reverse("upload", args=[one["load"]]) if one["load"] in held else "",
@@ -79,17 +75,16 @@ def _of_shop_all(bulletin: Bulletin) -> dict[str, Any]:
 
 
 def _of_server(bulletin: Bulletin) -> dict[str, Any]:
-    return {
-        "restored": [
-            {
-                "title": KindChoices(kind).label,
-                "first": formats.stored_moment(about["from"]),
-                "last": formats.stored_moment(about["to"]),
-                "rows": about["rows"],
-            }
-            for kind, about in bulletin.params["kinds"].items()
-        ]
-    }
+    lines = [
+        SentAgain(
+            kind,
+            formats.stored_moment(about["from"]),
+            formats.stored_moment(about["to"]),
+            about["rows"],
+        )
+        for kind, about in bulletin.params["kinds"].items()
+    ]
+    return {"restored": SentAgainTable(lines)}
 
 
 SHOP_ALL, SERVER = _of_shop_all, _of_server

@@ -7,6 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from transfer.pages import links
+from transfer.pages.history.tables import GridLine, GridTable
 from transfer.pages.parts import folds
 from transfer.pages.shown.task_groups import MANY
 from transfer.pages.shown.time_grid import WINDOWS, Group, grid_of
@@ -39,6 +40,10 @@ def grid(request: HttpRequest) -> HttpResponse:
     context = {
         "history": "grid",
         "grid": shown,
+        "table": GridTable(
+            [GridLine(group.name, line) for group in shown.all_groups for line in group.lines],
+            prefix="grid-",
+        ),
         "folds": found,
         "is_folded": is_folded,
         "windows": [(one, links.with_query(request.get_full_path(), hours=one)) for one in WINDOWS],

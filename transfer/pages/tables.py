@@ -113,6 +113,13 @@ class Table(tables.Table):
         return lambda row: render_value_in_context(row.get_cell(name), context)
 
 
+class WholeTable(Table):
+    """A table on one page, in the order of its records."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, orderable=False, **kwargs)
+
+
 def page_size(request: HttpRequest, sizes: Sequence[int], field: str = "per_page") -> int:
     """The number of rows on a page that the URL asks for, if it is one of `sizes`."""
     size = formats.number_in(request.GET.get(field)) or 0

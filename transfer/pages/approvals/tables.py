@@ -15,6 +15,7 @@ from transfer.pages.tables import (
     NumberColumn,
     Table,
     TemplateColumn,
+    WholeTable,
     classed,
 )
 from transfer.text import formats
@@ -57,7 +58,7 @@ class ApprovalTable(Table):
         return with_note(record.decided_by, record.reason) if record.decided_by else formats.NOTHING
 
 
-class AccountTable(Table):
+class AccountTable(WholeTable):
     """What a load that waits does to each account or card."""
 
     caption = gettext_lazy("What it does")
@@ -67,7 +68,3 @@ class AccountTable(Table):
     balances = TemplateColumn(
         "approvals/cells/balances.html", gettext_lazy("Balance now, and afterwards")
     )
-
-    class Meta(Table.Meta):
-        attrs = {"class": "table cards"}
-        orderable = False

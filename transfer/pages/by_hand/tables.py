@@ -9,29 +9,36 @@ from django.utils.translation import gettext as _, gettext_lazy
 from transfer.models import EnteredRow, Upload
 from transfer.pages.components.times import moment
 from transfer.pages.html import Html, link, with_note
-from transfer.pages.tables import AmountColumn, DrawnColumn, NumberColumn, Table, classed
+from transfer.pages.tables import (
+    AmountColumn,
+    DrawnColumn,
+    NumberColumn,
+    Table,
+    WholeTable,
+    classed,
+)
 
 WAYS = dict(Upload.InputMethod.choices)
 
 
-class SumTable(Table):
+class SumTable(WholeTable):
     """Sums of rows: by person, by account, or by both. A list leaves out what it is not by."""
 
     account = DrawnColumn(gettext_lazy("Account"), attrs={"td": {"class": "mono break"}})
     who = DrawnColumn(gettext_lazy("Who, how"), attrs=classed("break"))
+    person = DrawnColumn(gettext_lazy("Who"), attrs=classed("break"))
     rows = NumberColumn(gettext_lazy("Rows"), accessor="rows")
     up = AmountColumn(gettext_lazy("Credited"))
     down = AmountColumn(gettext_lazy("Deducted"))
-
-    class Meta(Table.Meta):
-        attrs = {"class": "table cards"}
-        orderable = False
 
     def draw_account(self, record: dict[str, Any]) -> Html:
         return traced(record["account"])
 
     def draw_who(self, record: dict[str, Any]) -> Any:
-        return with_note(record["entry__who"], WAYS.get(record.get("entry__way"), ""))
+        return with_note(record["entry__who"], WAYS.get(record["entry__way"], ""))
+
+    def draw_person(self, record: dict[str, Any]) -> str:
+        return record["entry__who"]
 
 
 class ByHandTable(Table):

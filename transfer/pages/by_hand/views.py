@@ -31,20 +31,20 @@ def by_hand(request: HttpRequest) -> HttpResponse:
             by_person(rows.qs, whole=not rows.is_of_rows),
             caption=_("By person and key"),
             prefix="people-",
-            exclude=("account",),
+            exclude=("account", "person"),
         ),
         "accounts": SumTable(
             by_account(rows.qs),
             caption=_("By account, the largest credits first"),
             prefix="accounts-",
-            exclude=("who", "down"),
+            exclude=("who", "person", "down"),
         ),
         "repeated": SumTable(
             repeated(rows.qs, times),
             caption=_("Credited more than %(n)s times by the same person")
             % {"n": formats.number(times)},
             prefix="repeated-",
-            exclude=("down",),
+            exclude=("who", "down"),
         ),
         "times": times,
         "choices": [

@@ -14,6 +14,7 @@ from transfer.pages.tables import (
     NumberColumn,
     Table,
     ValueColumn,
+    WholeTable,
     classed,
 )
 from transfer.text import formats
@@ -117,7 +118,7 @@ class GridLine(NamedTuple):
     line: Line
 
 
-class GridTable(Table):
+class GridTable(WholeTable):
     """The grid of time as a table: for screen readers, and for paper."""
 
     caption = gettext_lazy("Tasks and their failures")
@@ -130,7 +131,6 @@ class GridTable(Table):
 
     class Meta(Table.Meta):
         attrs = {"class": "table"}
-        orderable = False
 
     def draw_began(self, record: GridLine) -> Html:
         return joined((link(one.url, clock(one.at)) for one in record.line.failures), ", ")

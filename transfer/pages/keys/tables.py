@@ -8,7 +8,7 @@ from transfer.models import ApiKey, User
 from transfer.pages.components.states import state_badge
 from transfer.pages.components.times import moment
 from transfer.pages.html import Html, muted, unseen_lazy
-from transfer.pages.tables import DrawnColumn, Table, TemplateColumn, classed
+from transfer.pages.tables import DrawnColumn, TemplateColumn, WholeTable, classed
 
 
 class KeyLine(NamedTuple):
@@ -19,7 +19,7 @@ class KeyLine(NamedTuple):
     maker: User | None
 
 
-class KeyTable(Table):
+class KeyTable(WholeTable):
     caption = gettext_lazy("API keys")
     program = TemplateColumn("keys/cells/program.html", gettext_lazy("Program"))
     last_used = TemplateColumn("keys/cells/last_used.html", gettext_lazy("Last used"))
@@ -30,10 +30,6 @@ class KeyTable(Table):
         unseen_lazy(gettext_lazy("Revoke")),
         attrs=classed("unlabelled"),
     )
-
-    class Meta(Table.Meta):
-        attrs = {"class": "table cards"}
-        orderable = False
 
     def draw_expires(self, record: KeyLine) -> Html | str:
         expires_at = record.key.expires_at

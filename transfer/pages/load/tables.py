@@ -23,6 +23,7 @@ from transfer.pages.tables import (
     NumberColumn,
     Table,
     ValueColumn,
+    WholeTable,
     classed,
 )
 from transfer.text import formats
@@ -97,7 +98,7 @@ class BadLineTable(Table):
         return bad_line(explain(CATALOGUE[value]))
 
 
-class SampleTable(Table):
+class SampleTable(WholeTable):
     """The first lines of a file, as they were understood, with the columns of its kind.
 
     A record has the line's number, the rejected row that it names, its cells by column, its fault.
@@ -111,7 +112,6 @@ class SampleTable(Table):
     class Meta(Table.Meta):
         attrs = {"class": "table cards"}
         sequence = ("line", "reject", "...", "fault")
-        orderable = False
 
     def draw_fault(self, record: dict[str, Any]) -> Html:
         return badge("bad", record["fault"]) if record["fault"] else badge("ok", _("good"))

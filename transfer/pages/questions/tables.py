@@ -17,6 +17,7 @@ from transfer.pages.tables import (
     NumberColumn,
     Table,
     ValueColumn,
+    WholeTable,
 )
 from transfer.text import formats
 
@@ -60,15 +61,7 @@ class KindColumn(ValueColumn):
         return str(KindChoices(value).label)
 
 
-class Listed(Table):
-    """A list as it was found, on one page."""
-
-    class Meta(Table.Meta):
-        attrs = {"class": "table cards"}
-        orderable = False
-
-
-class LostKindTable(Listed):
+class LostKindTable(WholeTable):
     caption = gettext_lazy("What shop All has lost")
     kind = KindColumn(gettext_lazy("Transfer"))
     changesets = NumberColumn(gettext_lazy("Changesets"))
@@ -90,7 +83,7 @@ class LostKindTable(Listed):
         return ", ".join(words % {"server": name, "n": n} for name, n in numbers.items())
 
 
-class LostTable(Listed):
+class LostTable(WholeTable):
     caption = gettext_lazy("Changesets")
     kind = KindColumn(gettext_lazy("Transfer"))
     at = MomentColumn(gettext_lazy("Received"))
@@ -98,14 +91,14 @@ class LostTable(Listed):
     amount = AmountColumn(gettext_lazy("Sum"))
     servers = DrawnColumn(gettext_lazy("Bonus servers"))
 
-    class Meta(Listed.Meta):
+    class Meta(Table.Meta):
         attrs = {"class": "table cards small"}
 
     def draw_servers(self, record: Changeset) -> str:
         return ", ".join(record.servers)
 
 
-class MissingTable(Listed):
+class MissingTable(WholeTable):
     """Changesets of which rows were deleted by hand."""
 
     number = NumberColumn(gettext_lazy("Line of the log"))
@@ -115,7 +108,7 @@ class MissingTable(Listed):
     amount = AmountColumn(gettext_lazy("Sum"))
 
 
-class SentAgainTable(Listed):
+class SentAgainTable(WholeTable):
     """What a bonus server that was restored gets again."""
 
     caption = gettext_lazy("What is sent again")

@@ -23,6 +23,7 @@ from transfer.pages.tables import (
     Table,
     TemplateColumn,
     ValueColumn,
+    WholeTable,
     classed,
 )
 from transfer.text import formats
@@ -130,12 +131,8 @@ class ChangedRow(NamedTuple):
     is_blocked: bool
 
 
-class ChangedTable(Table):
+class ChangedTable(WholeTable):
     row = ValueColumn(gettext_lazy("Row"), attrs=classed("num"))
     cells = TemplateColumn("rejects/cells/changed_values.html", gettext_lazy("Values now"))
     before = ValueColumn(gettext_lazy("Amount before"), attrs=classed("num"))
     actions = TemplateColumn("rejects/cells/changed_actions.html", gettext_lazy("Actions"))
-
-    class Meta(Table.Meta):
-        attrs = {"class": "table cards"}
-        orderable = False

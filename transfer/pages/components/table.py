@@ -1,4 +1,4 @@
-"""Rows and cells of a table. By a template each row takes thirty times as long: see `components`."""
+"""Rows and cells of a table. By a template a row takes thirty times as long: see `components`."""
 
 from collections.abc import Callable, Iterable, Mapping
 from html import escape

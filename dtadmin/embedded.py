@@ -29,7 +29,7 @@ def start(home: Path) -> str:
     """
     get_server = _server_with_lock_in(_lock_of(home))
     programs()
-    cluster = cluster_of(home)
+    cluster = (embedded_as_root.place(home) if os.geteuid() == 0 else home) / "pg"
     _forget_killed_processes(cluster / ".handle_pids.json")
     server = get_server(cluster)
     return str(server.get_postmaster_info().socket_dir)
@@ -58,11 +58,6 @@ def _server_with_lock_in(folder: Path) -> "Callable[[Path], PostgresServer]":
     finally:
         platformdirs.user_runtime_path = asked
     return get_server
-
-
-def cluster_of(home: Path) -> Path:
-    """The data directory of the cluster of `home`."""
-    return (embedded_as_root.place(home) if os.geteuid() == 0 else home) / "pg"
 
 
 def programs() -> Path:

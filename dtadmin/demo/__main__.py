@@ -29,7 +29,7 @@ from django.contrib.auth.models import Group, User  # noqa: E402
 from django.utils.translation import gettext as _  # noqa: E402
 
 from dtadmin import embedded  # noqa: E402
-from dtadmin.demo import looked_after, second_person, statement  # noqa: E402
+from dtadmin.demo import people, statement  # noqa: E402
 from dtadmin.demo.data import HeadOffice  # noqa: E402
 from dtadmin.demo.disasters import OUTAGE_SECONDS, Copies, Outage  # noqa: E402
 from dtadmin.demo.processes import Processes, free_port  # noqa: E402
@@ -202,7 +202,7 @@ def serve(processes: Processes, stop: threading.Event) -> None:
     open_shops()
     start_registers(processes)
     password = log_ins()
-    second_person.enter()
+    people.enter_loads()
     say(
         f"\n  http://localhost:{port}/\n  admin / {password}   (operator, viewer)\n\n  "
         + _("To try, in another terminal:")
@@ -229,7 +229,7 @@ def carry_on(processes: Processes, stop: threading.Event) -> None:
             copied.carry_on()
             if seconds % SECONDS_BETWEEN_ROWS == 0:
                 head_office.carry_on()
-                looked_after.carry_on()
+                people.look_after_problems()
         away.carry_on(processes)
         again, dead = processes.revive()
         for name in again:

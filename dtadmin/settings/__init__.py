@@ -9,8 +9,6 @@ from dtadmin.environment import *
 from dtadmin.settings.apps import *
 from dtadmin.settings.databases import *
 from dtadmin.settings.log_in import *
-from dtadmin.settings.logs import *
-from dtadmin.settings.mail_and_cron import *
+from dtadmin.settings.operation import *
 from dtadmin.settings.pages import *
-from dtadmin.settings.statements import *
 from dtadmin.settings.web import *

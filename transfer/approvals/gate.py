@@ -55,7 +55,8 @@ def entering(who: str, way: str, rows: Rows, upload: Upload | None = None) -> It
     """
     person = Person.named(who)
     with transaction.atomic():
-        if (approval := _approval_of(upload)) is not None:
+        approved = Approval.objects.filter(upload=upload, state=Approval.State.APPROVED)
+        if upload is not None and (approval := approved.first()) is not None:
             _check(approval, person, rows)
         elif found := reasons(person, rows):
             if not person.is_known:
@@ -80,13 +81,6 @@ def note(who: str, way: str, rows: Rows, upload: Upload | None) -> None:
         amount=rows.amount,
         approved_by="" if upload is None else upload.approved_by,
     )
-
-
-def _approval_of(upload: Upload | None) -> Approval | None:
-    """Return the approval of an upload that somebody has approved."""
-    if upload is None:
-        return None
-    return Approval.objects.filter(upload=upload, state=Approval.State.APPROVED).first()
 
 
 def _check(approval: Approval, person: Person, rows: Rows) -> None:

@@ -226,13 +226,9 @@ class FoundProblem(Problem):
 
 @router.get("problems", response=list[FoundProblem], summary="What is wrong, the worst first")
 def list_problems(request: HttpRequest, limit: All) -> Any:
-    return [shown(one) for one in visible_problems()[:limit]]
-
-
-def visible_problems() -> list[WrongNow]:
-    """The problems, without those that only administrators see: a key is none."""
+    # A key is no administrator, and does not get what only those see.
     found = [one for one in problems() if not KINDS[one.code].is_for_administrators]
-    return with_incidents(found)
+    return [shown(one) for one in with_incidents(found)[:limit]]
 
 
 def shown(problem: WrongNow) -> dict[str, Any]:

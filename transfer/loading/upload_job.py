@@ -32,7 +32,7 @@ from transfer.errors import (
     UnexpectedlyDifferent,
     WorkbooksBusy,
 )
-from transfer.loading import decided, file_formats, undo_load, workbook
+from transfer.loading import file_formats, undo_load, workbook
 from transfer.loading.below_zero import warnings as below_zero_warnings
 from transfer.loading.corrections import named
 from transfer.loading.file_formats import Layout
@@ -47,6 +47,7 @@ from transfer.loading.values import as_people_write
 from transfer.loading.workbook import Progress, unseen
 from transfer.models import Actor, BadLine, Settings, Upload
 from transfer.models.failing import FAILURE
+from transfer.rejects import changed, resend
 from transfer.rejects.closing import close_staged, lock
 from transfer.text.columns import alternatives, with_local_moments
 
@@ -101,8 +102,10 @@ def do(upload: Upload, progress: Progress) -> None:
     """What it waits for. Raises TransferError."""
     if upload.is_undo:
         undo_load.work(upload)
+    elif upload.has_no_file and upload.input_method == Upload.InputMethod.CORRECTION:
+        resend.resend_approved(upload)
     elif upload.has_no_file:
-        decided.work(upload)
+        changed.send_approved(upload)
     elif upload.state == State.RECEIVED and upload.is_ordered:
         examine_and_load(upload, progress)
     elif upload.state == State.RECEIVED:

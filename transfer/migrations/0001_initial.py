@@ -10,7 +10,7 @@ import django.db.models.deletion
 import django.db.models.expressions
 import django.db.models.functions.comparison
 import django.utils.timezone
-import transfer.models.amounts
+import transfer.models.shared
 import transfer.models.audit
 import transfer.models.secret
 import transfer.models.servers
@@ -128,8 +128,8 @@ class Migration(migrations.Migration):
                 ('who', models.CharField(max_length=200, verbose_name='who')),
                 ('way', models.CharField(choices=[('file', 'File'), ('hand', 'By hand'), ('command', 'Command line'), ('api', 'API'), ('undo', 'Undo'), ('correction', 'Correction'), ('change', 'Change in place')], max_length=10, verbose_name='way')),
                 ('rows', models.BigIntegerField(verbose_name='rows')),
-                ('total', transfer.models.amounts.AmountField(decimal_places=2, max_digits=1000, verbose_name='up and down')),
-                ('amount', transfer.models.amounts.AmountField(decimal_places=2, max_digits=1000, verbose_name='sum')),
+                ('total', transfer.models.shared.AmountField(decimal_places=2, max_digits=1000, verbose_name='up and down')),
+                ('amount', transfer.models.shared.AmountField(decimal_places=2, max_digits=1000, verbose_name='sum')),
                 ('approved_by', models.CharField(blank=True, max_length=200, verbose_name='approved by')),
             ],
             options={
@@ -335,7 +335,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('account', models.CharField(max_length=100, verbose_name='account')),
-                ('amount', transfer.models.amounts.AmountField(decimal_places=2, max_digits=1000, verbose_name='amount')),
+                ('amount', transfer.models.shared.AmountField(decimal_places=2, max_digits=1000, verbose_name='amount')),
                 ('entry', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='entered', to='transfer.entry')),
             ],
             options={
@@ -667,11 +667,11 @@ class Migration(migrations.Migration):
                 ('last', models.BigIntegerField()),
                 ('mark', models.UUIDField()),
                 ('rows', models.BigIntegerField()),
-                ('amount', transfer.models.amounts.AmountField(decimal_places=2, max_digits=1000)),
+                ('amount', transfer.models.shared.AmountField(decimal_places=2, max_digits=1000)),
                 ('withdrawn', models.BigIntegerField()),
-                ('amount_withdrawn', transfer.models.amounts.AmountField(decimal_places=2, max_digits=1000)),
+                ('amount_withdrawn', transfer.models.shared.AmountField(decimal_places=2, max_digits=1000)),
                 ('gone', models.BigIntegerField()),
-                ('amount_gone', transfer.models.amounts.AmountField(decimal_places=2, max_digits=1000)),
+                ('amount_gone', transfer.models.shared.AmountField(decimal_places=2, max_digits=1000)),
                 ('effects', models.JSONField(default=dict)),
             ],
             options={
@@ -690,12 +690,12 @@ class Migration(migrations.Migration):
                 ('applied', models.BigIntegerField(default=0)),
                 ('unchanged', models.BigIntegerField(default=0)),
                 ('rejected', models.BigIntegerField(default=0)),
-                ('amount_applied', transfer.models.amounts.AmountField(decimal_places=2, default=0, max_digits=1000)),
-                ('amount_rejected', transfer.models.amounts.AmountField(decimal_places=2, default=0, max_digits=1000)),
+                ('amount_applied', transfer.models.shared.AmountField(decimal_places=2, default=0, max_digits=1000)),
+                ('amount_rejected', transfer.models.shared.AmountField(decimal_places=2, default=0, max_digits=1000)),
                 ('lost', models.BigIntegerField(default=0)),
-                ('amount_lost', transfer.models.amounts.AmountField(decimal_places=2, default=0, max_digits=1000)),
+                ('amount_lost', transfer.models.shared.AmountField(decimal_places=2, default=0, max_digits=1000)),
                 ('skipped', models.BigIntegerField(default=0)),
-                ('amount_skipped', transfer.models.amounts.AmountField(decimal_places=2, default=0, max_digits=1000)),
+                ('amount_skipped', transfer.models.shared.AmountField(decimal_places=2, default=0, max_digits=1000)),
                 ('position', models.JSONField()),
             ],
             options={
@@ -764,8 +764,8 @@ class Migration(migrations.Migration):
                 ('read', models.GeneratedField(db_persist=True, expression=django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('applied'), '+', models.F('unchanged')), '+', models.F('rejected')), output_field=models.BigIntegerField(verbose_name='read'))),
                 ('waiting', models.BigIntegerField(null=True, verbose_name='waiting')),
                 ('chunks', models.IntegerField(default=0, verbose_name='steps')),
-                ('amount_applied', transfer.models.amounts.AmountField(decimal_places=2, default=0, max_digits=1000, verbose_name='sum applied')),
-                ('amount_rejected', transfer.models.amounts.AmountField(decimal_places=2, default=0, max_digits=1000, verbose_name='sum rejected')),
+                ('amount_applied', transfer.models.shared.AmountField(decimal_places=2, default=0, max_digits=1000, verbose_name='sum applied')),
+                ('amount_rejected', transfer.models.shared.AmountField(decimal_places=2, default=0, max_digits=1000, verbose_name='sum rejected')),
                 ('position_from', models.JSONField(null=True)),
                 ('position_to', models.JSONField(null=True)),
                 ('went_back', models.BooleanField(default=False)),
@@ -835,7 +835,7 @@ class Migration(migrations.Migration):
                 ('good', models.BigIntegerField(default=0, verbose_name='good lines')),
                 ('bad', models.BigIntegerField(default=0, verbose_name='bad lines')),
                 ('subjects', models.BigIntegerField(default=0)),
-                ('amount', transfer.models.amounts.AmountField(decimal_places=2, max_digits=1000, null=True, verbose_name='sum')),
+                ('amount', transfer.models.shared.AmountField(decimal_places=2, max_digits=1000, null=True, verbose_name='sum')),
                 ('done', models.BigIntegerField(default=0)),
                 ('total', models.BigIntegerField(default=0)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),
@@ -884,8 +884,8 @@ class Migration(migrations.Migration):
                 ('asked_by', models.CharField(max_length=200, verbose_name='who')),
                 ('reasons', models.JSONField(default=list)),
                 ('rows', models.BigIntegerField(verbose_name='rows')),
-                ('largest', transfer.models.amounts.AmountField(decimal_places=2, max_digits=1000)),
-                ('total', transfer.models.amounts.AmountField(decimal_places=2, max_digits=1000, verbose_name='up and down')),
+                ('largest', transfer.models.shared.AmountField(decimal_places=2, max_digits=1000)),
+                ('total', transfer.models.shared.AmountField(decimal_places=2, max_digits=1000, verbose_name='up and down')),
                 ('digest', models.CharField(max_length=64)),
                 ('decided_at', models.DateTimeField(null=True, verbose_name='decided')),
                 ('decided_by', models.CharField(blank=True, max_length=200, verbose_name='by')),

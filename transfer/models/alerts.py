@@ -20,7 +20,7 @@ from transfer.models.registers import Shop
 from transfer.models.secret import SecretField, WithSecrets
 from transfer.models.servers import BonusServer
 from transfer.models.settings import Settings
-from transfer.models.validators import printable
+from transfer.models.shared import printable
 from transfer.queue.jobs import Job, JobQuerySet
 from transfer.queue.locks import Space
 
@@ -246,6 +246,10 @@ class Recipient(WithSecrets, Failing):
 
     def get_absolute_url(self) -> str:
         return address("recipient", self.pk)
+
+    @property
+    def topic_labels(self) -> list[str]:
+        return [str(one.label) for one in Topic if one in self.topics]
 
     @property
     def state(self) -> str:

@@ -21,8 +21,8 @@ from django.utils.translation import gettext_lazy
 
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.settings import AMOUNT
+from transfer.models.shared import printable
 from transfer.models.tasks import KindChoices
-from transfer.models.validators import printable
 
 PREFIX = "dtk_"  # so that scanners of repositories and mails recognise a key
 RANDOM_BYTES = 32

@@ -15,11 +15,11 @@ from django.utils.translation import gettext_lazy
 
 from transfer.errors import TransferError
 from transfer.models.addresses import address
-from transfer.models.amounts import AmountField
 from transfer.models.approvers import OwnNumber, Person, is_approver
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failing import FAILURE
 from transfer.models.secret import cipher
+from transfer.models.shared import AmountField
 from transfer.models.uploads import Upload
 from transfer.models.users import User
 
@@ -118,8 +118,8 @@ class Approval(models.Model):
     ) -> Self:
         """Have the upload wait. Nothing of it is staged; `listed` is encrypted for the approver."""
         upload.pieces.filter(number=LISTED).delete()
-        text = json.dumps([(one, other, _text(amount)) for one, other, amount in listed])
-        upload.pieces.create(number=LISTED, content=cipher().encrypt(text.encode()))
+        texts = [(a, b, None if amount is None else str(amount)) for a, b, amount in listed]
+        upload.pieces.create(number=LISTED, content=cipher().encrypt(json.dumps(texts).encode()))
         upload.state, upload.changeset = Upload.State.WAITING, None
         upload.saved.update(state=upload.state, changeset=None, error_code="", closed_at=None)
         undecided: dict[str, Any] = {
@@ -235,7 +235,3 @@ class Approval(models.Model):
         new = {"state": state, "asked_by": self.asked_by, "rows": self.rows}
         new["amount"] = str(self.total)
         AuditEntry.record(actor, AuditEntry.Action.APPROVAL, self, new=new, reason=reason)
-
-
-def _text(amount: Decimal | None) -> str | None:
-    return None if amount is None else str(amount)

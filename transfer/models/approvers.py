@@ -59,10 +59,6 @@ def oversees(user: Any) -> bool:
     return has_role(user, Role.ADMINISTRATOR) or is_approver(user)
 
 
-def _has_switch(user: User) -> bool:
-    return Approver.objects.filter(user_id=user.pk).exists()
-
-
 def approvers() -> list[User]:
     """Return the users who may approve now."""
     marked = User.objects.active().filter(pk__in=Approver.objects.values("user_id"))
@@ -98,7 +94,8 @@ def mark(user: User, actor: Actor, *, approves: bool, numbers: Iterable[str]) ->
     """
     one_at_a_time()
     held, wanted = numbers_of(user), sorted(numbers)
-    before: dict[str, Any] = {"approves": _has_switch(user), "own_numbers": held}
+    approved = Approver.objects.filter(user_id=user.pk).exists()
+    before: dict[str, Any] = {"approves": approved, "own_numbers": held}
     after: dict[str, Any] = {"approves": approves, "own_numbers": wanted}
     changed = [name for name in after if after[name] != before[name]]
     if not changed:

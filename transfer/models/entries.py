@@ -13,7 +13,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
-from transfer.models.amounts import AmountField
+from transfer.models.shared import AmountField
 from transfer.models.uploads import Upload
 
 MOST_ROWS = 1000
@@ -22,12 +22,9 @@ LONGEST_ACCOUNT = 100
 
 
 class EntryQuerySet(models.QuerySet["Entry"]):
-    def without_approval(self) -> Self:
-        return self.filter(approved_by="")
-
     def total_since(self, who: str, since: datetime) -> Decimal:
         """Return what this person has entered since then without a second person, up and down."""
-        mine = self.without_approval().filter(who=who, at__gte=since)
+        mine = self.filter(approved_by="", who=who, at__gte=since)
         return mine.aggregate(total=models.Sum("total"))["total"] or Decimal(0)
 
 

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from transfer.models.addresses import address
 from transfer.models.servers import BonusServer
-from transfer.models.validators import printable
+from transfer.models.shared import printable
 
 in_a_path = RegexValidator(
     r"\A(?!\.{1,2}\Z)[^/]*\Z", gettext_lazy("It may not contain “/”, and not be “.” or “..”.")

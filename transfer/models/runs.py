@@ -13,7 +13,6 @@ from transfer.causes import REFUSALS
 from transfer.causes.runs import RUN_TAKEN_OVER
 from transfer.engine.received import Position, Recorded, Totals
 from transfer.errors import TransferError
-from transfer.models.amounts import AmountField
 from transfer.models.flow_hours import FlowHour
 from transfer.models.outage_parts import OutagePart, Part, Seen
 from transfer.models.run_base import (
@@ -26,6 +25,7 @@ from transfer.models.run_base import (
     Trigger,
 )
 from transfer.models.servers import BonusServer
+from transfer.models.shared import AmountField
 from transfer.models.statements import ServerDay
 from transfer.models.tasks import KindChoices, TransferTask
 from transfer.parties import SHOP_ALL

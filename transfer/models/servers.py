@@ -21,7 +21,7 @@ from transfer.models.addresses import address
 from transfer.models.failing import Failing, failure
 from transfer.models.outage_parts import OutagePart, Part, Seen
 from transfer.models.secret import SecretField, WithSecrets
-from transfer.models.validators import printable
+from transfer.models.shared import printable
 
 PORT = [MinValueValidator(1), MaxValueValidator(65535)]
 STALE_AFTER = timedelta(minutes=3)  # checked every minute; one check may be missed

@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy
 
 from transfer.engine.received import Position, Recorded, Totals
 from transfer.models.addresses import address
-from transfer.models.amounts import AmountField
 from transfer.models.servers import BonusServer
+from transfer.models.shared import AmountField
 
 # Adds to the day of a server and kind, in the time zone of schedules; notes the position that the
 # server has after it. By the unique index.

@@ -13,10 +13,10 @@ from django.utils.translation import gettext, gettext_lazy, pgettext_lazy
 
 from transfer.errors import ConnectionLost, FileRefused, TooSlow, TransferError, Unreachable
 from transfer.models.addresses import address
-from transfer.models.amounts import AmountField
 from transfer.models.audit import Actor, AuditEntry
 from transfer.models.failing import FAILURE, Failing
 from transfer.models.pieces import PIECE, Pieces
+from transfer.models.shared import AmountField
 from transfer.models.tasks import KindChoices, OfKind
 from transfer.queue.jobs import Job, JobQuerySet
 from transfer.queue.locks import Space

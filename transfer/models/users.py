@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.access import Role, forget_role, role_of
 from transfer.models.audit import Actor, AuditEntry
-from transfer.models.validators import alphabets
+from transfer.models.shared import alphabets
 
 
 class UserQuerySet(models.QuerySet["User"]):

@@ -33,6 +33,10 @@ class Table(tables.Table):
     class Meta:
         """What a table's Meta inherits; the settings give template and class to those without."""
 
+    def __init__(self, *args: Any, caption: Any = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.caption = caption or self.caption
+
     def for_user(self, user: Any) -> Self:
         """Hides boxes and buttons from users who may not act."""
         if not has_role(user, Role.OPERATOR):
@@ -107,6 +111,13 @@ class Table(tables.Table):
             resolve, render = column.accessor.resolve, of.render
             return lambda row: conditional_escape(render(resolve(row.record, quiet=True)))
         return lambda row: render_value_in_context(row.get_cell(name), context)
+
+
+class WholeTable(Table):
+    """A table on one page, in the order of its records."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, orderable=False, **kwargs)
 
 
 def page_size(request: HttpRequest, sizes: Sequence[int], field: str = "per_page") -> int:

@@ -1,4 +1,4 @@
-"""Problems of bonus servers, rejected rows, registers, recipients of messages, and log-ins."""
+"""Problems of bonus servers, rejected rows, approvals, registers, recipients, and log-ins."""
 
 from collections.abc import Container, Iterator
 from datetime import datetime
@@ -7,15 +7,16 @@ from urllib.parse import urlencode
 
 from django.db.models import Count, Max, Min, Q, Sum
 
+from transfer.approvals.limits import has_limits
 from transfer.engine.kind import MASK
 from transfer.installed import installed_tables
-from transfer.models import AuditEntry, BonusServer, RejectedRow
+from transfer.models import Approval, AuditEntry, BonusServer, RejectedRow
 from transfer.models.addresses import address
 from transfer.models.alerts import OF_SHOP
+from transfer.models.approvers import approvers
 from transfer.models.failing import Failing
 from transfer.models.logins import PERIOD
 from transfer.problems.kinds import Code
-from transfer.problems.of_approvals import problems_of_approvals
 from transfer.problems.problem import Problem
 from transfer.problems.signs import Sign, dark_accounts, failing_recipients, locks_since
 
@@ -34,7 +35,7 @@ def problems_of_others(now: datetime, found: Container[Sign]) -> Iterator[Proble
     if Sign.OPEN_REJECT in found:
         yield from of_rejects()
     if Sign.APPROVAL in found:
-        yield from problems_of_approvals()
+        yield from of_approvals()
     if Sign.DARK_REGISTER in found:
         yield from of_registers()
     if Sign.LOCKED_LOG_IN in found:
@@ -151,3 +152,14 @@ def of_log_ins(now: datetime) -> Iterator[Problem]:
 
 def _error(failing: Failing) -> dict[str, Any]:
     return {"code": failing.error_code, "error": failing.error_params}
+
+
+def of_approvals() -> Iterator[Problem]:
+    """Yield one problem for all loads that wait, and one where nobody may approve."""
+    waiting = Approval.objects.waiting().order_by()
+    found = waiting.aggregate(n=Count("pk"), last=Max("pk"), since=Min("asked_at"))
+    since = found.pop("since")
+    if found["n"]:
+        yield Problem(Code.APPROVALS, "", address("approvals"), found, since=since)
+    if (found["n"] or has_limits()) and not approvers():
+        yield Problem(Code.NO_APPROVER, "nobody", address("users"))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django import template
+from django.template.loader import render_to_string
 
 from transfer.pages import navigation
 from transfer.pages.components import (
@@ -43,9 +44,6 @@ register.simple_tag(basic.run_link)
 register.simple_tag(basic.progress)
 register.simple_tag(basic.polls)
 register.simple_tag(basic.fact)
-register.simple_tag(basic.card_head)
-register.simple_tag(basic.downloads)
-register.simple_block_tag(basic.notice)
 register.simple_block_tag(lambda content: content, name="capture")  # to say it twice
 register.simple_tag(buttons.hidden)
 register.simple_tag(buttons.post, takes_context=True)
@@ -72,7 +70,7 @@ register.simple_tag(flows.line, name="flow_line")
 register.simple_tag(flows.server_line)
 register.simple_tag(time_grid.time_line)
 register.simple_tag(time_grid.failing_line)
-register.simple_tag(time_grid.square_legend)
+register.inclusion_tag("history/square_legend.html")(time_grid.square_legend)
 register.simple_tag(trace.deliveries)
 register.simple_tag(trace.arrival_line)
 register.simple_tag(charts.bar_shape)
@@ -90,3 +88,35 @@ def tile(label: str, value: Any, note: str = "", **options: Any) -> dict[str, An
 def stacked_bars(chart: StackedBars, id: str = "") -> dict[str, Any]:
     """A chart of the history as SVG, and as a table; `id` of its fold, where the page refreshes."""
     return {"chart": chart, "bars": list(chart.bars()), "id": id}
+
+
+@register.inclusion_tag("includes/card_head.html")
+def card_head(
+    title: str, note: str = "", *, id: str = "", url: str = "", link: str = ""
+) -> dict[str, Any]:
+    """The head of a card: its heading, and at the right a note or a link, if there is one."""
+    return {"title": title, "note": note, "id": id, "url": url, "link": link}
+
+
+@register.simple_block_tag
+def notice(content: str, tone: str = "info", role: str = "", icon_name: str = "") -> str:
+    """`{% notice "warn" %}…{% endnotice %}`: what a reader has to know first."""
+    context = {
+        "content": content,
+        "tone": tone,
+        "role": role or ("alert" if tone == "bad" else "status"),
+        "icon_name": icon_name or ("info" if tone == "info" else basic.TONE_ICONS[tone]),
+    }
+    return render_to_string("includes/notice.html", context)
+
+
+@register.inclusion_tag("includes/download_links.html")
+def downloads(url: str, query: str = "", of: str = "", endings: str = "csv xlsx") -> dict[str, Any]:
+    """Links that download a list as CSV and as XLSX.
+
+    `url` is the address of one of them; the other differs in its ending. `of` names the list where
+    a page has several.
+    """
+    base, end = url.rpartition(".")[0], f"?{query}" if query else ""
+    links = [(f"{base}.{ending}{end}", ending.upper()) for ending in endings.split()]
+    return {"links": links, "of": of}

@@ -8,6 +8,7 @@ from itertools import takewhile
 from math import inf
 
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from django.utils.formats import date_format, get_format
 from django.utils.translation import (
     get_language,
@@ -156,6 +157,14 @@ def _day(value: date, today: date, language: str | None) -> str:
 
 # As far as Python counts: what people write as infinity.
 NEVER_ENDS, NEVER_BEGAN = "∞", "−∞"
+
+
+def stored_moment(value: object) -> datetime | None:
+    """Return the moment of a stored text in ISO format; None if the value is no such text."""
+    try:
+        return parse_datetime(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def moment(when: datetime | None, *, zone: bool = True, seconds: bool = False) -> str:

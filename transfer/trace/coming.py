@@ -24,20 +24,13 @@ class Coming:
 
 def coming_to(rows: Sequence[StagedRow], answers: Sequence[Answer]) -> list[Coming | None]:
     """Return what of these rows waits for each server; None where a server does not answer."""
-    return [
-        None if answer.error else _coming([row for row in rows if _waits(row, place)])
-        for place, answer in enumerate(answers)
-    ]
-
-
-def _waits(row: StagedRow, place: int) -> bool:
-    """Whether the row waits for the server with this place among the answers."""
-    return row.deliveries[place].state == "waiting"
-
-
-def _coming(waiting: Sequence[StagedRow]) -> Coming:
-    amounts = [_amount(row.payload.get("amount")) for row in waiting]
-    return Coming(Counter(row.kind.name for row in waiting), sum(amounts, Decimal(0)))
+    found: list[Coming | None] = []
+    for place, answer in enumerate(answers):
+        waiting = [row for row in rows if row.deliveries[place].state == "waiting"]
+        amounts = [_amount(row.payload.get("amount")) for row in waiting]
+        coming = Coming(Counter(row.kind.name for row in waiting), sum(amounts, Decimal(0)))
+        found.append(None if answer.error else coming)
+    return found
 
 
 def _amount(text: str | None) -> Decimal:

@@ -33,8 +33,12 @@ def context(client, **query):
     return client.get(reverse("by_hand"), query).context
 
 
+def records(table):
+    return [row.record for row in table.paginated_rows]
+
+
 def accounts(found):
-    return [row.record.account for row in found["table"].paginated_rows]
+    return [one.account for one in records(found["table"])]
 
 
 def test_rows_and_sums_say_who_how_and_with_whom(anna):
@@ -42,9 +46,11 @@ def test_rows_and_sums_say_who_how_and_with_whom(anna):
     entered("1C (API)", ("4300", 7), way="api", approved_by="vera")
     found = context(anna)
     assert sorted(accounts(found)) == ["4100", "4200", "4300"]
-    by = {one["entry__who"]: (one["rows"], one["up"], one["down"]) for one in found["people"]}
+    by = {
+        one["entry__who"]: (one["rows"], one["up"], one["down"]) for one in records(found["people"])
+    }
     assert by == {"oleg": (2, 100, -30), "1C (API)": (1, 7, 0)}
-    assert [one["account"] for one in found["accounts"]] == ["4100", "4300"]
+    assert [one["account"] for one in records(found["accounts"])] == ["4100", "4300"]
     text = anna.get(reverse("by_hand")).content.decode()
     assert "approved by vera" in text
 
@@ -56,9 +62,9 @@ def test_sums_by_person_are_of_all_rows_of_a_load_though_only_the_largest_are_ke
     load("balances", b"account;amount\n4100;1\n4200;20\n4300;-30\n4400;4\n")
     found = context(anna)
     assert sorted(accounts(found)) == ["4200", "4300"]
-    (one,) = found["people"]
+    (one,) = records(found["people"])
     assert (one["rows"], one["up"], one["down"]) == (4, 25, -30)
-    (one,) = context(anna, q="4200")["people"]
+    (one,) = records(context(anna, q="4200")["people"])
     assert (one["rows"], one["up"]) == (1, 20)
 
 
@@ -77,9 +83,9 @@ def test_an_account_that_one_person_credits_again_and_again_is_listed(anna):
         entered("pavel", ("4200", 1))
     entered("oleg", ("4200", 1))
     found = context(anna)
-    named = {(one["entry__who"], one["account"], one["rows"]) for one in found["repeated"]}
+    named = {(one["entry__who"], one["account"], one["rows"]) for one in records(found["repeated"])}
     assert named == {("oleg", "4100", 4), ("pavel", "4200", 4)}
-    assert context(anna, times=5)["repeated"] == []
+    assert records(context(anna, times=5)["repeated"]) == []
 
 
 def test_rows_just_below_the_limit_are_found(anna):

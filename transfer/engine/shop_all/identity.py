@@ -15,8 +15,8 @@ from transfer.causes.tables import (
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.relations import COLUMNS
-from transfer.engine.shop_all.schema.columns import NOT_NULL, TYPES
 from transfer.engine.shop_all.schema.rights import Guards
+from transfer.engine.shop_all.schema.tables import NOT_NULL, TYPES
 from transfer.errors import TransferError, WrongColumns
 
 # Whether our table of the identity exists. By the catalogue, as all but the next.

@@ -25,13 +25,18 @@ class Command(BaseCommand, DjangoCommand):
     requires_migrations_checks = False
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Connects, compares versions, migrates. Raises CommandError, SystemExit."""
+        """Connects, compares versions, migrates. Raises CommandError, SystemExit, OwnEncoding."""
         self.current, self.is_committing = "", False
         try:
             connection.ensure_connection()
         except OperationalError as error:
             self.fail(_("Data Transfer's own database failed: %(cause)s"), error, NO_DATABASE)
-        self.check_encoding()
+        try:
+            check_own(connection.connection)
+        except OwnEncoding as error:  # a database that has tables already may keep its encoding
+            if not MigrationRecorder(connection).has_table():
+                raise
+            self.stderr.write(explain(error).sentence)
         if unknown := unknown_migrations():
             raise refusal(unknown)
         executor = MigrationExecutor(connection)
@@ -52,15 +57,6 @@ class Command(BaseCommand, DjangoCommand):
                 raise
             failed = _("The migration %(migration)s failed: %(cause)s")
             self.fail(f"{failed}\n{self.what_is_left()}", error, FAILED)
-
-    def check_encoding(self) -> None:
-        """Raises OwnEncoding for a new database; one that has tables already is only named."""
-        try:
-            check_own(connection.connection)
-        except OwnEncoding as error:
-            if not MigrationRecorder(connection).has_table():
-                raise
-            self.stderr.write(explain(error).sentence)
 
     def what_is_left(self) -> str:
         """The state of the database after a failure, and how to go on."""

@@ -9,10 +9,13 @@ from transfer.models.tasks import KindChoices
 from transfer.pages.components.states import state_badge
 from transfer.pages.html import Html, link, with_note
 from transfer.pages.tables import (
+    AmountColumn,
     DrawnColumn,
     MomentColumn,
     NumberColumn,
     Table,
+    TemplateColumn,
+    WholeTable,
     classed,
 )
 from transfer.text import formats
@@ -53,3 +56,15 @@ class ApprovalTable(Table):
 
     def draw_decided(self, record: Approval) -> Any:
         return with_note(record.decided_by, record.reason) if record.decided_by else formats.NOTHING
+
+
+class AccountTable(WholeTable):
+    """What a load that waits does to each account or card."""
+
+    caption = gettext_lazy("What it does")
+    number = TemplateColumn("approvals/cells/account.html", gettext_lazy("Account or card"))
+    rows = NumberColumn(gettext_lazy("Rows"), accessor="rows")
+    amount = AmountColumn(gettext_lazy("Sum"))
+    balances = TemplateColumn(
+        "approvals/cells/balances.html", gettext_lazy("Balance now, and afterwards")
+    )

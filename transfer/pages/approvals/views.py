@@ -14,7 +14,7 @@ from transfer.loading.report import warning
 from transfer.models import Actor, Approval
 from transfer.models.approvers import is_approver
 from transfer.pages.approvals.accounts import accounts_of
-from transfer.pages.approvals.tables import ApprovalTable
+from transfer.pages.approvals.tables import AccountTable, ApprovalTable
 from transfer.pages.back import done, refused
 from transfer.pages.fields import reason_field
 from transfer.pages.parts.second_person import for_approvers
@@ -44,13 +44,15 @@ def approval(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _page(request: HttpRequest, pk: int, form: RefuseForm) -> HttpResponse:
     one = get_object_or_404(Approval.objects.select_related("upload"), pk=pk)
+    accounts = accounts_of(one)
     context = {
         "approval": one,
         "upload": one.upload,
         "reasons": [words(reason) for reason in one.reasons],
         "largest": formats.amount(one.largest, signed=False),
         "total": formats.amount(one.total, signed=False),
-        "accounts": accounts_of(one),
+        "accounts": accounts,
+        "table": AccountTable(accounts.shown),
         "may_decide": one.is_waiting and one.may_decide(request.user),
         "may_only_others": one.is_waiting and is_approver(request.user),
         "form": form,

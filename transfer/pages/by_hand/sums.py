@@ -1,5 +1,6 @@
 """The sums of "By hand": by person and key, by account, and accounts that one person repeats."""
 
+from decimal import Decimal
 from typing import Any
 
 from django.db.models import Count, F, Q, QuerySet, Sum
@@ -13,8 +14,8 @@ TIMES = (3, 5, 10, 20)
 UP, DOWN = Q(amount__gt=0), Q(amount__lt=0)
 SUMS: dict[str, Any] = {
     "rows": Count("pk"),
-    "up": Sum("amount", filter=UP),
-    "down": Sum("amount", filter=DOWN),
+    "up": Sum("amount", filter=UP, default=Decimal(0)),
+    "down": Sum("amount", filter=DOWN, default=Decimal(0)),
 }
 
 
@@ -36,7 +37,7 @@ def by_person(rows: QuerySet[Any], *, whole: bool) -> list[dict[str, Any]]:
         )
     else:
         sums = rows.order_by().values("entry__who", "entry__way").annotate(**SUMS)
-    return [*sums.order_by(F("up").desc(nulls_last=True), "entry__who")[:LISTED]]
+    return [*sums.order_by("-up", "entry__who")[:LISTED]]
 
 
 def by_account(rows: QuerySet[Any]) -> list[dict[str, Any]]:

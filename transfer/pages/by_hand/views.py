@@ -7,16 +7,15 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from transfer.models import Entry, Upload
+from transfer.models import Entry
 from transfer.models.entries import MOST_ROWS
+from transfer.pages import links
 from transfer.pages.by_hand.filters import ByHandFilter
 from transfer.pages.by_hand.sums import TIMES, by_account, by_person, repeated
-from transfer.pages.by_hand.tables import ByHandTable
+from transfer.pages.by_hand.tables import ByHandTable, SumTable
 from transfer.pages.exports import Field, Sheet, file_response, zoned
 from transfer.pages.parts.second_person import for_overseers
 from transfer.text import formats
-
-WAYS = dict(Upload.InputMethod.choices)
 
 
 @for_overseers
@@ -25,26 +24,36 @@ def by_hand(request: HttpRequest) -> HttpResponse:
     rows = ByHandFilter.of(request.GET)
     asked = formats.number_in(request.GET.get("times"))
     times = asked if asked in TIMES else TIMES[0]
-    people = by_person(rows.qs, whole=not rows.is_of_rows)
     context = {
         "filter": rows,
         "table": ByHandTable(rows.qs).keyset_paged(request),
-        "people": [one | {"way": WAYS.get(one["entry__way"], "")} for one in people],
-        "accounts": by_account(rows.qs),
-        "repeated": repeated(rows.qs, times),
+        "people": SumTable(
+            by_person(rows.qs, whole=not rows.is_of_rows),
+            caption=_("By person and key"),
+            prefix="people-",
+            exclude=("account", "person"),
+        ),
+        "accounts": SumTable(
+            by_account(rows.qs),
+            caption=_("By account, the largest credits first"),
+            prefix="accounts-",
+            exclude=("who", "person", "down"),
+        ),
+        "repeated": SumTable(
+            repeated(rows.qs, times),
+            caption=_("Credited more than %(n)s times by the same person")
+            % {"n": formats.number(times)},
+            prefix="repeated-",
+            exclude=("who", "down"),
+        ),
         "times": times,
-        "choices": [(one, _with(request, one)) for one in TIMES],
+        "choices": [
+            (one, links.with_query(request.get_full_path(), times=one, page=None)) for one in TIMES
+        ],
         "is_new": not Entry.objects.exists(),
         "most": MOST_ROWS,
     }
     return render(request, "by_hand/by_hand.html", context)
-
-
-def _with(request: HttpRequest, times: int) -> str:
-    query = request.GET.copy()
-    query["times"] = str(times)
-    query.pop("page", None)
-    return query.urlencode()
 
 
 @for_overseers

@@ -1,9 +1,10 @@
-"""Icons, notices, headings, progress bars, links: what pages of every kind repeat."""
+"""Icons, progress bars, facts, links: what pages of every kind repeat."""
 
 import re
 from functools import cache
 from typing import Any
 
+from django.template.loader import render_to_string
 from django.templatetags.static import static
 from django.utils.html import conditional_escape, format_html, format_html_join
 from django.utils.safestring import mark_safe
@@ -63,15 +64,14 @@ def progress(done: int, total: int, label: str = "", words: str = "") -> Html:
     """`{% progress run.read run.expected %}`: a bar with its share in words, or in `words`."""
     done = min(done, total)
     numbers = {"done": formats.number(done), "total": formats.number(total)}
-    return format_html(
-        '<div class="progress"><progress value="{}" max="{}" aria-label="{}">{share} %</progress>'
-        '<div class="progress-words"><span>{}</span> <span>{share} %</span></div></div>',
-        done,
-        total or 1,
-        label or _("Moved"),
-        words or _("%(done)s of %(total)s") % numbers,
-        share=share(done, total),
-    )
+    context = {
+        "done": done,
+        "most": total or 1,
+        "label": label or _("Moved"),
+        "words": words or _("%(done)s of %(total)s") % numbers,
+        "share": share(done, total),
+    }
+    return render_to_string("includes/progress.html", context)
 
 
 def polls(seconds: float, url: str) -> Html:
@@ -90,44 +90,3 @@ def fact(label: str, value: Any, style: str = "") -> Html:
     """A line of a `dl.facts`: `{% fact _("Host") server.host "num" %}`."""
     attribute = format_html(' class="{}"', style) if style else ""
     return format_html("<dt>{}</dt><dd{}>{}</dd>", label, attribute, value)
-
-
-def card_head(title: str, note: str = "", *, id: str = "", url: str = "", link: str = "") -> str:
-    """The head of a card: its heading, and at the right a note or a link, if there is one."""
-    return format_html(
-        '<div class="card-head"><h2{}>{}</h2>{}{}</div>',
-        format_html(' id="{}"', id) if id else "",
-        title,
-        html.muted(note) if note else "",
-        format_html('<a class="small" href="{}">{}</a>', url, link) if url else "",
-    )
-
-
-def notice(content: str, tone: str = "info", role: str = "", icon_name: str = "") -> Html:
-    """`{% notice "warn" %}…{% endnotice %}`: what a reader has to know first."""
-    return format_html(
-        '<div class="notice{}" role="{}">{}<div>{}</div></div>',
-        "" if tone == "info" else f" notice-{tone}",
-        role or ("alert" if tone == "bad" else "status"),
-        icon(icon_name or ("info" if tone == "info" else TONE_ICONS[tone])),
-        content,
-    )
-
-
-def downloads(url: str, query: str = "", of: str = "", endings: str = "csv xlsx") -> Html:
-    """Links that download a list as CSV and as XLSX.
-
-    `url` is the address of one of them; the other differs in its ending. `of` names the list where
-    a page has several.
-    """
-    unseen = html.unseen(f": {of}") if of else ""
-    base, end = url.rpartition(".")[0], f"?{query}" if query else ""
-    link = '<a class="button quiet small" href="{}.{}{}">{}{}{}</a>'
-    return format_html_join(
-        "\n",
-        link,
-        (
-            (base, ending, end, icon("download"), ending.upper(), unseen)
-            for ending in endings.split()
-        ),
-    )

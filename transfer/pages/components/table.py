@@ -1,4 +1,4 @@
-"""Rows and cells of a table. A template takes longer for each cell than the cell itself."""
+"""Rows and cells of a table. By a template a row takes thirty times as long: see `components`."""
 
 from collections.abc import Callable, Iterable, Mapping
 from html import escape

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Any
 
 from django.utils.html import format_html
 from django.utils.safestring import mark_safe
@@ -72,15 +73,8 @@ def _link(square: Square) -> str:
     )
 
 
-def square_legend() -> Html:
+def square_legend() -> dict[str, Any]:
     """`{% square_legend %}`: what each shape means."""
-    items = "".join(
-        f'<li class="row"><svg class="sq-sample" viewBox="0 0 10 10" aria-hidden="true">'
-        f'<path class="sq-{sign}" d="{_shape(Square(0, sign, "", ""))}"/></svg>'
-        f"{escape(str(words))}</li>"
-        for sign, words in WORDS.items()
-    )
-    return format_html(
-        '<ul class="row chart-legend muted small">{}</ul>',
-        mark_safe(items),  # noqa: S308 - of escaped parts
-    )
+    return {
+        "signs": [(sign, _shape(Square(0, sign, "", "")), words) for sign, words in WORDS.items()]
+    }

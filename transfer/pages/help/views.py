@@ -5,12 +5,20 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
+from markdown_it import MarkdownIt
 
 from transfer.access import any_user
-from transfer.pages.components.papers import paper_parts
 from transfer.pages.help.openapi import as_paper
 
 DOCS = settings.BASE_DIR / "docs"
+# The papers are part of the product. The HTML in them is the anchors of headings.
+MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
+
+
+def title_and_html(text: str) -> tuple[str, str]:
+    """Return the title of a paper, which is its first heading, and the HTML of the rest of it."""
+    _open, title, _close, *tokens = MARKDOWN.parse(text)
+    return title.content, MARKDOWN.renderer.render(tokens, MARKDOWN.options, {})
 
 
 @require_safe
@@ -28,16 +36,16 @@ def paper(request: HttpRequest, name: str, language: str = "") -> HttpResponse:
     file = DOCS / language / f"{name}.md"
     if not file.is_file():
         raise Http404
-    title, text = paper_parts(file.read_text())
-    return render(request, "help/paper.html", {"title": title, "text": text})
+    title, html = title_and_html(file.read_text())
+    return render(request, "help/paper.html", {"title": title, "html": html})
 
 
 @require_safe
 @any_user
 def operations(request: HttpRequest) -> HttpResponse:
     """Shows every call of the API, as the OpenAPI document describes it."""
-    title, text = paper_parts(as_paper())
-    return render(request, "help/paper.html", {"title": title, "text": text})
+    title, html = title_and_html(as_paper())
+    return render(request, "help/paper.html", {"title": title, "html": html})
 
 
 @require_safe

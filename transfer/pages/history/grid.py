@@ -1,6 +1,5 @@
 """The grid of time: every task of every server on one axis; of many servers a line each, folded."""
 
-from collections.abc import Collection
 from typing import NamedTuple
 
 from django.http import HttpRequest, HttpResponse
@@ -8,6 +7,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from transfer.pages import links
+from transfer.pages.history.tables import GridLine, GridTable
 from transfer.pages.parts import folds
 from transfer.pages.shown.task_groups import MANY
 from transfer.pages.shown.time_grid import WINDOWS, Group, grid_of
@@ -29,20 +29,24 @@ def grid(request: HttpRequest) -> HttpResponse:
     shown = grid_of(hours)
     opened = folds.opened(request, [group.key for group in shown.groups if group.key is not None])
     is_folded = len(shown.groups) >= MANY
+    found = []
+    for group in shown.groups:
+        if not is_folded or group.key is None:
+            found.append(Fold(group, True, ""))
+        elif group.key in opened:
+            found.append(Fold(group, True, folds.url_without(request, opened, group.key)))
+        else:
+            found.append(Fold(group, False, folds.url_with(request, opened, group.key)))
     context = {
         "history": "grid",
         "grid": shown,
-        "folds": [_fold(request, group, opened, is_folded=is_folded) for group in shown.groups],
+        "table": GridTable(
+            [GridLine(group.name, line) for group in shown.all_groups for line in group.lines],
+            prefix="grid-",
+        ),
+        "folds": found,
         "is_folded": is_folded,
         "windows": [(one, links.with_query(request.get_full_path(), hours=one)) for one in WINDOWS],
         **folds.urls(request),
     }
     return render(request, "history/grid.html", context)
-
-
-def _fold(request: HttpRequest, group: Group, opened: Collection[int], *, is_folded: bool) -> Fold:
-    if not is_folded or group.key is None:
-        return Fold(group, True, "")
-    if group.key not in opened:
-        return Fold(group, False, folds.url_with(request, opened, group.key))
-    return Fold(group, True, folds.url_without(request, opened, group.key))

@@ -1,17 +1,20 @@
 """The history's tables: of transfers, and of maintenance."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.pages.components import runs
-from transfer.pages.html import Html, unseen_lazy
+from transfer.pages.components.times import clock
+from transfer.pages.html import Html, joined, link, unseen_lazy
+from transfer.pages.shown.time_grid import Line
 from transfer.pages.tables import (
     DrawnColumn,
     DurationColumn,
     NumberColumn,
     Table,
     ValueColumn,
+    WholeTable,
     classed,
 )
 from transfer.text import formats
@@ -106,3 +109,28 @@ class MaintenanceRunTable(RunTable):
 
     def draw_report(self, record: Any) -> str:
         return ". ".join(run_report(record))
+
+
+class GridLine(NamedTuple):
+    """A line of the grid of time, with the name of its server."""
+
+    server: str
+    line: Line
+
+
+class GridTable(WholeTable):
+    """The grid of time as a table: for screen readers, and for paper."""
+
+    caption = gettext_lazy("Tasks and their failures")
+    server = ValueColumn(gettext_lazy("Bonus server"))
+    task = ValueColumn(gettext_lazy("Task"), accessor="line__title")
+    runs = NumberColumn(gettext_lazy("Runs"), accessor="line__runs")
+    failed = NumberColumn(gettext_lazy("Failed"), accessor="line__bad")
+    rejects = NumberColumn(gettext_lazy("With rejects"), accessor="line__rejects")
+    began = DrawnColumn(gettext_lazy("Failures began"))
+
+    class Meta(Table.Meta):
+        attrs = {"class": "table"}
+
+    def draw_began(self, record: GridLine) -> Html:
+        return joined((link(one.url, clock(one.at)) for one in record.line.failures), ", ")

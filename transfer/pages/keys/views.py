@@ -13,6 +13,7 @@ from transfer.models import Actor, ApiKey, User
 from transfer.models.api_keys import Scope
 from transfer.pages.back import done, read_or_post
 from transfer.pages.keys.forms import KeyForm
+from transfer.pages.keys.tables import KeyLine, KeyTable
 
 
 @role("administrator")
@@ -22,15 +23,15 @@ def keys(request: HttpRequest) -> HttpResponse:
     found = sorted(ApiKey.objects.all(), key=lambda key: key.revoked_at is not None)
     names = {key.created_by for key in found}
     makers = {one.username: one for one in User.objects.filter(username__in=names)}
-    every = [
-        (
+    lines = [
+        KeyLine(
             key,
-            [Scope(one).label for one in Scope.values if one in key.scopes],
+            [str(Scope(one).label) for one in Scope.values if one in key.scopes],
             makers.get(key.created_by),
         )
         for key in found
     ]
-    return render(request, "keys/keys.html", {"keys": every})
+    return render(request, "keys/keys.html", {"table": KeyTable(lines)})
 
 
 @role("administrator")

@@ -19,10 +19,11 @@ from transfer.loading.receive import receive
 from transfer.models import Actor, Settings, Upload
 from transfer.pages.back import read_or_post
 from transfer.pages.load.before_and_after import Outlook, SureForm, outlook
-from transfer.pages.load.views import cells_of
+from transfer.pages.load.tables import cell_words
 from transfer.pages.parts.entry_form import EntryForm
 from transfer.pages.parts.second_person import words_of_foreseen, words_of_waiting
 from transfer.text import formats
+from transfer.text.columns import heading
 from transfer.text.explain import explain
 
 State = Upload.State
@@ -104,8 +105,12 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
 def _question(
     upload: Upload, outcome: Outlook, sure: SureForm | None, before: Earlier | None
 ) -> dict[str, Any]:
-    cells = cells_of(upload, upload.report["sample"][0], Settings.load().zone)
-    points = [f"{heading}: {text}" for heading, _style, text in cells if text]
+    zone, cells = Settings.load().zone, upload.report["sample"][0]["cells"]
+    points = [
+        f"{heading(column.name)}: {text}"
+        for column, cell in zip(upload.kind_spec.columns, cells, strict=True)
+        if (text := cell_words(column.name, cell, zone))
+    ]
     if before is not None:
         words = {"when": formats.moment(before.at), "who": before.by}
         points.append(_("The same change was loaded before: %(when)s, by %(who)s.") % words)

@@ -3,16 +3,18 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.urls import reverse
 from django.utils.http import urlencode
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.causes import CATALOGUE
+from transfer.loading.headings import REJECT
 from transfer.models import BadLine, Upload
 from transfer.pages.components.rows import bad_line, load_reached, upload_name
-from transfer.pages.components.states import state_badge
+from transfer.pages.components.states import badge, state_badge
 from transfer.pages.html import Html, link
 from transfer.pages.tables import (
     AmountColumn,
@@ -20,11 +22,23 @@ from transfer.pages.tables import (
     MomentColumn,
     NumberColumn,
     Table,
+    ValueColumn,
+    WholeTable,
     classed,
 )
-from transfer.text.columns import named, typed_amount
+from transfer.text import formats
+from transfer.text.columns import (
+    MOMENT,
+    amount_words,
+    heading,
+    named,
+    typed_amount,
+    with_local_moments,
+)
 from transfer.text.explain import explain
 from transfer.trace.reached import Reached
+
+STYLES = {"amount": "num", "comment": "break"}
 
 
 class UploadTable(Table):
@@ -82,3 +96,58 @@ class BadLineTable(Table):
 
     def render_code(self, value: str) -> Html:
         return bad_line(explain(CATALOGUE[value]))
+
+
+class SampleTable(WholeTable):
+    """The first lines of a file, as they were understood, with the columns of its kind.
+
+    A record has the line's number, the rejected row that it names, its cells by column, its fault.
+    """
+
+    caption = gettext_lazy("The first lines, as they were understood")
+    line = NumberColumn(gettext_lazy("Line"))
+    reject = ValueColumn(gettext_lazy("Rejected row no."))
+    fault = DrawnColumn(gettext_lazy("Check"))
+
+    class Meta(Table.Meta):
+        attrs = {"class": "table cards"}
+        sequence = ("line", "reject", "...", "fault")
+
+    def draw_fault(self, record: dict[str, Any]) -> Html:
+        return badge("bad", record["fault"]) if record["fault"] else badge("ok", _("good"))
+
+
+def sample_table(upload: Upload, zone: ZoneInfo) -> SampleTable:
+    """Return the first lines of the file, with their texts as people read them."""
+    columns = upload.kind_spec.columns
+    lines = [
+        {
+            "line": row["line"],
+            "reject": row.get("reject") or formats.NOTHING,
+            "fault": explain(CATALOGUE[row["fault"]]).sentence if row["fault"] else "",
+            **{
+                f"cell_{column.name}": cell_words(column.name, cell, zone)
+                for column, cell in zip(columns, row["cells"], strict=True)
+            },
+        }
+        for row in upload.report.get("sample", [])
+    ]
+    return SampleTable(
+        lines,
+        prefix="sample-",
+        extra_columns=[
+            (
+                f"cell_{one.name}",
+                ValueColumn(heading(one.name), attrs=classed(STYLES.get(one.name, ""))),
+            )
+            for one in columns
+        ],
+        exclude=() if REJECT in upload.layout.get("columns", {}) else ("reject",),
+    )
+
+
+def cell_words(column: str, cell: str, zone: ZoneInfo) -> str:
+    """Return a value of a report as people read it; the text as received if it is none."""
+    if column == "amount":
+        return amount_words(cell)
+    return with_local_moments(cell, zone) if MOMENT.fullmatch(cell) else cell

@@ -2,7 +2,6 @@
 
 from decimal import Decimal
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.contrib import messages
 from django.db import transaction
@@ -19,7 +18,6 @@ from transfer.engine.kinds import PINCODES
 from transfer.errors import FileRefused, TransferError
 from transfer.installed import installed_kinds
 from transfer.loading import upload_job
-from transfer.loading.headings import REJECT
 from transfer.loading.loaded_before import earlier
 from transfer.loading.lost import look_for_lost_loads
 from transfer.loading.receive import LARGEST, receive
@@ -30,17 +28,16 @@ from transfer.pages.back import is_part, refused
 from transfer.pages.exports import csv_response, file_response, xlsx_response
 from transfer.pages.load import arrival, downloads
 from transfer.pages.load.forms import DELIMITERS, ENCODINGS, ReadingForm, UploadForm
-from transfer.pages.load.tables import BadLineTable, UploadTable
+from transfer.pages.load.tables import BadLineTable, UploadTable, sample_table
 from transfer.pages.parts.second_person import words_of_foreseen
 from transfer.pages.uploading import takes_file
-from transfer.text.columns import MOMENT, amount_words, heading, how_to_fill_in, with_local_moments
+from transfer.text.columns import heading, how_to_fill_in
 from transfer.text.explain import explain
 from transfer.trace.reached import reached
 
 State = Upload.State
 BAD_LINES_SHOWN = 25
 SECONDS = 3.0  # that a page waits for shop All
-STYLES = {"amount": "num", "comment": "break"}
 
 
 @require_safe
@@ -138,7 +135,7 @@ def _context(
 
 
 def _preview(upload: Upload) -> dict[str, Any]:
-    report, layout, zone = upload.report, upload.layout, Settings.load().zone
+    report, layout = upload.report, upload.layout
     warnings = [
         (code in HARMLESS, warning(code, params)) for code, params in report.get("warnings", [])
     ]
@@ -152,36 +149,11 @@ def _preview(upload: Upload) -> dict[str, Any]:
         ],
         "added": Decimal(report.get("added") or 0),
         "taken": Decimal(report.get("taken") or 0),
-        "columns": [(heading(c.name), STYLES.get(c.name, "")) for c in upload.kind_spec.columns],
-        "names_rejects": REJECT in layout.get("columns", {}),
-        "sample": [
-            (
-                row["line"],
-                row.get("reject", ""),
-                cells_of(upload, row, zone),
-                explain(CATALOGUE[row["fault"]]).sentence if row["fault"] else "",
-            )
-            for row in report.get("sample", [])
-        ],
+        "sample": sample_table(upload, Settings.load().zone),
         "others": [name for name in layout.get("sheets", []) if name != layout.get("sheet")],
         "encoding": dict(ENCODINGS).get(layout.get("encoding"), ""),
         "delimiter": dict(DELIMITERS).get(layout.get("delimiter"), ""),
     }
-
-
-def cells_of(upload: Upload, row: dict[str, Any], zone: ZoneInfo) -> list[tuple[str, str, str]]:
-    """Returns heading, style and text of each cell of a line in the report."""
-    return [
-        (heading(column.name), STYLES.get(column.name, ""), _shown(column.name, cell, zone))
-        for column, cell in zip(upload.kind_spec.columns, row["cells"], strict=True)
-    ]
-
-
-def _shown(column: str, cell: str, zone: ZoneInfo) -> str:
-    """A value of a report as people read it; the text as received if it can't be parsed."""
-    if column == "amount":
-        return amount_words(cell)
-    return with_local_moments(cell, zone) if MOMENT.fullmatch(cell) else cell
 
 
 @role("operator")

@@ -303,17 +303,14 @@ class RecipientForm(forms.ModelForm[Recipient]):
         super().__init__(*args, **kwargs)
         if self.instance.pk:
             self.initial["shops"] = ", ".join(one.code for one in self.instance.shops.all())
-            self._fill_in(*FIELDS[Channel(self.instance.channel)])
-
-    def _fill_in(self, address: str, chat: str = "") -> None:
-        """Fills the fields of the stored channel. An empty secret keeps the stored one."""
-        if "data-secret" in self.fields[address].widget.attrs:
-            self.fields[address].required = False
-            self.fields[address].widget.attrs["placeholder"] = _("unchanged")
-        else:
-            self.initial[address] = self.instance.address
-        if chat:
-            self.initial[chat] = self.instance.chat
+            address, *chat = FIELDS[Channel(self.instance.channel)]
+            if "data-secret" in self.fields[address].widget.attrs:
+                self.fields[address].required = False  # an empty secret keeps the stored one
+                self.fields[address].widget.attrs["placeholder"] = _("unchanged")
+            else:
+                self.initial[address] = self.instance.address
+            for name in chat:
+                self.initial[name] = self.instance.chat
 
     @property
     def has_shops(self) -> bool:

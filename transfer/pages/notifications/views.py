@@ -16,10 +16,11 @@ from transfer.access import role
 from transfer.alerts import words as alert_words
 from transfer.alerts.send import deliver
 from transfer.models import Actor, AuditEntry, BonusServer
-from transfer.models.alerts import Incident, Notice, Recipient, Topic
+from transfer.models.alerts import Incident, Notice, Recipient
 from transfer.models.planned_work import PlannedWork
 from transfer.pages.back import done, next_url, read_or_post
 from transfer.pages.notifications.forms import ENTERED, PlannedWorkForm, RecipientForm
+from transfer.pages.notifications.tables import RecipientTable
 from transfer.pages.parts import audit_sentences
 from transfer.pages.parts.incident_table import IncidentTable
 from transfer.problems.find import problems
@@ -33,12 +34,9 @@ CHOSEN = ("servers", "shops")  # what its messages are about
 @role("administrator")
 @require_safe
 def notifications(request: HttpRequest) -> HttpResponse:
-    recipients = [
-        (one, [Topic(topic).label for topic in Topic.values if topic in one.topics])
-        for one in Recipient.objects.prefetch_related("servers", "shops")
-    ]
+    recipients = Recipient.objects.prefetch_related("servers", "shops")
     context = {
-        "recipients": recipients,
+        "recipients": RecipientTable(recipients, prefix="recipients-"),
         "problems": grouped(with_incidents(problems())),
         "past": IncidentTable(Incident.objects.past()).paged(request),
         "works": PlannedWork.objects.coming().select_related("server"),

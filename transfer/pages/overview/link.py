@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 
 from transfer.alerts import links
 from transfer.errors import TransferError
-from transfer.models import Actor, Notice
+from transfer.models import Actor
 from transfer.pages.back import read_or_post
 from transfer.problems import kinds
 from transfer.text.explain import explain
@@ -33,7 +33,9 @@ def take(request: HttpRequest, token: str) -> HttpResponse:
     except TransferError as error:
         why = explain(error)
         return render(request, TEMPLATE, {"why": why}, status=error.cause.status)
-    language = _language(request, notice)
+    # The language that was chosen in this browser, else that of the message.
+    chosen = settings.LANGUAGE_COOKIE_NAME in request.COOKIES
+    language = translation.get_language() if chosen else notice.recipient.language
     with translation.override(language):
         listed = links.open_problems(notice)
         context = {
@@ -43,9 +45,3 @@ def take(request: HttpRequest, token: str) -> HttpResponse:
             "are_taken": all(one.is_taken for one in listed),
         }
         return render(request, TEMPLATE, context)
-
-
-def _language(request: HttpRequest, notice: Notice) -> str:
-    """The language that was chosen in this browser, else that of the message."""
-    chosen = settings.LANGUAGE_COOKIE_NAME in request.COOKIES
-    return str(translation.get_language() if chosen else notice.recipient.language)

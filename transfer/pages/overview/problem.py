@@ -1,6 +1,7 @@
 """One problem: what it means, and who looks after it."""
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django import forms
@@ -20,6 +21,9 @@ from transfer.pages.parts.pauses import PauseForm
 from transfer.pages.parts.problems import named_by, visible
 from transfer.problems import history, kinds, taking
 from transfer.text.explain import explain
+
+View = Callable[..., HttpResponse]
+Change = Callable[[HttpRequest, Incident], HttpResponse | None]
 
 
 class MuteForm(PauseForm):
@@ -78,74 +82,61 @@ def _page(request: HttpRequest, one: Incident, mute_form: MuteForm) -> HttpRespo
     return render(request, "overview/one_problem.html", context, status=status)
 
 
-@role("operator")
-@require_POST
-def take(request: HttpRequest, pk: int) -> HttpResponse:
-    """Takes the problem with a note; sent with `over`, also from somebody else."""
-    one = get_object_or_404(visible(request), pk=pk)
+def change(words: Any) -> Callable[[Change], View]:
+    """Make a view of a function that changes one problem.
+
+    The view redirects to the page that had the button, and says there what was done, `words`, or
+    why nothing was. The function may answer with a page of its own instead.
+    """
+
+    def decorate(function: Change) -> View:
+        @role("operator")
+        @require_POST
+        @wraps(function)
+        def view(request: HttpRequest, pk: int) -> HttpResponse:
+            one = get_object_or_404(visible(request), pk=pk)
+            to = next_url(request, one.get_absolute_url())
+            try:
+                answer = function(request, one)
+            except TransferError as error:
+                return refused(request, str(explain(error)), to)
+            return answer or done(request, str(words), to)
+
+        return view
+
+    return decorate
+
+
+@change(gettext_lazy("You have taken the problem."))
+def take(request: HttpRequest, one: Incident) -> HttpResponse | None:
+    """Take the problem with a note; sent with `over`, also from somebody else."""
     form = TakeForm(request.POST)
     if not form.is_valid():
         return refused(request, " ".join(map(str, form.errors["note"])), one)
     note, over = form.cleaned_data["note"], "over" in request.POST
-    return _changed(
-        request,
-        one,
-        lambda: taking.take(one, Actor.of(request), note=note, over=over),
-        _("You have taken the problem."),
-    )
+    taking.take(one, Actor.of(request), note=note, over=over)
+    return None
 
 
-@role("operator")
-@require_POST
-def give_back(request: HttpRequest, pk: int) -> HttpResponse:
-    one = get_object_or_404(visible(request), pk=pk)
-    return _changed(
-        request,
-        one,
-        lambda: taking.give_back(one, Actor.of(request)),
-        _("Nobody looks after the problem any more."),
-    )
+@change(gettext_lazy("Nobody looks after the problem any more."))
+def give_back(request: HttpRequest, one: Incident) -> None:
+    taking.give_back(one, Actor.of(request))
 
 
-@role("operator")
-@require_POST
-def mute(request: HttpRequest, pk: int) -> HttpResponse:
-    """Mutes this one problem; the page asks again where the form is not filled in."""
-    one = get_object_or_404(visible(request), pk=pk)
+@change(gettext_lazy("Nobody gets messages about this problem."))
+def mute(request: HttpRequest, one: Incident) -> HttpResponse | None:
+    """Mute this one problem; the page asks again where the form is not filled in."""
     form = MuteForm(request.POST)
     if not form.is_valid():
         return _page(request, one, form)
     until, reason = form.cleaned_data["moment"], form.cleaned_data["reason"]
-    return _changed(
-        request,
-        one,
-        lambda: taking.mute(one, Actor.of(request), until=until, reason=reason),
-        _("Nobody gets messages about this problem."),
-    )
+    taking.mute(one, Actor.of(request), until=until, reason=reason)
+    return None
 
 
-@role("operator")
-@require_POST
-def unmute(request: HttpRequest, pk: int) -> HttpResponse:
-    one = get_object_or_404(visible(request), pk=pk)
-    return _changed(
-        request,
-        one,
-        lambda: taking.unmute(one, Actor.of(request)),
-        _("Messages about this problem go on."),
-    )
-
-
-def _changed(
-    request: HttpRequest, one: Incident, change: Callable[[], None], words: str
-) -> HttpResponse:
-    """Redirects to the page that had the button, which says what was done, or why nothing was."""
-    to = next_url(request, one.get_absolute_url())
-    try:
-        change()
-    except TransferError as error:
-        return refused(request, str(explain(error)), to)
-    return done(request, words, to)
+@change(gettext_lazy("Messages about this problem go on."))
+def unmute(request: HttpRequest, one: Incident) -> None:
+    taking.unmute(one, Actor.of(request))
 
 
 @role("operator")

@@ -1,11 +1,9 @@
 """Entries of the audit in the user's language."""
 
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
-from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.access import Role
@@ -168,7 +166,7 @@ def _value(entry: AuditEntry, name: str, value: Any) -> str:
         return cell(name, str(value))
     if name == "schedule":
         return in_words(str(value))
-    moment = _moment(value)
+    moment = formats.stored_moment(value) if "T" in str(value) else None
     return formats.moment(moment) if moment else _chosen(entry, name, value)
 
 
@@ -189,10 +187,3 @@ def _field(entry: AuditEntry, name: str) -> Any:
 
 def _model(entry: AuditEntry) -> Any:
     return apps.get_model("transfer", entry.subject_type)
-
-
-def _moment(value: Any) -> datetime | None:
-    try:
-        return parse_datetime(value) if isinstance(value, str) and "T" in value else None
-    except ValueError:
-        return None

@@ -1,6 +1,5 @@
 """What people are told, and not asked: a page for each, printable, until somebody dismisses it."""
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +13,8 @@ from transfer.access import role
 from transfer.models import Actor, Bulletin, Upload
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import done
-from transfer.pages.questions.restored import counted, line_of
+from transfer.pages.questions.restored import lost_tables
+from transfer.pages.questions.tables import Changeset, OfKind, SentAgain, SentAgainTable
 from transfer.text import bulletins as words, formats
 
 
@@ -38,31 +38,30 @@ def _of_shop_all(bulletin: Bulletin) -> dict[str, Any]:
     held = set(
         Upload.objects.filter(pk__in=[one["load"] for one in loads]).values_list("pk", flat=True)
     )
-    amounts = {
-        kind: formats.amount(Decimal(about["amount"])) if kind == "balances" else formats.NOTHING
+    kinds = [
+        OfKind(
+            kind,
+            about["changesets"],
+            about["rows"],
+            Decimal(about["amount"]) if kind == "balances" else None,
+            formats.stored_moment(about["first"]),
+            formats.stored_moment(about["last"]),
+            about["servers"],
+        )
         for kind, about in bulletin.params["kinds"].items()
-    }
+    ]
+    lines = [
+        Changeset(
+            one["kind"],
+            formats.stored_moment(one["at"]),
+            one["rows"],
+            Decimal(one["amount"]) if one["kind"] == "balances" and one["amount"] else None,
+            one["servers"],
+        )
+        for one in lost
+    ]
     return {
-        "kinds": [
-            {
-                "title": KindChoices(kind).label,
-                "lost": {**about, "first": _moment(about["first"]), "last": _moment(about["last"])},
-                "amount": amounts[kind],
-                "servers": counted(about["servers"]),
-            }
-            for kind, about in bulletin.params["kinds"].items()
-        ],
-        "lines": [
-            line_of(
-                one["kind"],
-                one["rows"],
-                _decimal(one["amount"]),
-                _moment(one["at"]),
-                one["servers"],
-            )
-            for one in lost
-        ],
-        "has_more": bulletin.params["changesets"] > len(lost),
+        **lost_tables(kinds, lines, bulletin.params["changesets"]),
         "loads": [
             {
                 "url": reverse("upload", args=[one["load"]]) if one["load"] in held else "",
@@ -76,28 +75,19 @@ def _of_shop_all(bulletin: Bulletin) -> dict[str, Any]:
 
 
 def _of_server(bulletin: Bulletin) -> dict[str, Any]:
-    return {
-        "restored": [
-            {
-                "title": KindChoices(kind).label,
-                "first": _moment(about["from"]),
-                "last": _moment(about["to"]),
-                "rows": about["rows"],
-            }
-            for kind, about in bulletin.params["kinds"].items()
-        ]
-    }
+    lines = [
+        SentAgain(
+            kind,
+            formats.stored_moment(about["from"]),
+            formats.stored_moment(about["to"]),
+            about["rows"],
+        )
+        for kind, about in bulletin.params["kinds"].items()
+    ]
+    return {"restored": SentAgainTable(lines)}
 
 
 SHOP_ALL, SERVER = _of_shop_all, _of_server
-
-
-def _moment(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
-
-
-def _decimal(text: str | None) -> Any:
-    return None if text is None else Decimal(text)
 
 
 @role("operator")

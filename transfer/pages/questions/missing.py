@@ -18,6 +18,7 @@ from transfer.installed import installed_kinds
 from transfer.models import Actor
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import done, read_or_post, refused
+from transfer.pages.questions.tables import MissingTable
 from transfer.runs.missing import forget_rows, missing_rows
 from transfer.text import formats
 from transfer.text.explain import Explanation, explain
@@ -50,10 +51,12 @@ def _group(kind: Kind, listed: list[Missing]) -> dict[str, Any]:
         "kind": kind.name,
         "title": title,
         "heading": f"{title}: {rows}, {amount}" if kind.appends else f"{title}: {rows}",
-        "lines": [
-            {"one": one, "amount": formats.amount(one.amount) if kind.appends else formats.NOTHING}
-            for one in listed[:LISTED]
-        ],
+        "table": MissingTable(
+            listed[:LISTED],
+            caption=title,
+            prefix=f"{kind.name}-",
+            exclude=() if kind.appends else ("amount",),
+        ),
         "more": max(0, len(listed) - LISTED),
     }
 

@@ -1,6 +1,6 @@
 """Is this the right shop All? Asked once for the whole installation, with what it has lost."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from django.contrib import messages
@@ -18,8 +18,8 @@ from transfer.models import Actor
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.exports import Field, Sheet, file_response, zoned
+from transfer.pages.questions.tables import Changeset, LostKindTable, LostTable, OfKind
 from transfer.runs.restored import Restored, confirm, every_lost, what_is_lost
-from transfer.text import formats
 from transfer.text.explain import explain
 
 SECONDS = 10.0  # that the page waits for all databases
@@ -54,23 +54,25 @@ def _confirmed(request: HttpRequest) -> HttpResponse:
 
 
 def _lists(found: Restored) -> dict[str, Any]:
+    kinds = [
+        OfKind(
+            kind,
+            lost.changesets,
+            lost.rows,
+            lost.amount if kind == "balances" else None,
+            lost.first,
+            lost.last,
+            lost.servers,
+        )
+        for kind, lost in found.kinds.items()
+    ]
     lines = [
-        line_of(kind, one.rows, one.amount, one.at, servers)
+        Changeset(kind, one.at, one.rows, one.amount if kind == "balances" else None, servers)
         for kind, lost in found.kinds.items()
         for one, servers in lost.listed.values()
     ]
     return {
-        "kinds": [
-            {
-                "title": KindChoices(kind).label,
-                "lost": lost,
-                "amount": formats.amount(lost.amount) if kind == "balances" else formats.NOTHING,
-                "servers": counted(lost.servers),
-            }
-            for kind, lost in found.kinds.items()
-        ],
-        "lines": lines[:LISTED],
-        "has_more": found.changesets > len(lines[:LISTED]),
+        **lost_tables(kinds, lines[:LISTED], found.changesets),
         "loads": [
             {
                 "url": load.get_absolute_url(),
@@ -84,25 +86,14 @@ def _lists(found: Restored) -> dict[str, Any]:
     }
 
 
-def line_of(
-    kind: str, rows: int | None, amount: Any, at: Any, servers: list[str]
-) -> dict[str, Any]:
-    """Return a line of the list of lost changesets."""
+def lost_tables(kinds: list[OfKind], lines: list[Changeset], changesets: int) -> dict[str, Any]:
+    """Return what `questions/lost.html` shows; `changesets` says how many there are."""
     return {
-        "kind": KindChoices(kind).label,
-        "rows": formats.number(rows),
-        "amount": formats.amount(amount)
-        if kind == "balances" and amount is not None
-        else formats.NOTHING,
-        "at": at,
-        "servers": ", ".join(servers),
+        "kinds": LostKindTable(kinds, prefix="kinds-"),
+        "lines": LostTable(lines, prefix="lines-"),
+        "shown": len(lines),
+        "has_more": changesets > len(lines),
     }
-
-
-def counted(servers: Mapping[str, int]) -> list[str]:
-    """Return each server with how many of the changesets it has."""
-    words = _("%(server)s (%(n)s)")
-    return [words % {"server": name, "n": formats.number(n)} for name, n in servers.items()]
 
 
 @require_safe

@@ -21,6 +21,7 @@ from transfer.models.tasks import KindChoices
 from transfer.pages.back import read_or_post, refused
 from transfer.pages.parts.second_person import words_of_waiting
 from transfer.pages.rejects.repeatable import unrepeatable
+from transfer.pages.rejects.tables import ChangedRow, ChangedTable
 from transfer.rejects.changed import REASONS, Decision, Undecided, decide, key_of, undecided
 from transfer.text import formats
 from transfer.text.columns import amount_words, heading
@@ -36,7 +37,11 @@ def changed(request: HttpRequest) -> HttpResponse:
     except TransferError as error:
         return render(request, "rejects/changed.html", {"cause": explain(error)})
     blocked = unrepeatable({group.kind.name for group in found})
-    groups = [described(group, blocked.get(group.kind.name)) for group in found]
+    groups = [
+        described(group, blocked.get(group.kind.name))
+        | {"table": table_of(group, group.kind.name in blocked).for_user(request.user)}
+        for group in found
+    ]
     return render(request, "rejects/changed.html", {"groups": groups})
 
 
@@ -50,17 +55,29 @@ def described(group: Undecided, blocked: Explanation | None) -> dict[str, Any]:
         "appends": group.kind.appends,
         "blocked": blocked,
         "can_send": blocked is None and any(not row.reason for row in group.rows),
-        "rows": [
-            {
-                "row": row.row,
-                "key": key_of(row),
-                "cells": cells(group.kind, row),
-                "before": amount_words(row.before) if row.before is not None else "",
-                "reason": _(REASONS[row.reason]) if row.reason else "",
-            }
-            for row in group.rows
-        ],
     }
+
+
+def table_of(group: Undecided, is_blocked: bool) -> ChangedTable:
+    """Return the rows of a kind; `is_blocked` if nothing of it can be sent."""
+    rows = [
+        ChangedRow(
+            group.kind,
+            row.row,
+            key_of(row),
+            cells(group.kind, row),
+            amount_words(row.before) if row.before is not None else "",
+            _(REASONS[row.reason]) if row.reason else "",
+            is_blocked,
+        )
+        for row in group.rows
+    ]
+    return ChangedTable(
+        rows,
+        caption=KindChoices(group.kind.name).label,
+        prefix=f"{group.kind.name}-",
+        exclude=() if group.kind.appends else ("before",),
+    )
 
 
 def cells(kind: Kind, row: Changed) -> list[tuple[str, str]]:

@@ -29,9 +29,18 @@ def unrepeatable(kinds: Collection[str]) -> dict[str, Explanation]:
     indexes: dict[str, str] | None = cache.get(KEY)
     if indexes is None:
         try:
-            indexes = _ask()
+            with (
+                shop_all(SECONDS, secret=False) as source,
+                source.database.transaction(commit=False),
+            ):
+                found = {
+                    name: source.identity.unique_over_values(kind)
+                    for name, kind in installed_kinds().items()
+                }
         except TransferError:
             return {}
+        # Kind → index that forbids a second row.
+        indexes = {name: index for name, index in found.items() if index is not None}
         cache.set(KEY, indexes, KEPT)
     reasons = {}
     for kind, index in indexes.items():
@@ -40,13 +49,3 @@ def unrepeatable(kinds: Collection[str]) -> dict[str, Explanation]:
             cause = TransferError(ROWS_NOT_REPEATABLE, table=table, index=index)
             reasons[kind] = explain(cause)
     return reasons
-
-
-def _ask() -> dict[str, str]:
-    """Return kind → index that forbids a second row. Raises TransferError."""
-    with shop_all(SECONDS, secret=False) as source, source.database.transaction(commit=False):
-        found = {
-            name: source.identity.unique_over_values(kind)
-            for name, kind in installed_kinds().items()
-        }
-    return {name: index for name, index in found.items() if index is not None}

@@ -1,14 +1,15 @@
-"""The table of rejected rows."""
+"""The tables of rejected rows, and of rows that were changed after their transfer."""
 
 from functools import cached_property
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
 from django.utils.functional import lazy
 from django.utils.translation import gettext as _, gettext_lazy
 
+from transfer.engine.kind import Kind
 from transfer.loading.values import as_people_write
 from transfer.models import BonusServer, RejectedRow, Settings
 from transfer.models.rejects import ROW
@@ -16,7 +17,15 @@ from transfer.models.tasks import KindChoices
 from transfer.pages.components.rows import payload, reason_of, reject_state, rejecting_servers
 from transfer.pages.components.times import clock
 from transfer.pages.html import Html, link
-from transfer.pages.tables import ChooseColumn, DrawnColumn, Table, classed
+from transfer.pages.tables import (
+    ChooseColumn,
+    DrawnColumn,
+    Table,
+    TemplateColumn,
+    ValueColumn,
+    WholeTable,
+    classed,
+)
 from transfer.text import formats
 from transfer.text.columns import typed_amount
 
@@ -108,3 +117,22 @@ class RejectTable(Table):
 
     def draw_state(self, record: RejectedRow) -> Html:
         return reject_state(record, self.is_of_one_state)
+
+
+class ChangedRow(NamedTuple):
+    """A row that was changed after its transfer; `reason` says why it can't be sent again."""
+
+    kind: Kind
+    row: int
+    key: str
+    cells: list[tuple[str, str]]
+    before: str
+    reason: str
+    is_blocked: bool
+
+
+class ChangedTable(WholeTable):
+    row = ValueColumn(gettext_lazy("Row"), attrs=classed("num"))
+    cells = TemplateColumn("rejects/cells/changed_values.html", gettext_lazy("Values now"))
+    before = ValueColumn(gettext_lazy("Amount before"), attrs=classed("num"))
+    actions = TemplateColumn("rejects/cells/changed_actions.html", gettext_lazy("Actions"))

@@ -6,14 +6,12 @@ each. A transfer that lacks purged rows has a question of its own, beside the li
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext as _
 
 from transfer.causes.ledger import BEGINNING_UNDECIDED, COPY_OF, ROWS_PURGED
-from transfer.engine.skip import Lacking
 from transfer.models import BonusServer
 from transfer.runs.beginning import Answer, Decision, Question, copied_from
 from transfer.text import formats
@@ -246,14 +244,22 @@ class BeginningForm(forms.Form):
             if len(section.questions) == 1:
                 heading = formats.capital(str(section.questions[0].task.get_kind_display()))
             lacking = section.questions[0].lacking
+            apart = [
+                [
+                    self[name]
+                    for name in (one.task.kind, f"{one.task.kind}_server")
+                    if name in self.fields
+                ]
+                for one in (section.questions if section.can_differ else ())
+            ]
             yield {
                 "id": section.field_names[0],
                 "section": section,
                 "heading": heading,
                 "why": [] if section.is_docked_twice else self._why(section),
                 "fields": [self[name] for name in names if name in self.fields],
-                "apart": [*self._apart(section)] if section.can_differ else [],
-                "lacking": [(one, _staged(one)) for one in lacking[:LISTED]],
+                "apart": apart,
+                "lacking": [(one, formats.stored_moment(one.started)) for one in lacking[:LISTED]],
                 "more": max(0, len(lacking) - LISTED),
             }
 
@@ -268,11 +274,6 @@ class BeginningForm(forms.Form):
         ]
         return list(dict.fromkeys(why))
 
-    def _apart(self, section: Section) -> Iterator[list[Any]]:
-        for one in section.questions:
-            names = [one.task.kind, f"{one.task.kind}_server"]
-            yield [self[name] for name in names if name in self.fields]
-
 
 def _found(one: Question) -> str:
     """How many rows are staged for a transfer, and what its table at the server holds."""
@@ -285,10 +286,6 @@ def _found(one: Question) -> str:
     if one.is_empty:
         return _("%(kind)s: %(rows)s in shop All; its table %(table)s is empty.") % words
     return _("%(kind)s: %(rows)s in shop All; its table %(table)s holds %(held)s.") % words
-
-
-def _staged(line: Lacking) -> datetime | None:
-    return datetime.fromisoformat(line.started) if line.started else None
 
 
 def others(question: Question) -> Any:

@@ -41,6 +41,7 @@ from transfer.pages.servers.accounts import filtered
 from transfer.pages.servers.beginning import copies, lacking, undecided
 from transfer.pages.servers.first_run import first_run
 from transfer.pages.servers.forms import ServerForm, swapped
+from transfer.pages.servers.tables import ReconciliationTable
 from transfer.pages.shown import task_rows
 from transfer.pages.tables import Action
 from transfer.problems import doors
@@ -213,7 +214,8 @@ def server_reconciliation(request: HttpRequest, pk: int) -> HttpResponse:
     tasks = list(server.tasks.select_related("server"))
     counted = reconcile_within(PATIENTLY, tasks) if "now" in request.GET else {}
     lines = [reconciled(task, counted.get(task)) for task in tasks]
-    context = {"server": server, "lines": lines, "causes": causes(lines)}
+    table = ReconciliationTable(lines, prefix="reconciliation-")
+    context = {"server": server, "table": table, "causes": causes(lines)}
     return render(request, "servers/reconciliation.html", context)
 
 

@@ -138,14 +138,12 @@ class Grid:
             for square in group.squares
             if square.sign == "bad"
         )
-        return [
-            Failing(place, count / len(self.groups), self._failing_words(place, count))
-            for place, count in sorted(counts.items())
-        ]
-
-    def _failing_words(self, place: int, count: int) -> str:
-        numbers = {"n": formats.number(count), "all": formats.number(len(self.groups))}
-        return f"{between(self.edges, place)}: {_('%(n)s of %(all)s servers') % numbers}"
+        found = []
+        for place, count in sorted(counts.items()):
+            numbers = {"n": formats.number(count), "all": formats.number(len(self.groups))}
+            words = f"{between(self.edges, place)}: {_('%(n)s of %(all)s servers') % numbers}"
+            found.append(Failing(place, count / len(self.groups), words))
+        return found
 
     @property
     def all_groups(self) -> list[Group]:

@@ -153,7 +153,12 @@ def _detail(row: StagedRow, delivery: Delivery, reject_days: int) -> str:
         return f"{reason} {decided(delivery.reject, again)}"
     if delivery.is_open:
         return f"{reason} {UNDECIDED}"
-    return " ".join([reason, _gone(reject_days), *_sent_again(row)])
+    gone = ngettext(
+        "It was closed, and its record was purged: closed rejects are kept for %(n)d day.",
+        "It was closed, and its record was purged: closed rejects are kept for %(n)d days.",
+        reject_days,
+    ) % {"n": reject_days}
+    return " ".join([reason, gone, *_sent_again(row)])
 
 
 def decided(reject: RejectedRow, again: Other | None = None) -> str:
@@ -168,14 +173,6 @@ def decided(reject: RejectedRow, again: Other | None = None) -> str:
     if reject.state == RejectedRow.State.SETTLED:
         return _("Closed %(when)s: the row was taken back.") % at
     return str(UNDECIDED)
-
-
-def _gone(reject_days: int) -> str:
-    return ngettext(
-        "It was closed, and its record was purged: closed rejects are kept for %(n)d day.",
-        "It was closed, and its record was purged: closed rejects are kept for %(n)d days.",
-        reject_days,
-    ) % {"n": reject_days}
 
 
 def _sent_again(row: StagedRow) -> list[str]:

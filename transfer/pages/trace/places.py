@@ -33,13 +33,16 @@ def _named(rows: QuerySet[Model], text: str, other: str) -> list[Link]:
     whole = rows.filter(Q(name__iexact=text) | Q(**{f"{other}__iexact": text}))
     inside = rows.filter(Q(name__icontains=text) | Q(**{f"{other}__icontains": text}))
     records = list(whole[:MOST]) or list(inside[:MOST])
-    return [link(_words(one), one.get_absolute_url()) for one in records]  # type: ignore[attr-defined]
-
-
-def _words(one: Model) -> str:
-    if isinstance(one, CashRegister):
-        return _("%(register)s, shop %(shop)s") % {"register": one.name, "shop": one.shop}
-    return str(one)
+    of_register = _("%(register)s, shop %(shop)s")
+    return [
+        link(
+            of_register % {"register": one.name, "shop": one.shop}
+            if isinstance(one, CashRegister)
+            else str(one),
+            one.get_absolute_url(),  # type: ignore[attr-defined]
+        )
+        for one in records
+    ]
 
 
 def _runs(text: str) -> list[Link]:

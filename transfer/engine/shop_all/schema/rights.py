@@ -15,7 +15,7 @@ from psycopg2 import sql
 from transfer.causes.tables import GUARDS_OF_ANOTHER, GUARDS_OUTDATED
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
-from transfer.engine.shop_all.schema.columns import DEFAULTS, OURS
+from transfer.engine.shop_all.schema.tables import DEFAULTS, OURS
 from transfer.engine.shop_all.schema.triggers import (
     CREATE_FUNCTIONS,
     FUNCTIONS,

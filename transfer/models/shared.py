@@ -1,9 +1,22 @@
-"""What names may hold."""
+"""What several models share: the column of a sum, and what a name may hold."""
 
 import unicodedata
+from typing import Any
 
 from django.core.validators import RegexValidator
+from django.db import models
 from django.utils.translation import gettext_lazy
+
+
+class AmountField(models.DecimalField):
+    """A sum of balance changes. Staged amounts have no bound before the checks."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"max_digits": 1000, "decimal_places": 2, **kwargs})
+
+    def db_type(self, connection: Any) -> str:
+        return "numeric"
+
 
 # What the contract of the administration port calls a text.
 printable = RegexValidator(

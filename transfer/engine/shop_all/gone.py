@@ -16,7 +16,7 @@ from psycopg2 import sql
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.source import ShopAll
 
-MOST = 1000
+MOST = 1000  # differences that are listed
 
 # The sum of the amounts of a line's rows, as an append adds them up: without rows that set an
 # amount or take one back. By the index on (xid, started, row), and the primary key of `dependent`.

@@ -36,9 +36,9 @@ class Outage:
         self.database = database
         self.is_on = False
 
-    def ask_for(self, seconds: float = OUTAGE_SECONDS) -> None:
+    def ask_for(self) -> None:
         """Begin an outage, or prolong the one under way; the running demo sees to it."""
-        self.note.write_text(str(time.time() + seconds))
+        self.note.write_text(str(time.time() + OUTAGE_SECONDS))
 
     def forget(self) -> None:
         """End what a demo left behind that was stopped meanwhile."""

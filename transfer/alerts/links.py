@@ -43,13 +43,13 @@ def link_to_take(notice: Notice, now: datetime | None = None) -> str:
     return f"{settings.SITE_URL.rstrip('/')}{address('take', token)}"
 
 
-def message_of(token: str, now: datetime | None = None) -> Notice:
+def message_of(token: str) -> Notice:
     """Return the message with this link. Raises TransferError: why it does not work."""
     try:
         number, recipient, ends = SIGNER.unsign_object(token)
     except (BadSignature, ValueError):
         raise TransferError(LINK_UNKNOWN) from None
-    if (now or timezone.now()).timestamp() >= ends:
+    if timezone.now().timestamp() >= ends:
         raise TransferError(LINK_EXPIRED)
     if not Recipient.objects.filter(pk=recipient, enabled=True).exists():
         raise TransferError(LINK_OF_NOBODY)

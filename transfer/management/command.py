@@ -142,9 +142,9 @@ def add_flags(parser: ArgumentParser, flags: dict[str, str]) -> None:
         parser.add_argument(flag, action="store_true", help=_(text))
 
 
-def add_server(parser: ArgumentParser, text: str = "") -> None:
-    """Adds `--server`. `text` says what the server limits, if that is not whose tasks."""
-    text = text or _("of one bonus server only; without it, of all")
+def add_server(parser: ArgumentParser) -> None:
+    """Adds `--server`, which says whose tasks are meant."""
+    text = _("of one bonus server only; without it, of all")
     parser.add_argument("--server", metavar=_("NUMBER|NAME"), help=text)
 
 

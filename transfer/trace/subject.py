@@ -52,17 +52,17 @@ class Trace:
     coming: list[Coming | None] = field(default_factory=list)
 
 
-def trace_row(kind: Kind, number: int, *, seconds: float = SECONDS) -> StagedRow | None:
+def trace_row(kind: Kind, number: int) -> StagedRow | None:
     """Where one staged row is; None if shop All has none of this kind with this number.
 
     Raises TransferError when shop All fails.
     """
-    with shop_all(2 * seconds, secret=True) as source, source.snapshot(kind):
+    with shop_all(2 * SECONDS, secret=True) as source, source.snapshot(kind):
         source.rows.by_value()
         whose = subject_of(source, kind, number)
     if whose is None:
         return None
-    found = trace(whose, kind.columns[0].name, row=(kind, number), seconds=seconds).rows
+    found = trace(whose, kind.columns[0].name, row=(kind, number)).rows
     return found[0] if found else None
 
 

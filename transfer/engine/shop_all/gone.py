@@ -16,6 +16,8 @@ from psycopg2 import sql
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.source import ShopAll
 
+MOST = 1000  # differences that are listed
+
 # The sum of the amounts of a line's rows, as an append adds them up: without rows that set an
 # amount or take one back. By the index on (xid, started, row), and the primary key of `dependent`.
 FOUND = """
@@ -128,15 +130,15 @@ def accept(kind: Kind, source: ShopAll, changesets: Collection[str]) -> int:
         return len(source.database.rows(query))
 
 
-def compare(kind: Kind, source: ShopAll, most: int = 1000) -> list[Difference]:
-    """Return the changesets whose rows are not as the log says, at most `most`.
+def compare(kind: Kind, source: ShopAll) -> list[Difference]:
+    """Return the changesets whose rows are not as the log says, the first MOST.
 
     Fewer rows were deleted; more have appeared; another sum with as many rows was changed in a way
     that our triggers did not see. The caller has a snapshot of shop All. Reads the whole table, so
     once a day is enough.
     """
     query = sql.SQL(COMPARE).format(
-        most=sql.Literal(most), table=kind.staging_table, **_names(kind)
+        most=sql.Literal(MOST), table=kind.staging_table, **_names(kind)
     )
     return [Difference(*row) for row in source.database.rows(query)]
 

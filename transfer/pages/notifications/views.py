@@ -34,7 +34,7 @@ CHOSEN = ("servers", "shops")  # what its messages are about
 @role("administrator")
 @require_safe
 def notifications(request: HttpRequest) -> HttpResponse:
-    recipients = Recipient.objects.prefetch_related("servers", "shops")
+    recipients = [*Recipient.objects.prefetch_related("servers", "shops")]
     context = {
         "recipients": RecipientTable(recipients, prefix="recipients-"),
         "problems": grouped(with_incidents(problems())),

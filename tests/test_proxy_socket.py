@@ -1,7 +1,8 @@
 """BEHIND_PROXY=unix: what is believed over the socket of the proxy, and nothing beside it."""
 
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from tests.waiting import wait_until
 from transfer.models import AuditEntry
 
 WRONG = {"username": "olga", "password": "wrong"}
+BUSY = {"timeout": 60}  # other workers share the processors
 PROXY = {"X-Forwarded-For": "10.1.2.3", "X-Forwarded-Proto": "https"}
 
 
@@ -35,16 +37,28 @@ def listening(environment, **variables):
             wait_until(lambda: answers(f"http://localhost:{port}/health/live") == 200, web)
             transport = httpx2.HTTPTransport(uds=str(path))
             with (
-                httpx2.Client(transport=transport, base_url="http://localhost") as over_socket,
-                httpx2.Client(base_url=f"http://localhost:{port}") as over_port,
+                httpx2.Client(
+                    transport=transport, base_url="http://localhost", **BUSY
+                ) as over_socket,
+                httpx2.Client(base_url=f"http://localhost:{port}", **BUSY) as over_port,
             ):
                 yield Web(over_socket, over_port, path)
 
 
+@pytest.fixture(scope="module")
+def started():
+    """A web server for all tests here, on the databases of the first: each has the same ones."""
+    with ExitStack() as stack:
+        yield cache(
+            lambda environment: stack.enter_context(
+                listening(dict(environment), BEHIND_PROXY="unix")
+            )
+        )
+
+
 @pytest.fixture
-def web(environment):
-    with listening(environment, BEHIND_PROXY="unix") as web:
-        yield web
+def web(started, environment):
+    return started(tuple(environment.items()))
 
 
 def guess(client, headers):
@@ -91,7 +105,7 @@ def test_metrics_want_the_token_over_both(web):
     token = {"Authorization": "Bearer a-token"}
     for client in (web.over_socket, web.over_port):
         assert client.get("/metrics").status_code == 403
-        assert client.get("/metrics", headers=token, timeout=60).status_code == 200
+        assert client.get("/metrics", headers=token).status_code == 200
         assert client.get("/health/live").status_code == 200
 
 

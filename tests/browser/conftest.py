@@ -51,6 +51,7 @@ IN_BOTH_THEMES = {
     "light": ALL_RULES,
     "dark": {"type": "rule", "values": ["color-contrast"]},
 }
+LIGHT = {"light": ALL_RULES}
 
 
 @pytest.fixture(scope="session")
@@ -187,14 +188,13 @@ def fill_fields(page: Page, reference: Any, dsn: str, name: str = "Бонусн�
 
 @pytest.fixture
 def check_accessible() -> Callable[..., None]:
-    """Fails on any finding of axe on the page: by these rules in the light theme and the dark.
+    """Fails on any finding of axe on the page: by these rules in the themes that they name.
 
-    `menu=False`: but for the menu, which is the same on all pages.
+    Without `menu=True` but for the menu, which is the same on all pages. Both themes are looked at
+    where components and whole pages are: test_components.py, test_every_page.py.
     """
 
-    def check_accessible(
-        page: Page, rules: dict[str, Any] = IN_BOTH_THEMES, *, menu: bool = True
-    ) -> None:
+    def check_accessible(page: Page, rules: dict[str, Any] = LIGHT, *, menu: bool = False) -> None:
         if not page.evaluate("'axe' in window"):
             page.evaluate(AXE)
         context = {"include": ["html"], "exclude": [] if menu else MENU}

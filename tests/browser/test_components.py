@@ -3,7 +3,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import GALLERY, PHONE
+from tests.browser.conftest import GALLERY, IN_BOTH_THEMES, PHONE
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -25,7 +25,7 @@ def test_every_component_is_accessible(
     log_in(page, "operator")
     for address in ("/gallery/", "/gallery/confirm/"):
         page.goto(address)
-        check_accessible(page)
+        check_accessible(page, IN_BOTH_THEMES, menu=True)
 
 
 def test_nothing_is_wider_than_a_phone_and_every_target_is_large_enough(

@@ -4,7 +4,7 @@ import pytest
 from django.contrib.sessions.models import Session
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PASSWORD, make_user, use_language
+from tests.browser.conftest import IN_BOTH_THEMES, PASSWORD, make_user, use_language
 from transfer.models import Actor, AuditEntry
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -104,10 +104,10 @@ def test_the_log_in_and_what_a_viewer_sees_first_are_accessible(
     for language in ("ru", "en"):
         use_language(page, language)
         page.reload()
-        check_accessible(page)
+        check_accessible(page, IN_BOTH_THEMES)
     log_in(page, "viewer")
     page.goto("/")
-    check_accessible(page)
+    check_accessible(page, IN_BOTH_THEMES, menu=True)
 
 
 def test_djangos_admin_works_under_the_content_policy(page: Page, log_in: Callable):

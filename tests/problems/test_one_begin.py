@@ -217,7 +217,7 @@ def test_who_sees_it_first_says_for_all_when_it_began(
         site.check()
         site.run()
         site.tick()
-        assert site.told() == everywhere(died)
+    assert site.told() == everywhere(died)
 
 
 def test_an_earlier_failure_that_is_noted_later_wins(site: Site, died: datetime):

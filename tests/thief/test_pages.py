@@ -9,8 +9,7 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from tests.databases import query, stage
-from tests.pages.look import own_patterns, words
-from tests.pages.things import arguments, things
+from tests.pages.look import words
 from tests.records import user
 from tests.uploads import bad
 from transfer.models import BadLine, BonusServer
@@ -29,19 +28,10 @@ def administrator(client, settings):
 
 
 class TestCaches:
-    """Another person at the browser after a log-out, and a proxy that keeps answers."""
+    """Another person at the browser after a log-out, and a proxy that keeps answers.
 
-    def test_keep_no_page(self, administrator):
-        of = things()
-        addresses = [reverse(one.name, kwargs=arguments(one.name, of)) for one in own_patterns()]
-        kept = []
-        for address in addresses:
-            answer = administrator.get(address)
-            b"".join(answer)  # a file that is not read to its end is reported as left open
-            if "no-store" not in answer.headers.get("Cache-Control", ""):
-                kept.append(address)
-        assert len(addresses) > 80
-        assert kept == []
+    That they keep no page is asserted where all are opened: tests/pages/test_every_url.py.
+    """
 
     def test_keep_no_file_part_or_refusal(self, administrator, client):
         for answer in (

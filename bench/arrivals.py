@@ -1,6 +1,6 @@
 """Tasks that run as rows arrive: from a commit until every bonus server has the row; and idle.
 
-One `db_worker` on the same machine looks every second, and runs all tasks of all servers.
+One `db_worker` on the same machine looks for rows, and runs all tasks of all servers.
 """
 
 import os

@@ -50,7 +50,7 @@ def in_process(sizes: Sizes, tasks: int) -> Table:
     with CaptureQueriesContext(connection) as queries:
         tick("bench")
     row = ["tick()", median(taken) * MS, quantile(taken, 0.95) * MS, len(queries)]
-    notes = ["Target: under 30 ms, and at most 50 queries for any number of tasks."]
+    notes = ["Target: under 30 ms, and at most 15 queries for any number of tasks."]
     title = f"In process, {tasks:,} tasks, none due"
     return Table(title, ["", "p50 ms", "p95 ms", "queries"], [row], notes)
 

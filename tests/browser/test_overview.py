@@ -64,6 +64,8 @@ def test_no_word_of_the_scheme_is_cut_off(open_page: Callable, log_in: Callable,
             cut[language, size["width"]] = page.evaluate(UNREADABLE)
             for fold in page.locator("#flows-table, #fine-servers").all():
                 fold.evaluate("one => { one.open = true; }")
+            if page.locator("#fine-servers").count():
+                expect(page.locator("#fine-servers tbody tr").first).to_be_visible()
             for table in page.locator("#flows, #fine-servers .table-wrap").all():
                 assert table.evaluate("one => one.scrollWidth - one.clientWidth") <= 0
     assert not any(cut.values()), cut

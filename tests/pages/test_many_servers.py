@@ -10,7 +10,8 @@ from transfer.models import Actor, BonusServer, CashRegister, Settings, Shop
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("nothing_asked")]
 
 PAGES = (
-    *("/", "/scheduler/", "/scheduler/?open=all", "/scheduler/?kind=cards", "/servers/"),
+    *("/", "/?open=0", "/scheduler/", "/scheduler/?open=all", "/scheduler/?kind=cards"),
+    "/servers/",
     *("/servers/{server}/", "/servers/{server}/live/", "/servers/{server}/tasks/"),
     *("/registers/", "/registers/?state=problem", "/registers/{register}/"),
     *(

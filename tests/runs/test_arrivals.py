@@ -14,7 +14,7 @@ from transfer.engine.postgres.pool import _pool
 from transfer.errors import ShopAllWentBack
 from transfer.models import Actor, FlowHour, TransferRun
 from transfer.models.run_base import State, Trigger
-from transfer.runs.arrivals import LagFinder, Moves, move_arrived
+from transfer.runs.arrivals import Glances, LagFinder, Moves, move_arrived
 from transfer.runs.execute import run_here
 from transfer.text.schedule import AS_ROWS_ARRIVE
 from transfer.tick import tick
@@ -348,3 +348,31 @@ def close_all():
     for kept in kept_connections():
         kept.close()
     _pool.clear()
+
+
+def test_a_glance_sees_that_something_was_committed_and_not_what_is_open(shop_all):
+    with connected(shop_all) as writer, Glances() as glances:
+        writer.autocommit = False
+        insert(writer, "balances", [("4100", 1)])
+        glances.note()
+        writer.commit()
+        assert glances.has_changed()
+        glances.note()
+        wait_until(lambda: unchanged_between_two(glances))
+
+
+def unchanged_between_two(glances):
+    """As soon as no other test writes to the same server."""
+    glances.note()
+    return not glances.has_changed()
+
+
+def test_a_glance_at_a_server_that_does_not_answer_sees_no_change_and_goes_on_later(
+    shop_all, settings
+):
+    with Glances() as glances:
+        settings.SHOP_ALL_DATABASE_URL = f"{shop_all} port=1"
+        glances.note()
+        assert not glances.has_changed()
+        settings.SHOP_ALL_DATABASE_URL = shop_all
+        assert glances.has_changed()

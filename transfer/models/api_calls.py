@@ -6,7 +6,7 @@ is one entry for each key, address and hour, which says how often each operation
 
 from collections import defaultdict
 from datetime import timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.db import connection, models, transaction
 from django.db.models.functions import Now
@@ -49,7 +49,8 @@ class ApiCall(models.Model):
             cursor.execute(COUNT, [key.pk, address or "", operation])
 
     @classmethod
-    def of_past_hours(cls) -> "models.QuerySet[Self]":
+    def of_past_hours(cls) -> Any:
+        """Counts of hours that have ended."""
         return cls.objects.filter(hour__lte=Now() - HOUR)
 
     @classmethod

@@ -21,7 +21,7 @@ class RecurringJobQuerySet(JobQuerySet):
     def pending(self) -> Self:
         return self.filter(due_at__lte=timezone.now())
 
-    def missing(self) -> list[Exists]:
+    def missing(self) -> list[Any]:
         """Conditions of which one is true where `create_missing` would create a job."""
         of_kinds = {kind: self.filter(kind=kind) for kind in RecurringJob.Kind}
         alone = [~Exists(of_kinds[kind].filter(server=None)) for kind in OF_INSTALLATION]

@@ -1,4 +1,5 @@
-"""Runs tasks as rows arrive: a resident process looks into shop All every second.
+"""Runs tasks as rows arrive: a resident process looks into shop All every second, and as soon as
+anything was written there.
 
 A look asks our own database for the tasks that run as rows arrive, and adds to the log of shop All
 what was staged since the look before: one question a kind for all servers. A task whose last run
@@ -20,13 +21,14 @@ from datetime import datetime, timedelta
 from functools import partial
 from threading import Event, Thread
 from time import monotonic
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import Error, IntegrityError, connection
 from django.utils import timezone
 
 from transfer.engine.knowledge import check_shop_all
+from transfer.engine.postgres.deadline import Limits
 from transfer.engine.postgres.pool import pooled
 from transfer.engine.received import Place, Recorded
 from transfer.engine.shop_all.source import ShopAll
@@ -42,7 +44,9 @@ from transfer.runs.execute import execute
 logger = logging.getLogger(__name__)
 
 STEP = "arrivals"
-BETWEEN_LOOKS = 1.0  # seconds
+BETWEEN_LOOKS = 1.0  # seconds, while nothing is written to the server of shop All
+AFTER_A_LOOK = 0.4  # seconds until the next one, if something is
+BETWEEN_GLANCES = 0.1  # seconds: one statement, which asks whether anything was written
 UNTIL_NEXT_TRY = 5.0  # seconds: after a failure, or while another process looks
 ANSWER_WITHIN = 10.0  # seconds that shop All has for all questions of a look
 AT_ONCE = 4  # runs in this process
@@ -71,7 +75,7 @@ def keep_looking(stopped: Stopped) -> None:
     while not stopped():
         try:
             with lock(Space.ARRIVALS, 0):
-                _look_each_second(stopped)
+                _look_again_and_again(stopped)
         except AlreadyRunning:
             pass
         except Exception as error:
@@ -83,19 +87,66 @@ def keep_looking(stopped: Stopped) -> None:
     connection.close()
 
 
-def _look_each_second(stopped: Stopped) -> None:
+def _look_again_and_again(stopped: Stopped) -> None:
     finder, is_first = LagFinder(), True
-    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="arrivals") as workers:
+    with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="arrivals") as workers, Glances() as shop:
         moves = Moves(workers, stopped)
         while not stopped():
             began = monotonic()
+            shop.note()
             with suppress(TransferError):  # the tick's runs fail as well, and say so
                 for task in finder.lagging(but=moves.open()):
                     moves.add(task)
             if is_first:
                 FailedStep.note_success(STEP, "")
                 is_first = False
-            wait(began + BETWEEN_LOOKS - monotonic(), stopped)
+            wait(began + AFTER_A_LOOK - monotonic(), stopped)
+            while not stopped() and monotonic() < began + BETWEEN_LOOKS and not shop.has_changed():
+                wait(min(BETWEEN_GLANCES, began + BETWEEN_LOOKS - monotonic()), stopped)
+
+
+class Glances:
+    """Sees whether anything was written to the server of shop All. Keeps one connection for it.
+
+    A glance that fails sees no change: the next look says why.
+    """
+
+    def __init__(self) -> None:
+        self._source: ShopAll | None = None
+        self._seen = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def note(self) -> None:
+        """Take what is there now as seen; to be called before the look that reads it."""
+        self._seen = self._snapshot()
+
+    def has_changed(self) -> bool:
+        """Return whether anything was committed since `note`."""
+        now = self._snapshot()
+        return now not in ("", self._seen)
+
+    def _snapshot(self) -> str:
+        """Return the snapshot of the server; empty if it does not answer."""
+        try:
+            if self._source is None:
+                dsn = settings.SHOP_ALL_DATABASE_URL
+                self._source = ShopAll(dsn, "arrivals", secret=False)
+                self._source.database.connection.limit(Limits(statement=ANSWER_WITHIN))
+            with self._source.database.transaction(commit=False):
+                return self._source.log.snapshot()
+        except TransferError:
+            self._close()
+            return ""
+
+    def _close(self) -> None:
+        if self._source is not None:
+            self._source.database.close()
+            self._source = None
 
 
 class Moves:

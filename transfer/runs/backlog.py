@@ -194,7 +194,7 @@ def _count(
     that has written any number of them must not make the others wait.
     """
     of_kinds = [one for name, one in installed_kinds().items() if name in kinds.values()]
-    counted = {}
+    counted: dict[int, Backlog] = {}
     with source.snapshot(*of_kinds):
         since = writing_since(source, of_kinds)
         lacking = source.log.lacks_places({(kinds[pk], one.place) for pk, one in passed.items()})

@@ -152,6 +152,20 @@ def test_of_many_servers_the_sums_are_drawn_and_the_table_begins_with_the_worst(
     assert (cards.look.tone, cards.words) == ("bad", f"no answer: 1 of {MANY}")
 
 
+def test_servers_with_nothing_wrong_are_one_fold_whose_lines_come_once_it_is_opened(client):
+    many_tasks(3 * MANY)
+    for task in TransferTask.objects.select_related("server"):
+        wait_for(task, 0)
+    for part in (False, True):
+        headers = {"HX-Request": "true"} if part else {}
+        folded = client.get(reverse("overview"), headers=headers).content.decode()
+        assert folded.count("data-later") == 1
+        assert "table cards receivers" not in folded
+        opened = client.get(reverse("overview"), {"open": "0"}, headers=headers).content.decode()
+        assert "data-later" not in opened
+        assert opened.count("table cards receivers") == 1
+
+
 def test_few_servers_are_drawn_each_and_have_no_sums(client):
     many_tasks(3 * (MANY - 1))
     scheme = client.get(reverse("overview")).context["scheme"]

@@ -205,6 +205,8 @@ ADD_EMPTY = """
         on before.kind = head.kind and before.number = head.number - 1
     returning number
 """
+# What the present statement sees. As long as it is the same, no transaction that wrote has ended.
+SNAPSHOT = "select pg_current_snapshot()::text"
 # Whether the log has this mark at this number. By the primary key.
 HAS_PLACE = "select true from datatransfer.log where kind = %s and number = %s and mark = %s::uuid"
 # Which of these places the log of their kind lacks. By the primary key.
@@ -321,6 +323,10 @@ class Log:
         self.database = database
 
     # Reading, within a snapshot of the caller's
+
+    def snapshot(self) -> str:
+        """Return a text that is the same as before if nothing was committed in between."""
+        return str(self.database.value(SNAPSHOT))
 
     def has(self, kind: Kind, place: Place) -> bool:
         """Return whether the log is the same as that of the place, up to there."""

@@ -44,7 +44,7 @@ from transfer.pages import links
 from transfer.pages.back import is_part
 from transfer.pages.overview.rests import rests
 from transfer.pages.overview.set_up import set_up
-from transfer.pages.parts import versions
+from transfer.pages.parts import folds, versions
 from transfer.pages.parts.accounts import MOTHBALLED
 from transfer.pages.parts.problems import hidden_from
 from transfer.pages.parts.runs import TransferRunFilter, summary
@@ -67,6 +67,7 @@ FAST, SLOW = 2, 15  # seconds between refreshes, with and without an open run
 NEXT = 6  # runs, those of now and those to come
 LISTED = 30  # problems: a hundred dark shops do not push the rest off the page
 DAY = 24
+FINE = 0  # the key of the fold of all servers with nothing wrong; of others it is their number
 # The heading of registers, by the tone of their state.
 URGENCY = {
     "bad": gettext_lazy("Urgent"),
@@ -102,7 +103,17 @@ def shown_beside(request: HttpRequest) -> Any:
 def overview(request: HttpRequest) -> HttpResponse:
     """Shows what is known at once; then the page asks the servers, and refreshes itself."""
     page = "overview/live.html" if is_part(request) else "overview/overview.html"
-    return render(request, page, context(task_rows.patience(request), request.user))
+    shown = context(task_rows.patience(request), request.user)
+    return render(request, page, {**shown, "fine": fold_of_fine(request)})
+
+
+def fold_of_fine(request: HttpRequest) -> dict[str, Any]:
+    """The fold of the servers with nothing wrong, whose lines come once it is opened."""
+    return {
+        "key": FINE,
+        "is_open": FINE in folds.opened(request, [FINE]),
+        "url": folds.url_with(request, [], FINE),
+    }
 
 
 def context(seconds: float, user: Any) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from bench.sizes import QUICK, Sizes
 # The module of a part, which has `measure(ground, sizes)` → its section in RESULTS.md.
 PARTS = {
     "transfer": "The transfer beside psql",
+    "processor": "Processor seconds of a transfer, by party",
     "before": "This version beside the one before",
     "chunks": "Chunks that are hard to judge, with good and with stale statistics",
     "look": "A transfer with nothing to move",

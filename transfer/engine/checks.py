@@ -64,8 +64,9 @@ PINCODE_CHECKS = (
 FINITE = "amount not in ('NaN', 'Infinity', '-Infinity')"
 
 # Sums add up these amounts only: PostgreSQL fails if a sum reaches 131,072 digits, and then no row
-# of the chunk could be moved, purged or counted. Larger ones are rejects in any case.
-ADDABLE = f"{FINITE} and abs(amount) < 1e131000"
+# of the chunk could be moved, purged or counted. Larger ones are rejects in any case. Infinity and
+# NaN are larger than any number.
+ADDABLE = "abs(amount) < 1e131000"
 
 BALANCE_CHECKS = (
     ACCOUNT_MISSING,

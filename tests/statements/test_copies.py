@@ -306,6 +306,19 @@ def test_a_day_that_somebody_has_put_into_shop_all_is_left_out(
     assert "none of ours" in caplog.text
 
 
+def test_a_transfer_does_not_stop_because_its_days_cannot_be_taken_back(
+    dock, bonus, shop_all, caplog
+):
+    dock(bonus)
+    move()
+    ServerDay.objects.all().delete()
+    query(shop_all, "alter table datatransfer.kept rename to lost")
+    stage(shop_all, "balances", [("4100", 5)])
+    assert move().state == "succeeded"
+    assert ServerDay.objects.get(kind="balances").applied == 1
+    assert "not_initialised" in caplog.text
+
+
 def test_days_of_a_server_that_another_one_has_replaced_do_not_become_its_own(
     dock, bonus, second_bonus, shop_all, own, month
 ):

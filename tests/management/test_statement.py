@@ -1,14 +1,18 @@
 """The commands `statement` and `verify`."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from tests.databases import query, stage
+from tests.databases import ROOT, query, stage
 from transfer.models import AuditEntry, Settings, Statement
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
+from transfer.statements.document import Document
 
 
 @pytest.fixture
@@ -77,6 +81,31 @@ def test_a_statement_that_is_missing_between_two_is_false(moved, key, tmp_path, 
     assert (code, said[-1]["missing"]) == (1, [2])
 
 
+def test_no_byte_of_a_statement_can_be_changed(moved, key, tmp_path, capsys):
+    file = made(capsys, *moved).encode()
+    assert Document.read(file)
+    for place in range(len(file)):
+        data = bytearray(file)
+        data[place] ^= 1
+        assert Document.read(bytes(data)) is None
+    changed = tmp_path / "changed.json"
+    for place in range(0, len(file), 499):
+        changed.write_bytes(file[:place] + bytes([file[place] ^ 1]) + file[place + 1 :])
+        assert verified(capsys, changed, "--key", key) == (
+            1,
+            [{"file": str(changed), "holds": False}],
+        )
+
+
+def test_any_statement_that_is_missing_among_several_is_named(moved, key, tmp_path, capsys):
+    files = [tmp_path / f"{number}.json" for number in range(1, 6)]
+    for file in files:
+        file.write_text(made(capsys, *moved))
+    for number, file in enumerate(files[1:-1], 2):
+        code, said = verified(capsys, *(one for one in files if one != file), "--key", key)
+        assert (code, said[-1]) == (1, {"holds": False, "missing": number})
+
+
 def test_a_statement_of_another_installation_is_not_compared(moved, key, tmp_path, capsys):
     file = tmp_path / "statement.json"
     file.write_text(made(capsys, *moved))
@@ -119,3 +148,54 @@ def test_verify_needs_no_database(forking, tmp_path, moved, key, capsys):
     assert "true, statement 1" in ended.stdout
     file.write_text(file.read_text().replace('"rows": 2', '"rows": 3', 1))
     assert forking.run("verify", str(file), env=env).returncode == 1
+
+
+A_MILLION = """
+    with day as (select now() - interval '40 days' as began)
+    insert into datatransfer.log (kind, number, mark, changeset, xid, started, appended_at, rows,
+                                  amount, rows_to, amount_to, gone, gone_amount, withdrawn, depends)
+    select 'balances', 1000 + n, md5('append ' || n / 3)::uuid, md5('line ' || n)::uuid,
+           (1000000 + n)::text::xid8, began + n * interval '1 second',
+           began + n / 3 * 3 * interval '1 second', 2, 3, 2 * n, 3 * n,
+           case when n % 100 = 1 then 1 else 0 end, case when n % 100 = 1 then 1 else 0 end,
+           n % 100 = 2, n % 100 = 3
+      from day cross join generate_series(1, 1000000) as n;
+    insert into datatransfer.dependent (kind, changeset, "row", effect, of_changeset, of_row,
+                                        root_changeset, root_row, first)
+    select kind, changeset, "row", 'replaces', changeset, "row", changeset, "row", 5
+      from datatransfer.log cross join generate_series(1, 2) as "row" where depends;
+    update datatransfer.head set number = 1001000 where kind = 'balances';
+    analyze datatransfer.log; analyze datatransfer.dependent;
+"""
+MEGABYTES = 100
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.django_db(transaction=True)
+def test_a_million_lines_take_less_than_100_megabytes(
+    task, shop_all, key, environment, settings, last_days
+):
+    """Of the whole process, from its begin: libraries, the count, the days, the signature."""
+    query(shop_all, A_MILLION)
+    period = last_days(45, 20)
+    command = ["statement", "--from", str(period.first), "--to", str(period.last), "--json"]
+    made = subprocess.run(
+        [sys.executable, "-m", "bench.peak", sys.executable, "manage.py", *command],
+        cwd=ROOT,
+        env=os.environ | environment | {"STATEMENT_KEY": settings.STATEMENT_KEY},
+        capture_output=True,
+        text=True,
+    )
+    assert made.returncode == 0, made.stderr
+    (log,) = [
+        one["log"]
+        for one in json.loads(made.stdout)["statement"]["kinds"]
+        if one["kind"] == "balances"
+    ]
+    assert log["staged"] == {"rows": 2_000_000, "amount": "3000000.00"}
+    assert log["withdrawn"] == {"rows": 20_000, "amount": "30000.00"}
+    assert log["deleted_by_hand"] == {"rows": 10_000, "amount": "10000.00"}
+    assert log["corrections"] == {"rows": 20_000, "amount": "100000.00"}
+    kilobytes = int(made.stderr.rpartition(":")[2])
+    assert kilobytes < MEGABYTES * 1024

@@ -2,12 +2,14 @@
 
 import pytest
 
-from tests.databases import stage
+from tests.databases import query, stage
 from transfer.loading import undo_load, upload_job
-from transfer.models import Bulletin, RejectedRow
+from transfer.models import Bulletin, RejectedRow, TransferTask
 from transfer.models.run_base import Trigger
 from transfer.rejects.resend import resend
+from transfer.runs.beginning import Answer, Decision, decide
 from transfer.runs.execute import run_here
+from transfer.runs.purge import purge
 from transfer.runs.restored import confirm
 from transfer.statements.count import count_period
 
@@ -74,3 +76,35 @@ def test_a_month_with_a_correction_an_undo_and_a_restore_of_shop_all(
     (other,) = kind["servers"]
     assert other["received"] == {"rows": 6, "amount": "13.00"}
     assert other["waiting"] == {"rows": 0, "amount": "0.00"}
+
+
+def test_rows_that_a_server_does_without_are_counted_on_the_day_of_the_answer(
+    dock, bonus, second_bonus, shop_all, copies, olga, month, last_days
+):
+    server = dock(bonus)
+    dock(second_bonus, "Бонусный сервер 9")
+    stage(shop_all, "balances", [("4100", 5), ("4200", "2.5")])
+    before = copies.take(bonus)
+    tasks = TransferTask.objects.filter(kind="balances").select_related("server")
+    for task in tasks:
+        run_here(task, Trigger.MANUAL)
+    purge(tasks[0].kind_spec, tasks, 0, dry_run=False)
+    copies.restore(bonus, before)
+    assert move(server).error_code == "rows_purged"
+    task = tasks.get(server=server)
+    decide(task, Decision(Answer.WITHOUT), olga, dry_run=True)
+    decide(task, Decision(Answer.WITHOUT), olga, dry_run=False)
+    assert query(
+        shop_all,
+        "select (content::jsonb ->> 'skipped')::int from datatransfer.kept where name like %s",
+        [f"balances {server.pk} %"],
+    ) == [(2,)]
+    move(server)
+    month(40)
+    (kind,) = [
+        one for one in count_period(last_days(45, 31), None)["kinds"] if one["kind"] == "balances"
+    ]
+    one, other = kind["servers"]
+    assert one["skipped"] == {"rows": 2, "amount": "7.50"}
+    assert one["received"] == one["lost_by_restore"] == {"rows": 2, "amount": "7.50"}
+    assert other["skipped"] == {"rows": 0, "amount": "0.00"}

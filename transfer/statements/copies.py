@@ -24,6 +24,7 @@ from transfer.engine.shop_all.counts import Count
 from transfer.engine.shop_all.kept import Copy, Kept, What
 from transfer.engine.shop_all.log_sums import EFFECTS
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import TransferError
 from transfer.installed import installed_kinds
 from transfer.models import Actor, AuditEntry, BonusServer, LogDay, ServerDay, Settings, Statement
 from transfer.statements.document import Document, as_text
@@ -52,13 +53,17 @@ def take_back_server(source: ShopAll, server: BonusServer, position: Position) -
     """Take back the days of a server and kind that our own database has lost.
 
     Asks shop All only if our own database does not know the position: so as a rule it costs one
-    query of our own. After this, `ServerDay.objects.note` counts what is left on today.
+    query of our own. After this, `ServerDay.objects.note` counts what is left on today. Where shop
+    All does not give its copies, that is all of it: no transfer stops because of them.
     """
     last = ServerDay.objects.last_of(server.pk, position.kind)
     if last is not None and last.recorded.version == position.version:
         return
-    with source.database.transaction(commit=False):
-        _take_back_days(kept_in(source), position.kind, server.pk, position.server)
+    try:
+        with source.database.transaction(commit=False):
+            _take_back_days(kept_in(source), position.kind, server.pk, position.server)
+    except TransferError as error:
+        logger.warning("the days of a server can’t be taken back from shop All: %s", error.code)
 
 
 def _take_back_all_servers(kept: Kept) -> None:

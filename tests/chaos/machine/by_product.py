@@ -35,10 +35,20 @@ from transfer.engine.shop_all.changes import Changed
 from transfer.errors import TransferError
 from transfer.loading import undo_load as undoing, upload_job
 from transfer.loading.receive import receive
-from transfer.models import Actor, ApiKey, BonusServer, RejectedRow, Settings, TransferRun, Upload
+from transfer.models import (
+    Actor,
+    ApiKey,
+    BonusServer,
+    LeftBehind,
+    RejectedRow,
+    Settings,
+    TransferRun,
+    Upload,
+)
 from transfer.models.api_keys import Scope
 from transfer.rejects import changed, resend
 from transfer.runs import execute, lifetimes, undocking
+from transfer.runs.left_behind import leave_behind
 from transfer.runs.purge import purge
 
 SOMEBODY = Actor("tests")
@@ -345,7 +355,7 @@ class ProductsMachine(Machine):
         self.own = own
         # A run that is held up is one of the engine's; `make chaos` stops those of the product.
         self.weights |= {"suspend": 0, "resume": 0, "copy_ours": 2, "restore_ours": 1.5}
-        self.weights |= {"pass_a_day": 3, "copy_days": 2}
+        self.weights |= {"pass_a_day": 3, "copy_days": 2, "leave_behind": 1.5}
         # Of our own database: where, what it knew, and the day.
         self.copies: list[tuple[str, Ours, int]] = []
         self.world.tell_product()
@@ -365,6 +375,17 @@ class ProductsMachine(Machine):
             self.own.restore(place)
             self.world.restore_ours(known.copy())
             self.world.days.own_is_restored(day)
+
+    def step_leave_behind(self) -> None:
+        """Purges no longer wait for a server that does not answer."""
+        servers = self.world.servers.values()
+        dead = [one for one in servers if one.is_docked and not one.is_alive]
+        self.world.tell_product()
+        found = BonusServer.objects.filter(name__in=[one.name for one in dead]).first()
+        if found is not None and not LeftBehind.objects.filter(task__server=found).exists():
+            leave_behind(found, SOMEBODY, "why")
+            self.world.may_lack.add(found.name)
+            self.world.say(found.name)
 
     def step_pass_a_day(self) -> None:
         self.world.days.pass_a_day()

@@ -251,7 +251,7 @@ def test_a_writer_reads_and_changes_no_table_of_ours(shop_all, writer):
         "select oid::regclass::text from pg_class "
         "where relnamespace = 'datatransfer'::regnamespace and relkind = 'r'",
     )
-    assert len(tables) == 6
+    assert len(tables) == 7
     allowed = []
     with writer() as session:
         for (name,) in tables:

@@ -39,8 +39,9 @@ class PeriodForm(forms.Form):
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         month = Period.month_before(timezone.now())
-        super().__init__(*args, initial={"first": month.first, "last": month.last}, **kwargs)
+        self.initial = {"first": month.first, "last": month.last}
         for name in ("first", "last"):
             self.fields[name].widget = forms.DateInput({"type": "date"}, format="%Y-%m-%d")
 

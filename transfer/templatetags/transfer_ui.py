@@ -31,6 +31,7 @@ register.filter("number", formats.number)  # 1 234 567
 register.filter("rows", formats.rows)  # 412 rows
 register.filter("amount", formats.amount)  # +1 234,50
 register.filter("duration", formats.duration)  # 2 min 05 s
+register.filter("on_paper", formats.on_paper)  # a stored moment: 2026-11-24 14:05
 register.simple_tag(formats.zone_name, name="zone")  # of the user, for a column's heading
 register.filter("as_typed_here", as_typed_here, is_safe=True)  # commands, within {% filter %}
 register.filter("entry", lambda known, name: known.get(name))  # of a dictionary

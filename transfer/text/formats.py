@@ -242,6 +242,12 @@ def date_in_numbers(local: datetime) -> str:
     return f"{day_in_numbers(local.date())} {local:%H:%M}"
 
 
+def on_paper(stored: str) -> str:
+    """Return a stored moment as a document has it, in the zone in which it was stored."""
+    at = stored_moment(stored)
+    return stored if at is None else date_in_numbers(at)
+
+
 def full_moment(when: datetime) -> str:
     """Everything there is to say about a moment: date, seconds, zone. It may wrap in between."""
     if when.year in (MINYEAR, MAXYEAR):

@@ -1,6 +1,8 @@
 """The pages of statements, and their files."""
 
 import io
+import json
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -57,6 +59,9 @@ def test_its_days_are_written_as_accountants_read_them(olga, made, language, for
         said = words(olga.get(address))
         assert f"{made.first:{form}}" in said
         assert f"{made.last:{form}}" in said
+    made_at = json.loads(made.document)["statement"]["made_at"]
+    said = words(olga.get(reverse("statement", args=[2])))
+    assert f"{datetime.fromisoformat(made_at):{form} %H:%M} ·" in said
 
 
 def test_the_audit_has_the_digest(client, made, in_english):

@@ -29,10 +29,15 @@ def start(home: Path) -> str:
     """
     get_server = _server_with_lock_in(_lock_of(home))
     programs()
-    cluster = (embedded_as_root.place(home) if os.geteuid() == 0 else home) / "pg"
+    cluster = cluster_of(home)
     _forget_killed_processes(cluster / ".handle_pids.json")
     server = get_server(cluster)
     return str(server.get_postmaster_info().socket_dir)
+
+
+def cluster_of(home: Path) -> Path:
+    """Return the folder of the cluster that `start` starts for `home`."""
+    return (embedded_as_root.place(home) if os.geteuid() == 0 else home) / "pg"
 
 
 def _lock_of(home: Path) -> Path:

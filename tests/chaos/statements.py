@@ -188,7 +188,10 @@ class Cursor(PlainCursor):
         return connection
 
     def execute(self, query: Any, variables: Any = None) -> None:
-        text = query if isinstance(query, str) else query.as_string(self)
+        if isinstance(query, bytes):  # of `execute_values`
+            text = query.decode()
+        else:
+            text = query if isinstance(query, str) else query.as_string(self)
         # Alone, it is a transaction of its own.
         alone = self._connection.autocommit and self.name is None
         wire = self.mogrify(query, variables) if alone else b""

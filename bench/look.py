@@ -25,7 +25,7 @@ def measure(ground: Ground, sizes: Sizes) -> list[Table]:
         at.dock("bench", at.bonus)
         data.stage(at.shop_all, "balances", rows)
         engine.move(at.shop_all, at.bonus, "balances")
-        table.rows += looks(at, sizes, "nobody writes")
+        table.rows += looks(at, sizes, "no writer")
         table.rows.append(command(at, sizes))
     with ground.installation() as at, idle_writer(at.shop_all):
         data.stage(at.shop_all, "balances", rows)

@@ -1,4 +1,4 @@
-"""What a process imports that shows no pages: it starts every minute, and each time anew."""
+"""What a process imports that shows no pages: a new one starts every minute."""
 
 import json
 import subprocess

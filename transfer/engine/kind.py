@@ -65,8 +65,8 @@ class Kind:
     # Statements that count how many rows they changed, or select that and how many rows did not
     # land although they had to.
     apply: tuple[str, ...]
-    # The same in less time, where nobody else writes these rows meanwhile. If one of them fails, or
-    # a row does not land, it is taken back, and `apply` decides.
+    # The same in less time, where no other session writes these rows meanwhile. If one of them
+    # fails, or a row does not land, it is taken back, and `apply` decides.
     quick: tuple[str, ...] = ()
     late_checks: tuple[Check, ...] = ()  # those that need the target's rows: `refuse` makes them
     refuse: tuple[str, ...] = ()  # statements that set `fault` in incoming, and select 0

@@ -49,9 +49,10 @@ class ServerDayManager(models.Manager["ServerDay"]):
     def note(self, run: Any, position: Position, gained: Totals | None = None) -> None:
         """Count what a server has received up to a position, on the day that it is now.
 
-        That is what the position's totals have more than those of the position that was noted last,
-        whoever has moved the rows; what they have less, the server has lost by a restore. `gained`
-        counts where nothing can be compared: at another name of the server, or at first.
+        It is the difference of the position's totals from those of the position that was noted
+        last. Rows of other installations count, too. A negative difference is what the server has
+        lost by a restore. `gained` counts where nothing can be compared: at first, or after the
+        server got another name.
 
         In a transaction of the run. Nothing if the server was undocked meanwhile.
         """

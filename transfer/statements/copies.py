@@ -114,7 +114,7 @@ def _as_json(one: Any, fields: Iterable[str]) -> str:
 
 
 def _server_day(copy: Copy) -> ServerDay | None:
-    """Return the day of a copy; None, with a line in the log, of what is none of ours."""
+    """Return the day of a copy; None, with a line in the log, if another program wrote it."""
     try:
         kind, number, day = copy.name.split(" ")
         values = _values(ServerDay, OF_SERVER, copy)
@@ -182,7 +182,7 @@ def _log_days(copies: Iterable[Copy]) -> Iterable[LogDay]:
 
 
 def _refuse(copy: Copy) -> None:
-    logger.warning("datatransfer.kept has a row that is none of ours: %r", copy.name[:100])
+    logger.warning("datatransfer.kept has a row that another program wrote: %r", copy.name[:100])
 
 
 # Statements
@@ -244,7 +244,7 @@ def write_statements(kept: Kept) -> None:
 
 
 def _of_name(name: str) -> tuple[int, str]:
-    """Return number and digest of a copy; 0 of what is none of ours."""
+    """Return number and digest of a copy; the number is 0 if another program wrote it."""
     number, _, digest = name.partition(" ")
     return (int(number) if number.isdecimal() and digest.isalnum() else 0, digest[:64])
 

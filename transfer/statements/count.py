@@ -167,7 +167,7 @@ def _log(sums: LogSums, unknown: list[str]) -> dict[str, Any]:
         "corrections": counted(effects["replaces"]),
         "taken_back": counted(effects["reverses"]),
         "changed": counted(effects["sets"]),
-        # Days of which lines have gone and nobody has kept the sums: the last four lack them.
+        # Days whose lines have gone and whose sums were not kept: the last four lack them.
         "unknown_days": unknown,
     }
 

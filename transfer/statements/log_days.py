@@ -93,7 +93,7 @@ class Outlived:
     """What is known of days of a period of which lines have gone.
 
     `up_to`: the last line of these days; `gone`, `effects` as in `LogSums`; `unknown`: the days
-    whose sums nobody has kept.
+    whose sums were not kept.
     """
 
     up_to: int

@@ -88,7 +88,7 @@ Lines = dict[str, dict[tuple[str, str], Line]]  # kind â†’ mark and changeset â†
 class Account:
     """What the product was told that a server has received of a kind, by days.
 
-    `seen` is how often it was told, `is_lost`: rows were counted by nobody.
+    `seen` is how often it was told. `is_lost`: some rows were not counted.
     """
 
     docked: int = 0
@@ -156,7 +156,7 @@ class Days:
             gained = minus(totals, account.totals)
             account.days[self.today] = plus(account.days.get(self.today, NOTHING), gained)
         elif account.is_vague:
-            account.is_lost = True  # what was received under the other name, nobody has counted
+            account.is_lost = True  # what came under the other name was not counted
         account.docked, account.uid, account.totals = docked, uid, totals
         account.seen += 1
 

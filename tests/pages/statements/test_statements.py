@@ -28,6 +28,21 @@ def olga(db, client):
 
 
 @pytest.fixture
+def ivan(db, client):
+    """Logged in: an operator."""
+    client.force_login(user("operator", "ivan"))
+    client.cookies["django_language"] = "en"
+    return client
+
+
+@pytest.fixture
+def chosen(last_days):
+    """What the form sends for the period of `made`."""
+    period = last_days(45, 31)
+    return {"first": str(period.first), "last": str(period.last)}
+
+
+@pytest.fixture
 def made(task, shop_all, key, month, last_days):
     """Two statements of one month; between them an undo."""
     stage(shop_all, "balances", [("4100", 5), ("", 3)])
@@ -108,15 +123,12 @@ def test_the_signed_file_comes_byte_for_byte_from_the_page_and_the_api(olga, cli
     assert (listed["items"][0]["number"], listed["next"]) == (1, 1)
 
 
-def test_an_operator_makes_one_of_a_period_and_server(client, made, server, last_days):
-    client.force_login(user("operator", "ivan"))
-    client.cookies["django_language"] = "en"
-    assert reverse("statement_make") in client.get(reverse("statements")).content.decode()
-    shown = client.get(reverse("statement_make")).content.decode()
+def test_an_operator_makes_one_of_a_period_and_server(ivan, made, server, chosen):
+    assert reverse("statement_make") in ivan.get(reverse("statements")).content.decode()
+    shown = ivan.get(reverse("statement_make")).content.decode()
     assert 'type="date"' in shown
-    period = last_days(45, 31)
-    days = {"first": str(period.first), "last": str(period.last), "server": server.pk}
-    said = words(client.post(reverse("statement_make"), days, follow=True))
+    days = {**chosen, "server": server.pk}
+    said = words(ivan.post(reverse("statement_make"), days, follow=True))
     third = Statement.objects.get(number=3)
     assert (third.server_name, third.made_by) == (server.name, "ivan")
     assert f"Statement 3 was made. Its digest is {third.digest}" in said
@@ -139,34 +151,24 @@ def test_a_viewer_makes_none(olga, made):
     ],
 )
 def test_a_period_that_cannot_be_is_answered_by_a_sentence(
-    client, made, last_days, first, last, said
+    ivan, made, last_days, first, last, said
 ):
-    client.force_login(user("operator", "ivan"))
-    client.cookies["django_language"] = "en"
     days = {
         name: str(last_days(one, one).first) if isinstance(one, int) else one
         for name, one in (("first", first), ("last", last))
     }
-    answer = client.post(reverse("statement_make"), days)
+    answer = ivan.post(reverse("statement_make"), days)
     assert said in words(answer)
     assert Statement.objects.count() == 2
 
 
-def test_a_key_that_others_may_read_is_answered_by_a_sentence(client, made, settings, last_days):
+def test_a_key_that_others_may_read_is_answered_by_a_sentence(ivan, made, settings, chosen):
     Path(settings.STATEMENT_KEY).chmod(0o644)
-    client.force_login(user("operator", "ivan"))
-    client.cookies["django_language"] = "en"
-    period = last_days(45, 31)
-    days = {"first": str(period.first), "last": str(period.last)}
-    assert "has the rights 644" in words(client.post(reverse("statement_make"), days))
+    assert "has the rights 644" in words(ivan.post(reverse("statement_make"), chosen))
     assert Statement.objects.count() == 2
 
 
-def test_shop_all_that_does_not_answer_is_answered_by_a_sentence(client, made, settings, last_days):
+def test_shop_all_that_does_not_answer_is_answered_by_a_sentence(ivan, made, settings, chosen):
     settings.SHOP_ALL_DATABASE_URL = "postgresql://nobody@127.0.0.1:9/nothing"
-    client.force_login(user("operator", "ivan"))
-    client.cookies["django_language"] = "en"
-    period = last_days(45, 31)
-    days = {"first": str(period.first), "last": str(period.last)}
-    assert "hop All" in words(client.post(reverse("statement_make"), days))
+    assert "hop All" in words(ivan.post(reverse("statement_make"), chosen))
     assert Statement.objects.count() == 2

@@ -76,7 +76,7 @@ class Bisection:
     a refused row, its SQLSTATE and the constraint; never the message, which may quote the row.
 
     `quick`: statements that are tried first, over all rows. They count only if none fails and every
-    row lands. Else they are taken back, whatever the reason was, and `statements` decide.
+    row lands. Else they are taken back, for any reason, and `statements` decide.
     """
 
     def __init__(

@@ -16,7 +16,7 @@ AT_ONCE = 500
 """Daily sums that are read or written at once."""
 STATEMENTS_AT_ONCE = 3
 LARGEST = 16 << 20
-"""Characters of a copy that are read: one that is longer is none of ours."""
+"""Characters of a copy that are read: this product writes no longer one."""
 
 
 class What(StrEnum):

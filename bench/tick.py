@@ -7,7 +7,7 @@ from bench.ground import Ground, Installation
 from bench.report import Table
 from bench.sizes import Sizes
 from bench.timing import MS, interleaved, quantile, timed
-from tests.databases import query
+from tests.databases import as_url, query
 
 TASKS_A_SERVER = 3
 
@@ -19,13 +19,15 @@ def measure(ground: Ground, sizes: Sizes) -> list[Table]:
 
 
 def fill(at: Installation, tasks: int) -> int:
-    """So many tasks, switched on and planned for tomorrow."""
+    """So many tasks, switched on and planned for tomorrow, of servers whose databases answer."""
     at.set_up_django()
     from bench.copies import multiply
+    from transfer.management.docking import database_fields
     from transfer.models import BonusServer, TransferTask
     from transfer.models.tasks import KindChoices
 
-    first = BonusServer.objects.create(name="server 1", host="localhost", db_name="nowhere")
+    database = database_fields(as_url(at.bonus))
+    first = BonusServer.objects.create(name="server 1", host="localhost", **database)
     multiply(first, tasks // TASKS_A_SERVER, name="'server ' || n", uid="gen_random_uuid()")
     pairs = [
         TransferTask(server=server, kind=kind, enabled=True)

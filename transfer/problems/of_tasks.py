@@ -1,5 +1,6 @@
 """Problems of tasks: runs that fail, rows that wait, databases that do not answer."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -118,6 +119,10 @@ def unknown(tasks: list[TransferTask], heard: Mapping[int, Backlog]) -> Iterator
 
 def of_databases(tasks: list[TransferTask], heard: Mapping[int, Backlog]) -> Iterator[Problem]:
     """One problem for each database that could not be asked, not one for each of its tasks."""
+    waiting: dict[int, int] = defaultdict(int)  # rows, by server
+    for task in tasks:
+        if task.pk in heard:
+            waiting[task.server_id] += heard[task.pk].at_least or 0
     listed = set()
     for task in tasks:
         asked = heard.get(task.pk)
@@ -129,15 +134,10 @@ def of_databases(tasks: list[TransferTask], heard: Mapping[int, Backlog]) -> Ite
         if key not in listed:
             listed.add(key)
             url = f"{address('scheduler')}?server={task.server_id}"
-            of_server = [
-                heard[one.pk]
-                for one in tasks
-                if one.server_id == task.server_id and one.pk in heard
-            ]
             params = {
                 "code": error.code,
                 "error": error.params,
-                "at_least": sum(one.at_least or 0 for one in of_server),  # rows that wait
+                "at_least": waiting[task.server_id],
             }
             yield Problem(
                 Code.DATABASE,

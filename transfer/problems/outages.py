@@ -81,13 +81,25 @@ def fold(
         for part in OutagePart.objects.order_by("pk"):
             key = of_server(part.server_id) if part.server_id else OF_SHOP_ALL
             parts.setdefault(key, []).append(part)
-    transfers = [task for task in tasks if isinstance(task, TransferTask)]
+    transfers: dict[str, list[TransferTask]] = {OF_SHOP_ALL: []}
+    for task in tasks:
+        if isinstance(task, TransferTask):
+            transfers[OF_SHOP_ALL].append(task)
+            transfers.setdefault(of_server(task.server_id), []).append(task)
     for key in dict.fromkeys([*causes, *begun, *parts]):
         if only and key != only:
             continue
         listed = causes.get(key, [])
         yield from (Unknown(cause.topic, cause.key) for cause in listed)
-        evidence = Evidence(key, listed, begun.get(key), parts.get(key, ()), transfers, heard, now)
+        evidence = Evidence(
+            key,
+            listed,
+            begun.get(key),
+            parts.get(key, ()),
+            transfers.get(key, []),
+            heard,
+            now,
+        )
         if problem := evidence.problem():
             yield problem
     failing = {cause.key for listed in causes.values() for cause in listed}
@@ -137,7 +149,7 @@ class Evidence:
     found: list[Problem]
     incident: Incident | None  # the open one, if the outage has begun
     parts: Sequence[OutagePart]
-    transfers: list[TransferTask]  # all of them
+    tasks: list[TransferTask]  # its transfers; of shop All, those of all servers
     heard: Mapping[int, Backlog]
     now: datetime
 
@@ -181,15 +193,9 @@ class Evidence:
         return self.incident.params if self.incident else {}
 
     @cached_property
-    def _tasks(self) -> list[TransferTask]:
-        if self.key == OF_SHOP_ALL:
-            return self.transfers
-        return [task for task in self.transfers if of_server(task.server_id) == self.key]
-
-    @cached_property
     def _asked(self) -> list[Backlog]:
         """What was heard of its database. Where shop All does not answer, no other was asked."""
-        heard = [self.heard[task.pk] for task in self._tasks if task.pk in self.heard]
+        heard = [self.heard[task.pk] for task in self.tasks if task.pk in self.heard]
         is_of_shop_all = self.key == OF_SHOP_ALL
         return [
             one
@@ -203,8 +209,8 @@ class Evidence:
 
     @property
     def _server(self) -> BonusServer | None:
-        is_of_server = self.key != OF_SHOP_ALL and self._tasks
-        return self._tasks[0].server if is_of_server else None
+        is_of_server = self.key != OF_SHOP_ALL and self.tasks
+        return self.tasks[0].server if is_of_server else None
 
     @cached_property
     def _doors(self) -> dict[str, OutagePart]:
@@ -247,7 +253,7 @@ class Evidence:
             return max(answered)
         if at := self._before.get("answered"):
             return datetime.fromisoformat(at)
-        runs = [task.last_success for task in self._tasks if task.last_success]  # type: ignore[attr-defined]
+        runs = [task.last_success for task in self.tasks if task.last_success]  # type: ignore[attr-defined]
         good = [run.finished_at for run in runs if self._since < run.finished_at <= self.now]
         return max(good, default=self.now)
 
@@ -256,7 +262,7 @@ class Evidence:
         """What is wrong, without what has to wait: once all doors answer, a paused task whose run
         was interrupted catches up when its pause ends. That is said elsewhere.
         """
-        paused = {f"task:{task.pk}" for task in self._tasks if task.is_paused(self.now)}
+        paused = {f"task:{task.pk}" for task in self.tasks if task.is_paused(self.now)}
         found = []
         for one in self.found:
             if self._closed or one.key not in paused or not _is_interrupted(one):
@@ -336,7 +342,7 @@ class Evidence:
             "bad": sum(
                 one.code == Code.FAILURES and one.severity == Severity.BAD for one in self.causes
             ),
-            "waiting": sum(task.enabled and not task.is_paused(self.now) for task in self._tasks),
+            "waiting": sum(task.enabled and not task.is_paused(self.now) for task in self.tasks),
             "answered": None,
             "causes": [[one.code, one.params] for one in self.causes],
         }

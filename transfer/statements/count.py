@@ -3,7 +3,6 @@
 Sums are text with all digits, rows are numbers, moments are ISO 8601 in the time zone of schedules.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -132,7 +131,8 @@ def count_period(
             if past is not None:
                 sums = _with(source, kind, sums, past)
             unknown = [str(day) for day in past.unknown] if past else []
-            rows = [_of_server(source, kind, closing, own, pk) for pk in _servers(own, kind)]
+            servers = sorted(pk for pk, name in own.sums if name == kind.name)
+            rows = [_of_server(source, kind, closing, own, pk) for pk in servers]
             kinds.append({"kind": kind.name, "log": _log(sums, unknown), "servers": rows})
     return {"shop_all": origin, "kinds": kinds, **_events(period, server)}
 
@@ -203,10 +203,6 @@ def _own(period: Period, server: BonusServer | None) -> _OfServers:
         for pk, kind, state, rows, amount in cursor.fetchall():
             rejects.setdefault((pk, kind), {})[state] = Count(rows, amount)
     return _OfServers(names, sums, places, rejects)
-
-
-def _servers(own: _OfServers, kind: Kind) -> Iterable[int]:
-    return sorted(pk for pk, name in own.sums if name == kind.name)
 
 
 def _of_server(

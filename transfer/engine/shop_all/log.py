@@ -639,16 +639,14 @@ class Log:
 
         Returns its place. The caller commits.
         """
-        return self._add_empty(kind, installation)
+        return self.add_empty(kind, confirmed_by=installation)
 
-    def add_empty(self, kind: Kind) -> Place:
+    def add_empty(self, kind: Kind, *, confirmed_by: str | None) -> Place:
         """Add a line without rows, so that a restore which loses it is noticed; return its place.
 
-        For a change of the log that stages no rows. The caller commits.
+        For a change of the log that stages no rows; or for what an installation says by it. The
+        caller commits.
         """
-        return self._add_empty(kind, None)
-
-    def _add_empty(self, kind: Kind, confirmed_by: str | None) -> Place:
         self.lock(kind)
         self._check_head(kind)
         mark = str(uuid4())

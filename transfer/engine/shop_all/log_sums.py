@@ -8,7 +8,6 @@ appends have begun in another order than they have added their lines.
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
@@ -100,12 +99,8 @@ class LogSums:
 def began_at(database: Database, kind: Kind) -> datetime | None:
     """Return when the first line was added that the log still has."""
     for (at,) in database.rows(BEGAN, [kind.name]):
-        return _moment(at)
+        return at if isinstance(at, datetime) else None
     return None
-
-
-def _moment(value: Any) -> datetime | None:
-    return value if isinstance(value, datetime) else None
 
 
 def end_before(database: Database, kind: Kind, moment: datetime) -> End:

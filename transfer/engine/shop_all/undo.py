@@ -131,7 +131,7 @@ def _undo(shop_all: ShopAll, kind: Kind, load: str, comment: str, by: str) -> Ta
         if rows:
             shop_all.log.append_own(kind)
         else:
-            shop_all.log.add_empty(kind)
+            shop_all.log.add_empty(kind, confirmed_by=None)
         return TakenBack(name, rows, amount, is_new=True)
 
 

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext as _, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
@@ -19,16 +19,31 @@ from transfer.models import Actor, AuditEntry, BonusServer
 from transfer.models.alerts import Incident, Notice, Recipient
 from transfer.models.planned_work import PlannedWork
 from transfer.pages.back import done, next_url, read_or_post
+from transfer.pages.html import Html, link
 from transfer.pages.notifications.forms import ENTERED, PlannedWorkForm, RecipientForm
-from transfer.pages.notifications.tables import RecipientTable
 from transfer.pages.parts import audit_sentences
 from transfer.pages.parts.incident_table import IncidentTable
+from transfer.pages.tables import DrawnColumn, TemplateColumn, WholeTable, classed
 from transfer.problems.find import problems
 from transfer.problems.groups import grouped
 from transfer.problems.incidents import with_incidents
 from transfer.text import formats
 
 CHOSEN = ("servers", "shops")  # what its messages are about
+
+
+class RecipientTable(WholeTable):
+    caption = gettext_lazy("Recipients")
+    name = DrawnColumn(gettext_lazy("Name"))
+    channel = DrawnColumn(gettext_lazy("How"), attrs=classed("nowrap"))
+    topics = TemplateColumn("notifications/cells/topics.html", gettext_lazy("Notify of"))
+    state = TemplateColumn("notifications/cells/state.html", gettext_lazy("State"))
+
+    def draw_name(self, record: Recipient) -> Html:
+        return link(record.get_absolute_url(), record)
+
+    def draw_channel(self, record: Recipient) -> str:
+        return record.get_channel_display()
 
 
 @role("administrator")

@@ -13,12 +13,12 @@ from tests.flow import Flow
 from tests.waiting import wait_until
 from transfer.causes.ledger import SHOP_ALL_WENT_BACK
 from transfer.engine.kinds import BALANCES
-from transfer.engine.move import transfer as move
+from transfer.engine.move import stream, transfer as move
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.deadline import Limits
 from transfer.errors import ConnectionLost
 
-MORE_THAN_THE_PIPE = 10_000  # rows of `stage_many`
+MORE_THAN_IS_HELD = 10_000  # rows of `stage_many`
 SESSIONS = """
     select pid, state from pg_stat_activity
      where datname = current_database() and application_name like 'dtadmin%'
@@ -43,15 +43,18 @@ def test_a_chunk_that_another_runner_moved_meanwhile_is_not_moved_from_memory(ba
     assert_all_moved_once(balances, 9)
 
 
-def test_rows_that_were_read_ahead_before_a_restore_are_not_said_to_be_deleted(balances, copies):
-    """Those are: more than the pipe takes, so they are read again, from the restored shop All."""
+def test_rows_that_were_read_ahead_before_a_restore_are_not_said_to_be_deleted(
+    balances, copies, monkeypatch
+):
+    """Those are: more than is held, so they are read again, from the restored shop All."""
+    monkeypatch.setattr(stream, "MOST_HELD", stream.BLOCK)
     before = copies.take(balances.shop_all)
-    stage_many(balances, MORE_THAN_THE_PIPE)
-    stage_many(balances, MORE_THAN_THE_PIPE)
+    stage_many(balances, MORE_THAN_IS_HELD)
+    stage_many(balances, MORE_THAN_IS_HELD)
     with balances.open() as (source, target):
         origin = balances.prepare(source, target).origin
         chunks = move.transfer(
-            *(BALANCES, source, target, origin, balances.knowledge), chunk_rows=MORE_THAN_THE_PIPE
+            *(BALANCES, source, target, origin, balances.knowledge), chunk_rows=MORE_THAN_IS_HELD
         )
         next(chunks)
         copies.restore(balances.shop_all, before)

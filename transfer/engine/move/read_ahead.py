@@ -1,7 +1,7 @@
 """Streams the rows of one chunk after the other, the next one begun ahead.
 
 While the bonus server applies a chunk, shop All reads, checks and sorts the next one through a
-second connection, and sends as much as the pipe takes.
+second connection, and sends it as far as our memory takes it (`stream.MOST_HELD`).
 """
 
 from collections.abc import Iterator

@@ -1,15 +1,14 @@
 """Streams the rows of a query from shop All into a table of a bonus server's session.
 
-They go by binary COPY through a pipe and never become Python objects.
+They go by binary COPY, in blocks of bytes, and never become Python objects.
 """
 
-import fcntl
 import io
-import os
 import threading
+from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from typing import Any, BinaryIO
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 from psycopg2 import errors, sql
 
@@ -19,8 +18,10 @@ from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 
-BUFFER = 1 << 16
-PIPE = 1 << 20  # the most that every user may have; holds more than half of a chunk
+BLOCK = 1 << 16  # bytes
+MOST_HELD = 8 << 20
+"""How many bytes of rows wait in memory, at most a block more. A chunk of 50,000 has 3 to 5 MB: so
+shop All can have sent it whole when its turn comes."""
 
 # Sends the rows of a query.
 SEND = "copy ({query}) to stdout (format binary)"
@@ -57,10 +58,9 @@ def stream_rows(sending: "Sending", target: BonusDatabase, into: sql.Composable)
     Raises TextUnreadable, SourceFailed, ROWS_LOST_ON_THE_WAY, or what the target raises.
     """
     statement = sql.SQL(RECEIVE).format(table=into)
-    sending.reader.database = target.database
     try:
-        with sending.received as rows:
-            received = _receive(sending, target, statement, rows)
+        with sending.held.taken_for(target.database):
+            received = _receive(sending, target, statement)
     except BaseException:
         sending.abandon()
         raise
@@ -70,53 +70,96 @@ def stream_rows(sending: "Sending", target: BonusDatabase, into: sql.Composable)
     return received
 
 
-def _receive(
-    sending: "Sending", target: BonusDatabase, statement: sql.Composed, rows: BinaryIO
-) -> int:
+def _receive(sending: "Sending", target: BonusDatabase, statement: sql.Composed) -> int:
     try:
         with target.database.explained(), target.database.connection.cursor() as cursor:
             sending.begin()
             try:
-                cursor.copy_expert(statement, rows, BUFFER)
+                cursor.copy_expert(statement, sending.held, BLOCK)
             except UNREADABLE as error:
                 raise TextUnreadable from error
             return int(cursor.rowcount)
     except BaseException:
-        # The source notes its error before it closes its end of the pipe.
+        # The source notes its error before it ends the rows.
         if sending.error is not None:
             raise SourceFailed from sending.error
         raise
 
 
-class PipeEnd(io.FileIO):
-    """An end of our own pipe: the database's deadline is paused while it waits for the other."""
+class HeldRows(io.RawIOBase):
+    """The rows between the thread that gets them from shop All and the one that sends them on.
 
-    def __init__(self, number: int, mode: str, database: Database | None = None) -> None:
-        super().__init__(number, mode)
-        self.database = database
+    The one writes blocks of bytes and waits while MOST_HELD are held; the other reads them and
+    waits for the next. While a thread waits, the deadline of its own database is paused.
+    """
 
-    def readinto(self, buffer: Any) -> int:
-        with self.database.waits_for_us() if self.database else nullcontext():
-            return super().readinto(buffer)
+    def __init__(self, source: Database) -> None:
+        super().__init__()
+        self.source = source
+        self.target: Database | None = None
+        self.blocks: deque[bytes] = deque()
+        self.size = 0
+        self.is_whole = False
+        self.is_wanted = True
+        self.changed = threading.Condition()
+
+    @contextmanager
+    def taken_for(self, target: Database) -> Iterator[None]:
+        """Within, the rows are read for this database; after it nobody reads them any more."""
+        self.target = target
+        try:
+            yield
+        finally:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Say that nobody reads the rows any more: what is written next raises BrokenPipeError."""
+        with self.changed:
+            self.is_wanted = False
+            self.blocks.clear()
+            self.changed.notify_all()
+
+    def writable(self) -> bool:
+        return True
 
     def write(self, data: Any) -> int:
-        with self.database.waits_for_us() if self.database else nullcontext():
-            return super().write(data)
+        """Hold a block. Raises BrokenPipeError if nobody reads it."""
+        block = bytes(data)
+        with self.source.waits_for_us(), self.changed:
+            self.changed.wait_for(lambda: self.size < MOST_HELD or not self.is_wanted)
+            if not self.is_wanted:
+                raise BrokenPipeError
+            self.blocks.append(block)
+            self.size += len(block)
+            self.changed.notify_all()
+        return len(block)
+
+    def read(self, _size: int = -1) -> bytes:
+        """Return the next block, of any size; nothing where the rows end."""
+        with self.target.waits_for_us() if self.target else nullcontext(), self.changed:
+            self.changed.wait_for(lambda: self.blocks or self.is_whole or not self.is_wanted)
+            block = self.blocks.popleft() if self.blocks else b""
+            self.size -= len(block)
+            self.changed.notify_all()
+        return block
+
+    def close(self) -> None:
+        """Say that no more rows come; those that are held can still be read."""
+        with self.changed:
+            self.is_whole = True
+            self.changed.notify_all()
+        super().close()
 
 
 class Sending(threading.Thread):
-    """The source's half of a stream, in a thread; begun ahead, it waits at a full pipe."""
+    """The source's half of a stream, in a thread; begun ahead, it sends as much as is held."""
 
     def __init__(self, source: ShopAll, query: sql.Composed) -> None:
         super().__init__(name="source", daemon=True)
         self.source = source
         self.statement = sql.SQL(SEND).format(query=query)
-        reader, writer = os.pipe()
-        with suppress(OSError):  # its user has many pipes: the usual size will do
-            fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, PIPE)
-        self.reader = PipeEnd(reader, "rb")
-        self.received = io.BufferedReader(self.reader, BUFFER)
-        self.rows = io.BufferedWriter(PipeEnd(writer, "wb", source.database), BUFFER)
+        self.held = HeldRows(source.database)
+        self.rows = io.BufferedWriter(self.held, BLOCK)
         self.sent = 0
         self.error: BaseException | None = None
 
@@ -130,7 +173,7 @@ class Sending(threading.Thread):
                 self.source.database.explained(),
                 self.source.database.connection.cursor() as cursor,
             ):
-                cursor.copy_expert(self.statement, self.rows, BUFFER)
+                cursor.copy_expert(self.statement, self.rows, BLOCK)
                 self.sent = cursor.rowcount
             self.rows.flush()
         except BaseException as error:
@@ -151,7 +194,7 @@ class Sending(threading.Thread):
 
     def abandon(self) -> None:
         """Breaks off the source's statement: its rows are not read any more."""
-        self.received.close()
+        self.held.abandon()
         if self.is_alive():
             self.source.database.hang_up()
             self.join()
@@ -159,5 +202,5 @@ class Sending(threading.Thread):
 
     def drop(self) -> None:
         """Abandons the stream unless its rows were read to the end."""
-        if not self.received.closed:
+        if self.held.is_wanted:
             self.abandon()

@@ -8,7 +8,7 @@ take all memory of the process. Three limits prevent it:
 2. The number of rows is checked before they become Python objects.
 3. The watchdog (see `deadline.py`) compares the bytes that have arrived on the socket with
    ANSWER_BYTES and shuts the socket. A server that ignores the `limit`, one huge value and notices
-   all end there. The rows of a COPY that our pipe has taken no longer count: what they leave in
+   all end there. The rows of a COPY that we have taken no longer count: what they leave in
    libpq's memory is one row.
 
 While libpq logs in, psycopg2 does not show its socket, and a server that goes on answering would

@@ -147,7 +147,7 @@ class Rows:
 
         A chunk begun ahead waits as long as the bonus server needs for the chunk before it. None of
         the session's own limits may end it meanwhile, or the next chunk would fail as shop All's
-        fault. Our own deadline does not count the time that the session waits for our pipe.
+        fault. Our own deadline does not count the time that the session waits for us.
         """
         self.database.execute(WAIT)
         self.database.may_wait()

@@ -122,7 +122,7 @@ def load(kind: str, text: str) -> int:
 def append(kind: str) -> bool:
     """Gives what was staged its lines in the log."""
     with ShopAll(settings.SHOP_ALL_DATABASE_URL, "tests", secret=False) as source:
-        return source.log.append(installed_kinds()[kind])
+        return source.log_writer.append(installed_kinds()[kind])
 
 
 def send_changes(kind: str) -> int:

@@ -117,7 +117,7 @@ def named(flow: Flow, account: str) -> Row:
 
 def confirm(flow: Flow) -> None:
     with flow.open() as (source, _), source.database.transaction():
-        source.log.confirm(flow.spec, INSTALLATION)
+        source.log_writer.confirm(flow.spec, INSTALLATION)
 
 
 def sums(flow: Flow) -> dict[str, Decimal]:

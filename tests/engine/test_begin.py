@@ -56,7 +56,7 @@ def registered(flow):
 
 def confirm(flow):
     with ShopAll(flow.shop_all, "tests", secret=False) as source, source.database.transaction():
-        source.log.confirm(flow.spec, INSTALLATION)
+        source.log_writer.confirm(flow.spec, INSTALLATION)
 
 
 def test_a_server_that_has_nothing_gets_all_and_keeps_purges_back(flow):

@@ -10,8 +10,8 @@ from psycopg2 import sql
 from tests.chaos.reference import REFERENCES
 from tests.databases import connected, insert, query, run
 from transfer.engine.kinds import KINDS
-from transfer.engine.shop_all import log
-from transfer.engine.shop_all.log import _ranges
+from transfer.engine.shop_all import log_writer
+from transfer.engine.shop_all.log_writer import _ranges
 
 WRITERS = 12
 TRANSACTIONS = 25
@@ -183,7 +183,7 @@ def test_what_one_writer_commits_between_two_pieces_of_an_append_comes_in_its_or
 ):
     flow = flow("pincodes")
     flow.prepare_alone()
-    monkeypatch.setattr(log, "LINES_OF_AN_APPEND", 1)
+    monkeypatch.setattr(log_writer, "LINES_OF_AN_APPEND", 1)
     with connected(flow.shop_all) as writer:
         writer.autocommit = False
         insert(writer, "pincodes", [("4100", "first")])
@@ -199,8 +199,8 @@ def test_what_one_writer_commits_between_two_pieces_of_an_append_comes_in_its_or
                 writer.commit()
             return pieces[-1]
 
-        piece = log.Log._append
-        monkeypatch.setattr(log.Log, "_append", append_piece)
+        piece = log_writer.LogWriter._append
+        monkeypatch.setattr(log_writer.LogWriter, "_append", append_piece)
         flow.prepare_alone()
     assert len(pieces) > 2
     named = accounts_of_the_log(flow)

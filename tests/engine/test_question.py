@@ -42,7 +42,7 @@ def origin_of(flow):
 def seen_by(flow):
     """What our own history has seen of this shop All."""
     with ShopAll(flow.shop_all, "tests", secret=False) as source:
-        source.log.append(flow.spec)
+        source.log_writer.append(flow.spec)
         with source.snapshot():
             return {
                 (source.identity.origin(), kind.name): source.log.end(kind)
@@ -198,10 +198,10 @@ def test_the_answer_counts_for_forks_below_it_and_not_for_later_restores(flow, c
 
 
 def test_the_answer_is_a_line_in_each_log_or_in_none(flow, monkeypatch):
-    from transfer.engine.shop_all.log import Log
+    from transfer.engine.shop_all.log_writer import LogWriter
 
     kinds = []
-    add = Log.confirm
+    add = LogWriter.confirm
 
     def die(self, kind, installation):
         kinds.append(kind.name)
@@ -209,11 +209,11 @@ def test_the_answer_is_a_line_in_each_log_or_in_none(flow, monkeypatch):
             raise KeyboardInterrupt
         return add(self, kind, installation)
 
-    monkeypatch.setattr(Log, "confirm", die)
+    monkeypatch.setattr(LogWriter, "confirm", die)
     with pytest.raises(KeyboardInterrupt):
         answer(flow)
     assert query(flow.shop_all, "select count(*) from datatransfer.log") == [(0,)]
-    monkeypatch.setattr(Log, "confirm", add)
+    monkeypatch.setattr(LogWriter, "confirm", add)
     places = answer(flow)
     assert sorted(place.number for place in places.values()) == [1, 1, 1]
 

@@ -32,7 +32,7 @@ def do_without(flow, *names):
 
 def confirm(flow):
     with ShopAll(flow.shop_all, "tests", secret=False) as source, source.database.transaction():
-        source.log.confirm(flow.spec, INSTALLATION)
+        source.log_writer.confirm(flow.spec, INSTALLATION)
 
 
 def lose_to_a_purge(flow, copies):
@@ -93,7 +93,7 @@ def test_skipped_rows_do_not_come_back_by_a_restore(flow, copies):
     copies.make(flow.bonus, "bonus")
     flow.stage(("b", 1))
     with flow.open() as (source, _):
-        source.log.append(flow.spec)
+        source.log_writer.append(flow.spec)
     copies.make(flow.shop_all, "shop")
     flow.stage(("c", 1))
     flow.move()

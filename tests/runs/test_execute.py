@@ -49,7 +49,7 @@ def test_a_chunk_of_a_run_that_was_closed_meanwhile_is_counted_once(task, shop_a
             run_here(task, Trigger.MANUAL)  # finds nothing to move
             stage(shop_all, "balances", [("1", 10), ("2", 20)])
             with ShopAll(shop_all, "tests", secret=False) as source:
-                source.log.append(task.kind_spec)
+                source.log_writer.append(task.kind_spec)
 
     cut_off = run_here(task, Trigger.MANUAL, progress=lose_the_lock)
     assert cut_off.error_code == "run_taken_over"

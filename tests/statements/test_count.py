@@ -20,7 +20,7 @@ def balances(counted):
 
 def note(shop_all, kind):
     with ShopAll(shop_all, "tests", secret=False) as source:
-        source.log.append(kind)
+        source.log_writer.append(kind)
 
 
 def test_a_month_is_what_was_staged_received_rejected_and_waits(

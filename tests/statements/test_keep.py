@@ -20,7 +20,7 @@ FIRST_OF_MONTH = datetime(2026, 3, 1, 6, tzinfo=ZoneInfo("Europe/Moscow"))
 def in_february(shop_all, kind):
     stage(shop_all, "balances", [("4100", 5)])
     with ShopAll(shop_all, "tests", secret=False) as source:
-        source.log.append(kind)
+        source.log_writer.append(kind)
     query(shop_all, "update datatransfer.log set appended_at = '2026-02-10 12:00+03'")
 
 

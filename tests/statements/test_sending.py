@@ -35,7 +35,7 @@ def month_over(task, shop_all, key):
     """February has a row; returns what makes its statement, as the task does each day."""
     stage(shop_all, "balances", [("4100", 5)])
     with ShopAll(shop_all, "tests", secret=False) as source:
-        source.log.append(task.kind_spec)
+        source.log_writer.append(task.kind_spec)
     query(shop_all, "update datatransfer.log set appended_at = '2026-02-10 12:00+03'")
 
     def make(days=0):

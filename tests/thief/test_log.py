@@ -265,7 +265,7 @@ def test_who_may_write_the_log_can_lose_and_double_rows_in_silence(balances, for
     """SECURITY.md says: give such rights to our account alone."""
     statement, amounts_then = IN_SILENCE[forgery]
     with balances.open() as (source, _):
-        source.log.append_all(balances.spec)
+        source.log_writer.append_all(balances.spec)
     forger(statement)
     balances.move()
     assert amounts(balances) == amounts_then

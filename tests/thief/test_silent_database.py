@@ -269,7 +269,7 @@ def test_the_time_in_which_a_source_waits_until_its_rows_are_taken_is_not_counte
     with ShopAll(balances.shop_all, "tests", secret=False) as source, source.snapshot():
         source.database.limit_statements(60)
         source.database.connection.statement_seconds = 0.1  # our own limit; the server's is longer
-        (line,) = source.log.not_appended(BALANCES)
+        (line,) = source.log_writer.not_appended(BALANCES)
         sending = Sending(source, source.rows.query(BALANCES, Reading((line,)), 20_000))
         began = time.monotonic()
         sending.begin()

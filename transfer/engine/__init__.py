@@ -1,8 +1,8 @@
 """The engine: moves staged rows from shop All to bonus servers, each row exactly once.
 
 The rows of one transaction in a staging table are a changeset. The log of shop All numbers the
-changesets (`shop_all/log.py`). Each bonus server keeps which of them it has received: its position,
-receipts and exceptions (`received.py`, `bonus_server/positions.py`).
+changesets (`shop_all/log.py`, `log_writer.py`). Each bonus server keeps which of them it has
+received: its position, receipts and exceptions (`received.py`, `bonus_server/positions.py`).
 
 How a chunk moves (`move/chunk.py`, one transaction of the bonus server):
 
@@ -13,8 +13,8 @@ How a chunk moves (`move/chunk.py`, one transaction of the bonus server):
    `move/stream.py` copies them into the temporary table `incoming` of the bonus server
    (`move/receive.py`); `move/read_ahead.py` begins to read the next chunk.
 4. One SQL statement of the kind (`kinds.py`) applies the good rows. `move/dependents.py` decides
-   what rows do that correct, take back or set the amount of other rows. `move/refusals.py` finds
-   the rows that the vendor's table refuses.
+   what rows do that correct, take back or set the amount of other rows. `move/refused_rows.py`
+   finds the rows that the vendor's table refuses.
 5. `bonus_server/rejects.py` writes the rejects, the position moves, `move/commit.py` commits.
 
 `move/prepare.py` checks both sides before the first chunk. What people decide: `begin.py` (where a

@@ -113,7 +113,7 @@ def begin(
     there is another one, AlreadyRunning.
     """
     target.ensure_schema()
-    source.log.append_all(kind)
+    source.log_writer.append_all(kind)
     everything = answer == Answer.EVERYTHING
     with source.database.transaction():
         before = source.log.end(kind) if everything else Place()

@@ -164,7 +164,7 @@ def confirm(
     """
     with source.database.transaction():
         for kind in sorted(kinds, key=lambda one: one.name):  # always in the same order
-            source.log.confirm(kind, installation)
+            source.log_writer.confirm(kind, installation)
     stage_undos_again(source, kinds, taken_back, undo_again)
     with source.snapshot():
         return {kind.name: source.log.end(kind) for kind in kinds}

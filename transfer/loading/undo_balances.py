@@ -64,7 +64,7 @@ class Place:
 def _rows(load: Upload, seconds: float) -> tuple[Place, list[Row]]:
     kind, changeset = load.kind_spec, str(load.changeset)
     with ShopAll(settings.SHOP_ALL_DATABASE_URL, "undo", seconds=seconds, secret=False) as shop_all:
-        shop_all.log.append(kind)
+        shop_all.log_writer.append(kind)
         with shop_all.snapshot(kind):
             origin = shop_all.identity.origin()
             lines = shop_all.log.lines_of(kind, [changeset])

@@ -234,10 +234,10 @@ class LagFinder:
                 origin = source.identity.origin()
                 check_shop_all(LogPlace.objects.seen(), source, origin)
                 ends = source.log.ends(kinds)
-            found = {kind: source.log.find_unappended(kind) for kind in kinds}
+            found = {kind: source.log_writer.find_unappended(kind) for kind in kinds}
             if any(one.lacking or one.is_whole for one in found.values()):
                 for kind, one in found.items():
-                    source.log.add(kind, one)
+                    source.log_writer.add(kind, one)
                 with source.snapshot():
                     ends = source.log.ends(kinds)
             return origin, ends

@@ -161,7 +161,7 @@ def compare_lines() -> dict[str, list[LinesDiffer]]:
     with ShopAll(settings.SHOP_ALL_DATABASE_URL, "reconcile", secret=False) as source:
         for kind in installed_kinds().values():
             source.identity.check_columns(kind)
-            source.log.append(kind)
+            source.log_writer.append(kind)
             with source.snapshot(kind):
                 source.database.limit_statements(None)
                 if some := compare(kind, source):

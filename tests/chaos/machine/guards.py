@@ -15,8 +15,9 @@ from transfer.engine.bonus_server import positions
 from transfer.engine.knowledge import Knowledge
 from transfer.engine.move import chunk, dependents, fork, history, plan
 from transfer.engine.move.plan import ChunkPlan
-from transfer.engine.shop_all import log, purge
+from transfer.engine.shop_all import log_writer, purge
 from transfer.engine.shop_all.log import Log
+from transfer.engine.shop_all.log_writer import LogWriter
 from transfer.engine.shop_all.names import Names
 from transfer.engine.shop_all.rows import Rows
 
@@ -46,7 +47,7 @@ def no_rows(*_: Any, **__: Any) -> list[Any]:
     return []
 
 
-def hint_anywhere(self: Log, kind: Any, ask: Any = Log._hint) -> Any:
+def hint_anywhere(self: LogWriter, kind: Any, ask: Any = LogWriter._hint) -> Any:
     seen, _is_here, here, _is_old = ask(self, kind)
     return seen, seen is not None, here, False
 
@@ -107,13 +108,13 @@ GUARDS = [
     guard(
         "the hint where to look is that of one run of one database",
         histories.dumped_into_another_cluster,
-        (Log, "_hint", hint_anywhere),
+        (LogWriter, "_hint", hint_anywhere),
     ),
     guard(
         "what was seen is the snapshot of the look",
         histories.a_commit_during_an_append,
         (
-            log,
+            log_writer,
             "NOTE_SEEN",
             "update datatransfer.head set seen = case when %s is not null then"
             " pg_current_snapshot() end, seen_in = %s,"

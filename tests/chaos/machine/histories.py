@@ -9,7 +9,7 @@ from tests.chaos.machine.world import own_name
 from tests.databases import connect, query, run
 from tests.waiting import wait_until
 from transfer.engine.begin import Answer
-from transfer.engine.shop_all.log import Log
+from transfer.engine.shop_all.log_writer import LogWriter
 
 HISTORIES: list[Callable[[Story], None]] = []
 
@@ -145,7 +145,7 @@ def a_commit_during_an_append(s: Story) -> None:
     s.write(), s.drain()
     late = s.write_later()
     s.write()
-    append = Log._append_pieces
+    append = LogWriter._append_pieces
     done = []
 
     def commit_after_it(*arguments):
@@ -154,7 +154,7 @@ def a_commit_during_an_append(s: Story) -> None:
             done.append(True)
             s.commit_late(*late)
 
-    with patch.object(Log, "_append_pieces", commit_after_it):
+    with patch.object(LogWriter, "_append_pieces", commit_after_it):
         s.append()
     s.finish()
 

@@ -6,10 +6,10 @@ from unittest.mock import patch
 
 from transfer.engine import begin, question
 from transfer.engine.move import fork, plan
-from transfer.engine.shop_all import lifetime, log, purge
+from transfer.engine.shop_all import lifetime, log_writer, purge
 
 LIMITS = [
-    (log, "LINES_OF_AN_APPEND", 3),
+    (log_writer, "LINES_OF_AN_APPEND", 3),
     (plan, "LINES", 6),
     (plan, "LINES_AT_FIRST", 2),
     (fork, "AT_ONCE", 2),

@@ -328,7 +328,7 @@ class Machine:
 
     def step_append(self) -> None:
         with self.world.shop() as source:
-            source.log.append(KINDS[self.kind()])
+            source.log_writer.append(KINDS[self.kind()])
 
     def step_chunk(self) -> None:
         """A chunk or two; the process may die, or shop All go back, around a commit."""

@@ -104,7 +104,7 @@ class Story(World):
 
     def append(self, kind: str = BALANCES) -> None:
         with self.shop() as source:
-            source.log.append_all(KINDS[kind])
+            source.log_writer.append_all(KINDS[kind])
 
     def chunk(self, name: str, rows: int = 3, number: int = 1) -> None:
         """The first chunks of a run."""

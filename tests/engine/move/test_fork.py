@@ -14,7 +14,7 @@ def accounts(flow):
 
 def confirm(flow):
     with flow.open() as (source, _), source.database.transaction():
-        source.log.confirm(BALANCES, INSTALLATION)
+        source.log_writer.confirm(BALANCES, INSTALLATION)
 
 
 def test_rows_written_after_a_restore_arrive_and_none_twice(shop_all, bonus, copies):
@@ -96,7 +96,7 @@ def test_our_own_history_asks_before_anything_is_moved(shop_all, bonus, copies):
     copies.make(shop_all, "shop")
     flow.stage(("lost", 1))
     with flow.open() as (source, _target):  # nothing has read it, but our history has seen it
-        source.log.append(BALANCES)
+        source.log_writer.append(BALANCES)
         with source.snapshot():
             seen = {(source.identity.origin(), "balances"): source.log.end(BALANCES)}
     copies.restore(shop_all, "shop")

@@ -46,7 +46,7 @@ def test_where_all_rows_were_deleted_it_is_asked_all_the_same(balances):
     """They are in the log, so the server may have received them."""
     balances.stage(("1", 1))
     with balances.open() as (source, _):
-        source.log.append_all(balances.spec)
+        source.log_writer.append_all(balances.spec)
     query(balances.shop_all, 'delete from "changeAccountBalanceTemp"')
     with raises(BEGINNING_UNDECIDED):
         balances.move()

@@ -26,7 +26,7 @@ def other(shop_all, second_bonus):
 
 def append(flow):
     with ShopAll(flow.shop_all, "tests", secret=False) as source:
-        source.log.append(flow.spec)
+        source.log_writer.append(flow.spec)
 
 
 def delete(flow, *names):

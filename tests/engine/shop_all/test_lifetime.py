@@ -40,7 +40,7 @@ def fill(flow, *appends):
 
 def confirm(flow):
     with ShopAll(flow.shop_all, "tests", secret=False) as source, source.database.transaction():
-        source.log.confirm(flow.spec, INSTALLATION)
+        source.log_writer.confirm(flow.spec, INSTALLATION)
 
 
 def sums(flow):
@@ -437,7 +437,7 @@ def test_an_exception_goes_with_its_line_and_receipt_and_the_sums_agree(flow, ot
 def test_an_exception_whose_line_is_in_the_log_stays_when_its_receipt_is_cut(flow):
     flow.stage(("a", 1))
     with flow.open() as (source, _):
-        source.log.append(flow.spec)
+        source.log_writer.append(flow.spec)
     query(flow.shop_all, "update datatransfer.log set withdrawn = true")
     fill(flow, 1)
     age_receipts(flow, DAYS + 1)

@@ -26,7 +26,7 @@ def stage_one_by_one(dsn):
 
 def append(balances):
     with balances.open() as (source, _):
-        source.log.append_all(balances.spec)
+        source.log_writer.append_all(balances.spec)
 
 
 def test_each_changeset_is_looked_up_by_the_index_also_where_the_log_is_called_empty(

@@ -132,7 +132,7 @@ def test_what_a_lost_undo_makes_needed_again_is_kept(flow, copies):
     """A server has passed a line as withdrawn, and a restore has lost that since."""
     flow.stage(("a", 1))
     with flow.open() as (source, _):
-        source.log.append(flow.spec)
+        source.log_writer.append(flow.spec)
     copies.make(flow.shop_all, "shop")
     query(flow.shop_all, "update datatransfer.log set withdrawn = true")
     flow.stage(("b", 1))
@@ -221,7 +221,7 @@ def test_a_server_that_begins_while_rows_are_removed_keeps_what_is_left(flow, ot
             source.database.roll_back()
             begin_after.clear()
             other.prepare_alone()
-            source.log.lock(kind)
+            source.log_writer.lock(kind)
             source.installations.lock()
         return lock(kind, source, own, installation)
 

@@ -42,7 +42,7 @@ def _prepare(
         origin = source.identity.origin()
         knowledge.check_shop_all(source, origin)
     if not dry_run:
-        source.log.append(kind)
+        source.log_writer.append(kind)
     position = target.positions.get(origin, kind)
     if position is None:
         position = _begin(kind, source, target, origin, knowledge.server)

@@ -69,7 +69,7 @@ def transfer(
             if source.log.has(kind, position.place):
                 exceptions = target.positions.exceptions(position)
                 check_history(kind, source, target, position, exceptions)
-            expected = tuple(source.log.not_appended(kind))
+            expected = tuple(source.log_writer.not_appended(kind))
     with ReadAhead(kind, source, target) as ahead:
         while True:
             started = monotonic()

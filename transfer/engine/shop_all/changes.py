@@ -182,7 +182,7 @@ class Changes:
         Raises CHANGES_MOVED where one of them was changed or decided since it was listed.
         """
         with self.database.transaction():
-            self.shop_all.log.lock(kind)
+            self.shop_all.log_writer.lock(kind)
             query = sql.SQL(COUNT).format(undecided=self._undecided(kind), chosen=_chosen(rows))
             found = self.database.value(query)
             if found != len(rows):
@@ -205,7 +205,7 @@ class Changes:
             raise TransferError(CHANGE_NOT_SENDABLE, rows=refused)
         if not rows:
             return 0
-        with self.shop_all.log.held(kind):
+        with self.shop_all.log_writer.held(kind):
             check_repeatable(self.shop_all, kind)
             create = sql.SQL(CREATE).format(undecided=self._undecided(kind), chosen=_chosen(rows))
             found = self.database.execute(create)
@@ -215,7 +215,7 @@ class Changes:
             if name is not None:
                 self.shop_all.loads.add(kind, name, found, by)
             self._decide(kind, rows)
-            self.shop_all.log.append_own(kind)
+            self.shop_all.log_writer.append_own(kind)
             return found
 
     def _stage(self, kind: Kind, changeset: str) -> None:

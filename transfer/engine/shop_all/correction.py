@@ -154,8 +154,8 @@ def hold(shop_all: ShopAll, kind: Kind) -> None:
     """
     check_repeatable(shop_all, kind)
     with shop_all.another() as beside:  # this session is in a transaction
-        beside.log.append_all(kind)
-    shop_all.log.lock(kind)
+        beside.log_writer.append_all(kind)
+    shop_all.log_writer.lock(kind)
 
 
 def take_over(shop_all: ShopAll, kind: Kind, repair: Repair | None) -> None:

@@ -17,6 +17,7 @@ from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database, array
 from transfer.engine.received import NOTHING, WHOLE, Place
 from transfer.engine.shop_all.log import Line, Log
+from transfer.engine.shop_all.log_writer import LogWriter
 from transfer.errors import TransferError
 
 # The sums up to a line. By the primary key.
@@ -94,9 +95,10 @@ class Passed:
 class Counts:
     """Counts what is in the log, within a snapshot of shop All."""
 
-    def __init__(self, database: Database, log: Log) -> None:
+    def __init__(self, database: Database, log: Log, log_writer: LogWriter) -> None:
         self.database = database
         self.log = log
+        self.log_writer = log_writer
 
     def waiting(self, kind: Kind, place: Place, exceptions: Mapping[str, int]) -> Waiting:
         """Return what a server waits for that has passed this place. See `waiting_of_each`."""
@@ -113,7 +115,7 @@ class Counts:
             return []
         in_log = self._in_log(kind, servers)
         parts = Parts(self.database, kind)
-        new = self.log.not_appended(kind)
+        new = self.log_writer.not_appended(kind)
         for one in servers:
             for line in new:
                 parts.want(line, one.exceptions.get(line.changeset, NOTHING))

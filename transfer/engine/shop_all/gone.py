@@ -125,7 +125,7 @@ def accept(kind: Kind, source: ShopAll, changesets: Collection[str]) -> int:
     """
     with source.database.transaction():
         source.database.limit_statements(None)
-        source.log.lock(kind)
+        source.log_writer.lock(kind)
         query = sql.SQL(ACCEPT).format(changesets=sql.Literal([*changesets]), **_names(kind))
         return len(source.database.rows(query))
 

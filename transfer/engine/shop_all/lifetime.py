@@ -109,7 +109,7 @@ def _end_lifetimes_once(
     while True:
         with source.database.transaction():
             source.database.limit_statements(None)
-            source.log.lock(kind)
+            source.log_writer.lock(kind)
             source.installations.lock()
             need = least_needed(kind, source, needs_from(kind, source, servers), installation)
             registered = source.installations.own(kind, installation)

@@ -229,7 +229,7 @@ def purge(
     while True:
         with source.database.transaction():
             source.database.limit_statements(None)
-            source.log.lock(kind)
+            source.log_writer.lock(kind)
             source.installations.lock()
             need = _registered_need(kind, source, own, installation)
             lines = _choose(kind, source, need, after, days, spared, most=LINES_AT_ONCE)

@@ -16,6 +16,7 @@ from transfer.engine.shop_all.identity import Identity
 from transfer.engine.shop_all.installations import Installations
 from transfer.engine.shop_all.loads import Loads
 from transfer.engine.shop_all.log import Log
+from transfer.engine.shop_all.log_writer import LogWriter
 from transfer.engine.shop_all.names import Names
 from transfer.engine.shop_all.rows import Rows
 from transfer.errors import TransferError
@@ -36,8 +37,9 @@ class ShopAll:
         )
         self.identity = Identity(self.database)
         self.log = Log(self.database)
+        self.log_writer = LogWriter(self.database, self.log)
         self.rows = Rows(self.database)
-        self.counts = Counts(self.database, self.log)
+        self.counts = Counts(self.database, self.log, self.log_writer)
         self.installations = Installations(self.database)
         self.names = Names(self.database)
         self.loads = Loads(self.database)

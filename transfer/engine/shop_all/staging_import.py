@@ -21,7 +21,7 @@ from transfer.engine.kind import Kind
 from transfer.engine.shop_all.copy_text import BUFFER, Readable
 from transfer.engine.shop_all.correction import COLUMNS as OF_CORRECTIONS, NOTE, hold, take_over
 from transfer.engine.shop_all.loads import LOAD_SECONDS
-from transfer.engine.shop_all.log import FLUSHED
+from transfer.engine.shop_all.log_writer import FLUSHED
 from transfer.engine.shop_all.names import KEY
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
@@ -222,7 +222,7 @@ class StagingImport:
         if name is not None:
             self.shop_all.loads.add(self.kind, name, rows, sent_by, call=call)
         if self.corrections and rows:
-            self.shop_all.log.append_own(self.kind)
+            self.shop_all.log_writer.append_own(self.kind)
         self.changeset = changeset
         return rows
 

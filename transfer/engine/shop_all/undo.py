@@ -103,7 +103,7 @@ def undo(shop_all: ShopAll, kind: Kind, load: str, comment: str, by: str) -> Tak
 
 def _undo(shop_all: ShopAll, kind: Kind, load: str, comment: str, by: str) -> TakenBack:
     name = shop_all.names.of_undo(load)
-    with shop_all.log.held(kind):
+    with shop_all.log_writer.held(kind):
         shop_all.database.limit_statements(LOAD_SECONDS)
         loaded = shop_all.loads.get(load)
         if loaded is None or loaded.kind != kind.name:
@@ -129,9 +129,9 @@ def _undo(shop_all: ShopAll, kind: Kind, load: str, comment: str, by: str) -> Ta
             shop_all.database.execute(WITHDRAW_CORRECTIONS, values)
         shop_all.loads.add(kind, name, rows, by, undoes=load)
         if rows:
-            shop_all.log.append_own(kind)
+            shop_all.log_writer.append_own(kind)
         else:
-            shop_all.log.add_empty(kind, confirmed_by=None)
+            shop_all.log_writer.add_empty(kind, confirmed_by=None)
         return TakenBack(name, rows, amount, is_new=True)
 
 

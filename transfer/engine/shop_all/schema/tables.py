@@ -55,7 +55,7 @@ create table if not exists datatransfer.head (
     staging text not null,             -- the table whose changesets are in the log
     number bigint not null default 0,  -- of the last line
     seen pg_snapshot,                  -- every row that it sees is in the log: a hint where to look
-    seen_in text,                      -- in which run of which database this was: see `log.py`
+    seen_in text,                      -- in which run of which database: see `log_writer.py`
     looked_at timestamptz,             -- when all rows were looked at
     removed bigint not null default 0  -- the last line whose lifetime has ended: see `lifetime.py`
 );

@@ -161,11 +161,11 @@ def _plan(
         if line.withdrawn and line.changeset not in lines.lasts
     ]
     named = [line.changeset for line in lines.window if lines.lasts.get(line.changeset) == WHOLE]
-    with_gone = [
+    with_gone = dict.fromkeys(
         line
-        for line in {*lines.window, *lines.chosen}
+        for line in (*lines.window, *lines.chosen)
         if line.gone and not line.withdrawn and lines.lasts.get(line.changeset) != WHOLE
-    ]
+    )
     return ChunkPlan(
         kind,
         target.name,

@@ -6,10 +6,10 @@ equal marks mean equal logs up to there, whatever was restored in between.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
+from typing import NamedTuple
 
 from psycopg2 import sql
 
@@ -98,9 +98,11 @@ LAST_COMMON = """
 """
 
 
-@dataclass(frozen=True)
-class Line:
-    """A line of the log: a changeset, or, without rows, an answer of an installation."""
+class Line(NamedTuple):
+    """A line of the log: a changeset, or, without rows, an answer of an installation.
+
+    Made in half the time of a dataclass: a chunk may have 50,000.
+    """
 
     number: int
     mark: str

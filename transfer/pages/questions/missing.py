@@ -18,6 +18,7 @@ from transfer.installed import installed_kinds
 from transfer.models import Actor
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import done, read_or_post, refused
+from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
 from transfer.pages.questions.tables import MissingTable
 from transfer.runs.missing import forget_rows, missing_rows
 from transfer.text import formats
@@ -84,15 +85,15 @@ def forget(request: HttpRequest, kind: str) -> HttpResponse:
         "kind": KindChoices(kind).label,
         "rows": formats.rows(sum(one.rows for one in listed)),
     }
-    context = {
-        "title": _("Go on without the deleted rows?"),
-        "text": _("%(kind)s: %(rows)s. No bonus server that lacks them ever gets them.") % names,
-        "points": [
+    confirmation = Confirmation(
+        title=_("Go on without the deleted rows?"),
+        text=_("%(kind)s: %(rows)s. No bonus server that lacks them ever gets them.") % names,
+        points=[
             _("It holds for all bonus servers and for good."),
             _("If the rows are needed, stage them again: then they are new rows."),
         ],
-        "action": _("Go on without them"),
-        "back": reverse("rows_missing"),
-        "danger": True,
-    }
-    return render(request, "confirm.html", context)
+        action=_("Go on without them"),
+        back=reverse("rows_missing"),
+        danger=True,
+    )
+    return ask_to_confirm(request, confirmation)

@@ -3,9 +3,8 @@
 from decimal import Decimal
 from typing import Any
 
-from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
@@ -17,7 +16,7 @@ from transfer.errors import TransferError
 from transfer.installed import installed_kinds
 from transfer.models import Actor
 from transfer.models.tasks import KindChoices
-from transfer.pages.back import done, read_or_post, refused
+from transfer.pages.back import done, failed, read_or_post, refused
 from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
 from transfer.pages.questions.tables import MissingTable
 from transfer.runs.missing import forget_rows, missing_rows
@@ -77,8 +76,7 @@ def forget(request: HttpRequest, kind: str) -> HttpResponse:
             return done(request, words, "overview")
         listed = missing_rows(chosen, SECONDS)
     except TransferError as error:
-        messages.error(request, str(explain(error)))
-        return redirect("rows_missing")
+        return failed(request, error, "rows_missing")
     if not listed:
         return refused(request, _("No rows are missing."), "rows_missing")
     names = {

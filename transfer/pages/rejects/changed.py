@@ -18,7 +18,7 @@ from transfer.installed import installed_kinds
 from transfer.loading.values import as_people_write
 from transfer.models import Actor, Settings
 from transfer.models.tasks import KindChoices
-from transfer.pages.back import read_or_post, refused
+from transfer.pages.back import failed, read_or_post, refused
 from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
 from transfer.pages.parts.second_person import words_of_waiting
 from transfer.pages.rejects.repeatable import unrepeatable
@@ -146,8 +146,7 @@ def carry_out(
     try:
         rows, waiting = decide(kind, decision, Actor.of(request), key=key)
     except TransferError as error:
-        messages.error(request, str(explain(error)))
-        return redirect("changed")
+        return failed(request, error, "changed")
     if waiting:
         messages.warning(request, words_of_waiting(waiting))
     elif not rows:

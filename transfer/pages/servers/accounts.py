@@ -18,7 +18,7 @@ from transfer.access import has_role, role
 from transfer.errors import TransferError
 from transfer.models import AccountJob, Actor, BonusServer, CashRegister, RegisterAccount
 from transfer.models.accounts import STATE_BESIDE
-from transfer.pages.back import done, next_url, read_or_post, refused
+from transfer.pages.back import done, failed, next_url, read_or_post, refused
 from transfer.pages.parts.account_tables import ResultTable
 from transfer.pages.parts.accounts import AccountFilter
 from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
@@ -26,7 +26,7 @@ from transfer.pages.servers.credentials import job_of, taken
 from transfer.pages.servers.forms import BlockForm
 from transfer.servers.account_job import change_one, order
 from transfer.text import formats
-from transfer.text.explain import Explanation, explain
+from transfer.text.explain import Explanation
 
 Action = AccountJob.Action
 NAMED_AT_MOST = 12
@@ -203,8 +203,7 @@ def account_change(request: HttpRequest, pk: int, action: str) -> HttpResponse:
     try:
         change_one(account, Action(action), Actor.of(request), **form.cleaned_data)
     except TransferError as error:
-        messages.error(request, str(explain(error)))
-        return redirect(account.register)
+        return failed(request, error, account.register)
     return done(request, change.done % names, account.register)
 
 

@@ -44,4 +44,3 @@ def test_the_page_above_is_named_as_on_the_other_pages_about_it(administrator):
         (reverse("shop_remove", args=[shop.pk]), reverse("shops"), "Shops"),
     ):
         assert f'<a href="{above}">{name}</a>' in administrator.get(address).text
-

@@ -20,6 +20,7 @@ from dtadmin import urls as product
 from transfer.models import TransferRun
 from transfer.models.runs import State
 from transfer.pages.filters import DateFilter, FilterSet
+from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
 from transfer.pages.shown.charts import Series, StackedBars
 from transfer.pages.tables import (
     AmountColumn,
@@ -116,15 +117,15 @@ def gallery(request: HttpRequest) -> HttpResponse:
 
 
 def confirm(request: HttpRequest) -> HttpResponse:
-    context = {
-        "title": "Отстыковать бонусный сервер 8?",
-        "text": "Его три задачи и их расписание будут удалены.",
-        "points": ["История останется.", "412 строк больше не будут перенесены."],
-        "action": "Отстыковать",
-        "back": "/gallery/",
-        "danger": True,
-    }
-    return render(request, "confirm.html", context)
+    confirmation = Confirmation(
+        title="Отстыковать бонусный сервер 8?",
+        text="Его три задачи и их расписание будут удалены.",
+        points=["История останется.", "412 строк больше не будут перенесены."],
+        action="Отстыковать",
+        back="/gallery/",
+        danger=True,
+    )
+    return ask_to_confirm(request, confirmation)
 
 
 LIVE = """<section id="live" hx-get="/gallery/live/part/" hx-trigger="poll" hx-swap="outerHTML"

@@ -34,7 +34,7 @@ def words(response: HttpResponse) -> str:
 def once_more(response: Any) -> dict[str, list[Any]]:
     """What the button of the page posts that asks whether to do it all the same."""
     data: dict[str, list[Any]] = {}
-    for name, value in [*response.context["hidden"].items(), *response.context["sent"]]:
+    for name, value in response.context["hidden"]:
         data.setdefault(name, []).append(value)
     return data
 

@@ -9,6 +9,9 @@ from django.shortcuts import redirect
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods
 
+from transfer.errors import TransferError
+from transfer.text.explain import explain
+
 # A page with a form takes GET and POST.
 read_or_post = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -42,6 +45,12 @@ def done(request: HttpRequest, words: Any, to: Any) -> HttpResponse:
 def refused(request: HttpRequest, words: Any, to: Any) -> HttpResponse:
     """Redirects to a page, which says why nothing was done."""
     messages.warning(request, words)
+    return redirect(to)
+
+
+def failed(request: HttpRequest, error: TransferError, to: Any) -> HttpResponse:
+    """Redirects to a page, which says what went wrong and what to do."""
+    messages.error(request, str(explain(error)))
     return redirect(to)
 
 

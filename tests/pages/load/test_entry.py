@@ -148,7 +148,7 @@ def test_a_balance_below_zero_is_asked_about_once_more(olga, held, shop_all):
     enter(olga, "balances", account="4100", amount="-12345678,90")
     assert f"On {held.name} the balance goes below zero" in question(olga).content.decode()
     answer = confirm(olga)
-    assert answer.status_code == 200
+    assert answer.status_code == 422
     assert "Confirm it, or go back" in answer.content.decode()
     assert query(shop_all, 'select count(*) from "changeAccountBalanceTemp"') == [(0,)]
     url = reverse("entry_confirm", args=[Upload.objects.get().pk])
@@ -162,7 +162,7 @@ def test_an_amount_above_the_limit_of_the_settings_is_asked_about_once_more(olga
     Settings.load().change(Actor("ivan"), large_amount=500)
     enter(olga, "balances", account="4100", amount="500,01")
     assert "The amount is larger than usual" in question(olga).content.decode()
-    assert confirm(olga).status_code == 200
+    assert confirm(olga).status_code == 422
     assert Upload.objects.get().state == Upload.State.READY
 
 

@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 
 from tests.databases import query
-from tests.pages.look import words
+from tests.pages.look import once_more, words
 from tests.records import a_reject, server, user
 from transfer.models import AuditEntry, RejectedRow
 from transfer.pages.rejects import bulk
@@ -78,7 +78,7 @@ def test_nothing_chosen_is_said(client, eight):
 
 def test_what_was_rejected_since_the_question_is_left_alone(client, eight):
     a_reject(eight)
-    asked = client.get(reverse("rejects_discard")).context["hidden"]
+    asked = once_more(client.get(reverse("rejects_discard")))
     late = a_reject(eight)
     client.post(reverse("rejects_discard"), {"reason": "zeros"} | asked)
     assert list(RejectedRow.objects.open()) == [late]
@@ -90,7 +90,7 @@ def test_more_than_one_press_takes_is_said_and_the_rest_stays(client, rejected, 
     rejected("balances", *[("4100", 0)] * 3)
     page = client.get(reverse(name))
     assert "At most 2 rows at a time" in words(page)
-    data = {"reason": "zeros", "amount": "5"} | page.context["hidden"]
+    data = {"reason": "zeros", "amount": "5"} | once_more(page)
     client.post(reverse(name), data)
     assert RejectedRow.objects.open().count() == 1
 

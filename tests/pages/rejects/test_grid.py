@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from tests.databases import query
-from tests.pages.look import words
+from tests.pages.look import once_more, words
 from tests.records import a_reject, server, user
 from transfer.models import AuditEntry, RejectedRow
 from transfer.models.run_base import Trigger
@@ -73,7 +73,7 @@ def test_all_rows_of_a_reason_are_rounded_at_once_after_a_question(
     assert "Round 3 rows to kopecks and send them again?" in words(question)
     assert "was 250.549, becomes 250.55" in words(question)
     assert query(shop_all, SUMS)[3:] == []
-    answer = client.post(address, question.context["hidden"], follow=True)
+    answer = client.post(address, once_more(question), follow=True)
     assert "2 rows are staged again" in words(answer)
     assert sorted(query(shop_all, SUMS)[3:]) == [("4100", "250.55"), ("4200", "-0.01")]
 

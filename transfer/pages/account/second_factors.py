@@ -24,9 +24,8 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.urls import reverse_lazy
-from django.utils.functional import Promise
-from django.utils.translation import gettext as _, gettext_lazy
+from django.urls import reverse, reverse_lazy
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from transfer.access import View, any_user
@@ -42,10 +41,10 @@ from transfer.pages.account.factor_forms import (
 from transfer.pages.account.log_ins import end_if_outdated
 from transfer.pages.account.refused_log_ins import refused
 from transfer.pages.middleware import BY_PASSWORD_ALONE
+from transfer.pages.parts.confirmation import Confirmation
 
 TOTP, CODES = Authenticator.Type.TOTP, Authenticator.Type.RECOVERY_CODES
 PASSKEY = Authenticator.Type.WEBAUTHN
-Text = str | Promise
 
 
 def note_change(request: HttpRequest, **what: str) -> None:
@@ -85,16 +84,17 @@ def mark_if_none_is_left(request: HttpRequest) -> None:
         request.session[BY_PASSWORD_ALONE] = True
 
 
-def asking(title: Text, text: Text, action: Text, *, danger: bool = True) -> dict[str, Any]:
-    """What confirm.html needs."""
-    return {
-        "title": title,
-        "text": text,
-        "action": action,
-        "danger": danger,
-        "back": reverse_lazy("mfa_index"),
-        "back_name": gettext_lazy("Second factor"),
-    }
+def asking(title: str, text: str, action: str, *, danger: bool = True) -> dict[str, Any]:
+    """Return the context of a page that asks first, but for the form, which allauth gives it."""
+    confirmation = Confirmation(
+        title=title,
+        text=text,
+        action=action,
+        back=reverse("mfa_index"),
+        back_name=_("Second factor"),
+        danger=danger,
+    )
+    return confirmation.context()
 
 
 def own(view: View) -> View:
@@ -133,14 +133,17 @@ class Activate(ActivateTOTPView):
 
 class Deactivate(DeactivateTOTPView):
     template_name = "confirm.html"
-    extra_context = asking(
-        gettext_lazy("Remove the app?"),
-        gettext_lazy(
-            "Log-ins no longer ask for its codes. If no other second factor is left, the recovery "
-            "codes go, too."
-        ),
-        gettext_lazy("Remove the app"),
-    )
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        asked = asking(
+            _("Remove the app?"),
+            _(
+                "Log-ins no longer ask for its codes. If no other second factor is left, the "
+                "recovery codes go, too."
+            ),
+            _("Remove the app"),
+        )
+        return {**asked, **super().get_context_data(**kwargs)}
 
     @transaction.atomic
     def form_valid(self, form: Any) -> HttpResponse:
@@ -153,12 +156,15 @@ class Deactivate(DeactivateTOTPView):
 
 class Renew(GenerateRecoveryCodesView):
     template_name = "confirm.html"
-    extra_context = asking(
-        gettext_lazy("Make new recovery codes?"),
-        gettext_lazy("The old ones stop working at once."),
-        gettext_lazy("Make new codes"),
-        danger=False,
-    )
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        asked = asking(
+            _("Make new recovery codes?"),
+            _("The old ones stop working at once."),
+            _("Make new codes"),
+            danger=False,
+        )
+        return {**asked, **super().get_context_data(**kwargs)}
 
     @transaction.atomic
     def form_valid(self, form: Any) -> HttpResponse:
@@ -212,7 +218,7 @@ class RemovePasskey(RemoveWebAuthnView):
             ),
             _("Remove the passkey"),
         )
-        return {**super().get_context_data(**kwargs), **asked}
+        return {**asked, **super().get_context_data(**kwargs)}
 
     @transaction.atomic
     def form_valid(self, form: Any) -> HttpResponse:

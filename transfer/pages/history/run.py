@@ -15,6 +15,7 @@ from transfer.models import Actor, MaintenanceRun, TransferRun
 from transfer.models.run_base import BAD_STATES, GOOD_STATES, Run, RunClosed, State
 from transfer.pages.back import read_or_post, refused
 from transfer.pages.history.tables import MaintenanceRunTable, TransferRunTable
+from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
 from transfer.problems.of_tasks import answered_at
 from transfer.runs import start, workers
 from transfer.text import formats
@@ -43,7 +44,7 @@ def run_cancel(request: HttpRequest, pk: int, model: type[Run]) -> HttpResponse:
     """Asks, then cancels: a queued run at once, a running one after its current step."""
     one = run_of(model, pk)
     if request.method != "POST" and one.is_open:
-        return render(request, "confirm.html", confirmation(one))
+        return ask_to_confirm(request, confirmation(one))
     try:
         one.cancel(Actor.of(request))
     except RunClosed:
@@ -51,19 +52,19 @@ def run_cancel(request: HttpRequest, pk: int, model: type[Run]) -> HttpResponse:
     return redirect(one)
 
 
-def confirmation(one: Any) -> dict[str, Any]:
-    return {
-        "title": _("Cancel run %(number)s?") % {"number": one.pk},
-        "text": one.title,
-        "points": [
+def confirmation(one: Any) -> Confirmation:
+    return Confirmation(
+        title=_("Cancel run %(number)s?") % {"number": one.pk},
+        text=one.title,
+        points=[
             _("It ends after the current step; what has been done stays done."),
             _("Nothing is lost: the next run does the rest."),
             _("The task stays enabled and runs again by its schedule."),
         ],
-        "action": _("Cancel the run"),
-        "back": one.get_absolute_url(),
-        "danger": True,
-    }
+        action=_("Cancel the run"),
+        back=one.get_absolute_url(),
+        danger=True,
+    )
 
 
 @role("operator")

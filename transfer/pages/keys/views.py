@@ -14,6 +14,7 @@ from transfer.models.api_keys import Scope
 from transfer.pages.back import done, read_or_post
 from transfer.pages.keys.forms import KeyForm
 from transfer.pages.keys.tables import KeyLine, KeyTable
+from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
 
 
 @role("administrator")
@@ -64,15 +65,15 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         key.revoke(Actor.of(request))
         return done(request, _("The key %(name)s is revoked.") % {"name": key}, "keys")
-    context = {
-        "title": _("Revoke the key %(name)s?") % {"name": key},
-        "text": _("The next call with it is refused."),
-        "points": [
+    confirmation = Confirmation(
+        title=_("Revoke the key %(name)s?") % {"name": key},
+        text=_("The next call with it is refused."),
+        points=[
             _("A revoked key cannot be made valid again: make a new one instead."),
             _("What was done with it stays in the audit."),
         ],
-        "action": _("Revoke the key"),
-        "back": reverse("keys"),
-        "danger": True,
-    }
-    return render(request, "confirm.html", context)
+        action=_("Revoke the key"),
+        back=reverse("keys"),
+        danger=True,
+    )
+    return ask_to_confirm(request, confirmation)

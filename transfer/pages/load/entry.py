@@ -1,7 +1,5 @@
 """A single change by hand: entered, confirmed, and then staged."""
 
-from typing import Any
-
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -20,6 +18,7 @@ from transfer.models import Actor, Settings, Upload
 from transfer.pages.back import read_or_post
 from transfer.pages.load.before_and_after import Outlook, SureForm, outlook
 from transfer.pages.load.tables import cell_words
+from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
 from transfer.pages.parts.entry_form import EntryForm
 from transfer.pages.parts.second_person import words_of_foreseen, words_of_waiting
 from transfer.text import formats
@@ -91,20 +90,17 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
         before = earlier(upload, seconds=SECONDS)
     except TransferError as error:
         messages.error(request, str(explain(error)))
-    question = _question(upload, outcome, sure, before)
-    if second_person := words_of_foreseen(upload, request.user.get_username()):
-        text = _("It goes into %(table)s only after somebody else has approved it.")
-        question |= {
-            "second_person": second_person,
-            "text": text % {"table": upload.kind_spec.staging},
-            "action": _("Ask for approval"),
-        }
-    return render(request, "load/entry_confirm.html", question)
+    second_person = words_of_foreseen(upload, request.user.get_username())
+    return ask_to_confirm(request, _question(upload, outcome, sure, before, second_person))
 
 
 def _question(
-    upload: Upload, outcome: Outlook, sure: SureForm | None, before: Earlier | None
-) -> dict[str, Any]:
+    upload: Upload,
+    outcome: Outlook,
+    sure: SureForm | None,
+    before: Earlier | None,
+    second_person: list[str],
+) -> Confirmation:
     zone, cells = Settings.load().zone, upload.report["sample"][0]["cells"]
     points = [
         f"{heading(column.name)}: {text}"
@@ -114,14 +110,19 @@ def _question(
     if before is not None:
         words = {"when": formats.moment(before.at), "who": before.by}
         points.append(_("The same change was loaded before: %(when)s, by %(who)s.") % words)
-    return {
-        "title": _("Make this change?"),
-        "text": _("It goes into %(table)s and moves to every bonus server with its next run.")
-        % {"table": upload.kind_spec.staging},
-        "points": points + outcome.points,
-        "doubts": outcome.doubts,
-        "form": sure,
-        "danger": bool(sure),
-        "action": _("Make the change"),
-        "back": reverse("entry", args=[upload.kind]),
-    }
+    text = _("It goes into %(table)s and moves to every bonus server with its next run.")
+    action = _("Make the change")
+    if second_person:
+        text = _("It goes into %(table)s only after somebody else has approved it.")
+        action = _("Ask for approval")
+    return Confirmation(
+        title=_("Make this change?"),
+        text=text % {"table": upload.kind_spec.staging},
+        points=points + outcome.points,
+        doubts=outcome.doubts,
+        second_person=second_person,
+        form=sure,
+        action=action,
+        back=reverse("entry", args=[upload.kind]),
+        danger=bool(sure),
+    )

@@ -18,6 +18,7 @@ from transfer.models import Actor, Settings, Upload
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import read_or_post, refused
 from transfer.pages.exports import Sheet, column_fields, file_response
+from transfer.pages.parts.confirmation import Confirmation
 from transfer.pages.shown.task_groups import MANY
 from transfer.text import formats
 from transfer.text.explain import explain
@@ -41,13 +42,18 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect(ordered)
         if load.is_undone:
             return refused(request, _("This load was taken back before."), load)
-        context = _question(load, outlook(load, SECONDS))
+        expected = outlook(load, SECONDS)
     except TransferError as error:
         return refused(request, str(explain(error)), load)
+    context = {
+        **_question(load, expected).context(),
+        "load": load,
+        "has_rest": not load.kind_spec.appends and expected.waiting != load.good,
+    }
     return render(request, "load/undo_confirm.html", context)
 
 
-def _question(load: Upload, expected: Outlook) -> dict[str, Any]:
+def _question(load: Upload, expected: Outlook) -> Confirmation:
     words = {code: warning(code, params) for code, params in expected.warnings}
     notes = [words[code] for code in words if code in HARMLESS]
     doubts = [warning(code, params) for code, params in expected.warnings if code not in HARMLESS]
@@ -64,17 +70,15 @@ def _question(load: Upload, expected: Outlook) -> dict[str, Any]:
             "have read it keep its rows, since what was there before them is not known. Download "
             "the rows, enter the right values, and load the list."
         )
-    return {
-        "title": _("Take back “%(load)s”?") % {"load": load},
-        "text": text,
-        "points": [*_arrived(expected.arrivals), *_waiting(expected.waiting), *notes],
-        "doubts": doubts,
-        "load": load,
-        "has_rest": not load.kind_spec.appends and expected.waiting != load.good,
-        "danger": True,
-        "action": _("Take it back"),
-        "back": load.get_absolute_url(),
-    }
+    return Confirmation(
+        title=_("Take back “%(load)s”?") % {"load": load},
+        text=text,
+        points=[*_arrived(expected.arrivals), *_waiting(expected.waiting), *notes],
+        doubts=doubts,
+        action=_("Take it back"),
+        back=load.get_absolute_url(),
+        danger=True,
+    )
 
 
 def _arrived(arrivals: list[Arrival]) -> list[str]:

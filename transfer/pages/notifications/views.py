@@ -22,6 +22,7 @@ from transfer.pages.back import done, next_url, read_or_post
 from transfer.pages.html import Html, link
 from transfer.pages.notifications.forms import ENTERED, PlannedWorkForm, RecipientForm
 from transfer.pages.parts import audit_sentences
+from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
 from transfer.pages.parts.incident_table import IncidentTable
 from transfer.pages.tables import DrawnColumn, TemplateColumn, WholeTable, classed
 from transfer.problems.find import problems
@@ -143,14 +144,14 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
         recipient.delete()
         words = _("%(name)s is no longer notified.") % {"name": recipient}
         return done(request, words, "notifications")
-    context = {
-        "title": _("Remove the recipient %(name)s?") % {"name": recipient},
-        "text": _("Nothing more is sent there, and the record of its messages is deleted."),
-        "action": _("Remove"),
-        "back": recipient.get_absolute_url(),
-        "danger": True,
-    }
-    return render(request, "confirm.html", context)
+    confirmation = Confirmation(
+        title=_("Remove the recipient %(name)s?") % {"name": recipient},
+        text=_("Nothing more is sent there, and the record of its messages is deleted."),
+        action=_("Remove"),
+        back=recipient.get_absolute_url(),
+        danger=True,
+    )
+    return ask_to_confirm(request, confirmation)
 
 
 @role("operator")
@@ -182,11 +183,11 @@ def end_work(request: HttpRequest, pk: int) -> HttpResponse:
             words = _("Planned work ended. Paused tasks have resumed.")
         return done(request, words, next_url(request, reverse("overview")))
     where = work.server or _("all bonus servers")
-    context = {
-        "title": _("End the planned work?"),
-        "text": f"{where}: {work.reason}. {formats.moment(work.begins_at)} – "
-        f"{formats.moment(work.ends_at)}",
-        "action": _("End it"),
-        "back": next_url(request, reverse("overview")),
-    }
-    return render(request, "confirm.html", context)
+    begins, ends = formats.moment(work.begins_at), formats.moment(work.ends_at)
+    confirmation = Confirmation(
+        title=_("End the planned work?"),
+        text=f"{where}: {work.reason}. {begins} – {ends}",
+        action=_("End it"),
+        back=next_url(request, reverse("overview")),
+    )
+    return ask_to_confirm(request, confirmation)

@@ -1,7 +1,6 @@
 """Two people change the same thing: the second one sees the first change, and is asked."""
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
 from django.utils.translation import gettext as _
 
 from transfer.models import AuditEntry
@@ -9,6 +8,7 @@ from transfer.models.schedules import ChangedMeanwhile
 from transfer.pages import links
 from transfer.pages.parts.audit_sentences import details, sentence
 from transfer.pages.parts.audit_words import in_a_line
+from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
 from transfer.text import formats
 
 
@@ -37,16 +37,15 @@ def ask_again(
         for value in values
         if name not in ("csrfmiddlewaretoken", "seen")
     ]
-    context = {
-        "title": _("Someone else changed this first: %(task)s") % {"task": conflict.task},
-        "text": _(
+    confirmation = Confirmation(
+        title=_("Someone else changed this first: %(task)s") % {"task": conflict.task},
+        text=_(
             "The task was changed after you opened the page. Your change has not been made yet."
         ),
-        "points": who_did_what(conflict.entry),
-        "action": action,
-        "back": back,
-        "here": links.of_task(conflict.task),
-        "hidden": {"seen": conflict.task.version},
-        "sent": sent,
-    }
-    return render(request, "confirm.html", context, status=409)
+        points=who_did_what(conflict.entry),
+        hidden=[("seen", conflict.task.version), *sent],
+        action=action,
+        back=back,
+        here=links.of_task(conflict.task),
+    )
+    return ask_to_confirm(request, confirmation, status=409)

@@ -3,9 +3,8 @@
 from decimal import Decimal
 from typing import Any
 
-from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
@@ -17,7 +16,8 @@ from transfer.errors import TransferError
 from transfer.installed import installed_kinds
 from transfer.models import Actor
 from transfer.models.tasks import KindChoices
-from transfer.pages.back import done, read_or_post, refused
+from transfer.pages.back import done, failed, read_or_post, refused
+from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
 from transfer.pages.questions.tables import MissingTable
 from transfer.runs.missing import forget_rows, missing_rows
 from transfer.text import formats
@@ -76,23 +76,22 @@ def forget(request: HttpRequest, kind: str) -> HttpResponse:
             return done(request, words, "overview")
         listed = missing_rows(chosen, SECONDS)
     except TransferError as error:
-        messages.error(request, str(explain(error)))
-        return redirect("rows_missing")
+        return failed(request, error, "rows_missing")
     if not listed:
         return refused(request, _("No rows are missing."), "rows_missing")
     names = {
         "kind": KindChoices(kind).label,
         "rows": formats.rows(sum(one.rows for one in listed)),
     }
-    context = {
-        "title": _("Go on without the deleted rows?"),
-        "text": _("%(kind)s: %(rows)s. No bonus server that lacks them ever gets them.") % names,
-        "points": [
+    confirmation = Confirmation(
+        title=_("Go on without the deleted rows?"),
+        text=_("%(kind)s: %(rows)s. No bonus server that lacks them ever gets them.") % names,
+        points=[
             _("It holds for all bonus servers and for good."),
             _("If the rows are needed, stage them again: then they are new rows."),
         ],
-        "action": _("Go on without them"),
-        "back": reverse("rows_missing"),
-        "danger": True,
-    }
-    return render(request, "confirm.html", context)
+        action=_("Go on without them"),
+        back=reverse("rows_missing"),
+        danger=True,
+    )
+    return ask_to_confirm(request, confirmation)

@@ -3,10 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
@@ -16,7 +15,7 @@ from transfer.engine.question import LISTED
 from transfer.errors import TransferError
 from transfer.models import Actor
 from transfer.models.tasks import KindChoices
-from transfer.pages.back import done, read_or_post, refused
+from transfer.pages.back import done, failed, read_or_post, refused
 from transfer.pages.exports import Field, Sheet, file_response, zoned
 from transfer.pages.questions.tables import Changeset, LostKindTable, LostTable, OfKind
 from transfer.runs.restored import Restored, confirm, every_lost, what_is_lost
@@ -45,8 +44,7 @@ def _confirmed(request: HttpRequest) -> HttpResponse:
     try:
         found = confirm(Actor.of(request), SECONDS)
     except TransferError as error:
-        messages.error(request, str(explain(error)))
-        return redirect("restored")
+        return failed(request, error, "restored")
     if not found.asks:
         return refused(request, _("Nothing has to be confirmed any more."), "overview")
     words = _("Confirmed. The transfers go on by themselves within a minute.")

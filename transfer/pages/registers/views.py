@@ -24,6 +24,7 @@ from transfer.pages.components.registers import on_servers
 from transfer.pages.parts import folds
 from transfer.pages.parts.account_tables import RegisterTable, ShopTable
 from transfer.pages.parts.accounts import RegisterFilter, summary
+from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
 from transfer.pages.parts.server_table import ServerTable, lines
 from transfer.pages.registers.forms import RegisterForm, ShopForm
 from transfer.pages.registers.why import ALIKE, why, why_on_several
@@ -209,15 +210,15 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
             text % {"n": accounts},
             _("Block them first if it should not. An administrator can also delete them."),
         ]
-    context = {
-        "title": _("Remove the register %(register)s?") % {"register": register},
-        "text": _("It disappears from all lists, with the record of when it was seen."),
-        "points": points,
-        "action": _("Remove"),
-        "back": register.get_absolute_url(),
-        "danger": True,
-    }
-    return render(request, "confirm.html", context)
+    confirmation = Confirmation(
+        title=_("Remove the register %(register)s?") % {"register": register},
+        text=_("It disappears from all lists, with the record of when it was seen."),
+        points=points,
+        action=_("Remove"),
+        back=register.get_absolute_url(),
+        danger=True,
+    )
+    return ask_to_confirm(request, confirmation)
 
 
 @require_safe
@@ -255,14 +256,15 @@ def shop_remove(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST":
         delete(request, shop)
         return done(request, _("Shop %(shop)s is removed.") % {"shop": shop}, "shops")
-    context = {
-        "title": _("Remove the shop %(shop)s?") % {"shop": shop},
-        "text": _("It has no registers."),
-        "action": _("Remove"),
-        "back": reverse("shops"),
-        "danger": True,
-    }
-    return render(request, "confirm.html", context)
+    confirmation = Confirmation(
+        title=_("Remove the shop %(shop)s?") % {"shop": shop},
+        text=_("It has no registers."),
+        action=_("Remove"),
+        back=reverse("shops"),
+        back_name=_("Shops"),
+        danger=True,
+    )
+    return ask_to_confirm(request, confirmation)
 
 
 def values(one: Any) -> dict[str, Any]:

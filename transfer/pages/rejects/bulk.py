@@ -5,7 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -18,7 +18,8 @@ from transfer.installed import installed_kinds
 from transfer.models import Actor, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet
 from transfer.models.tasks import KindChoices
-from transfer.pages.back import next_url, read_or_post, refused
+from transfer.pages.back import done, next_url, read_or_post, refused
+from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import BulkForm, DiscardForm, received
 from transfer.pages.rejects.suggestions import WORDS, repair_named, suggestion
@@ -70,20 +71,20 @@ def rejects_resend(request: HttpRequest) -> HttpResponse:
     form = BulkForm(kinds[0], posted) if len(kinds) == 1 else None
     if posted is not None and (form is None or form.is_valid()):
         return send(request, rows, form.values if form else {})
-    context = {
-        "title": _("Send %(rows)s again?") % {"rows": counted(groups)},
-        "text": _("Each row is checked as a transfer checks it. Rows that pass are staged again."),
-        "points": [
+    confirmation = Confirmation(
+        title=_("Send %(rows)s again?") % {"rows": counted(groups)},
+        text=_("Each row is checked as a transfer checks it. Rows that pass are staged again."),
+        points=[
             *points(groups),
             *([_("Fill in only what is to change in all of them.")] if form else []),
             *where_they_go(kinds),
         ],
-        "form": form,
-        "hidden": {"upto": upto(rows)},
-        "action": _("Send again"),
-        "back": next_url(request, reverse("rejects")),
-    }
-    return render(request, "confirm.html", context, status=422 if form and form.errors else 200)
+        form=form,
+        hidden=[("upto", upto(rows))],
+        action=_("Send again"),
+        back=next_url(request, reverse("rejects")),
+    )
+    return ask_to_confirm(request, confirmation)
 
 
 def repaired(
@@ -94,20 +95,20 @@ def repaired(
         return send(request, rows, {}, repair)
     kinds = [installed_kinds()[name] for name in sorted({group["kind"] for group in groups})]
     words = WORDS[repair]
-    context = {
-        "title": str(words.question) % {"rows": counted(groups)},
-        "text": words.meaning,
-        "points": [
+    confirmation = Confirmation(
+        title=str(words.question) % {"rows": counted(groups)},
+        text=words.meaning,
+        points=[
             *points(groups),
             *examples(rows, repair),
             _("Each row is checked as a transfer checks it. Rows that pass are staged again."),
             *where_they_go(kinds),
         ],
-        "hidden": {"upto": upto(rows)},
-        "action": words.button,
-        "back": next_url(request, reverse("rejects")),
-    }
-    return render(request, "confirm.html", context)
+        hidden=[("upto", upto(rows))],
+        action=words.button,
+        back=next_url(request, reverse("rejects")),
+    )
+    return ask_to_confirm(request, confirmation)
 
 
 def examples(rows: RejectedRowQuerySet, repair: Repair) -> Iterator[str]:
@@ -156,23 +157,23 @@ def rejects_discard(request: HttpRequest) -> HttpResponse:
     form = DiscardForm(request.POST if request.method == "POST" else None)
     if form.is_valid():
         reason, actor = form.cleaned_data["reason"], Actor.of(request)
-        done = resend.discard(asked_for(request, rows), reason, actor)
-        messages.success(request, _("Discarded: %(rows)s.") % {"rows": formats.rows(done)})
-        return redirect(next_url(request, reverse("rejects")))
-    context = {
-        "title": _("Discard %(rows)s?") % {"rows": counted(groups)},
-        "text": _(
+        discarded = resend.discard(asked_for(request, rows), reason, actor)
+        text = _("Discarded: %(rows)s.") % {"rows": formats.rows(discarded)}
+        return done(request, text, next_url(request, reverse("rejects")))
+    confirmation = Confirmation(
+        title=_("Discard %(rows)s?") % {"rows": counted(groups)},
+        text=_(
             "They are never applied on any of the servers that have rejected them. They stay in "
             "this list, with your reason."
         ),
-        "points": points(groups),
-        "form": form,
-        "hidden": {"upto": upto(rows)},
-        "action": _("Discard"),
-        "danger": True,
-        "back": next_url(request, reverse("rejects")),
-    }
-    return render(request, "confirm.html", context, status=422 if form.errors else 200)
+        points=points(groups),
+        form=form,
+        hidden=[("upto", upto(rows))],
+        action=_("Discard"),
+        back=next_url(request, reverse("rejects")),
+        danger=True,
+    )
+    return ask_to_confirm(request, confirmation)
 
 
 def counted(groups: list[dict[str, Any]]) -> str:

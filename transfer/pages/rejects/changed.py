@@ -18,7 +18,8 @@ from transfer.installed import installed_kinds
 from transfer.loading.values import as_people_write
 from transfer.models import Actor, Settings
 from transfer.models.tasks import KindChoices
-from transfer.pages.back import read_or_post, refused
+from transfer.pages.back import failed, read_or_post, refused
+from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
 from transfer.pages.parts.second_person import words_of_waiting
 from transfer.pages.rejects.repeatable import unrepeatable
 from transfer.pages.rejects.tables import ChangedRow, ChangedTable
@@ -96,26 +97,26 @@ def changed_decide(request: HttpRequest) -> HttpResponse:
     if kind is None or decision not in [*Decision] or not (key is None or KEY.fullmatch(key)):
         return refused(request, _("Choose a row of the list."), "changed")
     if request.method == "POST":
-        return done(request, kind, Decision(decision), key)
-    context = question(kind, Decision(decision), key) | {"back": reverse("changed")}
-    return render(request, "confirm.html", context)
+        return carry_out(request, kind, Decision(decision), key)
+    return ask_to_confirm(request, question(kind, Decision(decision), key))
 
 
-def question(kind: Kind, decision: Decision, key: str | None) -> dict[str, Any]:
+def question(kind: Kind, decision: Decision, key: str | None) -> Confirmation:
     which = (
         _("row № %(number)s") % {"number": key.split(".")[1]}
         if key
         else _("all changed rows: %(kind)s") % {"kind": KindChoices(kind.name).label}
     )
     if decision == Decision.LEAVE:
-        return {
-            "title": _("Leave it: %(which)s?") % {"which": which},
-            "text": _(
+        return Confirmation(
+            title=_("Leave it: %(which)s?") % {"which": which},
+            text=_(
                 "Nothing is sent. The bonus servers keep the values that they have received, and "
                 "the row leaves this list until it is changed again."
             ),
-            "action": _("Leave it"),
-        }
+            action=_("Leave it"),
+            back=reverse("changed"),
+        )
     title, action = _("Send again: %(which)s?"), _("Send again")
     points = [
         _("The row goes to every bonus server, with the values that it has now."),
@@ -130,20 +131,22 @@ def question(kind: Kind, decision: Decision, key: str | None) -> dict[str, Any]:
         ]
     if key is None:
         points.append(_("Rows that can't be sent stay in the list."))
-    return {
-        "title": title % {"which": which},
-        "text": _("The new row moves with the next run."),
-        "points": points,
-        "action": action,
-    }
+    return Confirmation(
+        title=title % {"which": which},
+        text=_("The new row moves with the next run."),
+        points=points,
+        action=action,
+        back=reverse("changed"),
+    )
 
 
-def done(request: HttpRequest, kind: Kind, decision: Decision, key: str | None) -> HttpResponse:
+def carry_out(
+    request: HttpRequest, kind: Kind, decision: Decision, key: str | None
+) -> HttpResponse:
     try:
         rows, waiting = decide(kind, decision, Actor.of(request), key=key)
     except TransferError as error:
-        messages.error(request, str(explain(error)))
-        return redirect("changed")
+        return failed(request, error, "changed")
     if waiting:
         messages.warning(request, words_of_waiting(waiting))
     elif not rows:

@@ -18,14 +18,15 @@ from transfer.access import has_role, role
 from transfer.errors import TransferError
 from transfer.models import AccountJob, Actor, BonusServer, CashRegister, RegisterAccount
 from transfer.models.accounts import STATE_BESIDE
-from transfer.pages.back import done, next_url, read_or_post, refused
+from transfer.pages.back import done, failed, next_url, read_or_post, refused
 from transfer.pages.parts.account_tables import ResultTable
 from transfer.pages.parts.accounts import AccountFilter
+from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
 from transfer.pages.servers.credentials import job_of, taken
 from transfer.pages.servers.forms import BlockForm
 from transfer.servers.account_job import change_one, order
 from transfer.text import formats
-from transfer.text.explain import Explanation, explain
+from transfer.text.explain import Explanation
 
 Action = AccountJob.Action
 NAMED_AT_MOST = 12
@@ -156,18 +157,25 @@ def ask_about(
         words = ngettext("and %(n)s more", "and %(n)s more", more)
         points.append(words % {"n": formats.number(more)})
     numbers = ",".join(str(one) for one in registers)
-    hidden = {"action": action, "confirmed": 1, "registers": numbers, "next": back}
     change = CHANGES[action]
-    return ask_before_ordering(
-        request, change, change.many, back, form, points=points, hidden=hidden
+    confirmation = Confirmation(
+        title=change.many,
+        text=change.text,
+        points=points,
+        form=form,
+        hidden=[
+            ("action", action),
+            ("confirmed", 1),
+            ("registers", numbers),
+            ("next", back),
+        ],
+        action=change.action,
+        back=back,
+        back_name=server.name,
+        danger=change.danger,
+        here=back,
     )
-
-
-def ask_before_ordering(
-    request: HttpRequest, change: Change, title: Any, back: str, form: Form, **more: Any
-) -> HttpResponse:
-    context = {**change._asdict(), "title": title, "back": back, "form": form, **more}
-    return render(request, "confirm.html", context, status=422 if form.errors else 200)
+    return ask_to_confirm(request, confirmation)
 
 
 @role("operator")
@@ -181,15 +189,21 @@ def account_change(request: HttpRequest, pk: int, action: str) -> HttpResponse:
     change, names = CHANGES[action], {"register": account.register, "server": account.server}
     form = change.form(request.POST if request.method == "POST" else None)
     if not form.is_valid():
-        back = account.register.get_absolute_url()
-        return ask_before_ordering(request, change, change.one % names, back, form)
+        confirmation = Confirmation(
+            title=change.one % names,
+            text=change.text,
+            form=form,
+            action=change.action,
+            back=account.register.get_absolute_url(),
+            danger=change.danger,
+        )
+        return ask_to_confirm(request, confirmation)
     if action == Action.RENEW:
         return begin(request, account.server, Action.RENEW, [account.register_id])
     try:
         change_one(account, Action(action), Actor.of(request), **form.cleaned_data)
     except TransferError as error:
-        messages.error(request, str(explain(error)))
-        return redirect(account.register)
+        return failed(request, error, account.register)
     return done(request, change.done % names, account.register)
 
 

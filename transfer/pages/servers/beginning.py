@@ -16,6 +16,7 @@ from transfer.causes.ledger import TABLE_NOT_EMPTY
 from transfer.errors import PositionKnown, ServerUndecided, TransferError
 from transfer.models import Actor, BonusServer, TransferTask
 from transfer.pages.back import done, read_or_post, refused
+from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
 from transfer.pages.servers.beginning_form import ASKED, SHOWN_EMPTY, BeginningForm
 from transfer.runs.beginning import (
     CODES,
@@ -116,7 +117,7 @@ def confirm(
 ) -> HttpResponse:
     """Shows what the answers mean, and asks once more."""
     points: list[str] = []
-    versions = {}
+    versions: list[tuple[str, object]] = []
     for asked, decision in decided:
         task = asked.task
         try:
@@ -126,29 +127,27 @@ def confirm(
         else:
             points.extend(meaning(asked, decision, outcome))
             if outcome.version:
-                versions[f"{task.kind}_version"] = outcome.version
+                versions.append((f"{task.kind}_version", outcome.version))
     if form.errors:
         return show(request, server, form, [], status=422)
-    context = {
-        "title": _("Begin the transfers to %(server)s like this?") % {"server": server},
-        "text": _(
+    confirmation = Confirmation(
+        title=_("Begin the transfers to %(server)s like this?") % {"server": server},
+        text=_(
             "If an answer is wrong, rows are lost or sent twice, and no command can take that back."
         ),
-        "points": points,
-        "hidden": {
-            "confirmed": 1,
-            **versions,
-            **{name: form[name].data or "" for name in form.fields},
-        },
-        "sent": [
+        points=points,
+        hidden=[
+            ("confirmed", 1),
+            *versions,
+            *((name, form[name].data or "") for name in form.fields),
             *((ASKED, kind) for kind in form.asked),
             *((SHOWN_EMPTY, kind) for kind in form.empty),
         ],
-        "action": _("Begin"),
-        "back": reverse("server_beginning", args=[server.pk]),
-        "danger": True,
-    }
-    return render(request, "confirm.html", context)
+        action=_("Begin"),
+        back=reverse("server_beginning", args=[server.pk]),
+        danger=True,
+    )
+    return ask_to_confirm(request, confirmation)
 
 
 def meaning(asked: Question, decision: Decision, outcome: Outcome) -> Iterator[str]:

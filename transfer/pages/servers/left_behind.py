@@ -1,19 +1,18 @@
 """Lets purges go on without a bonus server whose database can't be read, and takes that back."""
 
 from django import forms
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _, gettext_lazy
 from django.views.decorators.http import require_POST
 
 from transfer.access import role
 from transfer.errors import TransferError
 from transfer.models import Actor, BonusServer
-from transfer.pages.back import done, read_or_post
+from transfer.pages.back import done, failed, read_or_post
 from transfer.pages.fields import reason_field
+from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
 from transfer.runs import left_behind
-from transfer.text.explain import explain
 
 
 class ReasonForm(forms.Form):
@@ -32,23 +31,20 @@ def leave(request: HttpRequest, pk: int) -> HttpResponse:
         try:
             left_behind.leave_behind(server, Actor.of(request), form.cleaned_data["reason"])
         except TransferError as error:
-            messages.error(request, str(explain(error)))
-            return redirect(server)
+            return failed(request, error, server)
         words = _("Purges do not wait for %(server)s any more.") % {"server": server}
         return done(request, words, server)
-    context = {
-        "title": _("Leave %(server)s behind?") % {"server": server},
-        "text": _(
-            "Its database can't be read, so purges keep all rows that it has not received yet."
-        ),
-        "points": left_behind.consequences(server),
-        "form": form,
-        "action": _("Continue without it"),
-        "back": server.get_absolute_url(),
-        "back_name": server.name,
-        "danger": True,
-    }
-    return render(request, "confirm.html", context, status=422 if form.errors else 200)
+    confirmation = Confirmation(
+        title=_("Leave %(server)s behind?") % {"server": server},
+        text=_("Its database can't be read, so purges keep all rows that it has not received yet."),
+        points=left_behind.consequences(server),
+        form=form,
+        action=_("Continue without it"),
+        back=server.get_absolute_url(),
+        back_name=server.name,
+        danger=True,
+    )
+    return ask_to_confirm(request, confirmation)
 
 
 @role("administrator")
@@ -58,6 +54,5 @@ def take_back(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         left_behind.take_back(server, Actor.of(request))
     except TransferError as error:
-        messages.error(request, str(explain(error)))
-        return redirect(server)
+        return failed(request, error, server)
     return done(request, _("Purges wait for %(server)s again.") % {"server": server}, server)

@@ -28,6 +28,7 @@ from transfer.models import (
 from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.parts import versions
 from transfer.pages.parts.accounts import with_states
+from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
 from transfer.pages.parts.server_table import ServerTable, lines
 from transfer.pages.servers.forms import ServerForm
 from transfer.pages.servers.server import TO_TEST
@@ -121,12 +122,13 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
         undock(server, Actor.of(request))
         return done(request, _("%(server)s is undocked.") % {"server": server.name}, "servers")
     text, *points = consequences(server)
-    context = {
-        "title": question(server),
-        "text": text,
-        "points": points,
-        "action": _("Undock"),
-        "back": reverse("server", args=[pk]),
-        "danger": True,
-    }
-    return render(request, "confirm.html", context)
+    confirmation = Confirmation(
+        title=question(server),
+        text=text,
+        points=points,
+        action=_("Undock"),
+        back=server.get_absolute_url(),
+        back_name=server.name,
+        danger=True,
+    )
+    return ask_to_confirm(request, confirmation)

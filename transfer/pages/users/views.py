@@ -19,6 +19,7 @@ from transfer.models.second_factors import factors_of, users_with_one
 from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.parts import audit_sentences
 from transfer.pages.parts.audit_words import FACTORS
+from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
 from transfer.pages.users.forms import (
     AddUserForm,
     CloseForm,
@@ -155,21 +156,20 @@ def reset_factors(request: HttpRequest, pk: int) -> HttpResponse:
             return refused(request, " ".join(error.messages), back)
         words = _("The second factor of %(login)s is reset.") % {"login": user.username}
         return done(request, words, back)
-    context = {
-        "title": _("Reset the second factor of %(login)s?") % {"login": user.username},
-        "text": _(
-            "For a lost telephone or key. Make sure that it is the user who asks you for it."
-        ),
-        "points": [
+    confirmation = Confirmation(
+        title=_("Reset the second factor of %(login)s?") % {"login": user.username},
+        text=_("For a lost telephone or key. Make sure that it is the user who asks you for it."),
+        points=[
             _("The next log-in asks for the password alone."),
             _("If the role needs a second factor, a new one is set up then, before anything else."),
             _("All sessions under this name end at once."),
         ],
-        "action": _("Reset the second factor"),
-        "back": back,
-        "danger": True,
-    }
-    return render(request, "confirm.html", context)
+        action=_("Reset the second factor"),
+        back=back,
+        back_name=user.username,
+        danger=True,
+    )
+    return ask_to_confirm(request, confirmation)
 
 
 @role("administrator")
@@ -187,19 +187,20 @@ def close(request: HttpRequest, pk: int) -> HttpResponse:
             return refused(request, " ".join(error.messages), back)
         closed = _("%(login)s is closed.") % {"login": user.username}
         return done(request, f"{closed} {revoked}".rstrip(), "users")
-    context = {
-        "title": _("Close the user %(login)s?") % {"login": user.username},
-        "text": _("Nobody can log in under this name until it is reopened."),
-        "points": [
+    confirmation = Confirmation(
+        title=_("Close the user %(login)s?") % {"login": user.username},
+        text=_("Nobody can log in under this name until it is reopened."),
+        points=[
             _("All sessions under it end at once."),
             _("What the user did stays in the history and in the audit."),
         ],
-        "form": form,
-        "action": _("Close the user"),
-        "back": back,
-        "danger": True,
-    }
-    return render(request, "confirm.html", context)
+        form=form,
+        action=_("Close the user"),
+        back=back,
+        back_name=user.username,
+        danger=True,
+    )
+    return ask_to_confirm(request, confirmation)
 
 
 @role("administrator")

@@ -71,6 +71,15 @@ def require_can_be_undone(load: Upload, *, seconds: float | None = None) -> None
         raise LoadNotUndoable(LOAD_LOST)
 
 
+def rows_of(load: Upload, seconds: float) -> entered.Rows:
+    """Sum up the rows that taking the load back would stage. A page waits. Raises TransferError."""
+    with (
+        ShopAll(settings.SHOP_ALL_DATABASE_URL, "undo", secret=False, seconds=seconds) as shop_all,
+        shop_all.database.transaction(commit=False),
+    ):
+        return entered.of_load(shop_all.database, load.kind_spec, str(load.changeset))
+
+
 def is_noted(load: Upload) -> bool:
     """Return whether shop All has noted that the load was taken back. Raises TransferError."""
     with (

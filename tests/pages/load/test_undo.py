@@ -9,7 +9,7 @@ from django.urls import reverse
 from tests.databases import query
 from tests.records import user
 from transfer.loading import undo_balances
-from transfer.models import Upload
+from transfer.models import Actor, Settings, Upload
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
 
@@ -50,6 +50,18 @@ def look(client, name, upload):
 
 def press(client, upload):
     return read(client.post(reverse("upload_undo", args=[upload.pk]), follow=True))
+
+
+def test_before_it_is_ordered_it_says_that_a_second_person_has_to_approve(operator, shop_all, load):
+    upload = load("balances", GOOD, "bonus.csv")
+    assert "second person" not in look(operator, "upload_undo", upload)
+    Settings.load().change(Actor("tests"), row_limit=15)
+    text = look(operator, "upload_undo", upload)
+    assert "A second person has to approve this. Until then nothing is staged." in text
+    assert "The largest amount is 20.00, above the limit of a row, 15.00." in text
+    assert "Ask for approval" in text
+    press(operator, upload)
+    assert Upload.objects.get(undoes=upload).state == Upload.State.WAITING
 
 
 def test_before_it_is_ordered_it_says_what_has_arrived_and_what_goes_below_zero(

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_safe
 
 from transfer.access import role
+from transfer.approvals.limits import has_limits
 from transfer.causes.file_warnings import HARMLESS
 from transfer.errors import TransferError
 from transfer.loading import undo_load as undoing, upload_job
@@ -19,6 +20,7 @@ from transfer.models.tasks import KindChoices
 from transfer.pages.back import read_or_post, refused
 from transfer.pages.exports import Sheet, column_fields, file_response
 from transfer.pages.parts.confirmation import Confirmation
+from transfer.pages.parts.second_person import words_of_rows
 from transfer.pages.shown.task_groups import MANY
 from transfer.text import formats
 from transfer.text.explain import explain
@@ -43,17 +45,21 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
         if load.is_undone:
             return refused(request, _("This load was taken back before."), load)
         expected = outlook(load, SECONDS)
+        needed = []
+        if has_limits():
+            rows = undoing.rows_of(load, SECONDS)
+            needed = words_of_rows(rows, request.user.get_username())
     except TransferError as error:
         return refused(request, str(explain(error)), load)
     context = {
-        **_question(load, expected).context(),
+        **_question(load, expected, needed).context(),
         "load": load,
         "has_rest": not load.kind_spec.appends and expected.waiting != load.good,
     }
     return render(request, "load/undo_confirm.html", context)
 
 
-def _question(load: Upload, expected: Outlook) -> Confirmation:
+def _question(load: Upload, expected: Outlook, second_person: list[str]) -> Confirmation:
     words = {code: warning(code, params) for code, params in expected.warnings}
     notes = [words[code] for code in words if code in HARMLESS]
     doubts = [warning(code, params) for code, params in expected.warnings if code not in HARMLESS]
@@ -75,7 +81,8 @@ def _question(load: Upload, expected: Outlook) -> Confirmation:
         text=text,
         points=[*_arrived(expected.arrivals), *_waiting(expected.waiting), *notes],
         doubts=doubts,
-        action=_("Take it back"),
+        second_person=second_person,
+        action=_("Ask for approval") if second_person else _("Take it back"),
         back=load.get_absolute_url(),
         danger=True,
     )

@@ -10,7 +10,7 @@ from django.utils.translation import ngettext
 
 from transfer.access import View
 from transfer.approvals.limits import foreseen, words
-from transfer.approvals.rows import of_report
+from transfer.approvals.rows import Rows, of_report
 from transfer.models import Person, Upload
 from transfer.models.approvers import is_approver, oversees
 from transfer.text import formats
@@ -33,9 +33,12 @@ def words_of_foreseen(upload: Upload, who: str) -> list[str]:
     Empty if they would not.
     """
     kept = upload.report.get("entered")
-    if kept is None:
-        return []
-    return [words(one) for one in foreseen(Person.named(who), of_report(upload.kind, kept))]
+    return [] if kept is None else words_of_rows(of_report(upload.kind, kept), who)
+
+
+def words_of_rows(rows: Rows, who: str) -> list[str]:
+    """Return why these rows would wait for a second person if `who` entered them now."""
+    return [words(one) for one in foreseen(Person.named(who), rows)]
 
 
 def for_approvers(view: View) -> View:

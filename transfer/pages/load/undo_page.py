@@ -84,7 +84,7 @@ def _question(load: Upload, expected: Outlook, second_person: list[str]) -> Conf
         second_person=second_person,
         action=_("Ask for approval") if second_person else _("Take it back"),
         back=load.get_absolute_url(),
-        danger=True,
+        danger=not second_person,
     )
 
 

@@ -52,7 +52,8 @@ def test_of_many_runs_in_a_square_the_first_that_failed_is_told(client):
     response = client.get(GRID)
     assert hrefs(response) == [failed.get_absolute_url()]
     local = timezone.localtime(failed.queued_at)
-    assert f"2 of 4 runs failed, the first {local:%H:%M}" in words(response).replace("\u00a0", " ")
+    page = words(response).replace("\u00a0", " ")
+    assert re.search(rf"2 of 4 runs failed, the first ([\w ]+ )?{local:%H:%M}", page)
 
 
 def test_that_it_began_on_all_servers_at_once_is_said_with_the_minute(client):

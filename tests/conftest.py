@@ -57,6 +57,8 @@ OF_THIS_PROCESS = ("DJANGO_ALLOW_ASYNC_UNSAFE", "DTADMIN_POSTGRES_PROGRAMS")
 def postgres() -> Iterator[Server]:
     """The server that the tests run against: the embedded one, or that of the environment."""
     server = Server(django_settings.SHOP_ALL_DATABASE_URL)
+    if wanted := os.environ.get("POSTGRES_VERSION"):  # see `make matrix`
+        assert server.admin.server_version // 10_000 == int(wanted), "another PostgreSQL answers"
     if IS_EMBEDDED:
         prepare_for_tests(server.dsn)
     yield server

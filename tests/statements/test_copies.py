@@ -156,6 +156,20 @@ def test_rows_whose_days_no_copy_has_are_counted_once_when_it_goes_on(
     assert (day.applied, day.amount_applied) == (3, 23)
 
 
+def test_the_first_rows_of_a_server_count_though_our_database_goes_back_to_before_its_first_run(
+    dock, bonus, shop_all, own
+):
+    dock(bonus)
+    stage(shop_all, "balances", [("4100", 5), ("4100", 7)])
+    place = own.copy()
+    move()
+    own.restore(place)
+    stage(shop_all, "balances", [("4100", 11)])
+    move()
+    (day,) = ServerDay.objects.filter(kind="balances")
+    assert (day.applied, day.amount_applied) == (3, 23)
+
+
 def test_shop_all_gets_back_what_its_own_restore_has_lost(
     task, shop_all, copies, key, month, last_days
 ):
@@ -165,7 +179,8 @@ def test_shop_all_gets_back_what_its_own_restore_has_lost(
     copies.make(shop_all, "early")
     statement_of(last_days(45, 31))
     copies.restore(shop_all, "early")
-    assert query(shop_all, "select count(*) from datatransfer.kept") == [(0,)]
+    what = "select distinct what from datatransfer.kept"
+    assert query(shop_all, what) == [("server_day",)], "the first day of the server"
     statement_of(last_days(45, 31))
     names = query(
         shop_all,
@@ -175,7 +190,11 @@ def test_shop_all_gets_back_what_its_own_restore_has_lost(
     assert [name for (name,) in names] == [
         one.digest for one in Statement.objects.order_by("number")
     ]
-    assert query(shop_all, "select count(*) > 0 from datatransfer.kept where what = 'server_day'")
+    (applied,) = query(
+        shop_all,
+        "select content::json ->> 'applied' from datatransfer.kept where what = 'server_day'",
+    )
+    assert applied == ("1",)
 
 
 def test_the_chain_goes_on_after_a_restore_of_our_own_database(

@@ -214,16 +214,17 @@ class TransferRun(Run):
             server = None if is_of_shop_all else self.server_id
             OutagePart.note_failures([Seen(server, Part.RUNS, self.finished_at)])
 
-    def begin(self, position: Position, expected: int, before: Recorded | None) -> None:
+    def begin(self, position: Position, expected: int, before: Recorded | None) -> bool:
         """Notes where the run starts, and how many rows there are to move.
 
         `before` is where the rows end that are counted so far: by this run, or the one before.
+        Returns whether statements had no day of the server and kind before.
         """
         self.expected = expected
         self._set_back(position, is_before=before is not None and before.is_ahead_of(position))
         with transaction.atomic():
             self.save(update_fields=["expected", *PLACES])
-            ServerDay.objects.note(self, position)
+            return ServerDay.objects.note(self, position)
 
     def go_back(self, position: Position) -> None:
         """Notes that the run goes on from an earlier place, where shop All was restored."""

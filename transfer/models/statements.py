@@ -46,8 +46,10 @@ class ServerDayManager(models.Manager["ServerDay"]):
         """Return the last day of a server and kind. By the unique index."""
         return self.filter(server_pk=server_pk, kind=kind).order_by("-day").first()
 
-    def note(self, run: Any, position: Position, gained: Totals | None = None) -> None:
+    def note(self, run: Any, position: Position, gained: Totals | None = None) -> bool:
         """Count what a server has received up to a position, on the day that it is now.
+
+        Returns whether this is the first that is noted of the server and kind.
 
         It is the difference of the position's totals from those of the position that was noted
         last. Rows of other installations count, too. A negative difference is what the server has
@@ -57,13 +59,13 @@ class ServerDayManager(models.Manager["ServerDay"]):
         In a transaction of the run. Nothing if the server was undocked meanwhile.
         """
         if run.server_id is None:
-            return
+            return False
         last = self.last_of(run.server_id, run.kind)
         before = last.recorded if last else None
         gained = gained or Totals()
         lost = Totals()
         if before is not None and before.version == position.version:
-            return
+            return False
         if before is not None and before.is_of_same(position):
             gained = position.totals - before.totals
             if gained.read < 0:
@@ -71,6 +73,7 @@ class ServerDayManager(models.Manager["ServerDay"]):
         self._add(
             run.server_id, run.server_name, run.kind, position.as_json(), gained=gained, lost=lost
         )
+        return before is None
 
     def skip(
         self, server: BonusServer, position: Position, rows: int, amount: Decimal

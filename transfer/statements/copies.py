@@ -104,6 +104,21 @@ def write_server_days(source: ShopAll, days: Iterable[ServerDay]) -> None:
     kept_in(source).write(What.SERVER_DAY, copies)
 
 
+def copy_first_day(source: ShopAll, server: BonusServer, kind: Kind) -> None:
+    """Write a copy of the first day of a server and kind at once, before rows are moved.
+
+    Without it, and before the copies of the quarter hour, our own database could go back to before
+    that day: what the server received would be counted on no day. Where shop All does not take it,
+    those copies have to do.
+    """
+    days = ServerDay.objects.filter(server_pk=server.pk, kind=kind.name)
+    try:
+        with source.database.transaction():
+            write_server_days(source, days)
+    except TransferError as error:
+        logger.warning("the first day of a server can’t be copied to shop All: %s", error.code)
+
+
 def _as_json(one: Any, fields: Iterable[str]) -> str:
     values = {name: getattr(one, name) for name in fields}
     texts = {

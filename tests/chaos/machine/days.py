@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from tests.chaos.machine.facts import Wrong
 from tests.chaos.machine.world import BALANCES, HISTORY, STAGING, World
-from transfer.models import BonusServer, Settings
+from transfer.models import BonusServer, ServerDay, Settings
 from transfer.statements.count import count_period
 from transfer.statements.keep import keep_days
 from transfer.statements.period import Period
@@ -159,6 +159,8 @@ class Days:
             account.is_lost = True  # what came under the other name was not counted
         account.docked, account.uid, account.totals = docked, uid, totals
         account.seen += 1
+        if account.seen == 1:  # the first day of a server is copied at once
+            self.copied[name, kind] = 1
 
     def skip(self, name: str, kind: str, changesets: set[str]) -> None:
         """Somebody has said that a server does without these."""
@@ -176,10 +178,17 @@ class Days:
             self.accounts[name, kind].skipped[self.today] += int(rows)
 
     def own_is_restored(self, day: int) -> None:
-        """Our own database has lost what it was told and shop All has no copies of."""
+        """Our own database has lost what it was told and shop All has no copies of.
+
+        Where both have gone back to before it was told anything of a server, what the server had
+        received until then is counted on no day: SECURITY says so.
+        """
+        known = set(ServerDay.objects.values_list("server_name", "kind"))
         for key, account in self.accounts.items():
             if account.seen > self.copied[key]:
                 account.is_vague = True
+                if not self.copied[key] and key not in known:
+                    account.is_lost = True
         self._move_own(self.today - day)
 
     # Time

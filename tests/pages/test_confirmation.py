@@ -1,4 +1,4 @@
-"""The page that asks before an action, whatever the action is."""
+"""What all questions before an action have in common."""
 
 import re
 

@@ -218,7 +218,7 @@ class TransferRun(Run):
         """Notes where the run starts, and how many rows there are to move.
 
         `before` is where the rows end that are counted so far: by this run, or the one before.
-        Returns whether statements had no day of the server and kind before.
+        Returns whether nothing was noted of the server and kind before: see `ServerDay`.
         """
         self.expected = expected
         self._set_back(position, is_before=before is not None and before.is_ahead_of(position))

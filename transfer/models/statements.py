@@ -49,14 +49,13 @@ class ServerDayManager(models.Manager["ServerDay"]):
     def note(self, run: Any, position: Position, gained: Totals | None = None) -> bool:
         """Count what a server has received up to a position, on the day that it is now.
 
-        Returns whether this is the first that is noted of the server and kind.
-
         It is the difference of the position's totals from those of the position that was noted
         last. Rows of other installations count, too. A negative difference is what the server has
         lost by a restore. `gained` counts where nothing can be compared: at first, or after the
         server got another name.
 
-        In a transaction of the run. Nothing if the server was undocked meanwhile.
+        In a transaction of the run. Nothing if the server was undocked meanwhile. Returns whether
+        nothing was noted of the server and kind before.
         """
         if run.server_id is None:
             return False

@@ -107,9 +107,9 @@ def write_server_days(source: ShopAll, days: Iterable[ServerDay]) -> None:
 def copy_first_day(source: ShopAll, server: BonusServer, kind: Kind) -> None:
     """Write a copy of the first day of a server and kind at once, before rows are moved.
 
-    Without it, and before the copies of the quarter hour, our own database could go back to before
-    that day: what the server received would be counted on no day. Where shop All does not take it,
-    those copies have to do.
+    A restore of our own database to before the first run would otherwise lose where counting began,
+    until a job has written the copies of all days: that comes every quarter of an hour. If shop All
+    does not take this copy, the job writes it.
     """
     days = ServerDay.objects.filter(server_pk=server.pk, kind=kind.name)
     try:

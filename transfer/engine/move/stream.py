@@ -105,7 +105,7 @@ class HeldRows(io.RawIOBase):
 
     @contextmanager
     def taken_for(self, target: Database) -> Iterator[None]:
-        """Within, the rows are read for this database; after it nobody reads them any more."""
+        """Within the block, this database reads the rows. At its end the rest is dropped."""
         self.target = target
         try:
             yield
@@ -113,7 +113,7 @@ class HeldRows(io.RawIOBase):
             self.abandon()
 
     def abandon(self) -> None:
-        """Say that nobody reads the rows any more: what is written next raises BrokenPipeError."""
+        """Drop the rows, and refuse further ones: see `write`."""
         with self.changed:
             self.is_wanted = False
             self.blocks.clear()
@@ -123,7 +123,7 @@ class HeldRows(io.RawIOBase):
         return True
 
     def write(self, data: Any) -> int:
-        """Hold a block. Raises BrokenPipeError if nobody reads it."""
+        """Hold a block. Raises BrokenPipeError after `abandon`."""
         block = bytes(data)
         with self.source.waits_for_us(), self.changed:
             self.changed.wait_for(lambda: self.size < MOST_HELD or not self.is_wanted)
@@ -152,7 +152,7 @@ class HeldRows(io.RawIOBase):
 
 
 class Sending(threading.Thread):
-    """The source's half of a stream, in a thread; begun ahead, it sends as much as is held."""
+    """The half of a stream that reads shop All, in a thread. It waits while MOST_HELD are held."""
 
     def __init__(self, source: ShopAll, query: sql.Composed) -> None:
         super().__init__(name="source", daemon=True)

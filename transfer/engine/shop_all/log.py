@@ -1,8 +1,8 @@
 """The log of shop All: the changesets of each kind, numbered in the order in which they appear.
 
 Lines are only ever added (`log_writer.py`), all of an append in one transaction and with the same
-random mark. So a state of the database that has its lines contains everything that it saw, and
-equal marks mean equal logs up to there, whatever was restored in between.
+random mark. So a database that has these lines also has all rows that the append saw. If two logs
+have the same mark at a number, they are equal up to there, even if one was restored in between.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

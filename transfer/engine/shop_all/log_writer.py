@@ -91,8 +91,8 @@ STAGED = """
 # Returns how many, whether the log has them all now, with these numbers, the snapshot that it has
 # seen, and the last of them in the order of the index. All by that index and the primary keys:
 # look-ups with a limit are made for each line, and never read all loads or dependent rows of the
-# kind. Rows that set an amount or take one back are differences, which no sum counts: a changeset
-# of ours has only such rows, or none.
+# kind. No sum counts rows that set an amount or take one back, since these are differences. The
+# product never stages them in one changeset with other rows.
 APPEND = f"""
     with staged as (
         {{ranges}}

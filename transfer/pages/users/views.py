@@ -189,7 +189,7 @@ def close(request: HttpRequest, pk: int) -> HttpResponse:
         return done(request, f"{closed} {revoked}".rstrip(), "users")
     confirmation = Confirmation(
         title=_("Close the user %(login)s?") % {"login": user.username},
-        text=_("Nobody can log in under this name until it is reopened."),
+        text=_("A log-in under this name is refused until it is reopened."),
         points=[
             _("All sessions under it end at once."),
             _("What the user did stays in the history and in the audit."),

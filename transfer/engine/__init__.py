@@ -11,7 +11,7 @@ How a chunk moves (`move/chunk.py`, one transaction of the bonus server):
 2. `move/plan.py` chooses the next lines of the log, and leaves out what was received before.
 3. `shop_all/rows.py` reads their rows, each with the code of the check that it fails (`checks.py`).
    `move/stream.py` copies them into the temporary table `incoming` of the bonus server
-   (`move/receive.py`); `move/read_ahead.py` begins to read the next chunk.
+   (`move/receive.py`); `move/read_ahead.py` begins to move those of the next chunk.
 4. One SQL statement of the kind (`kinds.py`) applies the good rows. `move/dependents.py` decides
    what rows do that correct, take back or set the amount of other rows. `move/refused_rows.py`
    finds the rows that the vendor's table refuses.

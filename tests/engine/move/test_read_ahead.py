@@ -1,27 +1,36 @@
-"""The next chunk is read ahead, and nothing depends on that it was."""
+"""The next chunk is moved ahead, and nothing depends on that it was."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from dataclasses import replace
+from itertools import count
 
 import pytest
-from psycopg2.extensions import make_dsn
+from psycopg2 import sql
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from tests.causes import raises
 from tests.chaos.checks import assert_all_moved_once, stage_many
 from tests.databases import connected, query, run
-from tests.flow import Flow
+from tests.proxy import Cut, Proxy
 from tests.waiting import wait_until
 from transfer.causes.ledger import SHOP_ALL_WENT_BACK
 from transfer.engine.kinds import BALANCES
-from transfer.engine.move import stream, transfer as move
+from transfer.engine.move import transfer as move
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.deadline import Limits
 from transfer.errors import ConnectionLost
 
-MORE_THAN_IS_HELD = 10_000  # rows of `stage_many`
 SESSIONS = """
     select pid, state from pg_stat_activity
      where datname = current_database() and application_name like 'dtadmin%'
+"""
+# A session of the bonus server's that has received rows, and waits for its turn.
+ROWS_WAIT = f"""
+    select count(*) from ({SESSIONS} and state = 'idle in transaction'
+                             and query ilike 'copy pg_temp.incoming%%') as waits
+    having count(*) > 0
 """
 # A session that has been waiting inside a transaction for longer than the limits of the test.
 WAITING = f"{SESSIONS} and state = 'idle in transaction' and state_change < now() - interval '2 s'"
@@ -43,57 +52,138 @@ def test_a_chunk_that_another_runner_moved_meanwhile_is_not_moved_from_memory(ba
     assert_all_moved_once(balances, 9)
 
 
-def test_rows_that_were_read_ahead_before_a_restore_are_not_said_to_be_deleted(
-    balances, copies, monkeypatch
-):
-    """Those are: more than is held, so they are read again, from the restored shop All."""
-    monkeypatch.setattr(stream, "MOST_HELD", stream.BLOCK)
+def test_rows_that_a_restore_cuts_off_ahead_are_not_said_to_be_deleted(balances, copies):
+    """Of the second chunk half of the rows come before it, and the others never."""
     before = copies.take(balances.shop_all)
-    stage_many(balances, MORE_THAN_IS_HELD)
-    stage_many(balances, MORE_THAN_IS_HELD)
-    with balances.open() as (source, target):
-        origin = balances.prepare(source, target).origin
-        chunks = move.transfer(
-            *(BALANCES, source, target, origin, balances.knowledge), chunk_rows=MORE_THAN_IS_HELD
-        )
-        next(chunks)
-        copies.restore(balances.shop_all, before)
-        with suppress(ConnectionLost), source.snapshot():  # as a run does that notes its progress
-            source.log.end(BALANCES)
-        with raises(SHOP_ALL_WENT_BACK):
+    stage_many(balances, 200)
+    stage_many(balances, 200)
+    rows = count(1)
+
+    def arrives(message):
+        if message.is_copy_data and next(rows) > 300:
+            raise Cut
+        return True
+
+    with Proxy(balances.shop_all, arrives) as proxy:
+        slow = replace(balances, shop_all=proxy.dsn)
+        with slow.open() as (source, target):
+            origin = slow.prepare(source, target).origin
+            chunks = move.transfer(
+                *(BALANCES, source, target, origin, slow.knowledge), chunk_rows=200
+            )
             next(chunks)
+            copies.restore(balances.shop_all, before)
+            with suppress(ConnectionLost), source.snapshot():  # as a run does between chunks
+                source.log.end(BALANCES)
+            with raises(SHOP_ALL_WENT_BACK):
+                next(chunks)
 
 
-def test_a_transfer_that_ends_early_leaves_no_connection_behind(balances):
-    stage_many(balances, 9)
+@pytest.mark.parametrize("moved", [1, 2])
+def test_a_transfer_that_ends_early_leaves_no_connection_behind(balances, moved):
+    """Each chunk is in the session that the one before was not in."""
+    stage_many(balances, 12)
+    threads = threading.active_count()
     with balances.open() as (source, target):
         origin = balances.prepare(source, target).origin
         chunks = move.transfer(BALANCES, source, target, origin, balances.knowledge, chunk_rows=3)
-        next(chunks)
+        for _ in range(moved):
+            next(chunks)
         chunks.close()
-        with source.snapshot():  # the caller's own connection is free
+        with source.snapshot():  # the caller's own connections are free
             source.identity.origin()
-        wait_until(lambda: len(query(balances.shop_all, SESSIONS)) == 1)
+        assert target.positions.get(origin, BALANCES).totals.applied == 3 * moved
+        for dsn in (balances.shop_all, balances.bonus):
+            wait_until(lambda dsn=dsn: len(query(dsn, SESSIONS)) == 1)
+    assert threading.active_count() <= threads + 1  # the watchdog
+    assert_all_moved_once(balances, 12)
 
 
-def test_where_no_further_connection_is_to_be_had_one_does(balances):
+def test_a_transfer_that_ends_early_does_not_wait_for_a_server_that_takes_no_rows_ahead(balances):
+    """It answers nothing more from the second COPY on."""
     stage_many(balances, 9)
-    with only_one_connection(balances.shop_all) as dsn:
-        alone = Flow("balances", dsn, balances.bonus)
-        assert [chunk.totals.applied for chunk in alone.move(chunk_rows=3)] == [3, 3, 3, 0]
+    threads, copies = threading.active_count(), count(1)
+    is_silent = threading.Event()
+
+    def arrives(message):
+        if message.is_copy_in and next(copies) > 1:
+            is_silent.set()
+        return not is_silent.is_set()
+
+    with Proxy(balances.bonus, arrives) as proxy:
+        slow = replace(balances, bonus=proxy.dsn)
+        with slow.open() as (source, target):
+            origin = slow.prepare(source, target).origin
+            chunks = move.transfer(BALANCES, source, target, origin, slow.knowledge, chunk_rows=3)
+            moving = ThreadPoolExecutor(1).submit(next, chunks)
+            assert is_silent.wait(20)
+            target.database.hang_up()
+            with pytest.raises(ConnectionLost):
+                moving.result(20)
+    wait_until(lambda: threading.active_count() <= threads + 2)  # the watchdog, and the executor
+    assert_all_moved_once(balances, 9)
+
+
+def test_the_next_rows_reach_the_bonus_server_while_it_applies_those_before(balances):
+    """A lock of the vendor's keeps the first chunk from being applied until the next has come."""
+    stage_many(balances, 9)
+    with balances.open() as (source, target), connected(balances.bonus) as vendor:
+        origin = balances.prepare(source, target).origin
+        vendor.autocommit = False
+        run(vendor, "lock table asset in exclusive mode")
+        seen = []
+
+        def let_go_once_they_are_there():
+            with suppress(AssertionError):
+                wait_until(lambda: query(balances.bonus, ROWS_WAIT))
+            seen.extend(query(balances.bonus, ROWS_WAIT))
+            vendor.rollback()
+
+        thread = threading.Thread(target=let_go_once_they_are_there)
+        thread.start()
+        moved = [*move.transfer(BALANCES, source, target, origin, balances.knowledge, chunk_rows=3)]
+        thread.join()
+    assert seen == [(1,)]
+    assert [chunk.totals.applied for chunk in moved] == [3, 3, 3, 0]
+    assert_all_moved_once(balances, 9)
+
+
+@pytest.mark.parametrize("level", ["repeatable read", "serializable"])
+def test_it_goes_on_whatever_isolation_a_vendor_has_made_usual(balances, level):
+    """The transaction of a chunk that was received ahead begins before the one before ends."""
+    stage_many(balances, 9)
+    name = sql.Identifier(parse_dsn(balances.bonus)["dbname"])
+    setting = sql.SQL("alter database {} set default_transaction_isolation = {}")
+    query(balances.bonus, setting.format(name, sql.Literal(level)))
+    assert [chunk.totals.applied for chunk in balances.move(chunk_rows=3)] == [3, 3, 3, 0]
+    assert_all_moved_once(balances, 9)
+
+
+@pytest.mark.parametrize("where", ["shop_all", "bonus"])
+def test_where_no_further_connection_is_to_be_had_one_does(balances, where):
+    balances.prepare_alone()
+    stage_many(balances, 9)
+    with only_one_connection(getattr(balances, where)) as dsn:
+        alone = replace(balances, **{where: dsn})
+        with alone.open() as (source, target):
+            origin = alone.prepare(source, target).origin
+            chunks = move.transfer(BALANCES, source, target, origin, alone.knowledge, chunk_rows=3)
+            moved = [*chunks]
+    assert [chunk.totals.applied for chunk in moved] == [3, 3, 3, 0]
     assert_all_moved_once(balances, 9)
 
 
 @contextmanager
 def only_one_connection(dsn):
-    """The DSN of an account that may read, write the log, and log in once."""
+    """The DSN of an account that may read and write what a transfer does, and log in once."""
     query(dsn, "drop role if exists alone")
     query(
         dsn,
         "create role alone login password 'alone' connection limit 1; "
         "grant usage on schema datatransfer to alone; "
-        "grant select on all tables in schema public, datatransfer to alone; "
-        "grant insert, update on all tables in schema datatransfer to alone",
+        "grant usage on all sequences in schema public to alone; "
+        "grant select, insert on all tables in schema public to alone; "
+        "grant select, insert, update, delete on all tables in schema datatransfer to alone",
     )
     try:
         yield make_dsn(dsn, user="alone", password="alone")
@@ -101,27 +191,33 @@ def only_one_connection(dsn):
         query(dsn, "drop owned by alone; drop role alone")
 
 
-def test_a_chunk_whose_connection_is_lost_while_it_waits_is_read_again(balances):
+@pytest.mark.parametrize("where", ["shop_all", "bonus"])
+def test_a_chunk_whose_connection_is_lost_while_it_waits_is_moved_again(balances, where):
     stage_many(balances, 9)
     with balances.open() as (source, target):
         origin = balances.prepare(source, target).origin
         chunks = move.transfer(BALANCES, source, target, origin, balances.knowledge, chunk_rows=3)
         assert next(chunks).totals.applied == 3
-        end_the_session_that_reads_ahead(balances.shop_all)
+        end_the_session_that_waits(getattr(balances, where))
         assert [chunk.totals.applied for chunk in chunks] == [3, 3, 0]
     assert_all_moved_once(balances, 9)
 
 
-def end_the_session_that_reads_ahead(dsn):
-    (pid,) = [pid for pid, state in query(dsn, SESSIONS) if state == "idle in transaction"]
+def end_the_session_that_waits(dsn):
+    def waiting():
+        return [pid for pid, state in query(dsn, SESSIONS) if state == "idle in transaction"]
+
+    wait_until(waiting)
+    (pid,) = waiting()
     query(dsn, "select pg_terminate_backend(%s)", [pid])
     wait_until(lambda: pid not in dict(query(dsn, SESSIONS)))
 
 
-def test_reading_ahead_outlasts_a_chunk_that_takes_longer_than_shop_alls_limits(
-    balances, monkeypatch
+@pytest.mark.parametrize("where", ["shop_all", "bonus"])
+def test_what_is_ahead_outlasts_a_chunk_that_takes_longer_than_the_limits(
+    balances, monkeypatch, where
 ):
-    """Only the session that waits has limits of a second here; the others were opened before."""
+    """Only the sessions that wait have limits of a second here; the others were opened before."""
     stage_many(balances, 6)
     with balances.open() as (source, target), connected(balances.bonus) as vendor:
         origin = balances.prepare(source, target).origin
@@ -131,8 +227,9 @@ def test_reading_ahead_outlasts_a_chunk_that_takes_longer_than_shop_alls_limits(
         seen = []
 
         def let_go_once_it_has_waited():
-            wait_until(lambda: query(balances.shop_all, WAITING))
-            seen.extend(query(balances.shop_all, WAITING))
+            with suppress(AssertionError):
+                wait_until(lambda: query(getattr(balances, where), WAITING))
+            seen.extend(query(getattr(balances, where), WAITING))
             vendor.rollback()
 
         thread = threading.Thread(target=let_go_once_it_has_waited)

@@ -48,6 +48,15 @@ class BonusDatabase:
     def __exit__(self, *_: object) -> None:
         self.database.close()
 
+    def another(self) -> "BonusDatabase":
+        """Return another connection to the same database, opened at first use."""
+        mine = self.database
+        other = BonusDatabase(
+            mine.dsn, mine.name, mine.purpose, secret=mine.secret, seconds=mine.seconds
+        )
+        other.positions.has_tables = self.positions.has_tables
+        return other
+
     @property
     def name(self) -> str:
         """The name of the server in sentences."""

@@ -19,7 +19,6 @@ from transfer.engine.kind import Kind
 from transfer.engine.move.commit import commit
 from transfer.engine.move.dependents import (
     COLUMNS as DEPENDENT_COLUMNS,
-    CREATE as CREATE_DEPENDENT,
     KNOWN,
     NOT_HERE,
     NOTHING_TO_DO,
@@ -29,7 +28,12 @@ from transfer.engine.move.dependents import (
 )
 from transfer.engine.move.plan import ChunkPlan
 from transfer.engine.move.read_ahead import ReadAhead
-from transfer.engine.move.receive import receive_as_bytes, receive_rows
+from transfer.engine.move.receive import (
+    create_tables,
+    empty_tables,
+    receive_as_bytes,
+    receive_rows,
+)
 from transfer.engine.move.refused_rows import Bisection, Statement
 from transfer.engine.move.stream import (
     Sending,
@@ -49,14 +53,6 @@ IS_GOOD = "fault is null"
 # All statements over the temporary table `incoming` read it once, from end to end; those of a
 # Bisection use the index that it creates.
 
-# Makes the temporary tables of a chunk new and empty.
-EMPTY = """
-    drop table if exists pg_temp.incoming, pg_temp.dependent, pg_temp.decided, pg_temp.outcome,
-                         pg_temp.taken, pg_temp.line;
-    {create}; {create_dependent}; savepoint empty
-"""
-# Empties them again.
-EMPTY_AGAIN = "rollback to savepoint empty"
 # The changesets of the chunk's lines.
 CREATE_LINES = """
     create temporary table line (number bigint primary key, changeset uuid) on commit drop;
@@ -150,7 +146,7 @@ def move_chunk(
     """Move the rows of the plan. The caller has locked the position, and rolls back on errors.
 
     1. Receives the rows, and what they depend on; compares their numbers with the log.
-    2. Begins to read the next chunk.
+    2. Begins to move the rows of the next chunk.
     3. Applies the good rows, and records what became of those that depend on others.
     4. Writes the rejects, exceptions and receipts.
     5. Moves the position, if it is still where it was, and commits (not in a dry run).
@@ -196,17 +192,20 @@ def move_chunk(
 def receive(plan: ChunkPlan, reading: Reading, ahead: ReadAhead, target: BonusDatabase) -> Received:
     """Fill `incoming` with the rows of the chunk, and `dependent` with what they depend on.
 
-    Reads them again if the stream that was begun ahead breaks, and as bytes if the bonus server's
-    encoding lacks a character. Raises ANSWER_INVALID where even then a text is none; RowsDiffer;
-    PlanOutdated.
+    The rows may be there already: see `ReadAhead`. Reads them again, as bytes, if the bonus
+    server's encoding lacks a character. Raises ANSWER_INVALID where even then a text is none;
+    RowsDiffer; PlanOutdated, also where shop All fails to say what belongs to rows that were read
+    ahead.
     """
     kind, receive_into = plan.kind, receive_rows
-    create = EMPTY.format(create=kind.incoming, create_dependent=CREATE_DEPENDENT)
-    target.database.execute(create)
+    rows = ahead.received(plan)
+    if rows is None:
+        create_tables(kind, target)
     while True:
         with ahead.rows(plan, reading) as sending:
             try:
-                rows = receive_into(kind, sending, target)
+                if rows is None:
+                    rows = receive_into(kind, sending, target)
                 last = target.database.value(LAST) if plan.may_be_cut() else None
                 received = Received(rows, last)
                 _receive_dependents(plan, reading, received, sending.source, target)
@@ -217,9 +216,11 @@ def receive(plan: ChunkPlan, reading: Reading, ahead: ReadAhead, target: BonusDa
                     raise answer_invalid(sending.source, "copy") from unreadable
                 receive_into = receive_as_bytes
             except SourceFailed as failed:
-                if failed.__cause__ is not None and sending.source is ahead.source:
-                    raise failed.__cause__ from None
-        target.database.execute(EMPTY_AGAIN)
+                if failed.__cause__ is None or sending.source is not ahead.source:
+                    raise PlanOutdated from None
+                raise failed.__cause__ from None
+        rows = None
+        empty_tables(target)
 
 
 def _receive_dependents(

@@ -1,9 +1,12 @@
-"""Streams the rows of one chunk after the other, the next one begun ahead.
+"""Moves the rows of the next chunk to the bonus server while it applies the one before.
 
-While the bonus server applies a chunk, shop All reads, checks and sorts the next one through a
-second connection, and sends it as far as our memory takes it (`stream.MOST_HELD`).
+Each database has a second session for this. In shop All it reads, checks and sorts the rows; in the
+bonus server's database it receives them in the temporary tables of its own transaction, which has
+locked nothing yet. When the turn of the chunk comes, the transfer goes on in that session: it locks
+the position, and the rows are there.
 """
 
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -12,26 +15,88 @@ from typing import Self
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kind import Kind
 from transfer.engine.move.plan import ChunkPlan, Forked, ReceivedSoFar, plan_chunk
-from transfer.engine.move.stream import Sending
+from transfer.engine.move.receive import create_tables, receive_rows
+from transfer.engine.move.stream import Sending, SourceFailed, TextUnreadable
 from transfer.engine.shop_all.rows import Reading
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 
+# Begins a transaction that waits for its turn. Whatever the vendor's default, each of its later
+# statements sees what was committed meanwhile: the chunk before.
+BEGIN = "set transaction isolation level read committed"
+# Asks the session whether it still is there.
+PROBE = "select"
+
+
+class Receiving(threading.Thread):
+    """The half of a stream that writes to the bonus server, for a chunk begun ahead, in a thread.
+
+    `rows`: how many have arrived. None while it runs, and where not all of them have.
+    """
+
+    def __init__(self, kind: Kind, sending: Sending, target: BonusDatabase) -> None:
+        super().__init__(name="target", daemon=True)
+        self.kind = kind
+        self.sending = sending
+        self.target = target
+        self.rows: int | None = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self.target.database.execute(BEGIN)
+            self.target.database.may_wait()
+            create_tables(self.kind, self.target)
+            self.rows = receive_rows(self.kind, self.sending, self.target)
+        except BaseException as error:
+            self.error = error
+            self.sending.abandon()
+
+    def has_arrived(self) -> bool:
+        """Wait until all rows have arrived, and return whether they have, and are still there.
+
+        Another error than one of the two databases is raised.
+        """
+        self.join()
+        if isinstance(self.error, TransferError | SourceFailed | TextUnreadable):
+            return False
+        if self.error is not None:
+            raise self.error
+        try:
+            self.target.database.execute(PROBE)
+        except TransferError:
+            return False
+        return True
+
+    def abandon(self) -> None:
+        """Break off what is under way, and undo it."""
+        if self.is_alive():
+            self.sending.abandon()
+            self.target.database.hang_up()
+            self.join()
+        self.target.database.close()
+
 
 @dataclass(frozen=True)
 class Begun:
-    """A plan whose rows are being sent, and the snapshot of shop All that they are read in."""
+    """A plan whose rows are being sent, and the snapshot of shop All that they are read in.
+
+    `receiving`: what receives them; None if the chunk itself does.
+    """
 
     plan: ChunkPlan
     sending: Sending
     snapshot: ExitStack
+    receiving: Receiving | None = None
 
 
 class ReadAhead:
-    """Sends the rows of planned chunks.
+    """Sends the rows of planned chunks, those of the next one ahead.
 
-    A chunk that is planned and begun ahead is used only if the position, once locked, has exactly
-    the version that it was planned for. Versions are random, so that no other state has it.
+    A chunk begun ahead is used only if all of its rows have arrived, and the position, once locked,
+    has exactly the version that it was planned for. Versions are random, so that no other state has
+    it. Else it is forgotten, as if it had not been begun: the chunk is planned again, and finds by
+    itself whatever was wrong.
     """
 
     def __init__(self, kind: Kind, source: ShopAll, target: BonusDatabase) -> None:
@@ -39,14 +104,29 @@ class ReadAhead:
         self.source = source
         self.target = target
         self.second = source.another()
-        self.ahead: Begun | None = None
+        self.second_target = target.another()
+        self.begun: Begun | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._discard()
+        self._forget()
         self.second.database.close()
+        self.second_target.database.close()
+
+    def take_session(self) -> None:
+        """Let the target go on in the session that has received the next rows, if one has.
+
+        The session that it had until now is the one for the chunk after that. Without an open
+        transaction of the target.
+        """
+        if self.begun is None or self.begun.receiving is None:
+            return
+        if self.begun.receiving.has_arrived():
+            self.target.database.swap(self.second_target.database)
+        else:
+            self._forget()
 
     def plan(self, before: ReceivedSoFar, rows: int) -> ChunkPlan | None:
         """Return the plan of the next chunk: the one begun ahead, if it is for this very state.
@@ -54,21 +134,27 @@ class ReadAhead:
         Its rows are being sent. None where there is nothing to do. Raises Forked, ROWS_PURGED.
         """
         version = before.position.version
-        if self.ahead is not None:
-            planned = self.ahead.plan
+        if self.begun is not None:
+            planned = self.begun.plan
             if (planned.before.position.version, planned.rows) == (version, rows):
                 # The version says that it is the same state; the totals are known only now.
                 planned = replace(planned, before=before)
-                self.ahead = replace(self.ahead, plan=planned)
+                self.begun = replace(self.begun, plan=planned)
                 return planned
-            self._discard()
+            self._end_snapshot()
         with ExitStack() as stack:
             stack.enter_context(self.source.snapshot(self.kind))
             self.source.rows.by_index()
             plan = plan_chunk(self.kind, self.source, self.target, before, rows)
             if plan is not None and plan.reading is not None:
-                self.ahead = self._begin(plan, plan.reading, self.source, stack)
+                self.begun = self._begin(plan, plan.reading, self.source, stack)
             return plan
+
+    def received(self, plan: ChunkPlan) -> int | None:
+        """Return how many rows of the plan are in `incoming` already; None if they are to come."""
+        if self.begun is None or self.begun.plan is not plan or self.begun.receiving is None:
+            return None
+        return self.begun.receiving.rows
 
     @contextmanager
     def rows(self, plan: ChunkPlan, reading: Reading) -> Iterator[Sending]:
@@ -76,7 +162,7 @@ class ReadAhead:
 
         Asked a second time, it reads the rows again through the first connection.
         """
-        begun, self.ahead = self.ahead, None
+        begun, self.begun = self.begun, None
         if begun is None or begun.plan is not plan:
             with ExitStack() as stack:
                 stack.enter_context(self.source.snapshot(self.kind))
@@ -86,18 +172,21 @@ class ReadAhead:
             yield begun.sending
 
     def begin_next(self, before: ReceivedSoFar, rows: int) -> None:
-        """Plan the chunk after the one under way, and begin to send its rows.
+        """Plan the chunk after the one under way, and begin to send and to receive its rows.
 
         `before` is what the server will have received then. An error is left for the chunk to find
         when its turn comes.
         """
         with suppress(TransferError, Forked), ExitStack() as stack:
             stack.enter_context(self.second.snapshot(self.kind))
-            self.second.rows.wait_for_reader()
+            self.second.database.may_wait()
             self.second.rows.by_index()
             plan = plan_chunk(self.kind, self.second, self.target, before, rows)
             if plan is not None and plan.reading is not None:
-                self.ahead = self._begin(plan, plan.reading, self.second, stack)
+                begun = self._begin(plan, plan.reading, self.second, stack)
+                receiving = Receiving(self.kind, begun.sending, self.second_target)
+                self.begun = replace(begun, receiving=receiving)
+                receiving.start()
 
     def _begin(self, plan: ChunkPlan, reading: Reading, source: ShopAll, stack: ExitStack) -> Begun:
         sending = Sending(source, source.rows.query(self.kind, reading, plan.rows))
@@ -105,8 +194,15 @@ class ReadAhead:
         sending.begin()
         return Begun(plan, sending, stack.pop_all())
 
-    def _discard(self) -> None:
-        if self.ahead is not None:
+    def _forget(self) -> None:
+        """Break off what was begun ahead, and undo it."""
+        if self.begun is not None and self.begun.receiving is not None:
+            self.begun.receiving.abandon()
+        self._end_snapshot()
+
+    def _end_snapshot(self) -> None:
+        """End what reads in shop All; what has arrived of it is dropped with the next chunk."""
+        if self.begun is not None:
             with suppress(TransferError):
-                self.ahead.snapshot.close()
-            self.ahead = None
+                self.begun.snapshot.close()
+            self.begun = None

@@ -4,9 +4,18 @@ from psycopg2 import sql
 
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kind import Kind
+from transfer.engine.move.dependents import CREATE as CREATE_DEPENDENT
 from transfer.engine.move.refused_rows import Bisection
 from transfer.engine.move.stream import Sending, as_source_failure, stream_rows
 
+# Makes the temporary tables of a chunk new and empty.
+CREATE = """
+    drop table if exists pg_temp.incoming, pg_temp.dependent, pg_temp.decided, pg_temp.outcome,
+                         pg_temp.taken, pg_temp.line;
+    {create}; {create_dependent}; savepoint empty
+"""
+# Empties them again.
+EMPTY = "rollback to savepoint empty"
 # A table like `incoming`, whose texts are bytes.
 CREATE_RAW = """
     create temporary table raw (number bigint, "row" bigint, {columns}, fault text) on commit drop
@@ -23,6 +32,16 @@ REJECT = """
 # Ends the table of bytes.
 DROP_RAW = "drop table pg_temp.raw"
 ROW_NAME = ("number", '"row"')
+
+
+def create_tables(kind: Kind, target: BonusDatabase) -> None:
+    """Make the temporary tables of a chunk new and empty."""
+    target.database.execute(CREATE.format(create=kind.incoming, create_dependent=CREATE_DEPENDENT))
+
+
+def empty_tables(target: BonusDatabase) -> None:
+    """Empty them again, also where a statement has failed since they were created."""
+    target.database.execute(EMPTY)
 
 
 def receive_rows(kind: Kind, sending: Sending, target: BonusDatabase) -> int:

@@ -19,9 +19,8 @@ from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 
 BLOCK = 1 << 16  # bytes
-MOST_HELD = 8 << 20
-"""How many bytes of rows wait in memory, at most a block more. A chunk of 50,000 has 3 to 5 MB: so
-shop All can have sent it whole when its turn comes."""
+MOST_HELD = 1 << 20
+"""How many bytes of rows wait in memory, at most a block more."""
 
 # Sends the rows of a query.
 SEND = "copy ({query}) to stdout (format binary)"

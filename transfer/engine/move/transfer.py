@@ -182,6 +182,7 @@ def _next_chunk(
     transaction of its own. Raises POSITION_MOVED where it then stands elsewhere.
     """
     database = target.database
+    ahead.take_session()
     with _transaction(target, dry_run=dry_run):
         position = _locked(kind, target, origin)
         state = ReceivedSoFar(position, target.positions.exceptions(position), expected)

@@ -139,6 +139,10 @@ class Database:
         connection, self._connection = self._connection, None
         return connection
 
+    def swap(self, other: Self) -> None:
+        """Exchanges its connection for that of another one to the same database."""
+        self._connection, other._connection = other._connection, self._connection
+
     def close(self) -> None:
         """Ends the session, which undoes all that it had not committed."""
         if connection := self.hand_over():

@@ -12,10 +12,6 @@ from transfer.engine.postgres.database import Database, array
 from transfer.engine.received import NOTHING
 from transfer.engine.shop_all.log import BY_INDEX, Line
 
-# Ends two limits of the session until the transaction ends: those of a statement's time and of the
-# time until the other side reads.
-WAIT = "set local statement_timeout = 0; set local tcp_user_timeout = 0"
-
 # Makes queries ask the summaries which pages may hold a value. Without it the planner would read
 # all of a table, or walk through its order from the end.
 BY_VALUE = """
@@ -141,16 +137,6 @@ class Rows:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-
-    def wait_for_reader(self) -> None:
-        """Let the session wait, until the transaction ends, for the rows that it sends to be read.
-
-        A chunk begun ahead waits as long as the bonus server needs for the chunk before it. None of
-        the session's own limits may end it meanwhile, or the next chunk would fail as shop All's
-        fault. Our own deadline does not count the time that the session waits for us.
-        """
-        self.database.execute(WAIT)
-        self.database.may_wait()
 
     def by_index(self) -> None:
         """Make queries walk the index until the transaction ends, whatever the statistics say."""

@@ -104,16 +104,13 @@ def overview(request: HttpRequest) -> HttpResponse:
     """Shows what is known at once; then the page asks the servers, and refreshes itself."""
     page = "overview/live.html" if is_part(request) else "overview/overview.html"
     shown = context(task_rows.patience(request), request.user)
-    return render(request, page, {**shown, "fine": fold_of_fine(request)})
-
-
-def fold_of_fine(request: HttpRequest) -> dict[str, Any]:
-    """The fold of the servers with nothing wrong, whose lines come once it is opened."""
-    return {
+    # The servers with nothing wrong, whose lines come once their fold is opened.
+    fine = {
         "key": FINE,
         "is_open": FINE in folds.opened(request, [FINE]),
         "url": folds.url_with(request, [], FINE),
     }
+    return render(request, page, {**shown, "fine": fine})
 
 
 def context(seconds: float, user: Any) -> dict[str, Any]:

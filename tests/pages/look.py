@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib.messages import get_messages
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
@@ -29,6 +30,11 @@ def queries_of(client: Client, url: str, **query: Any) -> int:
 def words(response: HttpResponse) -> str:
     """The page without the line breaks of its source."""
     return " ".join(response.content.decode().split())
+
+
+def told(response: Any) -> list[tuple[str, str]]:
+    """Tone and text of the notices that the next page shows above all else."""
+    return [(one.level_tag, one.message) for one in get_messages(response.wsgi_request)]
 
 
 def once_more(response: Any) -> dict[str, list[Any]]:

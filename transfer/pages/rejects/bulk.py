@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -18,7 +17,7 @@ from transfer.installed import installed_kinds
 from transfer.models import Actor, RejectedRow
 from transfer.models.rejects import RejectedRowQuerySet
 from transfer.models.tasks import KindChoices
-from transfer.pages.back import done, next_url, read_or_post, refused
+from transfer.pages.back import done, failed, next_url, read_or_post, refused
 from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import BulkForm, DiscardForm, received
@@ -137,13 +136,13 @@ def send(
     values: resend.Values,
     repair: Repair | None = None,
 ) -> HttpResponse:
+    back = next_url(request, reverse("rejects"))
     try:
         outcome = resend.resend(asked_for(request, rows), values, Actor.of(request), repair=repair)
     except TransferError as error:
-        messages.error(request, str(explain(error)))
-    else:
-        tell(request, outcome)
-    return redirect(next_url(request, reverse("rejects")))
+        return failed(request, error, back)
+    tell(request, outcome)
+    return redirect(back)
 
 
 @role("operator")

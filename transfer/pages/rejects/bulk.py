@@ -14,7 +14,7 @@ from transfer.engine.checks import Repair
 from transfer.engine.kind import Kind
 from transfer.errors import TransferError
 from transfer.installed import installed_kinds
-from transfer.models import Actor, RejectedRow
+from transfer.models import Actor, RejectedRow, Settings
 from transfer.models.rejects import RejectedRowQuerySet
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import done, failed, next_url, read_or_post, refused
@@ -112,8 +112,9 @@ def repaired(
 
 def examples(rows: RejectedRowQuerySet, repair: Repair) -> Iterator[str]:
     """Yields what the repair does to the first rows, as their servers have recorded them."""
+    zone = Settings.load().zone
     for one in rows.order_by("-created_at", "-pk")[:EXAMPLES]:
-        texts = received(one)
+        texts = received(one, zone)
         for name, new in suggestion(one.kind_spec, one.code, texts).items():
             change = str(WORDS[repair].in_grid) % {"old": texts[name], "new": new}
             yield _("Row %(row)s. %(change)s") % {"row": one.row, "change": change}

@@ -118,7 +118,7 @@ def context(seconds: float, user: Any) -> dict[str, Any]:
     task_rows.ask_backlogs(rows, seconds)
     task_rows.with_delays(rows)
     maintenance = task_rows.of(MaintenanceTask.objects.with_runs())
-    heartbeat = Heartbeat.last()
+    heartbeats = list(Heartbeat.objects.all())
     running = [row for row in [*rows, *maintenance] if row.run]
     asked = all(row.asked_at for row in rows)
     wrong = grouped(problems_for(user, [*rows, *maintenance]))
@@ -146,8 +146,8 @@ def context(seconds: float, user: Any) -> dict[str, Any]:
         "upcoming": upcoming([*rows, *maintenance]),
         "registers": registers(),
         "day": last_day(),
-        "heartbeats": list(Heartbeat.objects.all()[:5]),
-        "heartbeat": heartbeat,
+        "heartbeats": heartbeats[:5],
+        "heartbeat": Heartbeat.last_of(heartbeats),
         "oldest_entry": workers.oldest_entry(),
         "workers": formats.sentence(workers.in_words(count_workers())),
         "switched": {"on": sum(row.task.enabled for row in rows), "all": len(rows)},

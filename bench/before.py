@@ -1,6 +1,7 @@
 """This version beside the one of a commit before, in pairs of interleaved rounds."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 from bench.ground import Ground
 from bench.report import Table
 from bench.sizes import Sizes
-from tests.databases import ROOT
+from tests.databases import ROOT, as_url
 
 NOW, BEFORE = "now", "before"
 KINDS = ("balances", "pincodes", "cards")
@@ -28,6 +29,8 @@ class Side:
         self.name = name
         self.process = subprocess.Popen(
             [sys.executable, "-m", "bench.side", name, dsn], cwd=tree,
+            # Without it a version before would start the server of its tests.
+            env={**os.environ, "DATABASE_URL": as_url(dsn)},
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         self._answer()

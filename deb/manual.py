@@ -15,7 +15,7 @@ import django
 from django.core.management import get_commands, load_command_class
 from django.utils import translation
 
-from transfer.version import version
+from transfer.installed import version
 
 # No database is asked. Since Python 3.14 argparse writes colours where there is a terminal.
 SETTINGS = {

@@ -23,7 +23,6 @@ from psycopg2.extensions import (
     parse_dsn,
 )
 
-from tests.early import IS_EMBEDDED
 from transfer.engine.shop_all.source import ShopAll
 from transfer.installed import installed_kinds
 
@@ -86,6 +85,8 @@ class Server:
 
         On a server that outlives the run, each worker makes one of its own, and drops it.
         """
+        from tests.early import IS_EMBEDDED  # starts that of the tests; the bench has its own
+
         if not IS_EMBEDDED:
             name = f"{name}_{WORKER}"
             fill(self.create(name))

@@ -31,7 +31,7 @@ LIBRARIES = (
     *("django.contrib.admin.decorators", "django.contrib.postgres.fields", "pythonjsonlogger.core"),
     *("django.contrib.postgres.indexes", "django.core.mail", "django_filters.exceptions"),
     *("transfer.text.explain", "transfer.text.formats"),
-    *("transfer.bonus_admin_client.endpoint", "django.contrib.auth.hashers"),
+    *("transfer.bonus_admin_client.contract", "django.contrib.auth.hashers"),
     *("django.core.management.commands.migrate", "django.core.serializers.json", "django.forms"),
     *("django.core.cache.backends.filebased", "django.core.files.storage", "django.template"),
     *("django.db.backends.postgresql.base", "django.db.models", "django.http", "django.shortcuts"),

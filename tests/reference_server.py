@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.databases import ROOT, as_url, query
-from transfer.bonus_admin_client.endpoint import Endpoint
+from transfer.bonus_admin_client.contract import Endpoint
 from transfer.models import AccountJob, Actor, BonusServer, CashRegister, Shop
 from transfer.servers.account_job import Work
 

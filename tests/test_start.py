@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 # Pages, the API, their libraries, and what only files and log-ins need.
 NOT_NEEDED = (
-    *("transfer.pages", "transfer.http_api", "transfer.urls", "dtadmin.urls", "ninja", "pydantic"),
+    *("transfer.pages", "transfer.http_api", "transfer.urls", "ninja", "pydantic"),
     *("openpyxl", "segno", "fido2", "allauth.account.views", "allauth.mfa.base.views"),
     *("allauth.mfa.totp", "allauth.mfa.webauthn", "allauth.socialaccount.views"),
 )

@@ -1,9 +1,10 @@
-"""The tables of this installation: those of the file of DTADMIN_TABLES, or our own.
+"""What is installed: the version, and the tables of the file of DTADMIN_TABLES or our own.
 
 The tables of one bonus server: `BonusServer.kinds`.
 """
 
 from functools import lru_cache
+from pathlib import Path
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -11,6 +12,19 @@ from django.utils.translation import gettext as _
 
 from transfer.engine import mapping_file
 from transfer.engine.kind import Kind
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def version() -> str:
+    """Return the version of the Debian package, which has a file VERSION, or of the checkout."""
+    packaged = ROOT / "VERSION"
+    if packaged.exists():
+        return packaged.read_text().strip()
+    import tomllib  # here, since each command imports this module and few ask for the version
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return str(project["version"])
 
 
 def file_of_tables() -> str:

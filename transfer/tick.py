@@ -35,10 +35,10 @@ from transfer.models import (
     TransferTask,
     Upload,
 )
-from transfer.models.existing import Conditions, names_that_hold
 from transfer.models.failed_steps import Steps
 from transfer.models.run_base import Run, State, Trigger
 from transfer.models.schedules import ScheduledTask
+from transfer.models.shared import Conditions, names_that_hold
 from transfer.queue.worker import forget_worked_off, worked_off_long_ago
 from transfer.runs.start import RunIsOpen, open_run
 

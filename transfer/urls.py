@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, re_path
 from django.utils.module_loading import import_string
+from django.views.generic import RedirectView
 
 from transfer.access import View, any_user
 from transfer.http_api import door as api
@@ -85,6 +87,10 @@ def runs_of(base: str, name: str, model: type[Run]) -> list[URLPattern]:
         path(f"{start}again/", run.run_again, kind, name=f"{name}_again"),
     ]
 
+
+handler400 = "transfer.pages.error_pages.bad_request"
+handler404 = "transfer.pages.error_pages.not_found"
+handler500 = "transfer.pages.error_pages.server_error"
 
 urlpatterns = [
     path("", overview.overview, name="overview"),
@@ -303,4 +309,8 @@ urlpatterns = [
     # Also with a line break, which is no "." of a pattern.
     re_path(r"^api/(?P<path>[\s\S]*)\Z", api.answer, name="api"),
     path("metrics", metrics.metrics, name="metrics"),
+    # Ours log in and note a new password in the audit; the rest of the admin is Django's.
+    path("admin/login/", account.log_in_for_admin),
+    path("admin/password_change/", RedirectView.as_view(pattern_name="change_password")),
+    path("admin/", admin.site.urls),
 ]

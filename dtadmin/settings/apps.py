@@ -2,7 +2,7 @@
 
 from importlib.util import find_spec
 
-ROOT_URLCONF = "dtadmin.urls"
+ROOT_URLCONF = "transfer.urls"
 WSGI_APPLICATION = "dtadmin.wsgi.application"
 
 INSTALLED_APPS = [

@@ -11,7 +11,7 @@ from tests.certificates import certificate
 from tests.misbehaving import free_port
 from tests.reference_server import TOKEN
 from transfer.bonus_admin_client.client import BonusApi
-from transfer.bonus_admin_client.endpoint import Endpoint
+from transfer.bonus_admin_client.contract import Endpoint
 from transfer.causes.bonus_servers import API_NONSENSE, API_REGISTER_EXISTS
 from transfer.causes.connections import CONNECTION_LOST
 from transfer.errors import TransferError

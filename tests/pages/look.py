@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib.messages import get_messages
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
@@ -31,6 +32,11 @@ def words(response: HttpResponse) -> str:
     return " ".join(response.content.decode().split())
 
 
+def told(response: Any) -> list[tuple[str, str]]:
+    """Tone and text of the notices that the next page shows above all else."""
+    return [(one.level_tag, one.message) for one in get_messages(response.wsgi_request)]
+
+
 def once_more(response: Any) -> dict[str, list[Any]]:
     """What the button of the page posts that asks whether to do it all the same."""
     data: dict[str, list[Any]] = {}
@@ -50,6 +56,8 @@ def send_again(client: Client, url: str, data: dict[str, Any], **options: Any) -
 
 
 def own_patterns() -> list[URLPattern]:
+    """Return the addresses of the product's own pages: all but those of Django's admin."""
     patterns = get_resolver("transfer.urls").url_patterns
-    assert all(isinstance(pattern, URLPattern) for pattern in patterns)
-    return patterns
+    own = [pattern for pattern in patterns if not str(pattern.pattern).startswith("admin/")]
+    assert all(isinstance(pattern, URLPattern) for pattern in own)
+    return own

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from html import unescape
 
 import pytest
+from django import forms
 from django.conf import settings
 from django.utils import translation
 from django.utils.safestring import mark_safe
@@ -19,6 +20,7 @@ from transfer.pages.components.registers import account_badge
 from transfer.pages.components.rows import reason_of
 from transfer.pages.components.states import state_badge, state_icon
 from transfer.pages.components.times import moment
+from transfer.pages.fields import DrawnHidden, DrawnPassword, DrawnText
 from transfer.pages.html import format_words
 from transfer.pages.shown.charts import Series, StackedBars
 from transfer.pages.shown.looks import LOOKS, TONES
@@ -105,3 +107,18 @@ def test_each_look_has_a_tone_that_is_coloured_and_an_icon_that_is_drawn():
         for look in looks.values():
             assert look.tone in (*TONES, "coming")
             assert look.icon in drawn
+
+
+@pytest.mark.parametrize(
+    ("drawn", "djangos"),
+    [
+        (DrawnText, forms.TextInput),
+        (DrawnPassword, forms.PasswordInput),
+        (DrawnHidden, forms.HiddenInput),
+    ],
+)
+@pytest.mark.parametrize("value", [None, "", "4100", 7, '"><script>&amp;', "Ёж  «a»"])
+def test_a_field_that_a_page_has_by_the_hundred_is_as_django_draws_it(drawn, djangos, value):
+    own = {"autocomplete": "off", "maxlength": 1000, "title": 'a "b" <c>', "hidden": False}
+    given = {"id": "id_x", "required": True, "aria-invalid": "true"}
+    assert drawn(own).render("r1-x", value, given) == djangos(own).render("r1-x", value, given)

@@ -10,7 +10,7 @@ import pytest
 from tests import misbehaving
 from tests.causes import raises
 from transfer.bonus_admin_client.client import MOST_PAGES, PAGE_BYTES, PAGE_ROWS, BonusApi
-from transfer.bonus_admin_client.endpoint import Endpoint
+from transfer.bonus_admin_client.contract import Endpoint
 from transfer.causes.bonus_servers import API_NONSENSE
 
 WHEN = "2026-11-24T14:00:00+00:00"

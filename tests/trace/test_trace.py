@@ -14,6 +14,7 @@ from transfer.models.run_base import Trigger
 from transfer.pages.shown.held import holding
 from transfer.pages.shown.traced import shown_row
 from transfer.runs import execute
+from transfer.trace.runs import FIND, runs_that_passed
 from transfer.trace.subject import ROWS_ON_A_PAGE, trace
 
 pytestmark = pytest.mark.usefixtures("in_english")
@@ -67,6 +68,26 @@ def test_among_many_runs_the_right_one_is_found_in_a_few_queries(server, shop_al
         result = trace(ACCOUNT, "account")
     assert {row.payload["amount"]: row.deliveries[0].run.pk for row in result.rows} == moved_by
     assert len(queries) <= 7
+
+
+def test_of_thousands_of_later_runs_none_is_read(server, shop_all):
+    stage(shop_all, "balances", [(ACCOUNT, 1)])
+    first = TransferRun.objects.get(pk=move(server).pk)
+    values = TransferRun.objects.filter(pk=first.pk).values().get()
+    del values["id"]
+    TransferRun.objects.bulk_create(
+        TransferRun(**values | {"position_to": first.position_to | {"number": number}})
+        for number in range(2, 5000)
+    )
+    origin = first.position_to["origin"]
+    with connection.cursor() as cursor:
+        cursor.execute("analyze transfer_transferrun")
+        cursor.execute(f"explain (analyze) {FIND}", [[first.task_id], [1], origin])
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+    assert runs_that_passed([(first.task_id, 1)], origin) == {(first.task_id, 1): first}
+    (scan,) = (line for line in plan.splitlines() if "runs_of_a_line" in line)
+    assert "rows=1" in scan.partition("actual")[2], plan
+    assert "Sort" not in plan, plan
 
 
 def test_a_run_that_was_purged_is_not_replaced_by_a_later_one(server, shop_all):

@@ -8,12 +8,11 @@ is a TransferError.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Self
 from urllib.parse import quote
 
-from transfer.bonus_admin_client.endpoint import Endpoint
+from transfer.bonus_admin_client.contract import Account, Endpoint, Status
 from transfer.bonus_admin_client.http import ANSWER_BYTES, AdminPort
 from transfer.causes.bonus_servers import API_BUSY, API_NONSENSE
 from transfer.causes.connections import CONNECTION_LOST, PORT_CLOSED
@@ -27,25 +26,6 @@ MOST_PAGES = 40
 PAGE_BYTES = 8 << 20  # 1,600 for each account of a page; the reference server needs 200
 LONGEST_TEXT = 200  # characters
 LONGEST_LIST = 16 << 20  # characters of all codes and logins together
-
-
-@dataclass(frozen=True)
-class Status:
-    name: str
-    version: str
-    time: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A register's account, as the bonus server has it; `secret` only when it is new."""
-
-    register: str
-    login: str
-    created: datetime
-    last_seen: datetime | None
-    blocked: bool
-    secret: str = field(default="", repr=False)
 
 
 class BonusApi:

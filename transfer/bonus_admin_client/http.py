@@ -12,7 +12,7 @@ from typing import Any, Self
 
 import httpx2
 
-from transfer.bonus_admin_client.endpoint import Endpoint
+from transfer.bonus_admin_client.contract import Endpoint
 from transfer.bonus_admin_client.ports import Port, challenged
 from transfer.causes.bonus_servers import (
     API_BROKEN,

@@ -8,8 +8,8 @@ from django.core.management import ManagementUtility, get_commands, load_command
 from django.core.management.base import BaseCommand
 from django.utils.translation import gettext as _
 
+from transfer.installed import version
 from transfer.text.commands import as_typed_here
-from transfer.version import version
 
 USAGE = 2  # as the commands exit when they are called wrongly
 

@@ -8,6 +8,7 @@ import django.core.serializers.json
 import django.core.validators
 import django.db.models.deletion
 import django.db.models.expressions
+import django.db.models.fields.json
 import django.db.models.functions.comparison
 import django.utils.timezone
 import transfer.models.shared
@@ -1038,7 +1039,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='transferrun',
-            index=models.Index(models.F('task'), models.F('position_to__number'), condition=models.Q(('read__gt', 0)), name='runs_of_a_line'),
+            index=models.Index(models.F('task'), django.db.models.fields.json.KeyTextTransform('origin', 'position_to'), models.F('position_to__number'), models.F('id'), condition=models.Q(('read__gt', 0)), name='runs_of_a_line'),
         ),
         migrations.AddIndex(
             model_name='transferrun',

@@ -6,6 +6,7 @@ from typing import Any, Self
 from django.contrib.postgres.fields import ArrayField
 from django.db import models, transaction
 from django.db.models import Q
+from django.db.models.fields.json import KT
 from django.utils import timezone
 from django.utils.translation import get_language, gettext as _, gettext_lazy
 
@@ -154,10 +155,13 @@ class TransferRun(Run):
             models.Index(
                 fields=["task", "id"], condition=models.Q(read__gt=0), name="runs_that_moved"
             ),
-            # The lines of the log that a run has passed.
+            # The lines of the log that a run has passed. It has all columns of what the trace asks,
+            # in its order: else the planner takes an origin for rare, and sorts all later runs.
             models.Index(
                 "task",
+                KT("position_to__origin"),
                 models.F("position_to__number"),
+                "id",
                 condition=models.Q(read__gt=0),
                 name="runs_of_a_line",
             ),

@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 from psycopg2.extensions import make_dsn
 
-from transfer.bonus_admin_client.endpoint import Endpoint
+from transfer.bonus_admin_client.contract import Endpoint
 from transfer.causes.bonus_servers import API_NO_TOKEN, API_SECRET_UNREADABLE
 from transfer.engine.mapping_file import Kinds
 from transfer.engine.postgres.connect import ANY_LOG_IN

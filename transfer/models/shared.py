@@ -1,10 +1,13 @@
-"""What several models share: the column of a sum, and what a name may hold."""
+"""What several models share: a column of sums, what a name may hold, and which rows there are."""
 
 import unicodedata
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.core.validators import RegexValidator
-from django.db import models
+from django.db import connection, models
+from django.db.models.sql import Query
+from django.db.models.sql.constants import SINGLE
 from django.utils.translation import gettext_lazy
 
 
@@ -35,3 +38,17 @@ def alphabets(text: str) -> set[str]:
     """
     named = {unicodedata.name(one, "").partition(" ")[0] for one in text if one.isalpha()}
     return {"JAPANESE" if name in OF_JAPANESE else name for name in named}
+
+
+# Name → conditions: each is `Exists(queryset)` or `~Exists(queryset)`.
+Conditions = Mapping[str, Iterable[object]]
+
+
+def names_that_hold(conditions: Conditions) -> set[str]:
+    """Return the names of which at least one condition is true. One query."""
+    names = [name for name, listed in conditions.items() for _one in listed]
+    query = Query(None)
+    for number, condition in enumerate(one for listed in conditions.values() for one in listed):
+        query.add_annotation(condition, f"holds_{number}")
+    row = query.get_compiler(connection=connection).execute_sql(SINGLE)
+    return {name for name, holds in zip(names, row, strict=True) if holds}

@@ -43,7 +43,7 @@ def done(request: HttpRequest, words: Any, to: Any) -> HttpResponse:
 
 
 def refused(request: HttpRequest, words: Any, to: Any) -> HttpResponse:
-    """Redirects to a page, which says why nothing was done."""
+    """Redirects to a page, which says why nothing was done. An error: see `failed`."""
     messages.warning(request, words)
     return redirect(to)
 

@@ -7,7 +7,7 @@ from django.conf import settings
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models.settings import known_zones
-from transfer.pages.components.forms import select
+from transfer.pages.components.forms import select, text_input
 from transfer.pages.html import Html
 from transfer.text.zones import named, others, russian
 
@@ -20,6 +20,29 @@ class LongSelect(forms.Select):
     ) -> Html:
         given = self.build_attrs(self.attrs, {"name": name, **(attrs or {})})
         return select(given, self.choices, self.format_value(value))
+
+
+class _Drawn:
+    """An input of a page that has hundreds; Django draws each of its own by a template."""
+
+    def render(
+        self, name: str, value: Any, attrs: dict[str, Any] | None = None, renderer: Any = None
+    ) -> Html:
+        given = self.get_context(name, value, attrs)["widget"]  # type: ignore[attr-defined]
+        head = {one: given[one] for one in ("type", "name", "value")}
+        return text_input({**head, **given["attrs"]})
+
+
+class DrawnText(_Drawn, forms.TextInput):
+    pass
+
+
+class DrawnPassword(_Drawn, forms.PasswordInput):
+    pass
+
+
+class DrawnHidden(_Drawn, forms.HiddenInput):
+    pass
 
 
 class LocalMoment(forms.DateTimeInput):

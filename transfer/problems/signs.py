@@ -23,8 +23,8 @@ from transfer.models import (
     RejectedRow,
 )
 from transfer.models.accounts import AccountState
-from transfer.models.existing import names_that_hold
 from transfer.models.logins import PERIOD
+from transfer.models.shared import names_that_hold
 from transfer.problems.kinds import Code
 from transfer.runs.slow_servers import long_waiting
 from transfer.runs.workers import QUEUED_IN_VAIN

@@ -1,6 +1,10 @@
-"""What a schedule says about days and times of day, however its cron expressions are spelled."""
+"""What a schedule says about days and times of day, however its cron expressions are spelled.
+
+A page says it of each task, and "every minute" has 1,440 times: what was read once is kept.
+"""
 
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 from cronsim import CronSim, CronSimError
@@ -46,7 +50,7 @@ class TimesOnDays:
     times: tuple[int, ...]  # minutes since midnight, in order
     is_listed: bool  # whether the expressions name each time, not a range or a step
 
-    @property
+    @cached_property
     def interval(self) -> Interval | None:
         """Return the interval that says the same, if there is one."""
         if len(self.times) == 1:
@@ -65,7 +69,8 @@ class TimesOnDays:
         return Interval(step, self.times[begin], self.times[wide[0]], is_all_day=False)
 
 
-def by_days(schedule: Schedule) -> list[TimesOnDays] | None:
+@lru_cache(maxsize=1000)
+def by_days(schedule: Schedule) -> tuple[TimesOnDays, ...] | None:
     """Return the times of the schedule for each group of days, in the order of its expressions.
 
     None if an expression is wrong, or about days that `Days` cannot name.
@@ -79,9 +84,10 @@ def by_days(schedule: Schedule) -> list[TimesOnDays] | None:
         times = tuple(sorted({*known.times, *found.times}))
         is_listed = known.is_listed and found.is_listed
         groups[found.days] = TimesOnDays(found.days, times, is_listed)
-    return list(groups.values())
+    return tuple(groups.values())
 
 
+@lru_cache(maxsize=1000)
 def times_on_days(expression: str) -> TimesOnDays | None:
     """Return what a cron expression says; None if it is wrong, or about days without a name."""
     try:

@@ -12,7 +12,8 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from transfer.bonus_admin_client.client import Account, BonusApi
+from transfer.bonus_admin_client.client import BonusApi
+from transfer.bonus_admin_client.contract import Account
 from transfer.causes.bonus_servers import API_REGISTER_EXISTS, API_REGISTER_UNKNOWN
 from transfer.causes.runs import UNEXPECTED
 from transfer.errors import TransferError

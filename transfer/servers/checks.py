@@ -13,7 +13,8 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from transfer.bonus_admin_client.client import Account, BonusApi, Status
+from transfer.bonus_admin_client.client import BonusApi
+from transfer.bonus_admin_client.contract import Account, Status
 from transfer.causes.bonus_servers import API_NO_TOKEN, API_REGISTER_EXISTS
 from transfer.causes.connections import TOO_SLOW
 from transfer.errors import TooSlow, TransferError

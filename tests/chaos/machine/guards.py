@@ -8,7 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
-from tests.chaos.machine import histories, histories_of_issue_35
+from tests.chaos.machine import (
+    histories,
+    histories_of_dependents,
+    histories_of_issue_35,
+)
 from tests.chaos.machine.story import Story
 from transfer.engine import begin
 from transfer.engine.bonus_server import positions
@@ -87,17 +91,17 @@ GUARDS = [
     ),
     guard(
         "a withdrawn line was not received",
-        histories.shop_all_goes_back_to_before_an_undo,
+        histories_of_dependents.shop_all_goes_back_to_before_an_undo,
         (ChunkPlan, "lasts", ChunkPlan.read),
     ),
     guard(
         "an undo leaves a closed reject on its original",
-        histories.an_undo_received_without_its_original,
+        histories_of_dependents.an_undo_received_without_its_original,
         (dependents, "RECORD_TAKEN", NOTHING),
     ),
     guard(
         "a row that has a reject when it is read is not applied",
-        histories.an_undo_received_without_its_original,
+        histories_of_dependents.an_undo_received_without_its_original,
         (chunk, "mark_known", nothing),
     ),
     guard(
@@ -128,7 +132,7 @@ GUARDS = [
     ),
     guard(
         "what is withdrawn at a beginning is never read",
-        histories.begun_after_an_undo,
+        histories_of_dependents.begun_after_an_undo,
         (begin, "_set_not_received", not_received),
     ),
     guard(
@@ -159,7 +163,7 @@ GUARDS = [
     ),
     guard(
         "a chunk ends before a row that depends on one of its rows",
-        histories.a_correction_in_the_chunk_of_its_original,
+        histories_of_dependents.a_correction_in_the_chunk_of_its_original,
         (Rows, "first_to_wait", nothing),
     ),
     guard(
@@ -179,12 +183,12 @@ GUARDS = [
     ),
     guard(
         "the amount in effect is noted by a row that was changed before it is read",
-        histories.a_changed_row_and_then_its_change,
+        histories_of_dependents.a_changed_row_and_then_its_change,
         (chunk, "record_changed", nothing),
     ),
     guard(
         "the amounts in effect are noted at a beginning",
-        histories.a_server_begins_with_changed_rows,
+        histories_of_dependents.a_server_begins_with_changed_rows,
         (begin, "_note_changed", nothing),
     ),
     guard(
@@ -194,7 +198,7 @@ GUARDS = [
     ),
     guard(
         "a correction of an opposite closes what depends on the original",
-        histories.an_opposite_that_the_vendor_refuses,
+        histories_of_dependents.an_opposite_that_the_vendor_refuses,
         (dependents, "CLOSE_TAKEN", NOTHING),
         (dependents, "CLOSE", NOTHING),
     ),

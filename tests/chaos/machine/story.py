@@ -35,6 +35,16 @@ class Story(World):
         for kind in HISTORY:
             self.transfers.begin(name, kind, answer)
 
+    def fill(self, server: str) -> None:
+        """The vendor fills a server with all balance changes that are staged."""
+        for fact in self.facts[BALANCES].plain:
+            self.ask_server(
+                server,
+                "insert into asset (account, amount, comment) values (%s, %s, %s)",
+                [fact.account, fact.values[-1], fact.payload],
+            )
+            self.ask_server(server, "insert into filled values (%s, %s)", [*fact.key])
+
     def row(self, class_: str = "a", amount: int | None = None) -> dict[str, Any]:
         """A balance change of a class of accounts: see `clusters.VENDOR`."""
         self.counter += 1

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils.html import strip_tags
 
 from tests.databases import query
-from tests.pages.look import queries_of
+from tests.pages.look import queries_of, told
 from tests.trace.moving import move
 from transfer.engine.kinds import KINDS
 from transfer.loading import undo_load, upload_job
@@ -98,6 +98,16 @@ def test_confirming_twice_loads_once(olga, shop_all):
     for _ in range(2):
         olga.post(reverse("upload_confirm", args=[upload.pk]))
     assert staged(shop_all) == 2
+
+
+def test_loaded_once_more_while_shop_all_does_not_answer_it_stays_as_it_is(olga, settings):
+    loaded(olga, GOOD)
+    upload = send(olga, GOOD)
+    settings.SHOP_ALL_DATABASE_URL = "host=127.0.0.1 port=1 dbname=x"
+    answer = olga.post(reverse("upload_confirm", args=[upload.pk]))
+    assert [tag for tag, _text in told(answer)] == ["bad"]
+    upload.refresh_from_db()
+    assert upload.state == State.READY
 
 
 def test_the_same_content_again_is_warned_of_and_needs_a_tick(olga, shop_all):

@@ -7,6 +7,7 @@ import pytest
 from django.urls import reverse
 
 from tests.databases import query
+from tests.pages.look import told
 from tests.records import user
 from transfer.loading import undo_balances
 from transfer.models import Actor, Settings, Upload
@@ -16,6 +17,7 @@ from transfer.runs.execute import run_here
 pytestmark = pytest.mark.django_db(transaction=True)
 
 GOOD = b"account;amount\n4100;10\n4200;20\n"
+NOWHERE = "host=127.0.0.1 port=1 dbname=x"
 PINS = b"account;pin\n4100;1111\n4200;2222\n"
 
 
@@ -92,6 +94,18 @@ def test_a_server_that_does_not_answer_is_named(operator, servers, load):
     said = look(operator, "upload_undo", load("balances", GOOD))
     assert "Bonus server 9: how much has arrived is not known" in said
     assert "How many rows no server has read yet is not known" in said
+
+
+def test_while_shop_all_does_not_answer_it_says_so(operator, servers, load, settings):
+    upload = load("cards", b"card;account;status\n77;4100;1\n")
+    settings.SHOP_ALL_DATABASE_URL = NOWHERE
+    for address in (
+        reverse("upload_undo", args=[upload.pk]),
+        reverse("upload_rest", args=[upload.pk, "csv"]),
+    ):
+        tone, why = told(operator.get(address))[-1]
+        assert tone == "bad"
+        assert why.startswith("The database of shop All")
 
 
 def test_the_load_and_its_undo_show_each_other(operator, servers, load):

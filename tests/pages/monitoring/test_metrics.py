@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.databases import stage
 from tests.records import a_reject, a_run, server, user, wait_for
 from transfer.engine.received import Totals
+from transfer.installed import version
 from transfer.models import (
     Actor,
     CashRegister,
@@ -24,7 +25,6 @@ from transfer.models import (
 from transfer.models.run_base import State
 from transfer.runs.purge_history import purge_history
 from transfer.runs.start import run_now
-from transfer.version import version
 
 pytestmark = pytest.mark.django_db
 NAME = "Бонусный сервер 8"

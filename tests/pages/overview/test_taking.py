@@ -6,6 +6,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from tests.pages.look import told
 from tests.records import a_problem, a_run, server, user
 from transfer.alerts.watch import watch
 from transfer.causes.connections import UNREACHABLE
@@ -84,8 +85,9 @@ def test_it_is_given_back_and_is_free_again(client, failing):
 def test_what_somebody_else_has_taken_meanwhile_is_taken_over_only_if_one_says_so(client, failing):
     taking.take(failing, IVAN, note="mine")
     url = reverse("problem_take", args=[failing.pk])
-    answer = client.post(url, {"note": ""}, follow=True)
-    assert "ivan has taken this problem, since" in text(answer)
+    ((tone, why),) = told(client.post(url, {"note": ""}))
+    assert tone == "bad"
+    assert "ivan has taken this problem, since" in why
     failing.refresh_from_db()
     assert failing.taken_by == "ivan"
     client.post(url, {"note": "", "over": "1"})
@@ -106,6 +108,13 @@ def test_one_press_takes_all_problems_of_a_line_that_nobody_has_taken(client):
     answer = client.post(reverse("problems_take"), {"problems": sent}, follow=True)
     assert "You have taken 4 problems." in text(answer)
     assert "5 of 5 taken: ivan, olga" in text(answer)
+
+
+def test_one_press_on_a_line_that_others_have_taken_meanwhile_is_refused(client, failing):
+    taking.take(failing, IVAN)
+    ((tone, why),) = told(client.post(reverse("problems_take"), {"problems": failing.pk}))
+    assert tone == "bad"
+    assert "ivan has taken this problem, since" in why
 
 
 def test_a_problem_that_has_ended_says_so_on_its_page_and_can_not_be_taken(client, failing):

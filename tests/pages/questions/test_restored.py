@@ -7,6 +7,7 @@ from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from tests.databases import query, stage
+from tests.pages.look import told
 from tests.records import user
 from transfer.models import AuditEntry, BonusServer, Bulletin, LogPlace, Settings, TransferTask
 from transfer.models.run_base import Trigger
@@ -104,6 +105,12 @@ def test_all_that_is_lost_is_a_file(admin, restored, server, nine):
     lines = admin.get("/restored/lost.csv").getvalue().decode("utf-8-sig").splitlines()
     assert len(lines) == 2
     assert "Бонусный сервер 8" in lines[1]
+
+
+def test_the_file_of_what_is_lost_is_not_made_while_shop_all_is_silent(admin, settings):
+    settings.SHOP_ALL_DATABASE_URL = "host=127.0.0.1 port=1 dbname=x"
+    answer = admin.get("/restored/lost.csv")
+    assert [tag for tag, _text in told(answer)] == ["bad"]
 
 
 def test_only_an_administrator_confirms(client, restored, server):

@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from tests.causes import raises
 from tests.databases import query, stage
+from tests.pages.look import told
 from tests.records import user
 from tests.restores import age
 from transfer.causes.ledger import TABLE_NOT_EMPTY
@@ -314,6 +315,12 @@ def test_one_press_on_its_page_gives_a_copy_its_own_name(admin, copy_of_eight, e
         assert move(one).error_code == ""
         assert accounts(one) == ["1", "2", "3", "4"]
     assert press not in admin.get(copy_of_eight.get_absolute_url()).text
+
+
+def test_a_copy_that_does_not_answer_gets_no_name_of_its_own(admin, eight):
+    type(eight).objects.filter(pk=eight.pk).update(db_host="127.0.0.1", db_port=1)
+    answer = admin.post(reverse("server_own_name", args=[eight.pk]))
+    assert [tag for tag, _text in told(answer)] == ["bad"]
 
 
 def test_a_database_that_is_docked_twice_moves_to_the_first_alone(

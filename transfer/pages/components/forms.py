@@ -21,6 +21,16 @@ def help_with_rules(words: Any, rules: Html) -> Html:
     return format_html("<p>{}</p>{}", words, rules)
 
 
+def text_input(attributes: Mapping[str, Any]) -> Html:
+    """An input, with these attributes in this order; one that is True has no value."""
+    drawn = "".join(
+        f" {name}" if value is True else f' {name}="{escape(str(value))}"'
+        for name, value in attributes.items()
+        if value is not None and value is not False
+    )
+    return mark_safe(f"<input{drawn}>")  # noqa: S308 - escaped
+
+
 def select(attributes: Mapping[str, Any], choices: Iterable[Any], chosen: list[str]) -> Html:
     """A select. `choices`: pairs of a value and its words, or of a heading and such pairs."""
     options = _options(choices, chosen)

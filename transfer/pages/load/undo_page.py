@@ -17,7 +17,7 @@ from transfer.loading.report import warning
 from transfer.loading.values import as_people_write
 from transfer.models import Actor, Settings, Upload
 from transfer.models.tasks import KindChoices
-from transfer.pages.back import read_or_post, refused
+from transfer.pages.back import failed, read_or_post, refused
 from transfer.pages.exports import Sheet, column_fields, file_response
 from transfer.pages.parts.confirmation import Confirmation
 from transfer.pages.parts.second_person import words_of_rows
@@ -50,7 +50,7 @@ def undo(request: HttpRequest, pk: int) -> HttpResponse:
             rows = undoing.rows_of(load, SECONDS)
             needed = words_of_rows(rows, request.user.get_username())
     except TransferError as error:
-        return refused(request, str(explain(error)), load)
+        return failed(request, error, load)
     context = {
         **_question(load, expected, needed).context(),
         "load": load,
@@ -137,7 +137,7 @@ def rest(request: HttpRequest, pk: int, form: str) -> HttpResponseBase:
     try:
         rows = [*undoing.rest(load, SECONDS_OF_A_LIST)]
     except TransferError as error:
-        return refused(request, str(explain(error)), load.get_absolute_url())
+        return failed(request, error, load)
     zone, secrets = Settings.load().zone, load.kind_spec.secrets
 
     def text_of(row: Any, name: str) -> str:

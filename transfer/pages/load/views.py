@@ -24,7 +24,7 @@ from transfer.loading.receive import LARGEST, receive
 from transfer.loading.recognise import kind_of
 from transfer.loading.report import warning
 from transfer.models import Actor, Settings, Upload
-from transfer.pages.back import is_part, refused
+from transfer.pages.back import failed, is_part
 from transfer.pages.exports import csv_response, file_response, xlsx_response
 from transfer.pages.load import arrival, downloads
 from transfer.pages.load.forms import DELIMITERS, ENCODINGS, ReadingForm, UploadForm
@@ -179,7 +179,7 @@ def upload_confirm(request: HttpRequest, pk: int) -> HttpResponse:
     try:
         before = earlier(upload, seconds=SECONDS) if upload.state == State.READY else None
     except TransferError as error:
-        return refused(request, str(explain(error)), upload)
+        return failed(request, error, upload)
     if before and not request.POST.get("again"):
         messages.error(
             request, _("These rows were loaded before: tick the box to load them again.")

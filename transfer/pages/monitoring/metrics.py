@@ -29,6 +29,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from transfer.installed import version
 from transfer.models import (
     FailedStep,
     FlowHour,
@@ -44,7 +45,6 @@ from transfer.problems.find import all_tasks, problems
 from transfer.queue.residents import count_workers
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
-from transfer.version import version
 
 View = Callable[[HttpRequest], HttpResponse]
 

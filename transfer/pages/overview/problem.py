@@ -14,13 +14,12 @@ from django.views.decorators.http import require_POST, require_safe
 from transfer.access import Role, has_role, role
 from transfer.errors import TransferError
 from transfer.models import Actor, Incident
-from transfer.pages.back import done, next_url, refused
+from transfer.pages.back import done, failed, next_url, refused
 from transfer.pages.fields import reason_field
 from transfer.pages.parts import audit_sentences
 from transfer.pages.parts.pauses import PauseForm
 from transfer.pages.parts.problems import named_by, visible
 from transfer.problems import history, kinds, taking
-from transfer.text.explain import explain
 
 View = Callable[..., HttpResponse]
 Change = Callable[[HttpRequest, Incident], HttpResponse | None]
@@ -99,7 +98,7 @@ def change(words: Any) -> Callable[[Change], View]:
             try:
                 answer = function(request, one)
             except TransferError as error:
-                return refused(request, str(explain(error)), to)
+                return failed(request, error, to)
             return answer or done(request, str(words), to)
 
         return view
@@ -158,4 +157,4 @@ def take_several(request: HttpRequest) -> HttpResponse:
         return done(request, words, to)
     if error is None:
         return refused(request, _("The problem has ended in the meantime."), to)
-    return refused(request, str(explain(error)), to)
+    return failed(request, error, to)

@@ -104,16 +104,13 @@ def overview(request: HttpRequest) -> HttpResponse:
     """Shows what is known at once; then the page asks the servers, and refreshes itself."""
     page = "overview/live.html" if is_part(request) else "overview/overview.html"
     shown = context(task_rows.patience(request), request.user)
-    return render(request, page, {**shown, "fine": fold_of_fine(request)})
-
-
-def fold_of_fine(request: HttpRequest) -> dict[str, Any]:
-    """The fold of the servers with nothing wrong, whose lines come once it is opened."""
-    return {
+    # The servers with nothing wrong, whose lines come once their fold is opened.
+    fine = {
         "key": FINE,
         "is_open": FINE in folds.opened(request, [FINE]),
         "url": folds.url_with(request, [], FINE),
     }
+    return render(request, page, {**shown, "fine": fine})
 
 
 def context(seconds: float, user: Any) -> dict[str, Any]:
@@ -121,7 +118,7 @@ def context(seconds: float, user: Any) -> dict[str, Any]:
     task_rows.ask_backlogs(rows, seconds)
     task_rows.with_delays(rows)
     maintenance = task_rows.of(MaintenanceTask.objects.with_runs())
-    heartbeat = Heartbeat.last()
+    heartbeats = list(Heartbeat.objects.all())
     running = [row for row in [*rows, *maintenance] if row.run]
     asked = all(row.asked_at for row in rows)
     wrong = grouped(problems_for(user, [*rows, *maintenance]))
@@ -149,8 +146,8 @@ def context(seconds: float, user: Any) -> dict[str, Any]:
         "upcoming": upcoming([*rows, *maintenance]),
         "registers": registers(),
         "day": last_day(),
-        "heartbeats": list(Heartbeat.objects.all()[:5]),
-        "heartbeat": heartbeat,
+        "heartbeats": heartbeats[:5],
+        "heartbeat": Heartbeat.last_of(heartbeats),
         "oldest_entry": workers.oldest_entry(),
         "workers": formats.sentence(workers.in_words(count_workers())),
         "switched": {"on": sum(row.task.enabled for row in rows), "all": len(rows)},

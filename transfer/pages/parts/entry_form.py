@@ -12,6 +12,7 @@ from transfer.engine.checks import CARD_STATUSES
 from transfer.engine.kind import Kind
 from transfer.engine.table_mapping import Column
 from transfer.models import Upload
+from transfer.pages.fields import DrawnPassword, DrawnText, LongSelect
 from transfer.text.columns import heading, how_to_fill_in
 from transfer.text.explain import explain
 
@@ -62,15 +63,15 @@ def _field(kind: Kind, column: Column) -> forms.Field:
         "required": (column.name,) in kind.needed,
     }
     if column.name == "status":
-        return forms.ChoiceField(choices=STATUSES, **common)
+        return forms.ChoiceField(choices=STATUSES, widget=LongSelect, **common)
     common |= {"help_text": how_to_fill_in(kind, column.name), "max_length": LONGEST}
     if column.secret:
         common["help_text"] = _("It is not shown again, neither here nor anywhere else.")
-        hidden = forms.PasswordInput(attrs={"autocomplete": "new-password"})
+        hidden = DrawnPassword(attrs={"autocomplete": "new-password"})
         return forms.CharField(widget=hidden, strip=False, **common)
     if column.name in ("account", "card") and common["required"]:
         common["help_text"] = ""
     attributes = {"autocomplete": "off"}
     if column.name == "amount":
         attributes["inputmode"] = "decimal"
-    return forms.CharField(widget=forms.TextInput(attrs=attributes), **common)
+    return forms.CharField(widget=DrawnText(attrs=attributes), **common)

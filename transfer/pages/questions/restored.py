@@ -6,7 +6,6 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
-from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -101,7 +100,7 @@ def lost_file(request: HttpRequest) -> HttpResponseBase:
         found = every_lost(SECONDS_OF_A_FILE)
         first = next(found, None)
     except TransferError as error:
-        return refused(request, str(explain(error)), reverse("restored"))
+        return failed(request, error, "restored")
     fields = [
         Field(_("Transfer"), lambda one: str(KindChoices(one[0]).label)),
         Field(_("Bonus server"), lambda one: one[1].server),

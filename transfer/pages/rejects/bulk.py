@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from typing import Any
 
-from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -15,10 +14,10 @@ from transfer.engine.checks import Repair
 from transfer.engine.kind import Kind
 from transfer.errors import TransferError
 from transfer.installed import installed_kinds
-from transfer.models import Actor, RejectedRow
+from transfer.models import Actor, RejectedRow, Settings
 from transfer.models.rejects import RejectedRowQuerySet
 from transfer.models.tasks import KindChoices
-from transfer.pages.back import done, next_url, read_or_post, refused
+from transfer.pages.back import done, failed, next_url, read_or_post, refused
 from transfer.pages.parts.confirmation import Confirmation, ask_to_confirm
 from transfer.pages.rejects.filters import RejectFilter
 from transfer.pages.rejects.forms import BulkForm, DiscardForm, received
@@ -113,8 +112,9 @@ def repaired(
 
 def examples(rows: RejectedRowQuerySet, repair: Repair) -> Iterator[str]:
     """Yields what the repair does to the first rows, as their servers have recorded them."""
+    zone = Settings.load().zone
     for one in rows.order_by("-created_at", "-pk")[:EXAMPLES]:
-        texts = received(one)
+        texts = received(one, zone)
         for name, new in suggestion(one.kind_spec, one.code, texts).items():
             change = str(WORDS[repair].in_grid) % {"old": texts[name], "new": new}
             yield _("Row %(row)s. %(change)s") % {"row": one.row, "change": change}
@@ -137,13 +137,13 @@ def send(
     values: resend.Values,
     repair: Repair | None = None,
 ) -> HttpResponse:
+    back = next_url(request, reverse("rejects"))
     try:
         outcome = resend.resend(asked_for(request, rows), values, Actor.of(request), repair=repair)
     except TransferError as error:
-        messages.error(request, str(explain(error)))
-    else:
-        tell(request, outcome)
-    return redirect(next_url(request, reverse("rejects")))
+        return failed(request, error, back)
+    tell(request, outcome)
+    return redirect(back)
 
 
 @role("operator")

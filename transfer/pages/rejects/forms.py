@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django import forms
 from django.utils.translation import gettext as _, gettext_lazy
@@ -13,7 +14,7 @@ from transfer.engine.checks import Repair
 from transfer.engine.kind import Kind
 from transfer.loading.values import as_people_write, is_masked, reader
 from transfer.models import RejectedRow, Settings
-from transfer.pages.fields import reason_field
+from transfer.pages.fields import DrawnHidden, reason_field
 from transfer.pages.parts.entry_form import STATUSES, EntryForm
 from transfer.pages.rejects.suggestions import suggestion, words_of
 from transfer.rejects.resend import Values
@@ -32,13 +33,15 @@ class CorrectionForm(EntryForm):
     values from shop All. If the row is gone from there, the fields are empty and all are required.
     """
 
-    def __init__(self, kind: Kind, *args: Any, **options: Any) -> None:
+    def __init__(self, kind: Kind, zone: ZoneInfo, *args: Any, **options: Any) -> None:
         super().__init__(kind, *args, **options)
+        self.zone = zone
         self.values: Values = {}
         self.fields[ROW_IS_GONE] = forms.BooleanField(required=False, widget=forms.HiddenInput)
         for name in kind.names:
             field = self.fields[name]
             field.show_hidden_initial = name not in kind.secrets  # it may change meanwhile
+            field.hidden_widget = DrawnHidden
             if isinstance(field, forms.CharField):
                 field.strip = False
             elif isinstance(field, forms.ChoiceField):
@@ -54,14 +57,13 @@ class CorrectionForm(EntryForm):
             )
 
     def clean(self) -> None:
-        zone = Settings.load().zone
         typed = self.kind.names if self.cleaned_data.get(ROW_IS_GONE) else self.changed_data
         for column in self.kind.columns:
             cell = self.cleaned_data.get(column.name, "")
             stays = column.name not in typed or (column.secret and is_masked(cell))
             if stays or column.name in self.errors:
                 continue
-            reading = reader(column, zone)(cell)
+            reading = reader(column, self.zone)(cell)
             if reading.fault:
                 self.add_error(column.name, str(explain(CATALOGUE[reading.fault])))
             else:
@@ -89,9 +91,8 @@ class CorrectionForm(EntryForm):
         self.add_error(names[-1] if names else None, str(explain(CATALOGUE[code])))
 
 
-def received(reject: RejectedRow) -> dict[str, str]:
-    """The row's values as people type them, except secrets."""
-    zone = Settings.load().zone
+def received(reject: RejectedRow, zone: ZoneInfo) -> dict[str, str]:
+    """The row's values as people type them, with times in this zone; except secrets."""
     texts = {
         name: as_people_write(name, text, zone)
         for name, text in reject.payload.items()
@@ -104,14 +105,15 @@ def received(reject: RejectedRow) -> dict[str, str]:
 
 def form_of(reject: RejectedRow, data: Any = None) -> CorrectionForm:
     """The form filled with the row's values, except secrets."""
-    return CorrectionForm(reject.kind_spec, data, initial=received(reject))
+    zone = Settings.load().zone
+    return CorrectionForm(reject.kind_spec, zone, data, initial=received(reject, zone))
 
 
 class BulkForm(CorrectionForm):
     """A correction of many rows. An empty field leaves each row its own value."""
 
-    def __init__(self, kind: Kind, *args: Any, **options: Any) -> None:
-        super().__init__(kind, *args, **options)
+    def __init__(self, kind: Kind, *args: Any) -> None:
+        super().__init__(kind, Settings.load().zone, *args)
         for name in kind.names:
             field = self.fields[name]
             field.required, field.help_text = False, ""
@@ -130,16 +132,19 @@ class GridForm(CorrectionForm):
 
     use_required_attribute = False
 
-    def __init__(self, reject: RejectedRow, columns: Iterable[str], data: Any = None) -> None:
+    def __init__(
+        self, reject: RejectedRow, zone: ZoneInfo, columns: Iterable[str], data: Any = None
+    ) -> None:
         self.reject = reject
         self.repair: Repair | None = None
-        texts = received(reject)
-        self.suggested = suggestion(reject.kind_spec, reject.code, texts)
+        self.received = received(reject, zone)
+        self.suggested = suggestion(reject.kind_spec, reject.code, self.received)
         super().__init__(
             reject.kind_spec,
+            zone,
             data,
             prefix=f"r{reject.pk}",
-            initial=texts | self.suggested,
+            initial=self.received | self.suggested,
             empty_permitted=True,
         )
         for name in self.fields.keys() - set(columns):
@@ -149,12 +154,14 @@ class GridForm(CorrectionForm):
             field.widget.attrs["aria-label"] = _("%(column)s, row %(number)s") % names
             field.help_text = ""
         if data is None:  # hidden fields keep the values as received
-            self.data = {self.add_initial_prefix(name): texts.get(name, "") for name in self.fields}
+            self.data = {
+                self.add_initial_prefix(name): self.received.get(name, "") for name in self.fields
+            }
 
     @property
     def named(self) -> list[tuple[str, str]]:
         """Heading and text of the columns that name the row and can't be corrected here."""
-        texts, named = received(self.reject), [n for group in self.kind.needed for n in group]
+        texts, named = self.received, [n for group in self.kind.needed for n in group]
         return [(heading(n), texts[n]) for n in named if n not in self.fields and texts.get(n)]
 
     @property
@@ -164,9 +171,9 @@ class GridForm(CorrectionForm):
     @property
     def hints(self) -> list[str]:
         """The suggestions, each as a sentence."""
-        texts, words = received(self.reject), words_of(self.kind, self.reject.code)
+        words = words_of(self.kind, self.reject.code)
         return [
-            str(words.in_grid) % {"old": texts[name], "new": new}
+            str(words.in_grid) % {"old": self.received[name], "new": new}
             for name, new in self.suggested.items()
             if words
         ]

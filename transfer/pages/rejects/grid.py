@@ -18,7 +18,7 @@ from transfer.access import role
 from transfer.engine.kind import Kind
 from transfer.errors import ConnectionLost, TooSlow, TransferError, Unreachable
 from transfer.installed import installed_kinds
-from transfer.models import Actor, RejectedRow
+from transfer.models import Actor, RejectedRow, Settings
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import next_url, read_or_post
 from transfer.pages.rejects.bulk import chosen, nothing_chosen, where_they_go
@@ -90,10 +90,12 @@ def for_all(request: HttpRequest) -> tuple[str, str] | None:
 
 
 def sections(rejects: Iterable[RejectedRow], data: Any = None) -> Iterator[Section]:
+    """Yield the rows of each transfer with their forms, filled in by `data` or by the rows."""
+    zone = Settings.load().zone
     for name, kind in installed_kinds().items():
         if rows := [one for one in rejects if one.kind == name]:
             columns = columns_to_correct(kind, {one.code for one in rows})
-            yield Section(kind, columns, [GridForm(one, columns, data) for one in rows])
+            yield Section(kind, columns, [GridForm(one, zone, columns, data) for one in rows])
 
 
 def columns_to_correct(kind: Kind, codes: set[str]) -> list[str]:

@@ -43,7 +43,8 @@ class Preview(NamedTuple):
 
 def preview(one: RejectedRow, typed: Values, row: Values) -> Preview:
     """Return what would be sent in place of a reject. `row` is as shop All has checked it."""
-    old, zone = received(one), Settings.load().zone
+    zone = Settings.load().zone
+    old = received(one, zone)
     kind = one.kind_spec
     cells = []
     for name in kind.names:

@@ -161,7 +161,7 @@ def rejected_again(one: RejectedRow) -> RejectedRow | None:
 
 def suggested(one: RejectedRow) -> list[tuple[str, str, str]]:
     """What the repair of the row would change: heading, current value, new value."""
-    texts = received(one) if one.is_open else {}
+    texts = received(one, Settings.load().zone) if one.is_open else {}
     values = suggestion(one.kind_spec, one.code, texts)
     return [(heading(name), texts[name], value) for name, value in values.items()]
 

@@ -88,7 +88,8 @@ def own_name(request: HttpRequest, pk: int) -> HttpResponse:
         try:
             decide(task, Decision(Answer.OWN), Actor.of(request), dry_run=False)
         except TransferError as error:
-            return refused(request, f"{task}: {explain(error)}", server)
+            messages.error(request, f"{task}: {explain(error)}")
+            return redirect(server)
     return done(request, _("It goes on from where the copy was made, within a minute."), server)
 
 

@@ -5,12 +5,11 @@ import io
 from typing import Any
 
 import django_tables2 as tables  # type: ignore[import-untyped]
-from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.utils.translation import gettext as _, gettext_lazy
 from django.views.decorators.cache import never_cache
@@ -20,12 +19,11 @@ from transfer.access import role
 from transfer.causes.bonus_servers import ACCOUNT_SECRET_NOT_TAKEN, API_SECRET_UNREADABLE
 from transfer.errors import TransferError
 from transfer.models import AccountJob, Actor, AuditEntry, IssuedSecret
-from transfer.pages.back import refused
+from transfer.pages.back import failed, refused
 from transfer.pages.components.registers import register_name, typed
 from transfer.pages.exports import defused
 from transfer.pages.html import Html
 from transfer.pages.tables import DrawnColumn, Table, classed
-from transfer.text.explain import explain
 
 SHOWN_AT_MOST = 200
 
@@ -120,10 +118,7 @@ def download(request: HttpRequest, pk: int, job: int) -> HttpResponse:
 
 def unreadable(request: HttpRequest, job: AccountJob) -> HttpResponse:
     """Says that they can't be read. They are kept, since they can be with the old key."""
-    messages.error(
-        request, str(explain(TransferError(API_SECRET_UNREADABLE, server=job.server.name)))
-    )
-    return redirect(job)
+    return failed(request, TransferError(API_SECRET_UNREADABLE, server=job.server.name), job)
 
 
 def note_taken(request: HttpRequest, job: AccountJob, field: str) -> None:

@@ -88,15 +88,11 @@ def _balance_and_pin(answer: Answer, *, with_times: bool) -> list[tuple[str, str
             with_others = formats.amount(held.total, signed=False)
             facts.append((_("Including amounts that are not valid now"), with_others))
     if "pincodes" not in held.unread:
-        pin = _pin(held.has_pin, held.pin_set_at if with_times else None)
+        pin = _("set") if held.has_pin else _("not set")
+        if held.has_pin and held.pin_set_at and with_times:
+            pin = _("set %(when)s") % {"when": formats.moment(held.pin_set_at)}
         facts.append((_("PIN code"), pin))
     return facts
-
-
-def _pin(is_set: bool, at: datetime | None) -> str:
-    if not is_set:
-        return _("not set")
-    return _("set %(when)s") % {"when": formats.moment(at)} if at else _("set")
 
 
 def coming_words(coming: Coming) -> str:

@@ -26,12 +26,9 @@ class StatementTable(Table):
     def draw_period(self, record: Statement) -> Html:
         first, last = formats.day_in_numbers(record.first), formats.day_in_numbers(record.last)
         words = _("%(first)s to %(last)s") % {"first": first, "last": last}
-        return with_note(link(record.get_absolute_url(), words), _facts(record))
+        number = _("No. %(n)s") % {"n": record.number}
+        whose = record.server_name or _("all bonus servers")
+        return with_note(link(record.get_absolute_url(), words), f"{number} · {whose}")
 
     def draw_digest(self, record: Statement) -> Any:
         return record.digest[:16]
-
-
-def _facts(record: Statement) -> str:
-    whose = record.server_name or _("all bonus servers")
-    return f"{_('No. %(n)s') % {'n': record.number}} · {whose}"

@@ -9,14 +9,13 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from transfer.engine.kind import Kind
 from transfer.errors import TransferError
 from transfer.installed import installed_kinds
 from transfer.models import Settings
 from transfer.pages.shown.held import holdings, same_holdings
 from transfer.pages.shown.task_groups import MANY
 from transfer.pages.shown.traced import shown_row
-from transfer.pages.trace.places import Group, Link, link, places
+from transfer.pages.trace.places import Group, link, places
 from transfer.text import formats
 from transfer.text.columns import heading
 from transfer.text.explain import explain
@@ -41,7 +40,12 @@ def trace(request: HttpRequest) -> HttpResponse:
             matches = search(text)
             if url := _only(text, matches, elsewhere):
                 return redirect(url)
-            context |= _meant(text, matches, elsewhere)
+            context |= {
+                "matches": matches,
+                "groups": _groups(text, matches) + elsewhere,
+                "is_cut": max(len(matches.accounts), len(matches.cards)) >= MOST,
+                "ask_urls": [url_of(text, column) for column in COLUMNS],
+            }
     except TransferError as error:
         context["error"] = explain(error)
     return render(request, "trace/trace.html", context)
@@ -80,15 +84,6 @@ def _traced(subject: str, column: str, page: int, reject_days: int) -> dict[str,
     }
 
 
-def _meant(text: str, matches: Matches, elsewhere: list[Group]) -> dict[str, Any]:
-    return {
-        "matches": matches,
-        "groups": _groups(text, matches) + elsewhere,
-        "is_cut": max(len(matches.accounts), len(matches.cards)) >= MOST,
-        "ask_urls": [url_of(text, column) for column in COLUMNS],
-    }
-
-
 def _groups(text: str, matches: Matches) -> list[Group]:
     """Accounts, cards and staged rows that match, in groups."""
     groups: list[Group] = []
@@ -96,14 +91,10 @@ def _groups(text: str, matches: Matches) -> list[Group]:
         whole = [text] if column in matches.exact else []
         links = [(one.partition(text), url_of(one, column)) for one in whole + values]
         groups.append((heading(column), links))
-    groups.append((_("Staged row"), [_row_link(*row) for row in matches.rows]))
+    staged = []
+    for kind, number, column, subject in matches.rows:
+        names = {"number": number, "table": kind.staging, "subject": subject or "—"}
+        words = _("row %(number)s of %(table)s: %(subject)s") % names
+        staged.append(link(words, url_of(subject, column) if subject else ""))
+    groups.append((_("Staged row"), staged))
     return [group for group in groups if group[1]]
-
-
-def _row_link(kind: Kind, number: int, column: str, subject: str) -> Link:
-    words = _("row %(number)s of %(table)s: %(subject)s") % {
-        "number": number,
-        "table": kind.staging,
-        "subject": subject or "—",
-    }
-    return link(words, url_of(subject, column) if subject else "")

@@ -119,9 +119,11 @@ def _arrived(arrivals: list[Arrival]) -> list[str]:
 
 
 def _waiting(rows: int | None) -> list[str]:
-    """How many rows no server has read yet."""
+    """How many rows no server has read yet; nothing where there is none."""
     if rows is None:
         return [_("How many rows no server has read yet is not known.")]
+    if not rows:
+        return []
     text = ngettext(
         "%(n)s row has not been read by any server",
         "%(n)s rows have not been read by any server",

@@ -79,6 +79,17 @@ def test_rows_that_a_restore_cuts_off_ahead_are_not_said_to_be_deleted(balances,
                 next(chunks)
 
 
+def test_a_transfer_of_one_chunk_opens_one_connection_to_each_database(balances):
+    stage_many(balances, 9)
+    with balances.open() as (source, target):
+        origin = balances.prepare(source, target).origin
+        chunks = move.transfer(BALANCES, source, target, origin, balances.knowledge, chunk_rows=9)
+        assert next(chunks).totals.applied == 9
+        for dsn in (balances.shop_all, balances.bonus):
+            assert len(query(dsn, SESSIONS)) == 1
+        assert [*chunks] == []
+
+
 @pytest.mark.parametrize("moved", [1, 2])
 def test_a_transfer_that_ends_early_leaves_no_connection_behind(balances, moved):
     """Each chunk is in the session that the one before was not in."""
@@ -100,9 +111,9 @@ def test_a_transfer_that_ends_early_leaves_no_connection_behind(balances, moved)
 
 
 def test_a_transfer_that_ends_early_does_not_wait_for_a_server_that_takes_no_rows_ahead(balances):
-    """It answers nothing more from the second COPY on."""
+    """It answers nothing more from the second COPY on. A lock keeps the first chunk from ending."""
     stage_many(balances, 9)
-    threads, copies = threading.active_count(), count(1)
+    copies = count(1)
     is_silent = threading.Event()
 
     def arrives(message):
@@ -110,7 +121,9 @@ def test_a_transfer_that_ends_early_does_not_wait_for_a_server_that_takes_no_row
             is_silent.set()
         return not is_silent.is_set()
 
-    with Proxy(balances.bonus, arrives) as proxy:
+    with Proxy(balances.bonus, arrives) as proxy, connected(balances.bonus) as vendor:
+        vendor.autocommit = False
+        run(vendor, "lock table asset in exclusive mode")
         slow = replace(balances, bonus=proxy.dsn)
         with slow.open() as (source, target):
             origin = slow.prepare(source, target).origin
@@ -120,7 +133,8 @@ def test_a_transfer_that_ends_early_does_not_wait_for_a_server_that_takes_no_row
             target.database.hang_up()
             with pytest.raises(ConnectionLost):
                 moving.result(20)
-    wait_until(lambda: threading.active_count() <= threads + 2)  # the watchdog, and the executor
+            assert not {"source", "target"} & {one.name for one in threading.enumerate()}
+        vendor.rollback()
     assert_all_moved_once(balances, 9)
 
 

@@ -146,7 +146,7 @@ def move_chunk(
     """Move the rows of the plan. The caller has locked the position, and rolls back on errors.
 
     1. Receives the rows, and what they depend on; compares their numbers with the log.
-    2. Begins to move the rows of the next chunk.
+    2. Begins to move the rows of the next chunk, if there is one.
     3. Applies the good rows, and records what became of those that depend on others.
     4. Writes the rejects, exceptions and receipts.
     5. Moves the position, if it is still where it was, and commits (not in a dry run).
@@ -164,7 +164,8 @@ def move_chunk(
     )
     received = receive(plan, plan.reading, ahead, target) if plan.reading else Received()
     if not dry_run:
-        ahead.begin_next(plan.after(received.rows, received.last), plan.rows)
+        if not plan.is_last:
+            ahead.begin_next(plan.after(received.rows, received.last), plan.rows)
         _check_not_withdrawn(plan, source)
     totals, reasons = Totals(), {}
     if received.rows:

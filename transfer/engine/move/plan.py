@@ -53,6 +53,7 @@ class ChunkPlan:
     `with_gone`: lines of which rows were deleted by hand; `gone`: these rows, as far as their names
     are known.
     `version`: the one that the position gets with the chunk.
+    `is_last`: with it the server has received all that is in the log.
     """
 
     kind: Kind
@@ -66,6 +67,7 @@ class ChunkPlan:
     gone: tuple[RowName, ...]
     rows: int
     version: str
+    is_last: bool
 
     def may_be_cut(self) -> bool:
         """Return whether a changeset is read alone, and may have more rows than the chunk."""
@@ -178,6 +180,7 @@ def _plan(
         tuple(RowName(*name) for name in source.rows.gone(kind, with_gone)),
         rows,
         str(uuid4()),
+        lines.are_last and (reading is None or sum(one.awaited for one in reading.lines) <= rows),
     )
 
 
@@ -204,13 +207,14 @@ class _Lines:
     """The lines that a chunk passes (`window`), and those of them that it reads (`chosen`).
 
     `lasts`: changeset → last row received, of those that have an exception; WHOLE of one that is
-    skipped. `last`: that of a single chosen line.
+    skipped. `last`: that of a single chosen line. `are_last`: no line follows in the log.
     """
 
     window: list[Line]
     chosen: list[Line]
     lasts: dict[str, int]
     last: int = NOTHING
+    are_last: bool = False
 
     def before(self, number: int) -> "_Lines":
         """Return those before this number."""
@@ -218,6 +222,7 @@ class _Lines:
             self,
             window=[line for line in self.window if line.number < number],
             chosen=[line for line in self.chosen if line.number < number],
+            are_last=False,
         )
 
 
@@ -248,7 +253,7 @@ def _next_lines(
                     return _Lines([*window, line], chosen, lasts, last)
             window.append(line)
         if len(lines) < page:
-            break
+            return _Lines(window, chosen, lasts, are_last=True)
         page = LINES - len(window)
     return _Lines(window, chosen, lasts)
 

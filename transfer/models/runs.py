@@ -218,23 +218,22 @@ class TransferRun(Run):
             server = None if is_of_shop_all else self.server_id
             OutagePart.note_failures([Seen(server, Part.RUNS, self.finished_at)])
 
-    def begin(self, position: Position, expected: int, before: Recorded | None) -> bool:
+    def begin(self, position: Position, expected: int, before: Recorded | None) -> None:
         """Notes where the run starts, and how many rows there are to move.
 
         `before` is where the rows end that are counted so far: by this run, or the one before.
-        Returns whether nothing was noted of the server and kind before: see `ServerDay`.
         """
         self.expected = expected
         self._set_back(position, is_before=before is not None and before.is_ahead_of(position))
         with transaction.atomic():
             self.save(update_fields=["expected", *PLACES])
-            return ServerDay.objects.note(self, position)
+            self._note_day(position)
 
     def go_back(self, position: Position) -> None:
         """Notes that the run goes on from an earlier place, where shop All was restored."""
         self._set_back(position, is_before=True)
         self.save(update_fields=PLACES)
-        ServerDay.objects.note(self, position)
+        self._note_day(position)
 
     def _set_back(self, position: Position, *, is_before: bool) -> None:
         self.position_from = self.position_to = position.as_json()
@@ -282,7 +281,7 @@ class TransferRun(Run):
             self._lock()
             stopped = self.counted_to
             if stopped is not None and self._lacks(position):
-                self._count(position.totals - stopped.totals, position, None)
+                self._count(position.received - stopped.received, position, None)
                 self.save(update_fields=[*COUNTS, "position_to"])
 
     def end_at(self, position: Position) -> None:
@@ -298,7 +297,7 @@ class TransferRun(Run):
         else:
             self.position_to = position.as_json()
             self.save(update_fields=["position_to"])
-            ServerDay.objects.note(self, position)
+            self._note_day(position)
 
     @property
     def counted_to(self) -> Recorded | None:
@@ -323,7 +322,10 @@ class TransferRun(Run):
         self.totals = self.totals + gained
         self.position_to = after.as_json()
         FlowHour.objects.add(self.task_id, gained, timezone.now(), seconds)
-        ServerDay.objects.note(self, after, gained)
+        self._note_day(after)
+
+    def _note_day(self, position: Position) -> None:
+        ServerDay.objects.note(self.server_id, self.server_name, position)
 
     def count_reasons(self) -> dict[str, int]:
         """Check code → rows of this run that failed it."""

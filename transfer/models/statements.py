@@ -1,10 +1,8 @@
 """Statements for accountants, and the daily sums that they are made of. All are kept for ever."""
 
 import json
-from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
-from typing import Any
 
 from django.conf import settings
 from django.db import connection, models
@@ -15,19 +13,20 @@ from transfer.models.addresses import address
 from transfer.models.servers import BonusServer
 from transfer.models.shared import AmountField
 
-# Adds to the day of a server and kind, in the time zone of schedules; notes the position that the
-# server has after it. By the unique index.
+# Adds to the day of a server and position, in the time zone of schedules; notes the position as it
+# is after it. By the unique index.
 ADD = """
     insert into transfer_serverday as held
-           (day, kind, server_pk, server_name, applied, unchanged, rejected, amount_applied,
-            amount_rejected, lost, amount_lost, skipped, amount_skipped, position)
+           (day, kind, server_pk, server_name, origin, server_uid, applied, unchanged, rejected,
+            amount_applied, amount_rejected, lost, amount_lost, skipped, amount_skipped, position,
+            noted_at)
     select (now() at time zone coalesce(
                 nullif((select time_zone from transfer_settings where id = 1), ''),
                 %(zone)s))::date,
-           %(kind)s, %(server_pk)s, %(server_name)s, %(applied)s, %(unchanged)s, %(rejected)s,
-           %(amount_applied)s, %(amount_rejected)s, %(lost)s, %(amount_lost)s, %(skipped)s,
-           %(amount_skipped)s, %(position)s
-        on conflict (server_pk, kind, day) do update
+           %(kind)s, %(server_pk)s, %(server_name)s, %(origin)s, %(server_uid)s, %(applied)s,
+           %(unchanged)s, %(rejected)s, %(amount_applied)s, %(amount_rejected)s, %(lost)s,
+           %(amount_lost)s, %(skipped)s, %(amount_skipped)s, %(position)s, now()
+        on conflict (origin, server_uid, kind, day, server_pk) do update
        set applied = held.applied + excluded.applied,
            unchanged = held.unchanged + excluded.unchanged,
            rejected = held.rejected + excluded.rejected,
@@ -37,62 +36,59 @@ ADD = """
            amount_lost = held.amount_lost + excluded.amount_lost,
            skipped = held.skipped + excluded.skipped,
            amount_skipped = held.amount_skipped + excluded.amount_skipped,
-           server_name = excluded.server_name, position = excluded.position
+           server_name = excluded.server_name, position = excluded.position,
+           noted_at = excluded.noted_at
 """
 
 
 class ServerDayManager(models.Manager["ServerDay"]):
-    def last_of(self, server_pk: int, kind: str) -> "ServerDay | None":
-        """Return the last day of a server and kind. By the unique index."""
-        return self.filter(server_pk=server_pk, kind=kind).order_by("-day").first()
+    def last_of(self, origin: str, server_uid: str, kind: str) -> "ServerDay | None":
+        """Return the day on which a position was noted last. By the unique index."""
+        days = self.filter(origin=origin, server_uid=server_uid, kind=kind)
+        return days.order_by("-day", "-noted_at").first()
 
-    def note(self, run: Any, position: Position, gained: Totals | None = None) -> bool:
+    def note(self, server_pk: int | None, server_name: str, position: Position) -> None:
         """Count what a server has received up to a position, on the day that it is now.
 
-        It is the difference of the position's totals from those of the position that was noted
-        last. Rows of other installations count, too. A negative difference is what the server has
-        lost by a restore. `gained` counts where nothing can be compared: at first, or after the
-        server got another name.
+        It is the difference of what the position says that the server has received by its name from
+        what it said when it was noted last, of whichever docked server. At first, all of it: so
+        each row is counted once, wherever our own database and shop All have gone back to. Rows of
+        other installations count, too. A negative difference is what the server has lost by a
+        restore.
 
-        In a transaction of the run. Nothing if the server was undocked meanwhile. Returns whether
-        nothing was noted of the server and kind before.
+        In a transaction of the run. Nothing if the server was undocked meanwhile.
         """
-        if run.server_id is None:
-            return False
-        last = self.last_of(run.server_id, run.kind)
-        before = last.recorded if last else None
-        gained = gained or Totals()
+        if server_pk is None:
+            return
+        last = self.last_of(position.origin, position.server, position.kind)
+        gained = position.received
+        if last is not None:
+            before = last.recorded
+            if (before.version, last.server_pk) == (position.version, server_pk):
+                return
+            gained -= before.received
         lost = Totals()
-        if before is not None and before.version == position.version:
-            return False
-        if before is not None and before.is_of_same(position):
-            gained = position.totals - before.totals
-            if gained.read < 0:
-                gained, lost = Totals(), before.totals - position.totals
-        self._add(
-            run.server_id, run.server_name, run.kind, position.as_json(), gained=gained, lost=lost
-        )
-        return before is None
+        if gained.read < 0:
+            gained, lost = lost, lost - gained
+        self._add(server_pk, server_name, position, gained=gained, lost=lost)
 
     def skip(
         self, server: BonusServer, position: Position, rows: int, amount: Decimal
     ) -> "ServerDay":
         """Count rows that a server does without for good, on the day that it is now; return it.
 
-        What the server has received meanwhile is counted by its next run, from the position that
-        was noted last.
+        `position` is the one before somebody has said so.
         """
-        last = self.last_of(server.pk, position.kind)
-        at = last.position if last else position.as_json()
-        self._add(server.pk, server.name, position.kind, at, skipped=(rows, amount))
-        return self.filter(server_pk=server.pk, kind=position.kind).latest("day")
+        self.note(server.pk, server.name, position)
+        self._add(server.pk, server.name, position, skipped=(rows, amount))
+        of_server = self.filter(server_pk=server.pk, server_uid=position.server)
+        return of_server.filter(origin=position.origin, kind=position.kind).latest("day")
 
     def _add(
         self,
         server_pk: int,
         server_name: str,
-        kind: str,
-        position: Mapping[str, Any],
+        position: Position,
         *,
         gained: Totals | None = None,
         lost: Totals | None = None,
@@ -101,22 +97,24 @@ class ServerDayManager(models.Manager["ServerDay"]):
         gained, lost = gained or Totals(), lost or Totals()
         values = {
             "zone": settings.TIME_ZONE,
-            "kind": kind,
+            "kind": position.kind,
             "server_pk": server_pk,
             "server_name": server_name,
+            "origin": position.origin,
+            "server_uid": position.server,
             **vars(gained),
             "lost": lost.read,
             "amount_lost": lost.amount_applied + lost.amount_rejected,
             "skipped": skipped[0],
             "amount_skipped": skipped[1],
-            "position": json.dumps(position),
+            "position": json.dumps(position.as_json()),
         }
         with connection.cursor() as cursor:
             cursor.execute(ADD, values)
 
 
 class ServerDay(models.Model):
-    """What one bonus server has received of one kind on one day, as the runs have counted it.
+    """What one bonus server has received by one position on one day, as the runs have counted it.
 
     Days are those of the time zone of schedules. A day without rows has no row.
     """
@@ -126,6 +124,10 @@ class ServerDay(models.Model):
     # No foreign key: a day outlives its server.
     server_pk = models.BigIntegerField()
     server_name = models.CharField(max_length=100)
+    # Of the position: of which shop All, and the name that it gives its server. A server that is
+    # docked again keeps it.
+    origin = models.UUIDField()
+    server_uid = models.UUIDField()
     applied = models.BigIntegerField(default=0)
     unchanged = models.BigIntegerField(default=0)
     rejected = models.BigIntegerField(default=0)
@@ -139,15 +141,21 @@ class ServerDay(models.Model):
     amount_skipped = AmountField(default=0)
     # The position that the server had after it, see `Position.as_json`.
     position = models.JSONField()
+    noted_at = models.DateTimeField()
 
     objects = ServerDayManager()
 
     class Meta:
         verbose_name = gettext_lazy("day of a bonus server")
         constraints = [
-            models.UniqueConstraint("server_pk", "kind", "day", name="day_of_a_server_and_kind")
+            models.UniqueConstraint(
+                *("origin", "server_uid", "kind", "day", "server_pk"), name="day_of_a_position"
+            )
         ]
-        indexes = [models.Index(fields=["day"], name="server_days")]
+        indexes = [
+            models.Index(fields=["day"], name="server_days"),
+            models.Index(fields=["server_pk", "kind", "day"], name="days_of_server"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.day} {self.kind} {self.server_name}"

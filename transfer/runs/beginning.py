@@ -39,7 +39,7 @@ from transfer.runs.knowledge import knowledge_of, take_name
 from transfer.runs.left_behind import has_come_back
 from transfer.runs.needed import this_installation
 from transfer.runs.start import go_on
-from transfer.statements.copies import write_server_days
+from transfer.statements.copies import take_back_server, write_server_days
 from transfer.text import formats
 
 CODES = {cause.code for cause in (BEGINNING_UNDECIDED, HISTORY_TOO_OLD, COPY_OF, ROWS_PURGED)}
@@ -265,14 +265,19 @@ def decide(task: TransferTask, decision: Decision, actor: Actor, *, dry_run: boo
             new["given_up"] = outcome.skipped
         AuditEntry.record(actor, AuditEntry.Action.POSITION, task, new=new)
         if (skipped := outcome.skipped_now) and skipped.count.rows:
-            day = ServerDay.objects.skip(
-                task.server, skipped.position, skipped.count.rows, skipped.count.amount
-            )
-            with source.database.transaction():
-                write_server_days(source, [day])
+            _note_skipped(source, task.server, skipped)
         has_come_back(task, actor)
     go_on([task])
     return outcome
+
+
+def _note_skipped(source: ShopAll, server: BonusServer, skipped: Skipped) -> None:
+    """Count what a server does without, here and at once in shop All: no position says it."""
+    at, count = skipped.position, skipped.count
+    take_back_server(source, server, at)
+    day = ServerDay.objects.skip(server, at, count.rows, count.amount)
+    with source.database.transaction():
+        write_server_days(source, [day])
 
 
 @dataclass(frozen=True)
@@ -311,6 +316,7 @@ class _Case:
 
 
 def _begin(case: _Case) -> Outcome:
+    known = ServerDay.objects.last_of(case.origin(), case.server, case.task.kind)
     begun = begin_position(
         case.task.kind_spec,
         case.source,
@@ -319,6 +325,7 @@ def _begin(case: _Case) -> Outcome:
         case.actor.name,
         case.server,
         this_installation(),
+        known.recorded.received if known else None,
     )
     is_empty = case.target.tables.is_empty(case.task.kind_spec)
     if case.decision.is_empty and not is_empty:

@@ -34,7 +34,7 @@ from transfer.runs.left_behind import has_come_back
 from transfer.runs.needed import installation_of, keep_needed_rows
 from transfer.runs.restored import confirm_by_itself
 from transfer.runs.server_restored import tell_if_restored
-from transfer.statements.copies import copy_first_day, take_back_server
+from transfer.statements.copies import take_back_server
 
 Progress = Callable[[TransferRun], None]
 
@@ -146,8 +146,7 @@ def _move(
     2. Counts what an earlier process has moved and not counted, on the days that shop All has of
        it; mirrors rejects.
     3. Tells the server which rejects people have discarded.
-    4. Notes how far shop All's log goes now; tells purges what is needed. A server's first day goes
-       into shop All at once.
+    4. Notes how far shop All's log goes now; tells purges what is needed.
     5. Moves chunk after chunk; counts each, and mirrors its rejects.
     """
     kind, knowledge = task.kind_spec, knowledge_of(task.server)
@@ -163,8 +162,7 @@ def _move(
     TransferTask.objects.filter(pk=task.pk).update(mirrored_at=timezone.now())
     expected = _note_log(kind, source, target, position, knowledge)
     if run.position_from is None:
-        if run.begin(position, expected, counted):
-            copy_first_day(source, task.server, kind)
+        run.begin(position, expected, counted)
     else:
         run.go_on_with(expected)
     progress(run)

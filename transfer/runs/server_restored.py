@@ -19,7 +19,11 @@ def tell_if_restored(task: TransferTask, run: TransferRun, position: Position) -
     earlier = task.runs.exclude(pk=run.pk).begun().that_may_have_moved()
     last = earlier.first()
     recorded = last.counted_to if last else None
-    if last is None or recorded is None or not recorded.is_after(position):
+    if last is None or recorded is None or not recorded.is_of_same(position):
+        return
+    # Not what it has received by its name: the copy of another server may have all that it had.
+    rows = recorded.totals.read - position.totals.read
+    if rows <= 0:
         return
     ended = last.finished_at or last.queued_at
     began = position.beginning.at
@@ -27,7 +31,7 @@ def tell_if_restored(task: TransferTask, run: TransferRun, position: Position) -
         return  # an administrator has said what it has received, and it begins anew
     same = task.runs.filter(position_to__version=position.version).first()
     about = {
-        "rows": recorded.totals.read - position.totals.read,
+        "rows": rows,
         "from": same.finished_at if same else None,
         "to": ended,
         "number": position.place.number,

@@ -19,7 +19,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from transfer.engine.kind import Kind
-from transfer.engine.received import Position, Recorded
+from transfer.engine.received import Position, Recorded, is_uuid
 from transfer.engine.shop_all.counts import Count
 from transfer.engine.shop_all.kept import Copy, Kept, What
 from transfer.engine.shop_all.log_sums import EFFECTS
@@ -36,10 +36,12 @@ RECENT = timedelta(40)
 """Days of servers that are written each time: at least once in so many days."""
 INVALID = (ValueError, TypeError, KeyError, AttributeError, InvalidOperation, ValidationError)
 """What a copy raises that somebody else has written."""
-OF_SERVER = (
-    *("server_name", "applied", "unchanged", "rejected", "amount_applied", "amount_rejected"),
-    *("lost", "amount_lost", "skipped", "amount_skipped", "position"),
-)
+MOST_DIGITS = 1000
+"""More digits than any sum has before its point."""
+AMOUNTS = ("amount_applied", "amount_rejected", "amount_lost", "amount_skipped")
+SUMS = (*AMOUNTS, "applied", "unchanged", "rejected", "lost", "skipped")
+OF_SERVER = ("server_name", *SUMS, "position", "noted_at")
+OF_NAME = ("origin", "server_uid", "kind", "day", "server_pk")
 
 
 def kept_in(source: ShopAll) -> Kept:
@@ -50,73 +52,89 @@ def kept_in(source: ShopAll) -> Kept:
 
 
 def take_back_server(source: ShopAll, server: BonusServer, position: Position) -> None:
-    """Take back the days of a server and kind that our own database has lost.
+    """Take back the days of a position that our own database has lost, or never had.
 
     Asks shop All only if our own database does not know the position: so as a rule it costs one
-    query of our own. After this, `ServerDay.objects.note` counts what is left on today. Where shop
-    All does not give its copies, that is all of it: no transfer stops because of them.
+    query of our own. Days of a position of which we know nothing are those that another
+    installation has counted, now as days of this server. After this, `ServerDay.objects.note`
+    counts what is left on today. Where shop All does not give its copies, that is all of it: no
+    transfer stops because of them.
     """
-    last = ServerDay.objects.last_of(server.pk, position.kind)
+    of = (position.kind, position.server, position.origin)
+    last = ServerDay.objects.last_of(position.origin, position.server, position.kind)
     if last is not None and last.recorded.version == position.version:
         return
     try:
         with source.database.transaction(commit=False):
-            _take_back_days(kept_in(source), position.kind, server.pk, position.server)
+            kept = kept_in(source)
+            if not _take_back_days(kept, *of) and last is None:
+                _take_over_days(kept, server, *of)
     except TransferError as error:
         logger.warning("the days of a server can’t be taken back from shop All: %s", error.code)
 
 
 def _take_back_all_servers(kept: Kept) -> None:
     """Take back the days of all servers, of undocked ones too."""
-    uids = {pk: str(uid) for pk, uid in BonusServer.objects.values_list("pk", "uid")}
-    pairs = dict.fromkeys(tuple(name.split(" ")[:2]) for name in kept.names(What.SERVER_DAY))
-    for kind, number in pairs:
-        if number.isdecimal():
-            _take_back_days(kept, kind, int(number), uids.get(int(number)))
+    names = (name.split(" ") for name in kept.names(What.SERVER_DAY))
+    for kind, server_uid, origin in dict.fromkeys(tuple(name[:3]) for name in names if name[2:]):
+        if is_uuid(server_uid) and is_uuid(origin):
+            _take_back_days(kept, kind, server_uid, origin)
 
 
-def _take_back_days(kept: Kept, kind: str, server_pk: int, uid: str | None) -> None:
-    """Take back the days after our last one, and that one if its copy has counted more.
+def _take_back_days(kept: Kept, kind: str, server_uid: str, origin: str) -> bool:
+    """Take back the days of a position from its last one on, where the copy has counted more.
 
-    None of them if the last one is of a server with another name than `uid`.
+    Returns whether there are any copies of ours.
     """
-    last = ServerDay.objects.last_of(server_pk, kind)
-    of = f"{kind} {server_pk} "
-    after = f"{of}{last.day - timedelta(1)}" if last else ""
-    days = [one for copy in kept.read(What.SERVER_DAY, of, after) if (one := _server_day(copy))]
-    if not days or uid not in (None, days[-1].recorded.server):
-        return
-    if last is not None and days[0].day == last.day and days[0].counted <= last.counted:
-        days = days[1:]
+    last = ServerDay.objects.last_of(origin, server_uid, kind)
+    after = f"{_name_of(kind, server_uid, origin)}{last.day}" if last else ""
+    copies = kept.read(What.SERVER_DAY, _name_of(kind, server_uid, origin), after)
+    days = [one for copy in copies if (one := _server_day(copy))]
+    own = ServerDay.objects.filter(kind=kind, server_uid=server_uid, origin=origin)
+    of_last = own.filter(day=last.day) if last else []
+    counted = {(one.day, one.server_pk): one.counted for one in of_last}
+    newer = [one for one in days if one.counted > counted.get((one.day, one.server_pk), -1)]
     ServerDay.objects.bulk_create(
-        days,
+        newer,
         update_conflicts=True,
-        unique_fields=["server_pk", "kind", "day"],
+        unique_fields=OF_NAME,
         update_fields=OF_SERVER,
     )
+    return bool(days)
+
+
+def _take_over_days(
+    kept: Kept, server: BonusServer, kind: str, server_uid: str, origin: str
+) -> None:
+    """Take over the days of a position from the installation that has noted it last."""
+    copies = [*kept.of_others(What.SERVER_DAY, _name_of(kind, server_uid, origin))]
+    of_last = (one for one in copies if one.installation == copies[-1].installation)
+    noted = [one for copy in of_last if (one := _server_day(copy))]
+    days: dict[date, ServerDay] = {}
+    for one in sorted(noted, key=lambda day: day.noted_at):
+        if one.day in days:  # it was docked again on that day
+            for name in SUMS:
+                setattr(one, name, getattr(one, name) + getattr(days[one.day], name))
+        one.server_pk, one.server_name = server.pk, server.name
+        days[one.day] = one
+    ServerDay.objects.bulk_create(days.values())
 
 
 def write_server_days(source: ShopAll, days: Iterable[ServerDay]) -> None:
     """Write the copies of some days; the caller commits."""
     copies = [
-        Copy(f"{one.kind} {one.server_pk} {one.day}", _as_json(one, OF_SERVER)) for one in days
+        Copy(
+            f"{_name_of(one.kind, str(one.server_uid), str(one.origin))}{one.day} {one.server_pk}",
+            _as_json(one, OF_SERVER),
+        )
+        for one in days
     ]
     kept_in(source).write(What.SERVER_DAY, copies)
 
 
-def copy_first_day(source: ShopAll, server: BonusServer, kind: Kind) -> None:
-    """Write a copy of the first day of a server and kind at once, before rows are moved.
-
-    A restore of our own database to before the first run would otherwise lose where counting began,
-    until a job has written the copies of all days: that comes every quarter of an hour. If shop All
-    does not take this copy, the job writes it.
-    """
-    days = ServerDay.objects.filter(server_pk=server.pk, kind=kind.name)
-    try:
-        with source.database.transaction():
-            write_server_days(source, days)
-    except TransferError as error:
-        logger.warning("the first day of a server can’t be copied to shop All: %s", error.code)
+def _name_of(kind: str, server_uid: str, origin: str) -> str:
+    """Return how the names of the copies of days of a position begin."""
+    return f"{kind} {server_uid} {origin} "
 
 
 def _as_json(one: Any, fields: Iterable[str]) -> str:
@@ -131,9 +149,17 @@ def _as_json(one: Any, fields: Iterable[str]) -> str:
 def _server_day(copy: Copy) -> ServerDay | None:
     """Return the day of a copy; None, with a line in the log, if another program wrote it."""
     try:
-        kind, number, day = copy.name.split(" ")
+        kind, server_uid, origin, day, number = copy.name.split(" ")
         values = _values(ServerDay, OF_SERVER, copy)
-        one = ServerDay(kind=kind, server_pk=int(number), day=date.fromisoformat(day), **values)
+        one = ServerDay(
+            kind=kind,
+            server_uid=server_uid,
+            origin=origin,
+            day=date.fromisoformat(day),
+            server_pk=int(number),
+            **values,
+        )
+        one.clean_fields(exclude=AMOUNTS)  # they may have more digits than a form allows
         Recorded.from_json(one.position)
     except INVALID:
         _refuse(copy)
@@ -145,7 +171,8 @@ def _values(model: Any, fields: Iterable[str], copy: Copy) -> dict[str, Any]:
     """Return the values of a copy, as those of the fields. Raises one of INVALID."""
     stored = json.loads(copy.content)
     values = {name: model._meta.get_field(name).to_python(stored[name]) for name in fields}
-    if any(isinstance(one, Decimal) and not one.is_finite() for one in values.values()):
+    amounts = [one for one in values.values() if isinstance(one, Decimal)]
+    if not all(one.is_finite() and one.adjusted() < MOST_DIGITS for one in amounts):
         raise ValueError(copy.name)
     return values
 

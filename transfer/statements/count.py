@@ -57,12 +57,12 @@ ANSWERS = (
     AuditEntry.Action.RESTORE,
 )
 
-# Where each server was at the end of a day. By the unique index, for each server and kind.
+# Where each server was at the end of a day. By the index `days_of_server`.
 PLACES = """
     select distinct on (server_pk, kind) server_pk, kind, (position ->> 'number')::bigint,
            position ->> 'mark'
       from transfer_serverday where day <= %s
-     order by server_pk, kind, day desc
+     order by server_pk, kind, day desc, noted_at desc
 """
 # Rejected rows by server and kind: closed in the period, by how; and open at its end. Amounts are
 # those of the rows as received, if they are numbers. By the index `rejects_by_time`.

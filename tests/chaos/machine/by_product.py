@@ -19,7 +19,7 @@ from tests.chaos.machine.facts import Key, Wrong
 from tests.chaos.machine.people import People, is_bad
 from tests.chaos.machine.steps import Machine
 from tests.chaos.machine.transfers import Transfers
-from tests.chaos.machine.world import BALANCES, Ours, World
+from tests.chaos.machine.world import BALANCES, HISTORY, Ours, World
 from tests.own_database import OwnDatabases
 from transfer.causes.ledger import (
     BEGINNING_UNDECIDED,
@@ -252,6 +252,8 @@ class ProductsTransfers(Transfers):
             chunk_rows=rows,
             stopped=stopped,
         )
+        if before is None:
+            self.world.days.has_begun(name, kind)
         if done.position_from is not None:
             self.world.days.note(name, kind, before)
             if "Died" not in done.error_technical:
@@ -274,6 +276,8 @@ class ProductsTransfers(Transfers):
             self.answer_went_back(self.world.ours)
         elif code == COPY_OF.code:
             command("begin", name, kind, "--own")
+            for each in HISTORY:
+                self.world.days.sample(name, each)
         elif code == ROWS_PURGED.code:
             self.skip(name, kind)
         elif code in (BEGINNING_UNDECIDED.code, HISTORY_TOO_OLD.code):

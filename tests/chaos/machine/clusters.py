@@ -22,6 +22,9 @@ VENDOR = """
     create table refuses (class text);
     create table pin_history (id bigint generated always as identity, account text, pincode text);
     create table filled (changeset uuid, "row" bigint);  -- by the vendor, not by us
+    -- By the machine: where the counting began of a position's name, see `Days.sample`.
+    create table counted_from (
+        kind text primary key, server text, began_at text, rows bigint, amount numeric);
     create function refuse() returns trigger language plpgsql as $$ begin
         if split_part(new.account, '-', 1) in (select class from refuses) then
             raise exception 'the vendor refuses it' using errcode = '23514';

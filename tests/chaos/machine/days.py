@@ -19,7 +19,7 @@ from django.utils import timezone
 
 from tests.chaos.machine.facts import Wrong
 from tests.chaos.machine.world import BALANCES, HISTORY, STAGING, World
-from transfer.models import BonusServer, ServerDay, Settings
+from transfer.models import Settings
 from transfer.statements.count import count_period
 from transfer.statements.keep import keep_days
 from transfer.statements.period import Period
@@ -36,9 +36,20 @@ ROWS = """
       join datatransfer.log using (xid, started) where kind = %s and changeset = %s::uuid
 """
 TOTALS = """
-    select server::text, rows_applied + rows_unchanged + rows_rejected,
+    select server::text, began_at::text, rows_applied + rows_unchanged + rows_rejected,
            amount_applied + amount_rejected
       from datatransfer.position where kind = %s
+"""
+# Where the counting began of the position's name, as the server's database itself remembers.
+FROM = """
+    select rows, amount from counted_from where kind = %s and server = %s and began_at = %s
+"""
+SET_FROM = """
+    insert into counted_from (kind, server, began_at, rows, amount) values (%s, %s, %s, %s, %s)
+        on conflict (kind) do update
+       set server = excluded.server, began_at = excluded.began_at, rows = excluded.rows,
+           amount = excluded.amount
+ returning true
 """
 # Rows that a server does without from now on: see `Days.skip`.
 LACKS = """
@@ -81,6 +92,9 @@ class Line:
     withdrawn: bool = False
 
 
+Sample = tuple[str, Sum]
+"""The name that a position gives its server, and what the server has received by that name."""
+
 Lines = dict[str, dict[tuple[str, str], Line]]  # kind → mark and changeset → the line
 
 
@@ -88,15 +102,16 @@ Lines = dict[str, dict[tuple[str, str], Line]]  # kind → mark and changeset �
 class Account:
     """What the product was told that a server has received of a kind, by days.
 
-    `seen` is how often it was told. `is_lost`: some rows were not counted.
+    `seen` is how often it was told. `is_behind`: our own database went back, and has not looked yet
+    what shop All has copies of. `is_vague`: some of it counts on a later day. `is_lost`: what a
+    copy has received by the name of another server was forgotten before it got its own one.
     """
 
-    docked: int = 0
     uid: str = ""
-    totals: Sum = NOTHING
     days: dict[int, Sum] = field(default_factory=dict)
     skipped: Counter[int] = field(default_factory=Counter)
     seen: int = 0
+    is_behind: bool = False
     is_vague: bool = False
     is_lost: bool = False
 
@@ -107,6 +122,8 @@ class Days:
         self.today = 0
         self.lines: Lines = {kind: {} for kind in HISTORY}
         self.accounts: dict[tuple[str, str], Account] = defaultdict(Account)
+        # Of a kind and a name: what the product was told last, and of which server.
+        self.told: dict[tuple[str, str], tuple[Sum, str]] = {}
         self.copied: Counter[tuple[str, str]] = Counter()  # of `seen`: what shop All has copies of
         self.kept: dict[int, tuple[int, Lines, Counter[tuple[str, str]]]] = {}
 
@@ -136,31 +153,50 @@ class Days:
     def shop_is_restored(self, number: int) -> None:
         day, lines, copied = self.kept[number]
         self.lines, self.copied = deepcopy(lines), copied.copy()
+        self._note_vague()
         self._move_shop(self.today - day)
 
     # Servers
 
-    def sample(self, name: str, kind: str) -> tuple[str, Sum] | None:
-        """Return the name and totals of a server's position."""
+    def sample(self, name: str, kind: str) -> Sample | None:
+        """Return what a server has received by the name that its position has.
+
+        A position that was not seen before has just begun, or has just got this name.
+        """
+        if (found := self._position(name, kind)) is None:
+            return None
+        uid, began_at, totals = found
+        if not (before := self.world.ask_server(name, FROM, [kind, uid, began_at])):
+            self.world.ask_server(name, SET_FROM, [kind, uid, began_at, *totals])
+            return uid, NOTHING
+        return uid, minus(totals, before[0])
+
+    def has_begun(self, name: str, kind: str) -> None:
+        """There was no position before a run: what it has now, the run has moved."""
+        if (found := self._position(name, kind)) is not None:
+            self.world.ask_server(name, SET_FROM, [kind, *found[:2], *NOTHING])
+
+    def _position(self, name: str, kind: str) -> tuple[str, str, Sum] | None:
         found = self.world.ask_server(name, "select to_regclass('datatransfer.position')::text")
         rows = self.world.ask_server(name, TOTALS, [kind]) if found[0][0] else []
-        return (rows[0][0], (int(rows[0][1]), rows[0][2])) if rows else None
+        return (rows[0][0], rows[0][1], (int(rows[0][2]), rows[0][3])) if rows else None
 
-    def note(self, name: str, kind: str, sampled: tuple[str, Sum] | None) -> None:
+    def note(self, name: str, kind: str, sampled: Sample | None) -> None:
         """A run has told the product where the server is."""
         if sampled is None:
             return
-        account, (uid, totals) = self.accounts[name, kind], sampled
-        docked = BonusServer.objects.get(name=name).pk
-        if (account.docked, account.uid) == (docked, uid):
-            gained = minus(totals, account.totals)
-            account.days[self.today] = plus(account.days.get(self.today, NOTHING), gained)
-        elif account.is_vague:
-            account.is_lost = True  # what came under the other name was not counted
-        account.docked, account.uid, account.totals = docked, uid, totals
+        account, (uid, received) = self.accounts[name, kind], sampled
+        before, teller = self.told.get((kind, uid), (NOTHING, name))
+        of_teller = self.accounts[teller, kind]
+        if account.uid not in ("", uid) and account.is_vague:
+            account.is_lost = True
+        if teller != name and (account.is_vague or of_teller.is_vague):
+            account.is_lost = of_teller.is_lost = True
+        gained = minus(received, before)
+        account.days[self.today] = plus(account.days.get(self.today, NOTHING), gained)
+        account.uid, account.is_behind = uid, False
         account.seen += 1
-        if account.seen == 1:  # the first day of a server is copied at once
-            self.copied[name, kind] = 1
+        self.told[kind, uid] = received, name
 
     def skip(self, name: str, kind: str, changesets: set[str]) -> None:
         """Somebody has said that a server does without these."""
@@ -178,24 +214,24 @@ class Days:
             self.accounts[name, kind].skipped[self.today] += int(rows)
 
     def own_is_restored(self, day: int) -> None:
-        """Our own database has lost what it was told and shop All has no copies of.
-
-        Where both have gone back to before it was told anything of a server, what the server had
-        received until then is counted on no day: SECURITY says so.
-        """
-        known = set(ServerDay.objects.values_list("server_name", "kind"))
-        for key, account in self.accounts.items():
-            if account.seen > self.copied[key]:
-                account.is_vague = True
-                if not self.copied[key] and key not in known:
-                    account.is_lost = True
+        """Our own database has lost what it was told and shop All has no copies of."""
+        for account in self.accounts.values():
+            account.is_behind = True
+        self._note_vague()
         self._move_own(self.today - day)
+
+    def _note_vague(self) -> None:
+        for key, account in self.accounts.items():
+            if account.is_behind and account.seen > self.copied[key]:
+                account.is_vague = True
 
     # Time
 
     def copy_days(self) -> None:
         """The task keeps the days that are over, here and in shop All."""
         keep_days(timezone.now())
+        for account in self.accounts.values():
+            account.is_behind = False
         self.copied = Counter({key: one.seen for key, one in self.accounts.items()})
 
     def pass_a_day(self) -> None:

@@ -43,8 +43,9 @@ MOST_EXCEPTIONS = 2_000_000
 
 FIELDS = """
     origin::text, kind, server::text, number, mark::text, version::text, rows_applied,
-    rows_unchanged, rows_rejected, amount_applied, amount_rejected, began_as, began_number,
-    began_mark::text, began_by, began_at
+    rows_unchanged, rows_rejected, amount_applied, amount_rejected, uncounted_applied,
+    uncounted_unchanged, uncounted_rejected, uncounted_amount_applied, uncounted_amount_rejected,
+    began_as, began_number, began_mark::text, began_by, began_at
 """
 # The table of positions has a row for each origin and kind: statements read all of it, or one row
 # by its primary key.
@@ -88,11 +89,12 @@ ADVANCE = """
            amount_rejected = amount_rejected + %s, updated_at = now()
      where origin = %s and kind = %s and version = %s
 """
-# Sets the totals of a position that has begun as a copy of another one.
+# Sets the totals of a position that has begun, and what of them does not count.
 SET_TOTALS = """
     update datatransfer.position
        set rows_applied = %s, rows_unchanged = %s, rows_rejected = %s, amount_applied = %s,
-           amount_rejected = %s
+           amount_rejected = %s, uncounted_applied = %s, uncounted_unchanged = %s,
+           uncounted_rejected = %s, uncounted_amount_applied = %s, uncounted_amount_rejected = %s
      where origin = %s and kind = %s
 """
 # A new version, for a transaction that changes exceptions or rejects and not the position.
@@ -112,9 +114,12 @@ FORGET = """
     delete from datatransfer.position using where_
      where position.origin = where_.origin and position.kind = where_.kind
 """
-# Gives a copy of a server a name of its own.
+# Gives a copy of a server a name of its own, by which it has received nothing yet.
 RENAME = """
-    update datatransfer.position set server = %s, version = %s
+    update datatransfer.position
+       set server = %s, version = %s, uncounted_applied = rows_applied,
+           uncounted_unchanged = rows_unchanged, uncounted_rejected = rows_rejected,
+           uncounted_amount_applied = amount_applied, uncounted_amount_rejected = amount_rejected
      where origin = %s and kind = %s and version = %s
 """
 
@@ -300,9 +305,9 @@ class Positions:
         self.database.execute(FORGET, [position.origin, position.kind])
 
     def set_totals(self, position: Position) -> None:
-        """Write the totals of a position that has begun as a copy of another one."""
-        where = [position.origin, position.kind]
-        self.database.execute(SET_TOTALS, [*astuple(position.totals), *where])
+        """Write the totals of a position that has begun, and what of them does not count."""
+        totals = [*astuple(position.totals), *astuple(position.uncounted)]
+        self.database.execute(SET_TOTALS, [*totals, position.origin, position.kind])
 
     def advance(self, before: Position, place: Place, version: str, gained: Totals) -> bool:
         """Move the position to a place; return whether its version was still that of `before`."""
@@ -326,7 +331,7 @@ class Positions:
         The table is in the server's database, whose administrator can write anything into it.
         """
         names = (
-            *("origin", "kind", "server", "number", "mark", "version", *_TOTALS),
+            *("origin", "kind", "server", "number", "mark", "version", *_TOTALS, *_UNCOUNTED),
             *("began_as", "began_number", "began_mark", "began_by", "began_at"),
         )
         fields = dict(zip(names, row, strict=True))
@@ -346,6 +351,7 @@ class Positions:
             fields["version"],
             Totals(*(fields[name] for name in _TOTALS)),
             beginning,
+            Totals(*(fields[name] for name in _UNCOUNTED)),
         )
 
     def _invalid(self, column: str) -> TransferError:
@@ -465,13 +471,19 @@ class Positions:
 
 
 _TOTALS = ("rows_applied", "rows_unchanged", "rows_rejected", "amount_applied", "amount_rejected")
+_UNCOUNTED = (
+    *("uncounted_applied", "uncounted_unchanged", "uncounted_rejected"),
+    *("uncounted_amount_applied", "uncounted_amount_rejected"),
+)
 
 
 def _is_possible(name: str, value: Any) -> bool:
     """Return whether a transfer can have written this value into a column of a position."""
     if name in ("rows_applied", "rows_unchanged", "rows_rejected", "number", "began_number"):
         return isinstance(value, int) and 0 <= value <= MOST_ROWS
-    if name in ("amount_applied", "amount_rejected"):
+    if name in ("uncounted_applied", "uncounted_unchanged", "uncounted_rejected"):
+        return isinstance(value, int) and abs(value) <= MOST_ROWS
+    if "amount" in name:
         return isinstance(value, Decimal | int) and Decimal(value).is_finite()
     if name == "began_at":
         return isinstance(value, datetime) and value.tzinfo is not None

@@ -25,6 +25,12 @@ create table if not exists datatransfer.position (
     rows_rejected bigint not null default 0,
     amount_applied numeric not null default 0,
     amount_rejected numeric not null default 0,
+    -- What of these the server has not received by the name `server`: see `Position`.
+    uncounted_applied bigint not null default 0,
+    uncounted_unchanged bigint not null default 0,
+    uncounted_rejected bigint not null default 0,
+    uncounted_amount_applied numeric not null default 0,
+    uncounted_amount_rejected numeric not null default 0,
     began_as text not null,
     began_number bigint not null,         -- up to this line somebody said what it has received
     began_mark uuid not null,

@@ -63,8 +63,8 @@ LAST_OF_OTHERS = """
 """
 OF_OTHERS = """
     select name, left(content, %(largest)s), installation::text from datatransfer.kept
-     where installation <> %(installation)s and what = %(what)s
-       and (name, installation::text) > (%(after)s, %(after_of)s)
+     where installation <> %(installation)s and what = %(what)s and name >= %(beginning)s
+       and (name, installation::text) > (%(after)s, %(after_of)s) and name < %(before)s
      order by name, installation::text limit %(most)s
 """
 # Lets one after the other write.
@@ -119,13 +119,15 @@ class Kept:
         values = [LARGEST, self.installation, what.value]
         return [Copy(*row) for row in self.database.rows(LAST_OF_OTHERS, values)]
 
-    def of_others(self, what: What) -> Iterator[Copy]:
-        """Yield the copies of all other installations, by name."""
+    def of_others(self, what: What, beginning: str = "") -> Iterator[Copy]:
+        """Yield the copies of all other installations whose name begins with a text, by name."""
         values = {
             "installation": self.installation,
             "what": what.value,
             "after": "",
             "after_of": "",
+            "beginning": beginning,
+            "before": f"{beginning}{BEHIND}",
             "largest": LARGEST,
             "most": what.at_once,
         }

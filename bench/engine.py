@@ -47,7 +47,7 @@ def _begun(opened: Opened, kind: str) -> str:
         if error.cause is not BEGINNING_UNDECIDED:
             raise
         opened[1].database.roll_back()
-        begun = begin_position(KINDS[kind], *opened, Answer.NOTHING, "bench", SERVER, US)
+        begun = begin_position(KINDS[kind], *opened, Answer.NOTHING, "bench", SERVER, US, None)
         opened[1].database.commit()
         return begun.position.origin
 

@@ -47,7 +47,7 @@ def send_all(
                 origin = source.identity.origin()
             if target.positions.get(origin, kind) is None:
                 answer, name = Answer.NOTHING, server or str(uuid4())
-                begin(kind, source, target, answer, "tests", name, installation)
+                begin(kind, source, target, answer, "tests", name, installation, None)
         target.database.commit()
 
 
@@ -106,7 +106,7 @@ class Flow:
             if self.answer is None or error.cause not in (BEGINNING_UNDECIDED, HISTORY_TOO_OLD):
                 raise
             target.database.roll_back()
-            begin(self.spec, source, target, self.answer, "tests", str(uuid4()), US)
+            begin(self.spec, source, target, self.answer, "tests", str(uuid4()), US, None)
             target.database.commit()
             return prepare(self.spec, source, target, self.knowledge, dry_run=dry_run)
 

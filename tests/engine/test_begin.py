@@ -86,7 +86,7 @@ def test_a_position_is_never_begun_twice(flow):
     flow.move()
     with flow.open() as (source, target):
         with pytest.raises(PositionKnown):
-            begin(flow.spec, source, target, Answer.NOTHING, "tests", NAME, US)
+            begin(flow.spec, source, target, Answer.NOTHING, "tests", NAME, US, None)
         target.database.roll_back()
     with pytest.raises(PositionKnown):
         begin_like(flow, flow, flow.position().version)

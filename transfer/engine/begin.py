@@ -98,12 +98,12 @@ def begin(
     by: str,
     server: str,
     installation: Installation,
-    counted: Totals | None = None,
+    counted: Totals | None,
 ) -> Begun:
     """Begin a position by this answer; the caller commits the target.
 
     `by` is who says so, `server` the name that the position gives its server, `counted` what our
-    own history says that it has received by this name.
+    own history says that it has received by this name; None if it knows nothing of it.
 
     1. Adds to the log what was staged until now. Keeps purges from what the server will need.
     2. Nothing received: the position begins before the first line, or at the one up to which lines

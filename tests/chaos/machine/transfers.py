@@ -173,7 +173,16 @@ class Transfers:
     def begin(self, name: str, kind: str, answer: Answer) -> None:
         server = self.world.servers[name]
         with self.world.both(name) as (source, target), suppress(Died):
-            begin(KINDS[kind], source, target, answer, "tests", server.uid, server.of.installation)
+            begin(
+                KINDS[kind],
+                source,
+                target,
+                answer,
+                "tests",
+                server.uid,
+                server.of.installation,
+                None,
+            )
             target.database.commit()
         server.without_position = False
 

@@ -212,7 +212,7 @@ def test_a_server_that_is_too_old_begins_again(flow, copies, answer):
     restored_to_below(flow, copies)
     flow.stage(("new", 1))
     with flow.open() as (source, target):
-        begun = begin(flow.spec, source, target, answer, "tests", INSTALLATION, US)
+        begun = begin(flow.spec, source, target, answer, "tests", INSTALLATION, US, None)
         target.database.commit()
     assert begun.skipped == (1 if answer == Answer.NOTHING else 0)  # the last line is still there
     flow.stage(("newer", 1))
@@ -220,7 +220,7 @@ def test_a_server_that_is_too_old_begins_again(flow, copies, answer):
     nothing = answer == Answer.NOTHING
     assert accounts(flow) == (["new", "newer"] if nothing else ["newer"])
     with flow.open() as (source, target), pytest.raises(PositionKnown):
-        begin(flow.spec, source, target, answer, "tests", INSTALLATION, US)
+        begin(flow.spec, source, target, answer, "tests", INSTALLATION, US, None)
 
 
 @pytest.mark.parametrize("answer", Answer)

@@ -12,6 +12,9 @@ from tests.emptied import empty, some_are_used_up
 LONGEST = (
     "browser/test_every_page.py",
     "engine/test_every_statement.py",
+    "thief/test_bonus_server.py",
+    "thief/test_shop_all.py",
+    "management/test_doctor.py",
     "management/test_setup.py",
     "management/test_crontab.py",
     "chaos/test_time.py",
@@ -37,7 +40,6 @@ LONGEST = (
     "test_behind_proxy.py",
     "browser/test_many_servers.py",
     "problems/test_problems.py",
-    "management/test_doctor.py",
     "browser/test_components.py",
     "browser/test_scheduler.py",
     "thief/test_writer.py",
@@ -48,6 +50,9 @@ LONGEST = (
     "thief/test_answer_size.py",
     "thief/test_provider.py",
     "test_proxy_socket.py",
+    "thief/test_forged_rejects.py",
+    "runs/test_left_behind.py",
+    "runs/test_arrivals.py",
 )
 
 

@@ -25,6 +25,7 @@ from tests.databases import (
     stage,
 )
 from tests.early import IS_EMBEDDED
+from tests.emptied import emptying
 from tests.flow import Flow, send_all
 from tests.forked import Forked, Forking
 from transfer.errors import TransferError
@@ -107,6 +108,8 @@ def django_db_setup(
 
     PostgreSQL notices only at its next word to them that they are gone.
     """
+    with django_db_blocker.unblock():
+        emptying()  # remembers the rows that migrations have made
     yield
     connection.close()  # a test may have ended its session, and Django notices only by an error
     with django_db_blocker.unblock(), connection.cursor() as cursor:

@@ -139,6 +139,8 @@ def configure() -> None:
             "allauth.account.middleware.AccountMiddleware",
         ],
         SESSION_COOKIE_NAME="provider",
+        # Each log-in here compares the secret of the client: slow on purpose otherwise.
+        PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"],
         LOGIN_URL="/enter",
         IDP_OIDC_PRIVATE_KEY=pem,
         IDP_OIDC_ADAPTER="tests.oidc_provider.adapter",

@@ -58,10 +58,9 @@ def server(name: str = "Бонусный сервер 8") -> BonusServer:
     return made
 
 
-def a_run(of: BonusServer, kind: str = "balances", **fields: Any) -> TransferRun:
+def unsaved_run(task: TransferTask, **fields: Any) -> TransferRun:
     """A run that took two seconds; of today's NOON, unless the fields say otherwise."""
     at = fields.pop("queued_at", NOON)
-    task = of.tasks.get(kind=kind)
     run = TransferRun.of(task, fields.pop("trigger", Trigger.SCHEDULE), fields.pop("actor", None))
     state = fields.pop("state", State.SUCCEEDED)
     times = {"queued_at": at, "started_at": at, "finished_at": at + timedelta(seconds=2)}
@@ -69,9 +68,15 @@ def a_run(of: BonusServer, kind: str = "balances", **fields: Any) -> TransferRun
         times["finished_at"] = None
     for name, value in {**times, "state": state, **fields}.items():
         setattr(run, name, value)
+    return run
+
+
+def a_run(of: BonusServer, kind: str = "balances", **fields: Any) -> TransferRun:
+    """Likewise, saved, with what its failure leaves."""
+    run = unsaved_run(of.tasks.get(kind=kind), **fields)
     run.save()
     run.refresh_from_db()
-    if state in BAD_STATES and run.error_code not in REFUSALS:
+    if run.state in BAD_STATES and run.error_code not in REFUSALS:
         is_of_shop_all = run.error is not None and run.error.party == SHOP_ALL
         seen = Seen(None if is_of_shop_all else of.pk, Part.RUNS, run.finished_at)
         OutagePart.note_failures([seen])

@@ -1,22 +1,20 @@
 """What is done hundreds of times takes no time, and the longest files come first."""
 
 import gc
-from functools import cache
 
 import pytest
-from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
-from django.core.management.commands import flush
-from django.db import connection
+from django.test import TransactionTestCase
 
-from transfer.access import create_groups
-from transfer.models.maintenance import create_maintenance_tasks
+from tests.emptied import empty, some_are_used_up
 
-OF_MODELS = {"django_content_type", "auth_permission"}
 LONGEST = (
     "browser/test_every_page.py",
     "engine/test_every_statement.py",
+    "thief/test_bonus_server.py",
+    "thief/test_shop_all.py",
+    "management/test_doctor.py",
     "management/test_setup.py",
     "management/test_crontab.py",
     "chaos/test_time.py",
@@ -42,7 +40,6 @@ LONGEST = (
     "test_behind_proxy.py",
     "browser/test_many_servers.py",
     "problems/test_problems.py",
-    "management/test_doctor.py",
     "browser/test_components.py",
     "browser/test_scheduler.py",
     "thief/test_writer.py",
@@ -53,6 +50,9 @@ LONGEST = (
     "thief/test_answer_size.py",
     "thief/test_provider.py",
     "test_proxy_socket.py",
+    "thief/test_forged_rejects.py",
+    "runs/test_left_behind.py",
+    "runs/test_arrivals.py",
 )
 
 
@@ -62,31 +62,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
 
-@cache
-def emptying() -> str:
-    """SQL that takes all rows out of our own tables."""
-    tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
-    deletes = [f'delete from "{table}"' for table in {*tables} - OF_MODELS]
-    # The audit's trigger lets nothing else remove a row.
-    return "; ".join(["set local transfer.retention = on", *deletes])
-
-
 @pytest.fixture(scope="session", autouse=True)
 def quick() -> None:
     """What the tests do hundreds of times, and a server once, takes them no time.
 
     Each client builds the middleware again, and whitenoise would read all static files for it. A
-    password is hashed in one round. Tables are emptied without TRUNCATE, which creates new files:
-    foreign keys are checked at the end of the transaction, so rows go in any order. Of what
-    migrations make in them, what no test changes stays, and the rest is made again by who makes it.
+    password is hashed in one round. After a test that commits, rows are taken out by one statement,
+    not by `flush` and what migrations do after it, and its session goes on: a new one has to learn
+    the tables again.
     """
     gc.collect()
     gc.freeze()  # Django, Chromium's driver and pytest stay: a collection need not look at them
     gc.set_threshold(10_000, 20, 20)
     settings.WHITENOISE_AUTOREFRESH = True
     PBKDF2PasswordHasher.iterations = 1
-    flush.sql_flush = lambda *_, **__: [emptying()]
-    flush.emit_post_migrate_signal = lambda _verbosity, _interactive, using: (
-        create_groups(using),
-        create_maintenance_tasks(apps.get_app_config("transfer"), using),
-    )
+    TransactionTestCase._fixture_teardown = empty
+    TransactionTestCase._should_reload_connections = some_are_used_up

@@ -103,8 +103,8 @@ create table "cardAccounting" (
 
 
 @contextmanager
-def mapped(file: Path, *, changed: Callable[[str], str] = str) -> Iterator[None]:
-    """The product has these tables for the time of the block.
+def mapped(file: Path, *, changed: Callable[[str], str] = str) -> Iterator[Path]:
+    """The product has these tables for the time of the block; gives the file that says so.
 
     Not by the fixture `settings`: its changes end later, and would leave these tables behind.
     """
@@ -113,7 +113,7 @@ def mapped(file: Path, *, changed: Callable[[str], str] = str) -> Iterator[None]
     named.write_text(changed(TABLES))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(installed, "file_of_tables", lambda: str(named))
-        yield
+        yield named
 
 
 @pytest.fixture

@@ -65,8 +65,8 @@ def installation(request):
             for name in ("shop_all", "bonus"):
                 query(instance.dsn(), f"drop database {name}")
                 query(instance.dsn(), f"create database {name}")
-            ending.enter_context(mapped(home / "tables.toml"))
-            made.environment["DTADMIN_TABLES"] = str(home / "tables.toml")
+            tables = ending.enter_context(mapped(home / "tables.toml"))
+            made.environment["DTADMIN_TABLES"] = str(tables)
         made.move_in()
         dock_a_second(made, instance)
         for kind in installed_kinds().values():

@@ -13,7 +13,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from tests.causes import raises
 from tests.chaos.checks import assert_all_moved_once, stage_many
 from tests.databases import connected, query, run
-from tests.proxy import Cut, Proxy
+from tests.proxy import STARTUP, Cut, Proxy
 from tests.waiting import wait_until
 from transfer.causes.ledger import SHOP_ALL_WENT_BACK
 from transfer.engine.kinds import BALANCES
@@ -171,6 +171,25 @@ def test_it_goes_on_whatever_isolation_a_vendor_has_made_usual(balances, level):
     query(balances.bonus, setting.format(name, sql.Literal(level)))
     assert [chunk.totals.applied for chunk in balances.move(chunk_rows=3)] == [3, 3, 3, 0]
     assert_all_moved_once(balances, 9)
+
+
+def test_a_server_that_lets_no_second_session_in_is_asked_for_it_once(balances):
+    balances.prepare_alone()
+    stage_many(balances, 12)
+    asked = []
+
+    def arrives(message):
+        if message.type == STARTUP:
+            asked.append(message)
+        return True
+
+    with only_one_connection(balances.bonus) as dsn, Proxy(dsn, arrives) as proxy:
+        alone = replace(balances, bonus=proxy.dsn)
+        with alone.open() as (source, target):
+            origin = alone.prepare(source, target).origin
+            chunks = move.transfer(BALANCES, source, target, origin, alone.knowledge, chunk_rows=3)
+            assert [chunk.totals.applied for chunk in chunks] == [3, 3, 3, 3, 0]
+    assert len(asked) == 2
 
 
 @pytest.mark.parametrize("where", ["shop_all", "bonus"])

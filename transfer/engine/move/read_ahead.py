@@ -31,7 +31,8 @@ PROBE = "select"
 class Receiving(threading.Thread):
     """The half of a stream that writes to the bonus server, for a chunk begun ahead, in a thread.
 
-    `rows`: how many have arrived. None while it runs, and where not all of them have.
+    `has_session`: whether the server has let a second session in. `rows`: how many have arrived;
+    None while it runs, and where not all of them have.
     """
 
     def __init__(self, kind: Kind, sending: Sending, target: BonusDatabase) -> None:
@@ -39,12 +40,14 @@ class Receiving(threading.Thread):
         self.kind = kind
         self.sending = sending
         self.target = target
+        self.has_session = False
         self.rows: int | None = None
         self.error: BaseException | None = None
 
     def run(self) -> None:
         try:
             self.target.database.execute(BEGIN)
+            self.has_session = True
             self.target.database.may_wait()
             create_tables(self.kind, self.target)
             self.rows = receive_rows(self.kind, self.sending, self.target)
@@ -105,6 +108,7 @@ class ReadAhead:
         self.target = target
         self.second = source.another()
         self.second_target = target.another()
+        self.is_allowed = True  # until the server has let no second session in
         self.begun: Begun | None = None
 
     def __enter__(self) -> Self:
@@ -126,6 +130,7 @@ class ReadAhead:
         if self.begun.receiving.has_arrived():
             self.target.database.swap(self.second_target.database)
         else:
+            self.is_allowed = self.begun.receiving.has_session
             self._forget()
 
     def plan(self, before: ReceivedSoFar, rows: int) -> ChunkPlan | None:
@@ -175,8 +180,10 @@ class ReadAhead:
         """Plan the chunk after the one under way, and begin to send and to receive its rows.
 
         `before` is what the server will have received then. An error is left for the chunk to find
-        when its turn comes.
+        when its turn comes. Nothing is begun any more where the server lets no second session in.
         """
+        if not self.is_allowed:
+            return
         with suppress(TransferError, Forked), ExitStack() as stack:
             stack.enter_context(self.second.snapshot(self.kind))
             self.second.database.may_wait()

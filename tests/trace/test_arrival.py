@@ -180,7 +180,7 @@ def begin(server, answer, by):
     for task in server.tasks.all():
         with shop_all_and_server(server) as (source, target):
             kind, installation = task.kind_spec, this_installation()
-            begin_position(kind, source, target, answer, by, str(server.uid), installation)
+            begin_position(kind, source, target, answer, by, str(server.uid), installation, None)
             target.database.commit()
 
 

@@ -4,10 +4,8 @@ import json
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 
 from tests.databases import query, stage
-from tests.own_database import OwnDatabases
 from transfer.engine.shop_all.source import ShopAll
 from transfer.loading import undo_load, upload_job
 from transfer.models import (
@@ -32,15 +30,6 @@ from transfer.statements.keep import keep_days, make
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SOMEBODY = Actor("tests")
-
-
-@pytest.fixture
-def own(postgres):
-    """Our own database, which can go back in time."""
-    databases = OwnDatabases(postgres)
-    yield databases
-    connection.close()
-    databases.drop()
 
 
 @pytest.fixture

@@ -4,10 +4,8 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
-from django.db import connection
 
 from tests.databases import query, stage
-from tests.own_database import OwnDatabases
 from transfer.engine.received import Place, Position, Totals
 from transfer.engine.shop_all.source import ShopAll
 from transfer.models import Actor, BonusServer, Bulletin, ServerDay, Settings, TransferTask
@@ -21,15 +19,6 @@ from transfer.statements.copies import exchange_days
 pytestmark = pytest.mark.django_db(transaction=True)
 SOMEBODY = Actor("tests")
 FIRST, SECOND = "Бонусный сервер 8", "Бонусный сервер 9"
-
-
-@pytest.fixture
-def own(postgres):
-    """Our own database, which can go back in time."""
-    databases = OwnDatabases(postgres)
-    yield databases
-    connection.close()
-    databases.drop()
 
 
 def task_of(name):

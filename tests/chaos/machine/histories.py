@@ -1,22 +1,16 @@
 """Written histories, each of which lost or doubled rows under an earlier version of a rule."""
 
-from collections.abc import Callable
 from unittest.mock import patch
 from uuid import UUID
 
-from tests.chaos.machine.story import BALANCES, PINCODES, Story
+from tests.chaos.machine.story import BALANCES, PINCODES, Story, collected
 from tests.chaos.machine.world import own_name
 from tests.databases import connect, query, run
 from tests.waiting import wait_until
 from transfer.engine.begin import Answer
 from transfer.engine.shop_all.log_writer import LogWriter
 
-HISTORIES: list[Callable[[Story], None]] = []
-
-
-def history(function: Callable[[Story], None]) -> Callable[[Story], None]:
-    HISTORIES.append(function)
-    return function
+HISTORIES, history = collected()
 
 
 # Uses up transactions.

@@ -1,16 +1,9 @@
 """Written histories of rows that depend on others: undos, corrections, changes of a staged row."""
 
-from collections.abc import Callable
-
-from tests.chaos.machine.story import BALANCES, Story
+from tests.chaos.machine.story import BALANCES, Story, collected
 from transfer.engine.begin import Answer
 
-HISTORIES: list[Callable[[Story], None]] = []
-
-
-def history(function: Callable[[Story], None]) -> Callable[[Story], None]:
-    HISTORIES.append(function)
-    return function
+HISTORIES, history = collected()
 
 
 # Undo

@@ -2,19 +2,12 @@
 changed amount, each with three servers, of which one is dead, undocked, cloned or behind.
 """
 
-from collections.abc import Callable
-
 from tests.chaos.machine.facts import Wrong
-from tests.chaos.machine.story import BALANCES, Story
+from tests.chaos.machine.story import BALANCES, Story, collected
 from tests.chaos.machine.world import ours
 from tests.databases import query
 
-HISTORIES: list[Callable[[Story], None]] = []
-
-
-def history(function: Callable[[Story], None]) -> Callable[[Story], None]:
-    HISTORIES.append(function)
-    return function
+HISTORIES, history = collected()
 
 
 @history

@@ -1,15 +1,8 @@
 """Written histories: shop All's cluster goes through PostgreSQL's own tools."""
 
-from collections.abc import Callable
+from tests.chaos.machine.story import Story, collected
 
-from tests.chaos.machine.story import Story
-
-HISTORIES: list[Callable[[Story], None]] = []
-
-
-def history(function: Callable[[Story], None]) -> Callable[[Story], None]:
-    HISTORIES.append(function)
-    return function
+HISTORIES, history = collected()
 
 
 @history

@@ -1,6 +1,6 @@
 """A written history: a world, and the steps of histories in few words."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
@@ -18,7 +18,20 @@ from transfer.engine.begin import Answer
 from transfer.engine.kinds import KINDS
 from transfer.errors import TransferError
 
-__all__ = ["BALANCES", "HISTORY", "PINCODES", "Story"]
+__all__ = ["BALANCES", "HISTORY", "PINCODES", "Story", "collected"]
+
+History = Callable[["Story"], None]
+
+
+def collected() -> tuple[list[History], Callable[[History], History]]:
+    """Return an empty list of histories, and the decorator that adds a history to it."""
+    histories: list[History] = []
+
+    def history(function: History) -> History:
+        histories.append(function)
+        return function
+
+    return histories, history
 
 
 class Story(World):

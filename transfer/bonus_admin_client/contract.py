@@ -1,4 +1,4 @@
-"""What the contract of the administration port speaks of, whatever a vendor's protocol is.
+"""The data of the administration port's contract. They are the same for each vendor's protocol.
 
 Models use the address without loading the client and its library.
 """

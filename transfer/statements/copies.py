@@ -84,7 +84,7 @@ def _take_back_all_servers(kept: Kept) -> None:
 def _take_back_days(kept: Kept, kind: str, server_uid: str, origin: str) -> bool:
     """Take back the days of a position from its last one on, where the copy has counted more.
 
-    Returns whether there are any copies of ours.
+    Returns whether shop All has copies of its days that this installation has written.
     """
     last = ServerDay.objects.last_of(origin, server_uid, kind)
     after = f"{_name_of(kind, server_uid, origin)}{last.day}" if last else ""

@@ -21,8 +21,8 @@ from transfer.engine.shop_all.rows import Reading
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 
-# Begins a transaction that waits for its turn. Whatever the vendor's default, each of its later
-# statements sees what was committed meanwhile: the chunk before.
+# Begins a transaction that waits for its turn. Its later statements see what was committed
+# meanwhile, which is the chunk before, also where the vendor's default is another isolation level.
 BEGIN = "set transaction isolation level read committed"
 # Asks the session whether it still is there.
 PROBE = "select"
@@ -31,8 +31,8 @@ PROBE = "select"
 class Receiving(threading.Thread):
     """The half of a stream that writes to the bonus server, for a chunk begun ahead, in a thread.
 
-    `has_session`: whether the server has let a second session in. `rows`: how many have arrived;
-    None while it runs, and where not all of them have.
+    `has_session`: whether the server has opened the second session. `rows`: how many have arrived;
+    None until all of them have.
     """
 
     def __init__(self, kind: Kind, sending: Sending, target: BonusDatabase) -> None:
@@ -58,7 +58,7 @@ class Receiving(threading.Thread):
     def has_arrived(self) -> bool:
         """Wait until all rows have arrived, and return whether they have, and are still there.
 
-        Another error than one of the two databases is raised.
+        Raises an error that is not one of the two databases.
         """
         self.join()
         if isinstance(self.error, TransferError | SourceFailed | TextUnreadable):
@@ -94,12 +94,12 @@ class Begun:
 
 
 class ReadAhead:
-    """Sends the rows of planned chunks, those of the next one ahead.
+    """Sends the rows of planned chunks, and moves those of the next chunk ahead.
 
     A chunk begun ahead is used only if all of its rows have arrived, and the position, once locked,
     has exactly the version that it was planned for. Versions are random, so that no other state has
-    it. Else it is forgotten, as if it had not been begun: the chunk is planned again, and finds by
-    itself whatever was wrong.
+    it. Else it is forgotten: the chunk is planned again, and fails by itself if the error is still
+    there.
     """
 
     def __init__(self, kind: Kind, source: ShopAll, target: BonusDatabase) -> None:
@@ -108,7 +108,7 @@ class ReadAhead:
         self.target = target
         self.second = source.another()
         self.second_target = target.another()
-        self.is_allowed = True  # until the server has let no second session in
+        self.is_allowed = True  # False once the server has refused a second session
         self.begun: Begun | None = None
 
     def __enter__(self) -> Self:
@@ -122,8 +122,8 @@ class ReadAhead:
     def take_session(self) -> None:
         """Let the target go on in the session that has received the next rows, if one has.
 
-        The session that it had until now is the one for the chunk after that. Without an open
-        transaction of the target.
+        The session that it had until now receives the rows of the chunk after that. The caller has
+        ended the transaction of the target.
         """
         if self.begun is None or self.begun.receiving is None:
             return
@@ -180,7 +180,7 @@ class ReadAhead:
         """Plan the chunk after the one under way, and begin to send and to receive its rows.
 
         `before` is what the server will have received then. An error is left for the chunk to find
-        when its turn comes. Nothing is begun any more where the server lets no second session in.
+        when its turn comes. After the server has refused a second session, nothing is begun.
         """
         if not self.is_allowed:
             return

@@ -50,11 +50,11 @@ class ServerDayManager(models.Manager["ServerDay"]):
     def note(self, server_pk: int | None, server_name: str, position: Position) -> None:
         """Count what a server has received up to a position, on the day that it is now.
 
-        It is the difference of what the position says that the server has received by its name from
-        what it said when it was noted last, of whichever docked server. At first, all of it: so
-        each row is counted once, wherever our own database and shop All have gone back to. Rows of
-        other installations count, too. A negative difference is what the server has lost by a
-        restore.
+        It is the difference between what the position says that the server has received by its
+        name, and what it said when it was noted last, perhaps for a server that was undocked since.
+        The first time it is all of it: so each row is counted once, even after our own database and
+        shop All have gone back in time. Rows of other installations count, too. A negative
+        difference is what the server has lost by a restore.
 
         In a transaction of the run. Nothing if the server was undocked meanwhile.
         """

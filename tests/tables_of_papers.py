@@ -30,7 +30,7 @@ def problems() -> Iterator[str]:
         yield f"With the `severity` `{severity}`:"
         yield ""
         for code, kind in KINDS.items():
-            if kind.severity == severity:
+            if kind.severity == severity and kind.means:
                 ends = f" It ends when {kind.ends_when}." if kind.ends_when else ""
                 yield f"- `{code}`: {kind.means}{ends}"
         yield ""

@@ -196,7 +196,7 @@ ANSWER_INVALID = Cause(
         "rules or types, were changed: ask its administrator. Servers that do not need this table "
         "continue."
     ),
-    remedy="somebody has changed our schema in that database",
+    remedy="the database's administrator restores our schema",
 )
 
 
@@ -210,7 +210,7 @@ TOO_MANY_ROWS = Cause(
         "Nothing was moved. Ask its administrator who changed a table of the schema datatransfer "
         "in that database, or replaced it by a view. Servers that do not need this table continue."
     ),
-    remedy="somebody has changed our schema in that database",
+    remedy="the database's administrator restores our schema",
 )
 
 

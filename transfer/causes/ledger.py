@@ -157,7 +157,7 @@ POSITION_INVALID = Cause(
         "its administrator. Once the row of this transfer is deleted there, the next run asks what "
         "the server has received. Other bonus servers are not affected."
     ),
-    remedy="the server's administrator restores our schema",
+    remedy="the database's administrator restores our schema",
 )
 
 
@@ -220,7 +220,7 @@ REJECTS_UNREADABLE = Cause(
         "The table datatransfer.reject of the bonus server was changed or replaced. Ask its "
         "administrator. Other bonus servers are not affected."
     ),
-    remedy="the server's administrator restores our schema",
+    remedy="the database's administrator restores our schema",
 )
 
 

@@ -76,14 +76,17 @@ def never(params: Params) -> bool:
 
 @dataclass(frozen=True)
 class ProblemKind:
-    """What is known of a kind of problem. `means` and `ends_when` are for docs/WATCHING.md."""
+    """What is known of a kind of problem. `means` and `ends_when` are for docs/WATCHING.md.
+
+    Parts of an outage have no `means`: the overview and the metrics show the outage in their place.
+    """
 
     topic: Topic
     means: str
     sentence: Callable[[Params], str]  # what is wrong
     hint: Callable[[Params], str]  # what it means for the rows, and what to do
     severity: Severity = Severity.BAD  # unless who finds it says otherwise
-    ends_when: str = ""  # unless it ends when what it means is not so any more
+    ends_when: str = ""  # unless `means` says it: when that is no longer true
     says_when: Callable[[Params], bool] = never  # whether the sentence says since when
     # Its page is for administrators, and it names users or addresses of people.
     is_for_administrators: bool = False
@@ -329,7 +332,6 @@ KINDS: dict[Code, ProblemKind] = {
             "database down, such as a trigger or a lock. More workers help meanwhile."
         ),
         severity=Severity.WARN,
-        ends_when="a worker is free, or no job waits",
     ),
     Code.STEP: ProblemKind(
         Topic.SCHEDULER,
@@ -339,17 +341,16 @@ KINDS: dict[Code, ProblemKind] = {
     ),
     Code.REFUSAL: ProblemKind(
         Topic.REFUSAL,
-        "A transfer stops until somebody decides.",
+        "A transfer waits for a decision.",
         _refusal,
         hint_of_cause,
         ends_when="the next run does not refuse",
     ),
     Code.DIFFERENCE: ProblemKind(
         Topic.DIFFERENCE,
-        "The reconciliation found other rows or sums than were staged.",
+        "The last reconciliation found other rows or sums than were staged.",
         sentence_of_cause,
         hint_of_cause,
-        ends_when="the next reconciliation finds none",
     ),
     Code.OUTAGE: ProblemKind(
         Topic.FAILURES,
@@ -361,26 +362,25 @@ KINDS: dict[Code, ProblemKind] = {
     ),
     Code.FAILURES: ProblemKind(
         Topic.FAILURES,
-        "The last runs of a task failed.",
+        "The last runs of a task that is switched on failed.",
         _failures,
         _why_it_failed,
-        ends_when="a run succeeds, or the task is switched off",
     ),
     Code.DATABASE: ProblemKind(
         Topic.FAILURES,
-        "A database does not say how many rows wait. Part of an outage.",
+        "",
         sentence_of_cause,
         lambda p: together(cause(p).hint, _how_many_wait(p)),
     ),
     Code.SERVER: ProblemKind(
         Topic.FAILURES,
-        "An administration port does not answer. Part of an outage.",
+        "",
         sentence_of_cause,
         hint_of_cause,
     ),
     Code.SERVICE_PORT: ProblemKind(
         Topic.FAILURES,
-        "A service port does not answer. Part of an outage.",
+        "",
         lambda p: _("No register can work with %(server)s: the service port does not answer") % p,
         lambda p: str(cause(p)),
     ),
@@ -395,7 +395,6 @@ KINDS: dict[Code, ProblemKind] = {
         severity=Severity.WARN,
         says_when=always,
         is_for_administrators=True,
-        ends_when="one arrives, or the recipient is removed",
     ),
     Code.PAGES: ProblemKind(
         Topic.SCHEDULER,
@@ -444,7 +443,7 @@ KINDS: dict[Code, ProblemKind] = {
     ),
     Code.SLOW: ProblemKind(
         Topic.LATE,
-        "More than 5 of 100 rows of the last 24 hours arrived later than the settings allow.",
+        "More than 5 % of the rows of 24 hours arrived later than the settings allow.",
         _slow,
         lambda p: _(
             "They have arrived. The settings allow that for 5 of 100 rows. Check whether runs "
@@ -472,11 +471,10 @@ KINDS: dict[Code, ProblemKind] = {
     ),
     Code.CHANGED: ProblemKind(
         Topic.REJECTS,
-        "Rows were changed in shop All after their transfer.",
+        "Rows were changed in shop All after their transfer, and wait for a decision.",
         sentence_of_cause,
         hint_of_cause,
         severity=Severity.WARN,
-        ends_when="each is sent or kept, by a decision",
     ),
     Code.TABLES: ProblemKind(
         Topic.FAILURES,
@@ -510,33 +508,30 @@ KINDS: dict[Code, ProblemKind] = {
     ),
     Code.NO_APPROVER: ProblemKind(
         Topic.APPROVALS,
-        "Limits of amounts are set, and nobody may approve what is above them.",
+        "Limits of amounts are set, and no user may approve what is above them.",
         lambda p: _("Nobody may approve what is above the limits of amounts"),
         lambda p: _(
             "Such loads wait for seven days, and then expire. Give at least two users the right: "
             "page “Users”. Nobody approves what he has entered himself."
         ),
         severity=Severity.WARN,
-        ends_when="a user may approve, or no limit is set",
     ),
     Code.APPROVALS: ProblemKind(
         Topic.APPROVALS,
-        "Loads above a limit need a second person.",
+        "Loads above a limit wait for a second person.",
         _approvals,
         lambda p: _(
             "Nothing of them is staged. Who may approve, and has not entered them, says yes or no. "
             "After seven days they expire."
         ),
         severity=Severity.WARN,
-        ends_when="each is approved, refused or expired",
     ),
     Code.REGISTERS: ProblemKind(
         Topic.REGISTERS,
-        "Registers of a shop have not been seen for a day.",
+        "Registers of a shop, neither blocked nor mothballed, have not been seen for a day.",
         _registers,
         lambda p: str(p["names"]),
         severity=Severity.WARN,
-        ends_when="they are seen, blocked or mothballed",
     ),
     Code.LOCKED: ProblemKind(
         Topic.LOCKED,

@@ -22,7 +22,7 @@ from tests.chaos.instance import BINARIES, Instance
 from tests.chaos.warm import Warm
 from tests.databases import ROOT, as_url, query, stage
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 DATABASES = {"own": "dtadmin", "shop_all": "shop_all", "bonus": "bonus_8"}
 FOLDER = "/var/backups/dtadmin"
 ADDRESS_OF_NINE = "postgresql://dtadmin@bonus-9/bonus_9"
@@ -160,7 +160,6 @@ def once(*numbers: int) -> Counter[str]:
     return Counter(map(str, numbers))
 
 
-@pytest.mark.long
 def test_our_own_database_goes_back_and_every_row_is_there_once(house: House):
     house.stage(1, 2)
     house.stage(3, amount=0)
@@ -220,7 +219,6 @@ def test_shop_all_is_restored_from_a_dump(house: House):
     house.take("dtadmin reconcile", "own")
 
 
-@pytest.mark.long
 def test_the_files_of_shop_all_are_restored(house: House):
     house.stage(1)
     house.transfer()
@@ -236,7 +234,6 @@ def test_the_files_of_shop_all_are_restored(house: House):
     house.take("dtadmin reconcile", "own")
 
 
-@pytest.mark.long
 def test_files_are_restored_in_which_a_row_waited(house: House):
     house.stage(1)
     house.transfer()
@@ -253,7 +250,6 @@ def test_files_are_restored_in_which_a_row_waited(house: House):
     house.take("dtadmin reconcile", "own")
 
 
-@pytest.mark.long
 def test_a_bonus_server_is_restored_as_a_whole(house: House):
     house.stage(1)
     house.stage(2, amount=0)
@@ -272,7 +268,6 @@ def test_a_bonus_server_is_restored_as_a_whole(house: House):
     assert sorted(rejects) == [("2", "open"), ("4", "open")]
 
 
-@pytest.mark.long
 def test_only_the_vendors_tables_are_restored(house: House):
     house.stage(1)
     house.transfer()
@@ -293,7 +288,6 @@ def test_only_the_vendors_tables_are_restored(house: House):
     assert house.arrived() == once(1, 4)  # what was lost with the tables is entered there by hand
 
 
-@pytest.mark.long
 def test_an_upgrade_begins_with_a_backup_that_the_version_before_restores(house: House):
     house.stage(1)
     house.transfer()
@@ -309,7 +303,6 @@ def test_an_upgrade_begins_with_a_backup_that_the_version_before_restores(house:
     assert house.arrived() == once(1, 2)
 
 
-@pytest.mark.long
 def test_a_new_bonus_server_is_made_of_a_dump_and_gets_each_row_once(house: House):
     house.stage(1, 2)
     house.transfer()

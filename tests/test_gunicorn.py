@@ -16,6 +16,8 @@ from tests.deployment import answers, deployed, running, web_server
 from tests.waiting import wait_until
 from transfer.models import BonusServer
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def web(environment):
@@ -129,7 +131,6 @@ def test_it_does_not_start_on_a_newer_schema_and_goes_on_where_it_runs(environme
     assert answers(f"{web.address}/health/live") == 200
 
 
-@pytest.mark.long
 def test_nothing_is_left_of_it_when_it_ends(web, shared):
     web.master.terminate()
     web.master.communicate(timeout=60)
@@ -156,12 +157,10 @@ def answered(connection):
     return connection.recv(1, socket.MSG_PEEK)
 
 
-@pytest.mark.long
 def test_an_answer_that_comes_before_the_end_of_the_body_is_not_lost(web):
     assert {sent_whole(web.port, 50 << 20) for _ in range(5)} == {403}
 
 
-@pytest.mark.long
 def test_a_client_that_does_not_stop_sending_after_the_answer_is_cut_off(web):
     with socket.create_connection(("127.0.0.1", web.port), timeout=30) as connection:
         connection.sendall(HEAD % (1 << 40))
@@ -170,7 +169,6 @@ def test_a_client_that_does_not_stop_sending_after_the_answer_is_cut_off(web):
             connection.sendall(bytes(300 << 20))
 
 
-@pytest.mark.long
 def test_clients_that_neither_send_nor_close_after_the_answer_are_let_go(web):
     with ExitStack() as held:
         for _ in range(10):

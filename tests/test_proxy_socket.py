@@ -15,6 +15,8 @@ from tests.deployment import answers, deployed, running
 from tests.waiting import wait_until
 from transfer.models import AuditEntry
 
+pytestmark = pytest.mark.long
+
 WRONG = {"username": "olga", "password": "wrong"}
 BUSY = {"timeout": 60}  # other workers share the processors
 PROXY = {"X-Forwarded-For": "10.1.2.3", "X-Forwarded-Proto": "https"}

@@ -125,6 +125,7 @@ def test_a_file_of_a_secret_that_can_not_be_used_is_named_without_the_secret(
     assert "SECRET_KEY_FILE" in said or str(file) in said
 
 
+@pytest.mark.long
 def test_an_error_in_the_file_of_tables_stops_each_command_with_a_sentence_alone(tmp_path):
     file = tmp_path / "tables.toml"
     file.write_text("[cards.shop_all]\ntabel = 'x'\n")
@@ -153,6 +154,7 @@ def test_a_file_of_tables_that_can_not_be_read_is_named_in_one_sentence(tmp_path
     assert words in line
 
 
+@pytest.mark.long
 def test_without_django_crontab_everything_else_starts(environment):
     script = (
         "import sys; sys.modules['django_crontab'] = None; import django; django.setup(); "

@@ -202,6 +202,7 @@ def test_a_recurring_job_that_fails_waits_for_its_next_time(dock, shop_all):
     assert not RecurringJob.objects.lost().filter(pk=job.pk).exists()
 
 
+@pytest.mark.long
 def test_a_resident_worker_goes_on_after_any_failure_of_its_loop(task, own_database, manage):
     worker = manage("db_worker", "--interval=0.1")
     try:

@@ -75,6 +75,7 @@ def waits(receiver, shop_all, oleg):
 WAYS = ["file", "undo", "correction", "change"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
 def test_a_process_that_dies_between_the_two_commits_has_staged_once(
     way, waits, vera, staged, monkeypatch, bonus, receiver
@@ -98,6 +99,7 @@ def test_a_process_that_dies_between_the_two_commits_has_staged_once(
     assert not RejectedRow.objects.open().exists()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", WAYS)
 def test_a_process_that_dies_after_the_approval_leaves_the_rest_to_the_next_tick(
     way, waits, vera, staged

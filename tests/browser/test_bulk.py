@@ -9,7 +9,7 @@ from tests.browser.conftest import use_language
 from tests.records import a_reject, server
 from transfer.models import MaintenanceTask, RejectedRow, Settings
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 COLOUR = "one => getComputedStyle(one).color"
 

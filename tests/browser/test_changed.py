@@ -10,7 +10,7 @@ from tests.databases import query, stage
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from tests.browser.conftest import DESKTOP, PHONE
 from tests.records import POSITION, a_run, server
 from transfer.models.run_base import State
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 NOW = timezone.now
 

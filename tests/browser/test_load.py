@@ -48,6 +48,7 @@ def test_a_file_with_three_bad_lines_is_looked_at_confirmed_and_staged(
     ]
 
 
+@pytest.mark.long
 def test_the_bad_lines_of_a_file_are_downloaded_corrected_and_loaded_on_their_own(
     page: Page, log_in: Callable, check_accessible: Callable, bonus_file: Path, shop_all: str
 ):
@@ -116,6 +117,7 @@ def test_a_file_that_nobody_can_place_comes_back_with_what_to_say(
     expect(page.locator("h1")).to_have_text("cards.csv")
 
 
+@pytest.mark.long
 def test_while_a_worker_checks_the_page_refreshes_itself(
     page: Page, log_in: Callable, check_accessible: Callable, tmp_path: Path, shop_all: str
 ):
@@ -130,6 +132,7 @@ def test_while_a_worker_checks_the_page_refreshes_itself(
     assert Upload.objects.get().good == 60_000
 
 
+@pytest.mark.long
 def test_a_loaded_file_says_live_at_each_server_how_much_of_it_has_arrived(
     page: Page, log_in: Callable, check_accessible: Callable, dock: Callable, bonus: str,
     second_bonus: str, shop_all: str, load: Callable,

@@ -16,7 +16,7 @@ from transfer.models.run_base import Trigger
 from transfer.pages.links import key_of
 from transfer.runs import execute
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 BUTTONS_AND_NAMES = (
     ".switch, .row-actions > :is(a, button), .row-actions > form, .cell-task, .cell-waits"
 )
@@ -172,7 +172,7 @@ def test_without_a_script_a_link_in_the_group_shows_its_lines(
 
 @QUIET
 @pytest.mark.usefixtures("shown")
-@pytest.mark.parametrize("servers", [2, pytest.param(9, marks=pytest.mark.long)])
+@pytest.mark.parametrize("servers", [2, 9])
 def test_no_button_and_no_name_of_the_scheduler_is_cut_off(
     open_page: Callable, log_in: Callable, servers: int
 ):
@@ -203,7 +203,6 @@ def test_no_button_and_no_name_of_the_scheduler_is_cut_off(
 @QUIET
 @pytest.mark.usefixtures("shown")
 @pytest.mark.parametrize("servers", [2, 9])
-@pytest.mark.long
 def test_at_200_percent_nothing_is_too_wide_and_pause_is_in_reach(
     open_page: Callable, log_in: Callable, servers: int
 ):
@@ -228,7 +227,6 @@ def test_at_200_percent_nothing_is_too_wide_and_pause_is_in_reach(
 
 
 @QUIET
-@pytest.mark.long
 def test_the_list_of_registers_begins_on_the_first_screen(open_page: Callable, log_in: Callable):
     servers = many_servers()
     registers(40, servers)
@@ -340,7 +338,6 @@ def test_an_account_says_in_one_line_where_a_change_has_arrived(
 
 
 @QUIET
-@pytest.mark.long
 def test_no_sum_of_twelve_digits_is_cut_off_or_broken(open_page: Callable, log_in: Callable):
     one = server()
     TransferTask.objects.update(enabled=True)

@@ -23,7 +23,7 @@ from transfer.runs.execute import run_here
 from transfer.runs.recurring import ask_backlogs
 from transfer.servers.checks import check_connections
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 
 class Night:

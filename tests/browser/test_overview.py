@@ -48,6 +48,7 @@ def servers(request: pytest.FixtureRequest) -> int:
     return int(request.param)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("servers", [1, 3, 7, 20], indirect=True)
 def test_no_word_of_the_scheme_is_cut_off(open_page: Callable, log_in: Callable, servers: int):
     page: Page = open_page()

@@ -10,7 +10,7 @@ from tests.browser.conftest import use_language
 from tests.databases import WORKER
 from tests.oidc_provider import Provider, oidc_provider
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from transfer.models import AccountJob, BonusServer, CashRegister, Heartbeat, Se
 from transfer.models.run_base import State
 from transfer.pages.links import key_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 QUIET = pytest.mark.usefixtures("nothing_asked")
 
 
@@ -77,8 +77,8 @@ def is_part(response: Response) -> bool:
     ("is_cached", "pages"),
     [
         pytest.param(True, PAGES[:3], id="cached"),
-        pytest.param(True, PAGES[3:], id="cached, the others", marks=pytest.mark.long),
-        pytest.param(False, PAGES[:3], id="uncached", marks=pytest.mark.long),
+        pytest.param(True, PAGES[3:], id="cached, the others"),
+        pytest.param(False, PAGES[:3], id="uncached"),
     ],
 )
 def test_back_leads_to_the_whole_page_after_a_part_of_it_has_refreshed(
@@ -116,7 +116,7 @@ def assert_whole(page: Page) -> None:
     "viewport",
     [
         pytest.param(DESKTOP, id="desktop"),
-        pytest.param(PHONE, id="phone", marks=pytest.mark.long),
+        pytest.param(PHONE, id="phone"),
     ],
 )
 def test_nothing_jumps_when_parts_arrive(

@@ -25,6 +25,7 @@ def rejects(dock, bonus, shop_all):
     return list(RejectedRow.objects.order_by("pk"))
 
 
+@pytest.mark.long
 def test_their_file_is_corrected_and_loaded_which_closes_them(
     page: Page, log_in: Callable, check_accessible: Callable, shop_all, rejects, tmp_path
 ):
@@ -50,6 +51,7 @@ def test_their_file_is_corrected_and_loaded_which_closes_them(
     assert sorted(rows)[1::2] == [("4100", "12.50"), ("4200", "12.50")]
 
 
+@pytest.mark.long
 def test_eleven_sums_with_three_decimals_are_corrected_in_a_table_at_one_press(
     page: Page, log_in: Callable, check_accessible: Callable, dock: Callable, bonus, shop_all
 ):

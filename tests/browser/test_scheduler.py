@@ -110,6 +110,7 @@ def test_the_editor_shows_what_a_schedule_means_while_one_chooses(
     assert not [url for url in asked if "csrfmiddlewaretoken" in url]
 
 
+@pytest.mark.long
 def test_what_is_ticked_and_where_the_focus_is_outlives_a_refresh(
     page: Page, log_in: Callable, task: TransferTask
 ):
@@ -124,6 +125,7 @@ def test_what_is_ticked_and_where_the_focus_is_outlives_a_refresh(
     expect(box).to_be_focused()
 
 
+@pytest.mark.long
 def test_everything_about_a_task_refreshes_together(
     page: Page, log_in: Callable, task: TransferTask
 ):
@@ -144,6 +146,7 @@ def test_everything_about_a_task_refreshes_together(
     expect(page.locator("main")).not_to_contain_text("начнётся")
 
 
+@pytest.mark.long
 def test_who_when_and_why_stays_open_while_the_page_refreshes(
     page: Page, log_in: Callable, task: TransferTask
 ):

@@ -11,7 +11,7 @@ from tests.browser.conftest import PASSWORD, PHONE, make_user, use_language
 from tests.second_factors import code_of
 from transfer.models import Actor, AuditEntry, Settings
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 WORDS = {
     "ru": {"set up": "Настроить", "written": "Коды переписаны, продолжить", "in": "Войти"},
     "en": {"set up": "Set up", "written": "I have written them down", "in": "Log in"},
@@ -48,7 +48,6 @@ def add_device(page: Page) -> Any:
     return device
 
 
-@pytest.mark.long
 def test_a_passkey_is_the_second_step_and_lets_one_in_without_the_password_too(
     page: Page, check_accessible: Callable, live_server: Any
 ):
@@ -88,7 +87,7 @@ def test_a_passkey_is_the_second_step_and_lets_one_in_without_the_password_too(
     device.detach()
 
 
-@pytest.mark.parametrize("language", ["ru", pytest.param("en", marks=pytest.mark.long)])
+@pytest.mark.parametrize("language", ["ru", "en"])
 def test_an_app_is_set_up_because_the_role_needs_it_and_lets_one_in_from_then_on(
     page: Page, open_page: Callable, check_accessible: Callable, language: str
 ):

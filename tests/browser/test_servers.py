@@ -20,6 +20,7 @@ from transfer.tick import tick
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.long
 def test_from_docking_to_a_register_that_gets_its_new_balance_status_and_pin(
     page: Page,
     log_in: Callable,
@@ -141,6 +142,7 @@ def test_chosen_accounts_are_blocked_after_a_question(
     expect(page.locator("#accounts tbody tr")).to_have_count(2)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("nothing_asked")
 def test_a_server_is_paused_with_a_reason_on_its_own_page_and_resumed(
     page: Page, log_in: Callable, docked
@@ -168,6 +170,7 @@ def test_a_server_is_paused_with_a_reason_on_its_own_page_and_resumed(
     assert not TransferTask.objects.exclude(paused_until=None).exists()
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("nothing_asked")
 def test_work_is_planned_from_the_page_of_its_server_and_stops_nothing(
     page: Page, log_in: Callable, docked
@@ -206,6 +209,7 @@ def test_a_dead_database_does_not_hang_the_page(page: Page, log_in: Callable, do
 CLICKS_FROM_ADD_TO_ROWS = 4
 
 
+@pytest.mark.long
 def test_from_add_server_to_rows_that_have_arrived_in_so_many_clicks(
     page: Page, log_in: Callable, reference, server, shop_all: str, second_bonus: str
 ):
@@ -305,6 +309,7 @@ def test_a_new_server_is_asked_about_and_gets_what_was_decided(
     assert [(account, int(amount)) for account, amount in received] == [("a1", 10), ("a2", 10)]
 
 
+@pytest.mark.long
 def test_a_copy_of_another_servers_database_is_recognised_and_gets_its_first_row(
     page: Page, log_in: Callable, reference, server, shop_all: str, bonus: str, postgres
 ):

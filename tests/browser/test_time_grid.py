@@ -13,7 +13,7 @@ from transfer.models import TransferRun
 from transfer.models.run_base import State
 from transfer.pages.shown.time_grid import edges_of
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture

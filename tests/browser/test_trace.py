@@ -8,7 +8,7 @@ from tests.databases import stage
 from transfer.models.run_base import Trigger
 from transfer.runs import execute
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture

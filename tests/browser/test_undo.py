@@ -13,7 +13,7 @@ from tests.databases import query
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 ACCOUNT = "4100000011"
 LINES = f"account;amount\n{ACCOUNT};100\n4100000012;20\n"

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import PHONE, make_user, use_language
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 WORDS = {
     "ru": {
@@ -37,7 +37,7 @@ WORDS = {
 }
 
 
-@pytest.mark.parametrize("language", ["ru", pytest.param("en", marks=pytest.mark.long)])
+@pytest.mark.parametrize("language", ["ru", "en"])
 def test_from_the_first_log_in_to_the_last(
     page: Page,
     open_page: Callable,

@@ -16,7 +16,7 @@ from transfer.models import Actor, RejectedRow, Settings, TransferRun
 from transfer.queue.worker import drain
 from transfer.tick import tick
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 # Three lines that nobody can load, and three that only a bonus server can judge: it does not know
 # these cards, and the file says nothing of their accounts.

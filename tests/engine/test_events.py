@@ -86,6 +86,7 @@ def test_a_chunk_that_does_not_end_leaves_its_begin_and_the_lost_connection(shop
     assert refused["code"] == "connection_lost"
 
 
+@pytest.mark.long
 def test_a_restore_tells_why_it_waits_and_then_the_fork(site, told):
     site.stage("a")
     site.move()

@@ -136,6 +136,7 @@ def hurried(monkeypatch):
     monkeypatch.setattr(Database, "limits", Limits(statement=1))
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("hurried")
 def test_a_chunk_that_takes_too_long_is_tried_smaller_and_every_row_lands_once(flow):
     moving = flow("balances")
@@ -146,6 +147,7 @@ def test_a_chunk_that_takes_too_long_is_tried_smaller_and_every_row_lands_once(f
     assert_all_moved_once(moving, 120)
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("hurried")
 def test_a_row_that_alone_takes_too_long_ends_the_run_and_no_other_row_is_lost(flow):
     moving = flow("balances")

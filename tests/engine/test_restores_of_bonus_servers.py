@@ -2,12 +2,16 @@
 
 from collections import Counter
 
+import pytest
+
 from tests.databases import query
 from tests.engine.keeping_small import end
 from tests.engine.site import assert_refuses_for_good
 from tests.flow import known_of
 from transfer.causes.ledger import BEGINNING_UNDECIDED, HISTORY_TOO_OLD, ROWS_PURGED
 from transfer.engine.skip import skip
+
+pytestmark = pytest.mark.long
 
 
 def do_without(site, names):

@@ -12,6 +12,8 @@ from tests.engine.site import assert_asks_and_goes_on, assert_refuses_for_good, 
 from transfer.causes.connections import STANDBY_AS_SOURCE
 from transfer.causes.ledger import SHOP_ALL_WENT_BACK
 
+pytestmark = pytest.mark.long
+
 OUR_TABLES = ("log", "head", "load", "dependent", "origin", "installation")
 
 

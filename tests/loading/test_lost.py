@@ -21,7 +21,7 @@ from transfer.models import LogPlace, RejectedRow, Upload
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 State = Upload.State
 GOOD = b"account;amount\n4100;10\n4200;20\n"

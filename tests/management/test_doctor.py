@@ -30,7 +30,11 @@ from transfer.problems.kinds import Code
 from transfer.queue.jobs import work_off
 from transfer.runs import recurring
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_english")]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("in_english"),
+]
 
 
 def test_a_sound_installation_has_a_good_line_for_each_thing(doctor, installation):

@@ -9,7 +9,11 @@ from tests.administrator import remove_role
 from tests.databases import WORKER, initialise_shop_all, query
 from transfer.models import LogPlace
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_english")]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("in_english"),
+]
 TABLES, WRITERS = ("shop All", "Tables"), ("shop All", "Writers")
 BALANCES = '"changeAccountBalanceTemp"'
 DROP_TRIGGER = f"drop trigger zz_datatransfer_1_insert on {BALANCES};"

@@ -38,6 +38,7 @@ def migrate(manage_here):
     return partial(manage_here, "migrate", "--verbosity=0")
 
 
+@pytest.mark.long
 def test_a_migration_that_fails_is_named_and_those_before_it_are_undone(migrate, empty_database):
     url = as_url(empty_database)
     query(empty_database, "create table transfer_upload ()")

@@ -15,6 +15,8 @@ from transfer.models import Heartbeat, TransferRun, TransferTask
 from transfer.models.runs import State
 from transfer.schedule import following_minute
 
+pytestmark = pytest.mark.long
+
 SERVER = "Бонусный сервер 8"
 
 

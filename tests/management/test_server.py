@@ -68,6 +68,7 @@ def test_the_connection_is_tested_at_once_up_to_what_fails(db, bonus, capsys):
     assert len(lines) == 4
 
 
+@pytest.mark.long
 def test_the_database_is_tested_though_the_token_is_entered_on_the_page_later(db, bonus, capsys):
     with socket.create_server(("127.0.0.1", 0)) as admin, socket.create_server(("", 0)) as work:
         ports = [str(one.getsockname()[1]) for one in (admin, work)]

@@ -21,6 +21,8 @@ from transfer.management import services
 from transfer.management.commands.setup import DEBIANS_POSTGRES
 from transfer.management.setup_values import Questions, env_values
 
+pytestmark = pytest.mark.long
+
 NAMES = ("own", "cash")
 ROLES = ("dtadmin", "cash_desk", "vendor", "somebody")
 PASSWORD = "korrekt pferd batterie"
@@ -168,7 +170,6 @@ def state(setup, server):
     ]
 
 
-@pytest.mark.long
 def test_from_an_empty_server_to_a_sound_installation_and_again(setup, server, crontab):
     first = setup("--time-zone=Asia/Yekaterinburg", "--address=https://dtadmin.shop.local")
     assert first.returncode == 0, first.stdout + first.stderr
@@ -204,7 +205,6 @@ def test_from_an_empty_server_to_a_sound_installation_and_again(setup, server, c
     assert f"DTADMIN_ENV={setup.file}" in line
 
 
-@pytest.mark.long
 def test_where_it_may_make_nothing_the_sql_is_printed_and_is_enough(setup, server):
     query(server, "create role somebody login password 'else'")
     secrets = SECRETS + "DATABASE_ADMIN=else\nSHOP_ALL_ADMIN=else\n"
@@ -220,7 +220,6 @@ def test_where_it_may_make_nothing_the_sql_is_printed_and_is_enough(setup, serve
 
 
 @pytest.mark.usefixtures("own_is_there")
-@pytest.mark.long
 class TestShopAllOfTheVendor:
     def test_keeps_its_owner_and_its_rows_and_we_get_the_rights_that_we_need(self, setup, server):
         vendors_tables(server)
@@ -275,7 +274,6 @@ class TestShopAllOfTheVendor:
 
 
 @pytest.mark.usefixtures("own_is_there")
-@pytest.mark.long
 def test_a_password_that_is_refused_is_put_right_by_the_next_call(setup, server):
     query(server, "alter role dtadmin password 'of somebody else'")
     before = query(server, "select rolpassword from pg_authid where rolname = 'dtadmin'")
@@ -401,7 +399,6 @@ def test_what_is_wrong_is_named_before_anything_is_made(setup, server, option, w
     assert query(server, "select 1 from pg_database where datname = 'own'") == []
 
 
-@pytest.mark.long
 def test_it_asks_on_a_terminal(setup, server):
     """Enter takes what is proposed. One user has both databases, and one password."""
     ours, theirs = pty.openpty()

@@ -36,6 +36,7 @@ def shown(client, settings):
     Settings.load().change(Actor("ivan"), show_transfer_tasks=True)
 
 
+@pytest.mark.long
 def test_thirty_servers_take_as_many_queries_as_three(client, shown):
     few, many = queries(client, 3), queries(client, 30)
     more = {page: (few[page], many[page]) for page in PAGES if many[page] > few[page] + BESIDE}

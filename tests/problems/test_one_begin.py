@@ -36,7 +36,7 @@ from transfer.runs.execute import run_here
 from transfer.runs.recurring import ask_backlogs
 from transfer.servers.checks import check_connections
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.long, pytest.mark.django_db]
 PLACES = ("overview", "page", "list", "scheduler", "problems", "moments of the API")
 NAME = "Бонусный сервер 8"
 CLOCK = re.compile(r"[Ss]ince\W+(?:today\W+|yesterday\W+)?(\d\d:\d\d)")

@@ -15,7 +15,7 @@ from transfer.runs.execute import run_here
 from transfer.runs.mirroring import mirror_overdue
 from transfer.runs.restored import confirm
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 BALANCES = installed_kinds()["balances"]
 State = RejectedRow.State

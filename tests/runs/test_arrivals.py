@@ -118,6 +118,7 @@ def test_what_waits_when_the_process_has_to_end_is_left_to_the_next(task, shop_a
     assert look() == ["balances"]
 
 
+@pytest.mark.long
 def test_a_run_gives_way_to_the_tasks_of_other_servers_that_wait_for_its_thread(
     task, shop_all, bonus, dock, second_bonus
 ):
@@ -301,6 +302,7 @@ def test_another_shop_all_is_given_to_a_run_to_find_out(task, shop_all):
     assert look() == ["balances"]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("command", [["db_worker"], ["run_scheduler"]], ids=lambda c: c[0])
 def test_a_resident_process_moves_rows_as_they_arrive(task, shop_all, bonus, manage, command):
     # The tick of run_scheduler may come before its first look: then it opens a run by schedule.
@@ -317,6 +319,7 @@ def test_a_resident_process_moves_rows_as_they_arrive(task, shop_all, bonus, man
     assert [*task.runs.values_list("trigger", flat=True)] == [Trigger.ARRIVAL, Trigger.MANUAL]
 
 
+@pytest.mark.long
 def test_of_two_processes_one_looks(task, shop_all, bonus, manage):
     processes = [manage("db_worker"), manage("db_worker")]
     try:

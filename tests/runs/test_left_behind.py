@@ -16,6 +16,8 @@ from transfer.runs.left_behind import leave_behind, take_back
 from transfer.runs.purge import purge_staging
 from transfer.runs.reconcile import reconcile
 
+pytestmark = pytest.mark.long
+
 UNREAD = [{"kind": "balances", "server": "Server 9"}]
 
 

@@ -16,7 +16,7 @@ from transfer.queue.residents import Workers, count_workers
 from transfer.runs.start import run_now
 from transfer.runs.workers import in_words, stuck_since, when_it_starts
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 WORKER = ("db_worker",)
 
 

@@ -23,6 +23,7 @@ def silent(dock, bonus):
         yield server
 
 
+@pytest.mark.long
 def test_a_silent_server_is_not_waited_for_by_the_others(docked, silent):
     answers = look_at_all([silent, docked], seconds=3)
     first, look = next(answers)
@@ -32,6 +33,7 @@ def test_a_silent_server_is_not_waited_for_by_the_others(docked, silent):
     assert looked.admin.cause is TOO_SLOW
 
 
+@pytest.mark.long
 def test_each_is_noted_by_itself(docked, silent, six, ordered):
     ordered("create", six)
     unreadable = BonusServer(name="Server 10", host="127.0.0.1", db_name="x", api_token="t")

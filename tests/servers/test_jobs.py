@@ -177,6 +177,7 @@ def test_secrets_are_encrypted_and_thrown_away_after_a_day(server, forty):
     assert not IssuedSecret.objects.exists()
 
 
+@pytest.mark.long
 @pytest.mark.django_db(transaction=True)
 def test_maintenance_checks_every_server(server, forty):
     task = MaintenanceTask.objects.get(kind="check_connections")

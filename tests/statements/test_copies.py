@@ -28,7 +28,7 @@ from transfer.statements.count import count_period
 from transfer.statements.document import Document
 from transfer.statements.keep import keep_days, make
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 SOMEBODY = Actor("tests")
 
 

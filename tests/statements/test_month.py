@@ -13,7 +13,7 @@ from transfer.runs.purge import purge
 from transfer.runs.restored import confirm
 from transfer.statements.count import count_period
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 
 def move(server):

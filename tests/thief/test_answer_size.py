@@ -26,6 +26,8 @@ from transfer.parties import SHOP_ALL
 from transfer.runs.backlog import backlogs
 from transfer.runs.execute import run_here
 
+pytestmark = pytest.mark.long
+
 MEGABYTE = 1 << 20
 # What one look or one run may take. The attacks took 1,146 and 2,778 MB.
 BOUND = 150 * MEGABYTE

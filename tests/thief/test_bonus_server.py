@@ -15,7 +15,11 @@ from transfer.models import BonusServer, RejectedRow, TransferTask
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_english")]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("in_english"),
+]
 
 FORGED = {"account": "66 66", "amount": "1000000.00", "comment": "stolen"}
 

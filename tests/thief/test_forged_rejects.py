@@ -24,7 +24,11 @@ from transfer.rejects import mirror
 from transfer.runs.execute import run_here
 from transfer.runs.mirroring import mirror_overdue
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_english")]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("in_english"),
+]
 
 ACCOUNT = "4100"
 BIGGEST = 2**63 - 1

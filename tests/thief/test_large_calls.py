@@ -192,6 +192,7 @@ class TestAfterTheCall:
 
 
 class TestOneAtATime:
+    @pytest.mark.long
     def test_a_key_has_one_large_call_at_a_time_and_small_ones_beside_it(self, program, staged):
         assert load(program, MANY, **WAITS).status_code == 202
         for rows in (MANY, MANY[:1_000]):  # the second would be loaded in the call

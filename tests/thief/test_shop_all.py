@@ -20,7 +20,11 @@ from transfer.models.run_base import Trigger
 from transfer.runs import recurring
 from transfer.runs.execute import run_here
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("in_english")]
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("in_english"),
+]
 
 ACCOUNT = "4100"
 TABLE = '"changeAccountBalanceTemp"'

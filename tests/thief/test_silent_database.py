@@ -48,6 +48,8 @@ from transfer.runs.reconcile import reconcile_within
 from transfer.tick import tick
 from transfer.trace.subject import trace
 
+pytestmark = pytest.mark.long
+
 SHORT = Limits(connect=2, statement=1, end=0.5, grace=0.5)
 LOG_IN = (STARTUP, b"p")  # what a client sends before its first statement: startup, password
 BOUND = 6  # seconds that nothing here takes, and everything that hangs does

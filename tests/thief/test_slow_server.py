@@ -14,7 +14,7 @@ from transfer.runs.execute import execute
 from transfer.runs.start import run_now
 from transfer.tick import tick
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 CHUNKS = 3
 SLOW = """

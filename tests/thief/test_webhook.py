@@ -78,6 +78,7 @@ DRIPPING = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("handler", DRIPPING)
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_webhook_that_drips_has_one_deadline_for_all_of_it(impatient, handler, scheme):
@@ -120,6 +121,7 @@ def test_the_body_of_a_webhooks_answer_is_not_read(body):
     assert notice.sent_at is not None
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_the_body_of_a_messengers_answer_costs_our_process_nothing(impatient, body):
     """Apprise reads all of it. Its process is ended by its bound of memory or of time."""

@@ -78,6 +78,7 @@ class TestRepeats:
         upload = check("balances", ods(ROW.format(n=3, cells=GOOD), rest), name="a.ods")
         assert (upload.state, upload.good) == (State.READY, 3)
 
+    @pytest.mark.long
     def test_cells_of_a_sheet_are_bounded_too(self, check):
         content = workbook([*HEAD, ["4100", 5]], lambda _book, sheet: sheet.write(999_999, 59, "x"))
         upload = check("balances", content, name="a.xlsx")

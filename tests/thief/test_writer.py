@@ -199,6 +199,7 @@ class TestADifference:
         assert found(clerk) == []
         call_command("init_shop_all")
 
+    @pytest.mark.long
     def test_is_urgent_for_doctor_whose_sql_is_enough(self, shop_all, clerk, capsys):
         def line():
             with pytest.raises(SystemExit):

@@ -246,6 +246,7 @@ def end_the_session_that_waits(dsn):
     wait_until(lambda: pid not in dict(query(dsn, SESSIONS)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("where", ["shop_all", "bonus"])
 def test_what_is_ahead_outlasts_a_chunk_that_takes_longer_than_the_limits(
     balances, monkeypatch, where

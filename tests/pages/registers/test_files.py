@@ -152,6 +152,7 @@ def test_a_quotation_mark_that_is_never_closed_is_told_of(operator):
     assert "a quote is opened there and not closed" in page.text
 
 
+@pytest.mark.long
 def test_a_file_of_ten_thousand_registers_in_russian_comes_back_with_its_confirmation(operator):
     lines = "".join(
         f"{n // 5};k{n};Касса самообслуживания у выхода в зал № {n}\n" for n in range(10_000)

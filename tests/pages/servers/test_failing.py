@@ -1,5 +1,8 @@
 """What the pages say of a bonus server that fails, and that they come back at all."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import pytest
 from django.urls import reverse
 
@@ -67,11 +70,16 @@ def failing(server, tmp_path):
     return failing
 
 
+def some_long(ways: Iterable[str]) -> list[Any]:
+    """The ways as parameters of a test: a silent server takes the whole time that it is given."""
+    return [pytest.param(way, marks=pytest.mark.long) if way == "silent" else way for way in ways]
+
+
 def sentence(way: str, language: str, seconds: int) -> str:
     return SENTENCES[way][language == "ru"].format(seconds)
 
 
-@pytest.mark.parametrize("way", SENTENCES)
+@pytest.mark.parametrize("way", some_long(SENTENCES))
 def test_a_check_says_it_on_the_servers_page_and_in_the_list(operator, server, failing, way):
     if way == "down":
         server.admin_port = free_port()
@@ -88,7 +96,7 @@ def test_a_check_says_it_on_the_servers_page_and_in_the_list(operator, server, f
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("way", [way for way in HANDLERS if way != "409"])
+@pytest.mark.parametrize("way", some_long([way for way in HANDLERS if way != "409"]))
 def test_a_press_says_it_and_changes_nothing(operator, server, failing, language, way):
     register = CashRegister.objects.create(code="17", shop=Shop.objects.create(code="111"))
     account = RegisterAccount.objects.create(

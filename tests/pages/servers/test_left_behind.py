@@ -18,7 +18,7 @@ from transfer.runs import backlog
 from transfer.runs.execute import run_here
 from transfer.runs.purge import purge_staging
 
-pytestmark = pytest.mark.usefixtures("in_english")
+pytestmark = [pytest.mark.long, pytest.mark.usefixtures("in_english")]
 
 LEFT = "The bonus server is left behind: purges do not wait for it."
 KEPT = "While its database can't be read, purges keep all rows that it has not received yet."

@@ -109,7 +109,7 @@ def test_what_is_on_its_way_to_a_server_is_summed_up(server, shop_all):
     )
     facts = dict(holding(result.answers[0], "account", coming).facts)
     assert (
-        facts["On its way"] == "2 changes of the balance, +199.50; 1 PIN code; 1 change of a card"
+        facts["On its way"] == "1 PIN code; 2 changes of the balance, +199.50; 1 change of a card"
     )
 
 

@@ -15,6 +15,7 @@ from transfer.causes.approvals import (
     SECOND_PERSON_NEEDS_NAME,
 )
 from transfer.errors import ApprovalVoid, TransferError
+from transfer.installed import installed_kinds
 from transfer.models import Approval, Entry, Person, Upload
 
 
@@ -68,7 +69,7 @@ def entering(who: str, way: str, rows: Rows, upload: Upload | None = None) -> It
 
 def note(who: str, way: str, rows: Rows, upload: Upload | None) -> None:
     """Note what was entered, also of a load that a process that died has staged."""
-    if rows.kind != "balances" or not rows.count:
+    if not installed_kinds()[rows.kind].appends or not rows.count:
         return
     listed = [(one, amount) for one, _other, amount in rows.listed if amount is not None]
     Entry.note(

@@ -14,12 +14,6 @@ from transfer.engine.shop_all.staging_import import GOOD, StagingImport
 from transfer.models.approvers import all_own_numbers
 from transfer.models.entries import MOST_ROWS
 
-# The columns of a kind that name accounts and cards: the first names the row.
-NUMBERS = {
-    "balances": ("account",),
-    "pincodes": ("account",),
-    "cards": ("card", "account"),
-}
 # The lines of an import that credit somebody. One that corrects a rejected row, and keeps its
 # numbers and its amount, is what has passed before.
 LINES = """
@@ -81,7 +75,7 @@ def of_lines(staged: StagingImport) -> Rows:
     """Sum up the good lines of an import."""
     kind = staged.kind
     first, second = _numbers(kind)
-    kept = [*NUMBERS[kind.name], *(["amount"] if kind.appends else ["status"])]
+    kept = [*kind.numbers, *(["amount"] if kind.appends else ["status"])]
     entered = sql.SQL(LINES).format(
         first=sql.SQL(first),
         second=sql.SQL(second),
@@ -123,7 +117,7 @@ def of_differences(kind: Kind, rows: Iterable[tuple[str, str, Decimal | None]], 
 
 
 def _numbers(kind: Kind) -> tuple[str, str]:
-    first, *others = NUMBERS[kind.name]
+    first, *others = kind.numbers
     return first, others[0] if others else "null::text"
 
 

@@ -57,6 +57,7 @@ OURS_READ = ("xid", "started", "id", "line", "staged_by", "changes")
 class Kind:
     name: str
     title: str
+    means: str  # what a row does, for people
     shop_all: TableMapping
     bonus_server: TableMapping
     columns: tuple[Column, ...]
@@ -80,6 +81,11 @@ class Kind:
     def beside_amount(self) -> tuple[Column, ...]:
         """The columns that say where an amount counts, of a kind with amounts."""
         return tuple(one for one in self.columns if one.name not in ("amount", "comment"))
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The columns that name cards and accounts; the first of them names the row."""
+        return tuple(name for name in self.names if name in ("card", "account"))
 
     @property
     def staging(self) -> str:

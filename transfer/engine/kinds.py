@@ -48,6 +48,7 @@ SAME_PIN = """
 PINCODES = Kind(
     name="pincodes",
     title=gettext_noop("PIN codes"),
+    means=gettext_noop("The account gets this PIN code in place of the one it has."),
     shop_all=TableMapping("accountpincodeTemp"),
     bonus_server=TableMapping("pincode"),
     columns=(text("account"), text("pincode", secret=True)),
@@ -96,6 +97,7 @@ PINCODES = Kind(
 BALANCES = Kind(
     name="balances",
     title=gettext_noop("Balance changes"),
+    means=gettext_noop("The balance of the account changes by the amount, once."),
     shop_all=TableMapping("changeAccountBalanceTemp"),
     bonus_server=TableMapping("asset"),
     columns=(
@@ -207,6 +209,10 @@ UPSERT_CARDS = f"""
 CARDS = Kind(
     name="cards",
     title=gettext_noop("Card links and statuses"),
+    means=gettext_noop(
+        "The card is linked to the account, or its status changes, or both. A status alone needs a "
+        "card that the bonus server knows."
+    ),
     shop_all=TableMapping("changeCardAccountTemp"),
     bonus_server=TableMapping("cardAccounting"),
     columns=(text("card"), text("account"), plain("status", "integer", "smallint")),

@@ -31,7 +31,8 @@ class Lost:
     """A changeset that a bonus server has received, at least in part, and that the log lacks.
 
     `rows` and `amount` are those of the whole changeset, None where they are not known any more: it
-    was lost by an earlier restore, and had been received in part. `at`: when it was received.
+    was lost by an earlier restore, and had been received in part. Of a kind without amounts,
+    `amount` is None. `at`: when it was received.
     """
 
     server: str
@@ -48,13 +49,14 @@ class LostOfKind:
     `seen` is the last place that our own history knows and `end` that of the log, where the log
     lacks the former: nobody knows what was between but never received. `servers`: name → how many
     lost changesets it has. `listed`: the first ones, with the names of the servers that have them.
+    `amount` is None where no amount is known.
     """
 
     seen: Place | None = None
     end: Place | None = None
     changesets: int = 0
     rows: int = 0
-    amount: Decimal = Decimal(0)
+    amount: Decimal | None = None
     first: datetime | None = None
     last: datetime | None = None
     servers: dict[str, int] = field(default_factory=dict)
@@ -75,7 +77,8 @@ class LostOfKind:
             known.add(one.changeset)
             self.changesets += 1
             self.rows += one.rows or 0
-            self.amount += one.amount or 0
+            if one.amount is not None:
+                self.amount = (self.amount or Decimal(0)) + one.amount
             if one.at is not None:
                 self.first = min(one.at, self.first or one.at)
                 self.last = max(one.at, self.last or one.at)
@@ -125,8 +128,8 @@ def _received(
     if not source.log.has(kind, position.place):
         fork = source.log.last_common(kind, target.positions.places(position))
         number = fork.number if fork is not None else -1
-    for row in target.receipts.received_above(position, number):
-        yield Lost(target.name, *row)
+    for changeset, rows, amount, at in target.receipts.received_above(position, number):
+        yield Lost(target.name, changeset, rows, amount if kind.appends else None, at)
 
 
 def lost_undos(source: ShopAll, taken_back: Collection[str]) -> list[str]:

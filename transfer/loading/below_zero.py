@@ -22,7 +22,7 @@ def warnings(kind: Kind, loader: Loader) -> Iterator[Warning]:
     Rows that are still waiting are not counted. A file that deducts nothing is not compared, and
     one with too many lines only says that it was not.
     """
-    if kind.name != "balances" or not loader.totals().taken:
+    if not kind.appends or not loader.totals().taken:
         return
     sums = loader.sums(MOST_LINES)
     if sums is None or BonusServer.objects.count() > MOST_SERVERS:

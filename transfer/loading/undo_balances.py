@@ -34,7 +34,7 @@ def warnings(load: Upload, seconds: float) -> Iterator[Warning]:
     A server takes back what it has accepted. Rows that still wait there are not counted, and of a
     load with too many lines it is only said that it was not compared. Raises TransferError.
     """
-    if load.kind != "balances":
+    if not load.kind_spec.appends:
         return
     servers = [*BonusServer.objects.order_by("pk")]
     if load.good > MOST_LINES or len(servers) > MOST_SERVERS:

@@ -28,7 +28,7 @@ from transfer.models.run_base import (
 from transfer.models.servers import BonusServer
 from transfer.models.shared import AmountField
 from transfer.models.statements import ServerDay
-from transfer.models.tasks import KindChoices, TransferTask
+from transfer.models.tasks import KindChoices, OfKind, TransferTask
 from transfer.parties import SHOP_ALL
 
 __all__ = ["OPEN_STATES", "State", "TransferRun", "Trigger"]
@@ -87,7 +87,7 @@ class TransferRunQuerySet(RunQuerySet):
         return [by_part.get(number, nothing) for number in range(1, len(edges))]
 
 
-class TransferRun(Run):
+class TransferRun(OfKind, Run):
     """One execution of a transfer task: what it moved, and how it ended."""
 
     URL_NAME = "run"

@@ -1,5 +1,5 @@
 from django.db import models
-from django.utils.translation import gettext as _, gettext_lazy
+from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
 from transfer.engine.kind import Kind
 from transfer.engine.kinds import BALANCES, CARDS, PINCODES
@@ -14,6 +14,19 @@ class KindChoices(models.TextChoices):
     PINCODES = PINCODES.name, gettext_lazy("PIN codes")
     BALANCES = BALANCES.name, gettext_lazy("Balance changes")
     CARDS = CARDS.name, gettext_lazy("Card links and statuses")
+
+    def counted(self, n: int) -> str:
+        """Return the words for n rows, with places for `n` and `amount`."""
+        words = {
+            KindChoices.PINCODES: ngettext("%(n)s PIN code", "%(n)s PIN codes", n),
+            KindChoices.BALANCES: ngettext(
+                "%(n)s change of the balance, %(amount)s",
+                "%(n)s changes of the balance, %(amount)s",
+                n,
+            ),
+            KindChoices.CARDS: ngettext("%(n)s change of a card", "%(n)s changes of cards", n),
+        }
+        return words[self]
 
 
 class OfKind:

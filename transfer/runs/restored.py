@@ -280,7 +280,7 @@ def _summary(lost: LostOfKind) -> dict[str, Any]:
     return {
         "changesets": lost.changesets,
         "rows": lost.rows,
-        "amount": str(lost.amount),
+        "amount": None if lost.amount is None else str(lost.amount),
         "first": lost.first,
         "last": lost.last,
         "servers": lost.servers,

@@ -68,8 +68,8 @@ def alternatives(groups: list[tuple[str, ...]]) -> str:
 
 
 def how_to_fill_in(kind: Kind, column: str) -> str:
-    links_card = kind.name == "cards" and column == "account"
-    return str(OPTIONAL_ACCOUNT if links_card else HOW_TO_FILL_IN[column])
+    is_optional = column == "account" and ("account",) not in kind.needed
+    return str(OPTIONAL_ACCOUNT if is_optional else HOW_TO_FILL_IN[column])
 
 
 def status_words(status: int | str) -> str:

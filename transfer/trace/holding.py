@@ -59,11 +59,12 @@ def holding_of(server: BonusServer, target: BonusDatabase, subject: str, column:
     A card has neither a balance nor a PIN code of its own: only its line is read. Each table is
     read if we may; raises TransferError where the database fails.
     """
-    wanted = ("cards",) if column == "card" else ("cards", "pincodes", "balances")
     unread: dict[str, TransferError] = {}
     known: dict[str, Any] = {}
-    for name in wanted:
+    for name, read in READERS.items():
         kind = server.kinds[name]
+        if column not in kind.names:
+            continue
         # Not the PIN code itself, though the table has it: no right to it is needed.
         columns = [one for one in (*kind.columns, kind.stamps) if not one.secret]
         if error := _refusal(target, kind, columns):
@@ -76,7 +77,7 @@ def holding_of(server: BonusServer, target: BonusDatabase, subject: str, column:
             "since": sql.Identifier(kind.stamps.name),
             "most": sql.Literal(ASSETS_SHOWN),
         }
-        known |= READERS[name](target, about)
+        known |= read(target, about)
     return Holding(**known, unread=unread)
 
 

@@ -50,7 +50,7 @@ class Command(BaseCommand):
                 kind=KindChoices(kind).label,
                 changesets=lost.changesets,
                 rows=lost.rows,
-                sum=lost.amount if kind == "balances" else formats.NOTHING,
+                sum=formats.NOTHING if lost.amount is None else lost.amount,
                 servers=", ".join(f"{name} ({n})" for name, n in lost.servers.items()) or "–",
             )
             for one, servers in lost.listed.values():
@@ -77,7 +77,7 @@ class Command(BaseCommand):
                     kind=kind,
                     changeset=one.changeset,
                     rows=one.rows,
-                    amount=one.amount if kind == "balances" else None,
+                    amount=one.amount,
                     received=one.at,
                     servers=servers,
                 )

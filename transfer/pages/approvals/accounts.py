@@ -53,7 +53,8 @@ def accounts_of(approval: Approval) -> Accounts:
     ]
     found.sort(key=lambda one: (not one.is_own, -abs(one.amount or Decimal(0)), one.number))
     shown = found[:SHOWN]
-    silent = _compare(shown) if approval.is_waiting and approval.upload.kind == "balances" else []
+    has_amounts = approval.upload.kind_spec.appends
+    silent = _compare(shown) if approval.is_waiting and has_amounts else []
     return Accounts(shown, len(found), silent)
 
 

@@ -51,7 +51,7 @@ class ApprovalTable(Table):
         return state_badge("approval", record.state)
 
     def draw_total(self, record: Approval) -> str:
-        has_amounts = record.upload.kind == "balances"
+        has_amounts = record.upload.kind_spec.appends
         return formats.amount(record.total, signed=False) if has_amounts else formats.NOTHING
 
     def draw_decided(self, record: Approval) -> Any:

@@ -10,7 +10,6 @@ from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
 from transfer.causes.rows import reason_named
-from transfer.engine.kinds import BALANCES
 from transfer.models import Actor, MaintenanceRun, TransferRun
 from transfer.models.run_base import BAD_STATES, GOOD_STATES, Run, RunClosed, State
 from transfer.pages.back import read_or_post, refused
@@ -108,7 +107,7 @@ def described(one: Any) -> dict[str, Any]:
     return context | {
         "speed": speed(one),
         "reasons": reasons(one),
-        "has_amounts": one.kind == BALANCES.name,
+        "has_amounts": one.kind_spec.appends,
         "position_from": one.position_from and one.position_from["number"],
         "position_to": one.position_to and one.position_to["number"],
     }

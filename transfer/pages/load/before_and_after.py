@@ -36,7 +36,7 @@ class Outlook:
 def outlook(upload: Upload) -> Outlook:
     """Asks every server. Rows that are still waiting are not counted."""
     result = Outlook()
-    if upload.kind != "balances" or upload.amount is None:
+    if not upload.kind_spec.appends or upload.amount is None:
         return result
     account = upload.report["sample"][0]["cells"][0]
     answers = list(ask_balances([account], SECONDS))

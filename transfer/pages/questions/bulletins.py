@@ -43,7 +43,7 @@ def _of_shop_all(bulletin: Bulletin) -> dict[str, Any]:
             kind,
             about["changesets"],
             about["rows"],
-            Decimal(about["amount"]) if kind == "balances" else None,
+            None if about["amount"] is None else Decimal(about["amount"]),
             formats.stored_moment(about["first"]),
             formats.stored_moment(about["last"]),
             about["servers"],
@@ -55,7 +55,7 @@ def _of_shop_all(bulletin: Bulletin) -> dict[str, Any]:
             one["kind"],
             formats.stored_moment(one["at"]),
             one["rows"],
-            Decimal(one["amount"]) if one["kind"] == "balances" and one["amount"] else None,
+            None if one["amount"] is None else Decimal(one["amount"]),
             one["servers"],
         )
         for one in lost

@@ -56,7 +56,7 @@ def _lists(found: Restored) -> dict[str, Any]:
             kind,
             lost.changesets,
             lost.rows,
-            lost.amount if kind == "balances" else None,
+            lost.amount,
             lost.first,
             lost.last,
             lost.servers,
@@ -64,7 +64,7 @@ def _lists(found: Restored) -> dict[str, Any]:
         for kind, lost in found.kinds.items()
     ]
     lines = [
-        Changeset(kind, one.at, one.rows, one.amount if kind == "balances" else None, servers)
+        Changeset(kind, one.at, one.rows, one.amount, servers)
         for kind, lost in found.kinds.items()
         for one, servers in lost.listed.values()
     ]
@@ -106,7 +106,7 @@ def lost_file(request: HttpRequest) -> HttpResponseBase:
         Field(_("Bonus server"), lambda one: one[1].server),
         Field(_("Changeset"), lambda one: one[1].changeset),
         Field(_("Rows"), lambda one: one[1].rows),
-        Field(_("Sum"), lambda one: one[1].amount if one[0] == "balances" else None),
+        Field(_("Sum"), lambda one: one[1].amount),
         Field(zoned(_("Received")), lambda one: one[1].at),
     ]
 

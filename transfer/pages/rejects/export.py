@@ -29,8 +29,9 @@ from transfer.text.explain import explain
 def export(request: HttpRequest, form: str) -> HttpResponseBase:
     """CSV holds the rows of one transfer; of several there is a workbook with sheets."""
     rows = RejectFilter(request.GET).qs
-    # Without rows: one transfer, for its headings.
-    there = set(rows.order_by().values_list("kind", flat=True).distinct()) or {"pincodes"}
+    there = set(rows.order_by().values_list("kind", flat=True).distinct())
+    if not there:  # one transfer, for its headings
+        there = {next(iter(installed_kinds()))}
     if form == "csv" and len(there) > 1:
         return redirect(f"{reverse('rejects_xlsx')}?{request.GET.urlencode()}")
     sheets = [sheet_of(kind, rows) for name, kind in installed_kinds().items() if name in there]

@@ -34,5 +34,5 @@ class ReconciliationTable(WholeTable):
     def draw_amount(self, record: dict[str, Any]) -> str:
         if record["result"] is None:
             return ""
-        has_amount = record["task"].kind == "balances"
+        has_amount = record["task"].kind_spec.appends
         return formats.amount(record["result"].totals.amount_applied if has_amount else None)

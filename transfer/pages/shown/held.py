@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.utils.translation import gettext as _, gettext_lazy, ngettext
+from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import BonusServer
+from transfer.models.tasks import KindChoices
 from transfer.pages.shown.traced import which
 from transfer.text import formats
 from transfer.text.columns import status_words
@@ -96,25 +97,12 @@ def _balance_and_pin(answer: Answer, *, with_times: bool) -> list[tuple[str, str
 
 
 def coming_words(coming: Coming) -> str:
-    """What waits for a server: "2 changes of the balance, +199.50; 1 PIN code"."""
-    words = {
-        "balances": ngettext(
-            "%(n)s change of the balance, %(amount)s",
-            "%(n)s changes of the balance, %(amount)s",
-            coming.changes.get("balances", 0),
-        ),
-        "pincodes": ngettext(
-            "%(n)s PIN code", "%(n)s PIN codes", coming.changes.get("pincodes", 0)
-        ),
-        "cards": ngettext(
-            "%(n)s change of a card", "%(n)s changes of cards", coming.changes.get("cards", 0)
-        ),
-    }
+    """What waits for a server: "1 PIN code; 2 changes of the balance, +199.50"."""
     amount = formats.amount(coming.amount)
     parts = [
-        text % {"n": formats.number(coming.changes[name]), "amount": amount}
-        for name, text in words.items()
-        if coming.changes.get(name)
+        kind.counted(count) % {"n": formats.number(count), "amount": amount}
+        for kind in KindChoices
+        if (count := coming.changes.get(kind))
     ]
     return "; ".join(parts) or _("nothing")
 

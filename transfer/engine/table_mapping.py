@@ -33,6 +33,11 @@ class Column:
     carried_as: str  # the type in `incoming`; the same bytes on the wire
     secret: bool = False
 
+    @property
+    def is_code(self) -> bool:
+        """Whether it is a number or a code: text, of which each character counts."""
+        return self.types == TEXT
+
     def named(self, value: sql.Composable) -> sql.Composed:
         """SQL: the value by our name."""
         return sql.SQL("{} as {}").format(value, sql.Identifier(self.name))

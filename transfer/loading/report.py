@@ -37,7 +37,7 @@ def _warnings(loader: Loader, lines: Lines, totals: Totals) -> Any:
     for column in loader.kind.columns:
         if column.name in lines.numbers_in:
             yield "numbers", {"column": column.name}
-        if column.name in ("account", "card", "pincode") and (short := loader.shorter(column.name)):
+        if column.is_code and (short := loader.shorter(column.name)):
             count, usual, shortest = short
             yield (
                 "zeros_lost",

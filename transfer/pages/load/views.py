@@ -14,7 +14,6 @@ from django.views.decorators.http import require_POST, require_safe
 from transfer.access import Role, has_role, role
 from transfer.causes import CATALOGUE
 from transfer.causes.file_warnings import HARMLESS
-from transfer.engine.kinds import PINCODES
 from transfer.errors import FileRefused, TransferError
 from transfer.installed import installed_kinds
 from transfer.loading import upload_job
@@ -92,7 +91,9 @@ def upload_file(request: HttpRequest) -> HttpResponse:
 def received(form: UploadForm, actor: Actor) -> Upload | None:
     """Stores the file; None if its kind is neither given nor recognised. Raises FileRefused."""
     file, name = form.cleaned_data["file"], form.cleaned_data["kind"]
-    upload = receive(installed_kinds()[name or PINCODES.name], file.chunks(), actor, name=file.name)
+    kinds = installed_kinds()
+    of_any = next(iter(kinds.values()))  # until the headings are read
+    upload = receive(kinds.get(name, of_any), file.chunks(), actor, name=file.name)
     if not name:
         kind = kind_of(upload)
         if kind is None:

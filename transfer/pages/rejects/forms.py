@@ -86,7 +86,7 @@ class CorrectionForm(EntryForm):
 
     def show_fault(self, code: str) -> None:
         """Shows the fault at its field, or above all fields if the form has no such field."""
-        columns = ["pincode"] if code in OF_PIN_CODES else self.kind.columns_of(code)
+        columns = [*self.kind.secrets] if code in OF_PIN_CODES else self.kind.columns_of(code)
         names = [name for name in columns if name in self.fields]
         self.add_error(names[-1] if names else None, str(explain(CATALOGUE[code])))
 

@@ -58,6 +58,7 @@ class Kind:
     name: str
     title: str
     means: str  # what a row does, for people
+    by_hand: str  # the link to the form of one row
     shop_all: TableMapping
     bonus_server: TableMapping
     columns: tuple[Column, ...]

@@ -49,6 +49,7 @@ PINCODES = Kind(
     name="pincodes",
     title=gettext_noop("PIN codes"),
     means=gettext_noop("The account gets this PIN code in place of the one it has."),
+    by_hand=gettext_noop("Set a PIN code"),
     shop_all=TableMapping("accountpincodeTemp"),
     bonus_server=TableMapping("pincode"),
     columns=(text("account"), text("pincode", secret=True)),
@@ -98,6 +99,7 @@ BALANCES = Kind(
     name="balances",
     title=gettext_noop("Balance changes"),
     means=gettext_noop("The balance of the account changes by the amount, once."),
+    by_hand=gettext_noop("Change the balance"),
     shop_all=TableMapping("changeAccountBalanceTemp"),
     bonus_server=TableMapping("asset"),
     columns=(
@@ -213,6 +215,7 @@ CARDS = Kind(
         "The card is linked to the account, or its status changes, or both. A status alone needs a "
         "card that the bonus server knows."
     ),
+    by_hand=gettext_noop("Change the card"),
     shop_all=TableMapping("changeCardAccountTemp"),
     bonus_server=TableMapping("cardAccounting"),
     columns=(text("card"), text("account"), plain("status", "integer", "smallint")),

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.management import call_command
@@ -96,6 +98,20 @@ def test_a_pin_code_is_not_there(viewer, shop_all):
 def test_without_shop_all_the_page_says_so(viewer, settings):
     settings.SHOP_ALL_DATABASE_URL = "postgresql://localhost:9/nowhere"
     assert "does not answer" in ask(viewer, q="4100")
+
+
+@pytest.mark.parametrize(
+    ("column", "offered"),
+    [
+        ("account", [("balances", "Change the balance"), ("pincodes", "Set a PIN code")]),
+        ("card", [("cards", "Change the card")]),
+    ],
+)
+def test_an_operator_is_offered_the_forms_of_the_number(viewer, column, offered):
+    User.objects.get().groups.set([Group.objects.get(name="operator")])
+    shown = ask(viewer, q="4100", **{"in": column})
+    links = re.findall(r'href="/load/by-hand/(\w+)/\?(\w+)=4100"><svg.*?</svg>(.*?)</a>', shown)
+    assert links == [(kind, column, words) for kind, words in offered]
 
 
 def test_a_viewer_is_not_offered_changes(viewer, shop_all):

@@ -1,5 +1,6 @@
 """The search, and the trace of an account's or a card's changes."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -9,6 +10,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from transfer.engine.kind import Kind
 from transfer.errors import TransferError
 from transfer.installed import installed_kinds
 from transfer.models import Settings
@@ -79,9 +81,17 @@ def _traced(subject: str, column: str, page: int, reject_days: int) -> dict[str,
         "same": same_holdings(servers, column, is_part=is_part) if len(servers) >= MANY else [],
         "column": column,
         "is_account": column == "account",
+        "by_hand": list(_by_hand(column)),
         "earlier_page": page + 1 if result.has_more else None,
         "later_page": page - 1 if page > 1 else None,
     }
+
+
+def _by_hand(column: str) -> Iterator[tuple[Kind, str]]:
+    """The kinds whose rows an account or a card names, each with the icon of its form."""
+    kinds = [kind for kind in installed_kinds().values() if kind.names[0] == column]
+    for kind in sorted(kinds, key=lambda one: not one.appends):
+        yield kind, "plus" if kind.appends else "key" if kind.secrets else "edit"
 
 
 def _groups(text: str, matches: Matches) -> list[Group]:

@@ -7,12 +7,10 @@ from dataclasses import dataclass
 from transfer.trace.coming import Coming
 from transfer.trace.servers import Answer
 
-PARTS = ("balance", "pin", "cards", "on_its_way")
-
 
 @dataclass(frozen=True)
 class Compared:
-    """The answer of a server, what is on its way to it, and the PARTS in which it differs."""
+    """The answer of a server, what is on its way to it, and in what it differs: see `known_of`."""
 
     answer: Answer
     coming: Coming | None
@@ -33,7 +31,7 @@ def compared(answers: Sequence[Answer], coming: Sequence[Coming | None]) -> list
     """
     known = [known_of(answer, waits) for answer, waits in zip(answers, coming, strict=True)]
     usual: dict[str, Hashable] = {}
-    for name in PARTS:
+    for name in dict.fromkeys(name for one in known for name in one):
         counts = Counter(one[name] for one in known if name in one).most_common(2)
         is_tie = len(counts) == 2 and counts[0][1] == counts[1][1]
         if counts and not is_tie:
@@ -42,11 +40,7 @@ def compared(answers: Sequence[Answer], coming: Sequence[Coming | None]) -> list
         Compared(
             answer,
             waits,
-            tuple(
-                name
-                for name in PARTS
-                if name in one and (name not in usual or one[name] != usual[name])
-            ),
+            tuple(name for name, value in one.items() if name not in usual or value != usual[name]),
         )
         for answer, waits, one in zip(answers, coming, known, strict=True)
     ]
@@ -54,7 +48,10 @@ def compared(answers: Sequence[Answer], coming: Sequence[Coming | None]) -> list
 
 
 def known_of(answer: Answer, coming: Coming | None) -> dict[str, Hashable]:
-    """What is known of a server, by PARTS; without times, which differ everywhere."""
+    """What is known of a server; without times, which differ everywhere.
+
+    By part: balance, pin, cards, on_its_way, or the name of another kind.
+    """
     if answer.error is not None:
         return {}
     held = answer.holding
@@ -65,6 +62,8 @@ def known_of(answer: Answer, coming: Coming | None) -> dict[str, Hashable]:
         known["pin"] = held.has_pin
     if "cards" not in held.unread:
         known["cards"] = tuple(tuple(card[:3]) for card in held.cards)
+    for name, rows in held.others.items():
+        known[name] = tuple(row[:-1] for row in rows)
     if coming is not None:
         known["on_its_way"] = coming.amount, tuple(sorted(coming.changes.items()))
     return known

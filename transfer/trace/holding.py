@@ -18,21 +18,25 @@ ASSETS_SHOWN = 5
 # A vendor's column of times may be a date, or have no zone: it is read as of the session's zone.
 
 # Since when an account has its PIN code. Of the code nothing is read.
-PINS = "select {since}::timestamptz from {pincodes} where {column} = {value}"
+PINS = "select {since}::timestamptz from {rows} where {column} = {value}"
 # A balance counts what is valid now, from validfrom to validto, both included.
 ASSETS = """
     select count(*), coalesce(sum(amount), 0),
            coalesce(sum(amount) filter (where coalesce(validfrom, now()) <= now()
                                           and coalesce(validto, now()) >= now()), 0)
-      from {balances} where {column} = {value}
+      from {rows} where {column} = {value}
 """
 LAST_ASSETS = """
     select amount, validfrom, validto, comment, created_at::timestamptz
-      from {balances} where {column} = {value} order by created_at desc nulls last limit {most}
+      from {rows} where {column} = {value} order by created_at desc nulls last limit {most}
 """
 CARDS = """
     select card, account, status, changed_at::timestamptz
-      from {cards} where {column} = {value} order by card limit 20
+      from {rows} where {column} = {value} order by card limit 20
+"""
+# What another kind says: each column but the number itself and secrets, and since when.
+OTHERS = """
+    select {shown}{since}::timestamptz from {rows} where {column} = {value} order by 1 limit 20
 """
 
 
@@ -40,6 +44,7 @@ CARDS = """
 class Holding:
     """What a bonus server holds now, of an account or a card.
 
+    `others`: kind without words of its own → its rows: the values of `shown_of`, and since when.
     `unread`: kind → why its table could not be read. Nothing of it is known then.
     """
 
@@ -50,6 +55,7 @@ class Holding:
     balance: Decimal = Decimal(0)
     last_assets: list[tuple[Any, ...]] = field(default_factory=list)
     cards: list[tuple[Any, ...]] = field(default_factory=list)
+    others: Mapping[str, list[tuple[Any, ...]]] = field(default_factory=dict)
     unread: Mapping[str, TransferError] = field(default_factory=dict)
 
 
@@ -61,7 +67,8 @@ def holding_of(server: BonusServer, target: BonusDatabase, subject: str, column:
     """
     unread: dict[str, TransferError] = {}
     known: dict[str, Any] = {}
-    for name, read in READERS.items():
+    others: dict[str, list[tuple[Any, ...]]] = {}
+    for name in dict.fromkeys([*READERS, *server.kinds]):
         kind = server.kinds[name]
         if column not in kind.names:
             continue
@@ -71,14 +78,27 @@ def holding_of(server: BonusServer, target: BonusDatabase, subject: str, column:
             unread[name] = error
             continue
         about: dict[str, sql.Composable] = {
-            name: kind.bonus_server.rows(columns),
+            "rows": kind.bonus_server.rows(columns),
             "column": sql.Identifier(column),
             "value": sql.Literal(subject),
             "since": sql.Identifier(kind.stamps.name),
             "most": sql.Literal(ASSETS_SHOWN),
         }
-        known |= read(target, about)
-    return Holding(**known, unread=unread)
+        if read := READERS.get(name):
+            known |= read(target, about)
+        else:
+            others[name] = _rows(target, OTHERS, {**about, "shown": _listed(kind, column)})
+    return Holding(**known, others=others, unread=unread)
+
+
+def shown_of(kind: Kind, column: str) -> list[str]:
+    """Return the columns of a kind that say something of an account or a card."""
+    return [one.name for one in kind.columns if one.name != column and not one.secret]
+
+
+def _listed(kind: Kind, column: str) -> sql.Composed:
+    names = map(sql.Identifier, shown_of(kind, column))
+    return sql.SQL("").join(sql.SQL("{}, ").format(one) for one in names)
 
 
 def _refusal(target: BonusDatabase, kind: Kind, columns: list[Any]) -> TransferError | None:

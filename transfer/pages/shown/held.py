@@ -7,14 +7,16 @@ from typing import Any
 
 from django.utils.translation import gettext as _, gettext_lazy
 
+from transfer.installed import installed_kinds
 from transfer.models import BonusServer
 from transfer.models.tasks import KindChoices
-from transfer.pages.shown.traced import which
+from transfer.pages.shown.traced import cell, which
 from transfer.text import formats
 from transfer.text.columns import status_words
 from transfer.text.explain import Explanation, explain
 from transfer.trace.coming import Coming
 from transfer.trace.compared import Compared, known_of
+from transfer.trace.holding import shown_of
 from transfer.trace.servers import Answer
 
 
@@ -65,6 +67,7 @@ def holding(
         for card, account, status, at in held.cards
     ]
     facts = _balance_and_pin(answer, with_times=with_times) if column == "account" else []
+    facts += _others(answer, column, with_times=with_times)
     if coming is not None:
         label = _("On its way, of the changes below") if is_part else _("On its way")
         facts.append((label, coming_words(coming)))
@@ -94,6 +97,24 @@ def _balance_and_pin(answer: Answer, *, with_times: bool) -> list[tuple[str, str
             pin = _("set %(when)s") % {"when": formats.moment(held.pin_set_at)}
         facts.append((_("PIN code"), pin))
     return facts
+
+
+def _others(answer: Answer, column: str, *, with_times: bool) -> list[tuple[str, str]]:
+    """The title of each other kind, and what its rows say."""
+    facts = []
+    for name, rows in answer.holding.others.items():
+        names = shown_of(installed_kinds()[name], column)
+        said = [_said(dict(zip(names, row, strict=False)), with_times and row[-1]) for row in rows]
+        facts.append((title_of(name), "; ".join(said) or _("not set")))
+    return facts
+
+
+def _said(values: dict[str, Any], at: Any) -> str:
+    """What a row says: "SPRING, set 5 May"."""
+    words = [cell(name, str(value)) for name, value in values.items() if value is not None]
+    if at:
+        words.append(_("set %(when)s") % {"when": formats.moment(at)})
+    return ", ".join(words) or _("set")
 
 
 def coming_words(coming: Coming) -> str:
@@ -157,4 +178,8 @@ DIFFERS = {
 
 def differs_words(one: Compared) -> str:
     """In what a server differs from most of them; "" if in nothing."""
-    return ", ".join(str(DIFFERS[name]) for name in one.differs)
+    return ", ".join(str(DIFFERS.get(name) or title_of(name)) for name in one.differs)
+
+
+def title_of(kind: str) -> str:
+    return _(installed_kinds()[kind].title)

@@ -12,11 +12,13 @@ class TransferConfig(AppConfig):
         from transfer.access import create_groups
         from transfer.installed import installed_tables
         from transfer.models.maintenance import create_maintenance_tasks
+        from transfer.models.tasks import create_transfer_tasks
         from transfer.queue.jobs import WORK
 
         installed_tables()
         post_migrate.connect(create_groups, sender=self)
         post_migrate.connect(create_maintenance_tasks, sender=self)
+        post_migrate.connect(create_transfer_tasks, sender=self)
         WORK.update(
             {
                 models.TransferRun: "transfer.runs.execute.execute_queued",

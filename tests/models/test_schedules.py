@@ -7,12 +7,14 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import translation
 
 from tests.conftest import NOON
+from transfer.engine.kinds import KINDS
 from transfer.models import AuditEntry, MaintenanceTask, Settings, TransferRun, TransferTask
 from transfer.models.audit import Actor
 from transfer.models.run_base import Trigger, attach_runs
 from transfer.models.runs import State
 from transfer.models.schedules import ChangedMeanwhile
 from transfer.models.settings import SettingsChangedMeanwhile
+from transfer.models.tasks import create_transfer_tasks
 from transfer.pages.parts import audit_words
 from transfer.runs.start import open_run
 
@@ -279,3 +281,12 @@ def test_rows_between_moments_are_counted_in_one_query(task, django_assert_num_q
     with django_assert_num_queries(1):
         days = TransferRun.objects.between(midnights)
     assert [(day["applied_rows"], day["good"]) for day in days] == [(0, 0), (1, 1), (110, 2)]
+
+
+def test_a_docked_server_gets_a_task_of_a_kind_that_a_new_version_brings(task, ivan):
+    task.switch(True, ivan, now=NOON)
+    task.server.tasks.get(kind="cards").delete()
+    create_transfer_tasks(sender=None, using="default")
+    assert not task.server.tasks.get(kind="cards").enabled
+    assert stored(task).enabled
+    assert task.server.tasks.count() == len(KINDS)

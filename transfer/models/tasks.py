@@ -1,8 +1,11 @@
+from typing import Any
+
+from django.apps import apps as current_apps
 from django.db import models
 from django.utils.translation import gettext as _, gettext_lazy, ngettext
 
 from transfer.engine.kind import Kind
-from transfer.engine.kinds import BALANCES, CARDS, PINCODES
+from transfer.engine.kinds import BALANCES, CARDS, KINDS, PINCODES
 from transfer.installed import installed_kinds
 from transfer.models.failing import Failing
 from transfer.models.schedules import ScheduledTask
@@ -27,6 +30,21 @@ class KindChoices(models.TextChoices):
             KindChoices.CARDS: ngettext("%(n)s change of a card", "%(n)s changes of cards", n),
         }
         return words[self]
+
+
+def create_transfer_tasks(sender: Any, using: str, apps: Any = current_apps, **kwargs: Any) -> None:
+    """Makes a task of each kind for each docked server after every `migrate`, where it is missing.
+
+    A new version may bring a kind. The task is off.
+    """
+    try:
+        servers = apps.get_model("transfer", "BonusServer").objects.using(using)
+        tasks = apps.get_model("transfer", "TransferTask").objects.using(using)
+    except LookupError:  # migrated to a point before them
+        return
+    for server in servers.all():
+        for kind in KINDS:
+            tasks.get_or_create(server=server, kind=kind)
 
 
 class OfKind:

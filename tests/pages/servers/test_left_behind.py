@@ -11,6 +11,7 @@ from django.utils.html import strip_tags
 from tests.databases import query, stage
 from tests.records import user
 from tests.restores import age
+from transfer.engine.kinds import KINDS
 from transfer.models import BonusServer, LeftBehind, TransferTask
 from transfer.models.outage_parts import OutagePart, Part, Seen
 from transfer.models.run_base import Trigger
@@ -121,7 +122,7 @@ def test_only_an_administrator_does_it(client, admin, dead):
     assert LEFT in page_of(client, dead)
     assert leave(client, dead).status_code == 403
     assert take_back(client, dead).status_code == 403
-    assert LeftBehind.objects.count() == 3
+    assert LeftBehind.objects.count() == len(KINDS)
 
 
 def test_when_it_is_back_the_page_asks_whether_it_goes_on_without_the_rows(

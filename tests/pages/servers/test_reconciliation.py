@@ -11,6 +11,7 @@ from django.urls import reverse
 from tests.causes import raises
 from tests.databases import connected, query, run, stage
 from transfer.causes.runs import DIFFERENCE
+from transfer.engine.kinds import KINDS
 from transfer.models.run_base import Trigger
 from transfer.pages.servers import server as page
 from transfer.runs.execute import run_here
@@ -58,7 +59,7 @@ def moved(task, shop_all):
 def test_it_is_counted_on_demand_and_the_result_stays_with_its_time(moved, reconciliation):
     assert "Not counted yet." in reconciliation()
     counted = reconciliation("?now=1")
-    assert counted.count("Everything accounted for") == 3
+    assert counted.count("Everything accounted for") == len(KINDS)
     assert counted.count("Line 1 of the log, which has 1") == 1
     when, *_others = re.findall(r'<time datetime="([^"]+)"', counted)
     shown = reconciliation()
@@ -71,7 +72,7 @@ def test_a_dead_database_is_named_once_and_not_for_each_transfer(server, reconci
     server.save()
     shown = reconciliation("?now=1")
     assert shown.count('class="server-cause') == 1
-    assert shown.count("Could not be counted now.") == 3
+    assert shown.count("Could not be counted now.") == len(KINDS)
 
 
 def test_it_says_what_differs(moved, reconciliation, bonus):

@@ -139,3 +139,13 @@ def test_an_empty_file_leaves_our_own_names(tmp_path):
             assert vars(kinds[name].shop_all) == vars(kind.shop_all)
             assert vars(kinds[name].bonus_server) == vars(kind.bonus_server)
             assert kinds[name].checks == kind.checks
+
+
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_the_papers_list_the_tables_of_every_kind(language):
+    paper = (ROOT / f"docs/{language}/tables.md").read_text()
+    for kind in KINDS.values():
+        columns = ", ".join(f"`{name}`" for name in kind.names)
+        tables = f"`{kind.staging}` → `{kind.target}`"
+        line = f"| `{kind.name}` | {tables} | {columns} | `{kind.stamps.name}` |"
+        assert line in paper.splitlines()

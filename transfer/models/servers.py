@@ -273,7 +273,7 @@ class BonusServer(WithSecrets, Failing):
 
     @transaction.atomic
     def dock(self) -> None:
-        """Saves a new server and creates its three tasks, disabled."""
+        """Saves a new server and creates its tasks, disabled."""
         self.save(force_insert=True)
         self.tasks.bulk_create(
             [self.tasks.model(server=self, kind=name) for name in installed_kinds()]

@@ -83,7 +83,7 @@ class Test(ServerSubcommand):
 
 class Add(Subcommand):
     help = gettext_noop(
-        "Docks a bonus server: creates its three tasks, off; tests the connection; begins its "
+        "Docks a bonus server: creates its tasks, off; tests the connection; begins its "
         "positions. If rows are staged already, --received says which of them the server has."
     )
 
@@ -121,7 +121,7 @@ class Add(Subcommand):
         if json:
             self.say_json(**as_json(server))
         else:
-            docked = _("Bonus server %(id)s, %(name)s, is docked. Its three tasks are off.")
+            docked = _("Bonus server %(id)s, %(name)s, is docked. Its tasks are off.")
             self.say(docked, id=server.pk, name=server.name)
         run_stages(self, server, json)
         self.begin(server, received, json)

@@ -67,7 +67,7 @@ def of_server(servers: list[BonusServer], rows: list[TaskStatus], user: Any) -> 
         Step(
             pgettext("a step of the set-up", "Dock a bonus server"),
             bool(servers),
-            _("It gets three transfer tasks, switched off until you enable them."),
+            _("It gets its transfer tasks, switched off until you enable them."),
             reverse("server_add") if is_admin else "",
         ),
         Step(

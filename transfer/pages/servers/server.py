@@ -113,7 +113,7 @@ def server_live(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_safe
 def server_tasks(request: HttpRequest, pk: int) -> HttpResponse:
-    """Its three tasks, which refresh themselves."""
+    """Its tasks, which refresh themselves."""
     server = get_object_or_404(BonusServer, pk=pk)
     context = {"server": server, **tasks_of(request, server, backlog.PATIENTLY)}
     return render(request, "servers/tasks.html", context)

@@ -67,7 +67,7 @@ def add(request: HttpRequest) -> HttpResponse:
             server.dock()
             AuditEntry.record(Actor.of(request), AuditEntry.Action.CREATE, server, new=new)
         request.session[TO_TEST] = server.pk
-        words = _("%(server)s is docked. Its three tasks are off until you switch them on.")
+        words = _("%(server)s is docked. Its tasks are off until you switch them on.")
         asks = begin_positions(request, server)
         next_page = reverse("server_beginning", args=[server.pk]) if asks else server
         return done(request, words % {"server": server}, next_page)

@@ -7,6 +7,7 @@ from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
 from transfer.causes import REFUSALS
+from transfer.engine.kinds import KINDS
 from transfer.models import BonusServer, OutagePart, RejectedRow, TransferRun, TransferTask
 from transfer.models.alerts import Incident, Notice, Recipient, Topic
 from transfer.models.outage_parts import Part, Seen
@@ -93,8 +94,8 @@ def a_reject(of: BonusServer, kind: str = "balances", **fields: Any) -> Rejected
         "kind": kind,
         "changeset": CHANGESET,
         "row": next(NUMBERS),
-        "code": CODES[kind],
-        "payload": PAYLOADS[kind],
+        "code": CODES.get(kind, "account_missing"),
+        "payload": PAYLOADS.get(kind) or dict.fromkeys(KINDS[kind].names, ""),
     }
     return RejectedRow.objects.create(**values | fields)
 

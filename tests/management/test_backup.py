@@ -16,6 +16,7 @@ from deb.next_version import make_next_version
 from tests.chaos.instance import BINARIES, TARGET_POSTGRES_VERSION
 from tests.databases import ROOT, as_url, query
 from tests.pages.things import things
+from transfer.engine.kinds import KINDS
 from transfer.models import (
     AuditEntry,
     BonusServer,
@@ -193,7 +194,7 @@ def test_a_tick_after_the_restore_begins_nothing_and_tells_nobody(restored, call
 @pytest.mark.usefixtures("backed_up")
 def test_restore_says_what_may_have_been_decided_otherwise_since(restored):
     _dsn, _code, said = restored()
-    on = 3 + MaintenanceTask.objects.enabled().count()
+    on = len(KINDS) + MaintenanceTask.objects.enabled().count()
     assert f"Tasks that are on: {on}, paused for an hour." in said
     assert "manage.py task resume all" in said
     assert "Users who may log in: somebody" in said

@@ -75,7 +75,7 @@ def test_a_second_time_changes_nothing_and_says_so(staging, capsys):
     call_command("init_shop_all")
     assert query(staging, 'select xid::text, started, id from "changeAccountBalanceTemp"') == before
     assert query(staging, "select origin from datatransfer.origin") == origin
-    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert len(capsys.readouterr().out.splitlines()) == len(KINDS)
 
 
 def test_an_existing_table_keeps_its_rows_and_gets_what_is_missing(staging, bonus):

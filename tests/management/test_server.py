@@ -10,6 +10,7 @@ from django.db import connection
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from tests.databases import query, stage
+from transfer.engine.kinds import KINDS
 from transfer.models import AuditEntry, BonusServer, TransferRun, TransferTask
 from transfer.models.run_base import State, Trigger
 
@@ -20,13 +21,13 @@ def add(*options):
     call_command("server", "add", "--name", "Бонусный сервер 8", "--host", "127.0.0.1", *options)
 
 
-def test_docking_creates_three_tasks_and_all_are_disabled(db, capsys):
+def test_docking_creates_a_task_of_each_kind_and_all_are_disabled(db, capsys):
     add("--database-url", URL)
     server = BonusServer.objects.get()
     assert (server.admin_port, server.work_port) == (7770, 7771)
     assert (server.db_host, server.db_port, server.db_name) == ("10.0.0.8", 5433, "loyalty")
     tasks = {task.kind: task.enabled for task in server.tasks.all()}
-    assert tasks == {"pincodes": False, "balances": False, "cards": False}
+    assert tasks == dict.fromkeys(KINDS, False)
     assert "s3cret" not in capsys.readouterr().out
 
 
@@ -139,7 +140,7 @@ def test_the_list_names_servers_ports_and_tasks_but_no_password(db, capsys):
     call_command("server", "list", "--json")
     listed = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert listed["database"] == "10.0.0.8:5433/loyalty"
-    assert listed["tasks"] == {"pincodes": False, "balances": False, "cards": False}
+    assert listed["tasks"] == dict.fromkeys(KINDS, False)
     assert "s3cret" not in output + str(listed)
 
 
@@ -239,7 +240,7 @@ class TestUndocking:
         answer(yes)
         call_command("server", "remove", str(eight.pk))
         said = capsys.readouterr().out
-        assert "Включены 3 из 3 его задач" in said
+        assert f"{len(KINDS)} из {len(KINDS)} его задач" in said
         assert "Отстыковать «Бонусный сервер 8»?" in said
         assert said.endswith("Бонусный сервер 8 отстыкован.\n")
         assert not BonusServer.objects.exists()

@@ -8,7 +8,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django.utils.translation import override
 
-from tests.records import a_run, server
+from tests import records
+from tests.records import a_run
 from transfer.alerts import words
 from transfer.alerts.watch import watch
 from transfer.causes.bonus_servers import API_TOKEN_REFUSED
@@ -49,6 +50,13 @@ NO_SHOP_ALL = Unreachable(PORT_CLOSED, "Connection refused", party=SHOP_ALL, **W
 def now():
     """Some seconds before the middle of a minute: a test's times have the same minute."""
     return timezone.now().replace(second=25, microsecond=0) - timedelta(minutes=10)
+
+
+def server(name: str) -> BonusServer:
+    """A server with three tasks, whatever other kinds there are."""
+    made = records.server(name)
+    made.tasks.exclude(kind__in=("pincodes", "balances", "cards")).delete()
+    return made
 
 
 @pytest.fixture

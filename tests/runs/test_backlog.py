@@ -9,6 +9,7 @@ from tests.conftest import NOON
 from tests.databases import connected, insert, query, stage
 from tests.proxy import STARTUP, Proxy
 from tests.restores import say_that_it_is_right
+from transfer.engine.kinds import KINDS
 from transfer.models import TransferTask
 from transfer.models.run_base import Trigger, attach_runs
 from transfer.runs import execute
@@ -28,9 +29,9 @@ def test_what_waits_is_counted_per_task_with_the_oldest_row(task, shop_all):
         shop_all, 'select min(started) from "changeAccountBalanceTemp" where amount > 1'
     )[0]
     answers = backlogs(tasks())
-    assert len(answers) == 3
+    assert len(answers) == len(KINDS)
     assert (answers[task.pk].rows, answers[task.pk].oldest) == (2, staged_at)
-    assert sorted(one.rows for one in answers.values()) == [0, 0, 2]
+    assert sorted(one.rows for one in answers.values() if one.rows) == [2]
 
 
 def test_what_waits_for_a_server_that_has_not_run_since_shop_all_was_restored_is_counted_exactly(
@@ -128,7 +129,7 @@ def test_of_a_server_that_does_not_answer_history_knows_what_waits_at_least(task
     stage(shop_all, "balances", [("4100", n) for n in range(1, 481)])
     answers = backlogs(tasks())
     assert (answers[task.pk].rows, answers[task.pk].at_least) == (None, 480)
-    assert [one.at_least for pk, one in answers.items() if pk != task.pk] == [None, None]
+    assert {one.at_least for pk, one in answers.items() if pk != task.pk} == {None}
 
 
 def test_of_another_shop_all_history_does_not_know_what_waits(task, shop_all):

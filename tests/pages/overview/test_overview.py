@@ -11,6 +11,7 @@ from django_tasks_db.models import DBTaskResult
 from tests.databases import stage
 from tests.records import a_reject, a_run, many_tasks, server, user, wait_for
 from transfer.causes.connections import TOO_SLOW, UNREACHABLE
+from transfer.engine.kinds import KINDS
 from transfer.errors import TooSlow, Unreachable
 from transfer.models import (
     Actor,
@@ -259,7 +260,8 @@ def test_the_next_runs_come_in_their_order(client, task):
         one.switch(True, IVAN)
     rows = look(client).context["upcoming"]
     # The history's purge is planned by the tick, which has not been here.
-    assert [row.task.kind for row in rows] == ["balances", "pincodes", "cards"]
+    kinds = [row.task.kind for row in rows]
+    assert (sorted(kinds), kinds[-1]) == (sorted(KINDS), "cards")
 
 
 def test_what_waits_is_counted_before_the_page_is_shown(client, dock, shop_all, bonus, alive):

@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.records import server, user, wait_for
+from transfer.engine.kinds import KINDS
 from transfer.models import Actor, Heartbeat, PlannedWork
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english", "nothing_asked")]
@@ -40,13 +41,13 @@ def lines(client):
     return lines
 
 
-def test_three_paused_transfers_of_a_server_are_one_line_and_no_problem(tasks, lines, client):
+def test_paused_transfers_of_a_server_are_one_line_and_no_problem(tasks, lines, client):
     until = timezone.now() + SOON
     for later, task in enumerate(tasks):  # as a command does it, one after the other
         task.pause(until + later * timedelta(microseconds=1), IVAN, reason="Stocktaking")
     ((sentence, waits, by, reason),) = lines()
-    assert sentence.startswith("3 transfers → БС 9: paused until ")
-    assert (waits, by, reason) == ("120 rows wait", "ivan", "Stocktaking")
+    assert sentence.startswith(f"{len(KINDS)} transfers → БС 9: paused until ")
+    assert (waits, by, reason) == (f"{40 * len(KINDS)} rows wait", "ivan", "Stocktaking")
     response = client.get(reverse("overview"))
     assert response.context["problems"] == []
     text = response.text
@@ -77,7 +78,8 @@ def test_what_is_switched_off_on_many_servers_at_once_is_one_line(tasks, lines):
     for task in tasks:
         task.switch(False, IVAN, reason="Stocktaking")
     ((sentence, waits, _by, _reason),) = lines()
-    assert (sentence, waits) == ("9 transfers: switched off", "120 rows wait")
+    n = len(KINDS)
+    assert (sentence, waits) == (f"{3 * n} transfers: switched off", f"{40 * n} rows wait")
 
 
 def test_what_planned_work_has_paused_is_listed_once(tasks, lines):

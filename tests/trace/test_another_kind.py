@@ -22,13 +22,13 @@ pytestmark = pytest.mark.usefixtures("in_english")
 
 
 @pytest.fixture(autouse=True)
-def coupons(monkeypatch):
+def vouchers(monkeypatch):
     kind = replace(
         PINCODES,
-        name="coupons",
-        title="Coupons",
-        columns=(text("account"), text("coupon")),
-        bonus_server=TableMapping("coupon"),
+        name="vouchers",
+        title="Vouchers",
+        columns=(text("account"), text("voucher")),
+        bonus_server=TableMapping("voucher"),
     )
     kinds = {**KINDS, kind.name: kind}
     monkeypatch.setattr(installed, "_read", lambda _path: Tables(kinds, kinds))
@@ -38,20 +38,20 @@ def coupons(monkeypatch):
 def test_what_a_server_holds_of_it_is_read_and_shown(server, bonus):
     query(
         bonus,
-        "create table coupon (account text, coupon text, changed_at timestamptz default now()); "
-        f"insert into coupon values ('{ACCOUNT}', 'SPRING')",
+        "create table voucher (account text, voucher text, changed_at timestamptz default now()); "
+        f"insert into voucher values ('{ACCOUNT}', 'SPRING')",
     )
     held = held_by(server, ACCOUNT, "account")
     facts = dict(holding(Answer(server, holding=held), "account").facts)
-    assert facts["Coupons"].startswith("SPRING, set today")
+    assert facts["Vouchers"].startswith("SPRING, set today")
     held = held_by(server, "4100000099", "account")
-    assert dict(holding(Answer(server, holding=held), "account").facts)["Coupons"] == "not set"
+    assert dict(holding(Answer(server, holding=held), "account").facts)["Vouchers"] == "not set"
     assert held_by(server, CARD, "card").others == {}
 
 
 def test_a_table_of_it_that_is_missing_hides_nothing_else(server):
     held = held_by(server, ACCOUNT, "account")
-    assert list(held.unread) == ["coupons"]
+    assert list(held.unread) == ["vouchers"]
     assert "Balance now" in dict(holding(Answer(server, holding=held), "account").facts)
 
 
@@ -63,8 +63,8 @@ def held_by(server, subject, column):
 def test_servers_that_hold_another_value_of_it_differ():
     values = ["SPRING", "SPRING", "AUTUMN"]
     answers = [
-        Answer(BonusServer(pk=number), holding=Holding(others={"coupons": [(value, None)]}))
+        Answer(BonusServer(pk=number), holding=Holding(others={"vouchers": [(value, None)]}))
         for number, value in enumerate(values)
     ]
     shown = holdings(compared(answers, [None] * 3), "account")
-    assert [(one.server.pk, one.differs) for one in shown] == [(2, "Coupons"), (0, ""), (1, "")]
+    assert [(one.server.pk, one.differs) for one in shown] == [(2, "Vouchers"), (0, ""), (1, "")]

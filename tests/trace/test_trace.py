@@ -205,7 +205,7 @@ class TestWhatTheServerHolds:
         move(server, "pincodes")
         result = trace(ACCOUNT, "account")
         facts = holding(result.answers[0], "account").facts
-        assert facts[-1][1].startswith("set today")
+        assert dict(facts)["PIN code"].startswith("set today")
         assert "73519" not in repr(result) + repr(facts)
 
     def test_the_cards_of_an_account_and_the_account_of_a_card(self, server, shop_all):

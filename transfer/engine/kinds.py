@@ -1,4 +1,4 @@
-"""The three transfers: each kind with its tables, columns, checks and SQL."""
+"""The transfers: each kind with its tables, columns, checks and SQL."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -250,4 +250,4 @@ CARDS = Kind(
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {kind.name: kind for kind in (PINCODES, BALANCES, CARDS)}
 )
-"""The three transfers with their standard tables. `mapping_file` reads those of an installation."""
+"""The transfers with their standard tables. `mapping_file` reads those of an installation."""

@@ -24,7 +24,10 @@ def question(server: BonusServer) -> str:
 def consequences(server: BonusServer) -> list[str]:
     """What happens to its tasks, accounts, passwords and history, a sentence each."""
     points = [_("Nothing is moved to it any more, and its settings and secrets are deleted.")]
-    points += [words % {"n": formats.number(n)} for words, n in _counted(server).items() if n]
+    tasks = server.tasks.count()
+    points += [
+        words % {"n": formats.number(n), "all": tasks} for words, n in _counted(server).items() if n
+    ]
     if server.runs.exists():
         points.append(_("The history of its transfers and its rejected rows are kept."))
     points.append(
@@ -40,8 +43,8 @@ def _counted(server: BonusServer) -> dict[str, int]:
     secrets = IssuedSecret.objects.usable().filter(account__server=server).count()
     return {
         ngettext(
-            "%(n)s of its tasks is switched on; rows that wait will not be moved.",
-            "%(n)s of its tasks are switched on; rows that wait will not be moved.",
+            "%(n)s of its %(all)s tasks is switched on; rows that wait will not be moved.",
+            "%(n)s of its %(all)s tasks are switched on; rows that wait will not be moved.",
             enabled,
         ): enabled,
         ngettext(

@@ -439,3 +439,10 @@ def test_the_compact_table_says_that_the_database_does_not_answer(admin):
     shown = " ".join(strip_tags(page.text).split())
     assert shown.count("The database of Server 7 does not answer. Since ") == 1
     assert shown.count("Not available") == 1
+
+
+def test_the_list_says_how_many_of_its_tasks_are_on(admin, olga):
+    made = server("Server 9")
+    made.tasks.get(kind="cards").switch(True, olga)
+    text = admin.get(reverse("servers"), {"part": "1"}).text
+    assert f"Tasks switched on: 1 of {len(KINDS)}" in text

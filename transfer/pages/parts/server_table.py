@@ -105,7 +105,8 @@ class ServerTable(Table):
         return counts(line.states, f"{links.registers(server=line.server.pk)}&")
 
     def draw_tasks(self, line: ServerLine) -> str:
-        return _("%(n)s of 3") % {"n": line.server.enabled_tasks}  # type: ignore[attr-defined]
+        server: Any = line.server
+        return _("%(n)s of %(all)s") % {"n": server.enabled_tasks, "all": server.all_tasks}
 
     def draw_checked(self, line: ServerLine) -> Any:
         return ago(line.server.checked_at) if line.server.checked_at else muted(formats.NOTHING)

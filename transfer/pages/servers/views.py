@@ -48,7 +48,8 @@ BEGIN_SECONDS = 5
 def servers(request: HttpRequest) -> HttpResponse:
     """Shows all bonus servers, their states and those of their registers."""
     enabled = Count("tasks", filter=Q(tasks__enabled=True))
-    listed = BonusServer.objects.annotate(enabled_tasks=enabled).order_by("pk")
+    counts = BonusServer.objects.annotate(enabled_tasks=enabled, all_tasks=Count("tasks"))
+    listed = counts.order_by("pk")
     counted = with_states(listed, CashRegister.objects.in_use().count())
     rows = lines(counted, outages_by_server(), LeftBehind.objects.servers())
     template = "servers/cards.html" if request.GET.get("part") else "servers/servers.html"

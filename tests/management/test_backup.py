@@ -27,6 +27,8 @@ from transfer.models import (
     Upload,
 )
 
+pytestmark = pytest.mark.long
+
 by_path = pytest.mark.skipif(
     Path(f"/usr/lib/postgresql/{TARGET_POSTGRES_VERSION}/bin").exists(),
     reason="Debian's own programs of this version are found before those of PATH",
@@ -254,7 +256,6 @@ def test_a_backup_of_0_1_0_is_refused(own_database, file, restored):
     assert "Data Transfer 0.1.0 made this backup. There is no upgrade from that version." in said
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("backed_up")
 def test_the_next_version_migrates_a_backup_of_this_one(
     environment, empty_database, file, tmp_path

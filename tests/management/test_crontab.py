@@ -18,7 +18,7 @@ from tests.waiting import wait_until
 from transfer.management.commands.crontab import unknown_to_cron
 from transfer.models import TransferRun, TransferTask
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
 
 needs_cron = pytest.mark.skipif(
     shutil.which("cron", path="/usr/sbin") is None or os.geteuid() != 0,
@@ -109,7 +109,6 @@ def test_adding_is_refused_when_cron_would_lack_settings(monkeypatch, env_file):
 
 
 @needs_cron
-@pytest.mark.long
 def test_a_real_cron_moves_rows_with_nobodys_help(switched_on, crontab, env_file, shop_all, bonus):
     """cron wakes at the full minute: this takes up to one."""
     stage(shop_all, "balances", [("4100", 5)])  # due since NOON

@@ -36,6 +36,7 @@ def patterns():
                 yield f"{module.__name__}.{name}", value
 
 
+@pytest.mark.long
 def test_no_pattern_backtracks():
     found = dict(patterns())
     assert "transfer.loading.values.MASKED" in found

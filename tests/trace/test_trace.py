@@ -58,6 +58,7 @@ def test_while_the_server_does_not_answer_our_history_says_which_rows_arrived(se
     assert words(result)[1].detail.startswith("By our history, since the server can't be asked")
 
 
+@pytest.mark.long
 def test_among_many_runs_the_right_one_is_found_in_a_few_queries(server, shop_all):
     moved_by = {}
     for number in range(12):
@@ -70,6 +71,7 @@ def test_among_many_runs_the_right_one_is_found_in_a_few_queries(server, shop_al
     assert len(queries) <= 7
 
 
+@pytest.mark.long
 def test_of_thousands_of_later_runs_none_is_read(server, shop_all):
     stage(shop_all, "balances", [(ACCOUNT, 1)])
     first = TransferRun.objects.get(pk=move(server).pk)

@@ -54,11 +54,6 @@ def aliases(column: Column) -> tuple[str, ...]:
     return ALIASES.get(column.name, ())
 
 
-def why_not(column: Column) -> str:
-    """Why a column of another type is not taken."""
-    return AS_TEXT if column.is_code else WHY_NOT[column.name]
-
-
 # The tables that our role can name: schema and name, those of its own path first.
 TABLES = """
     select nspname, relname from pg_class join pg_namespace on pg_namespace.oid = relnamespace

@@ -14,9 +14,11 @@ from transfer.causes.ledger import ROWS_SWALLOWED
 from transfer.causes.tables import SEQUENCE_BEHIND, TABLE_UNLOGGED, TOO_MANY_TRIGGERS
 from transfer.doctor import databases
 from transfer.doctor.guessing import (
+    AS_TEXT,
     SEQUENCES,
     TABLES,
     WHOLE_NUMBERS,
+    WHY_NOT,
     Found,
     aliases,
     alike,
@@ -28,7 +30,6 @@ from transfer.doctor.guessing import (
     is_name,
     may_lack,
     named,
-    why_not,
 )
 from transfer.engine.bonus_server.vendor_tables import VendorTables
 from transfer.engine.checks import CARD_STATUSES
@@ -190,7 +191,8 @@ def _misfit(table: _Table, column: Column) -> Iterator[str]:
     name = alike(column.name, aliases(column), left)
     if name is not None:
         type_ = table.found[name].declared
-        yield f"# {column.name}: {_text(name)} ({type_}) {_(why_not(column))}"
+        why = AS_TEXT if column.is_code else WHY_NOT[column.name]
+        yield f"# {column.name}: {_text(name)} ({type_}) {_(why)}"
 
 
 def _words(table: _Table) -> Iterator[str]:

@@ -87,18 +87,15 @@ def holding_of(server: BonusServer, target: BonusDatabase, subject: str, column:
         if read := READERS.get(name):
             known |= read(target, about)
         else:
-            others[name] = _rows(target, OTHERS, {**about, "shown": _listed(kind, column)})
+            names = map(sql.Identifier, shown_of(kind, column))
+            about["shown"] = sql.SQL("").join(sql.SQL("{}, ").format(one) for one in names)
+            others[name] = _rows(target, OTHERS, about)
     return Holding(**known, others=others, unread=unread)
 
 
 def shown_of(kind: Kind, column: str) -> list[str]:
     """Return the columns of a kind that say something of an account or a card."""
     return [one.name for one in kind.columns if one.name != column and not one.secret]
-
-
-def _listed(kind: Kind, column: str) -> sql.Composed:
-    names = map(sql.Identifier, shown_of(kind, column))
-    return sql.SQL("").join(sql.SQL("{}, ").format(one) for one in names)
 
 
 def _refusal(target: BonusDatabase, kind: Kind, columns: list[Any]) -> TransferError | None:

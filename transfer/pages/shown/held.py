@@ -100,21 +100,18 @@ def _balance_and_pin(answer: Answer, *, with_times: bool) -> list[tuple[str, str
 
 
 def _others(answer: Answer, column: str, *, with_times: bool) -> list[tuple[str, str]]:
-    """The title of each other kind, and what its rows say."""
+    """The title of each other kind, and what its rows say: "SPRING, set 5 May"."""
     facts = []
     for name, rows in answer.holding.others.items():
-        names = shown_of(installed_kinds()[name], column)
-        said = [_said(dict(zip(names, row, strict=False)), with_times and row[-1]) for row in rows]
+        names, said = shown_of(installed_kinds()[name], column), []
+        for *values, at in rows:
+            named = zip(names, values, strict=True)
+            words = [cell(one, str(value)) for one, value in named if value is not None]
+            if at and with_times:
+                words.append(_("set %(when)s") % {"when": formats.moment(at)})
+            said.append(", ".join(words) or _("set"))
         facts.append((title_of(name), "; ".join(said) or _("not set")))
     return facts
-
-
-def _said(values: dict[str, Any], at: Any) -> str:
-    """What a row says: "SPRING, set 5 May"."""
-    words = [cell(name, str(value)) for name, value in values.items() if value is not None]
-    if at:
-        words.append(_("set %(when)s") % {"when": formats.moment(at)})
-    return ", ".join(words) or _("set")
 
 
 def coming_words(coming: Coming) -> str:

@@ -17,8 +17,8 @@ How a chunk moves (`move/chunk.py`, one transaction of the bonus server):
 4. One SQL statement of the kind (`kinds.py`) applies the good rows: `quick`, and if that fails
    `apply`. `move/dependents.py` decides what rows do that correct, take back or set the amount of
    other rows. `move/refused_rows.py` finds the rows that the vendor's table refuses.
-5. `bonus_server/rejects.py` writes the rejects and `receipts.py` what was received, the position
-   moves, `move/commit.py` commits.
+5. `bonus_server/rejects.py` writes the rejects, `positions.py` the receipts, exceptions and
+   position; `move/commit.py` commits.
 
 Before the first chunk, `move/prepare.py` checks our tables on both sides and adds the lines of what
 was staged since to the log (`log_writer.py`). What people decide: `begin.py` (where a

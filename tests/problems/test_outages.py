@@ -53,7 +53,7 @@ def now():
 
 
 def server(name: str) -> BonusServer:
-    """A server with three tasks, whatever other kinds there are."""
+    """Make a server with these three tasks alone: the tests count them."""
     made = records.server(name)
     made.tasks.exclude(kind__in=("pincodes", "balances", "cards")).delete()
     return made

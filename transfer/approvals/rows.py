@@ -14,8 +14,9 @@ from transfer.engine.shop_all.staging_import import GOOD, StagingImport
 from transfer.models.approvers import all_own_numbers
 from transfer.models.entries import MOST_ROWS
 
-# The lines of an import that credit somebody. One that corrects a rejected row, and keeps its
-# numbers and its amount, is what has passed before.
+# The lines of an import that have to be looked at. One that corrects a rejected row, and keeps its
+# numbers and its amount, has passed before. So has one of a kind without amounts that keeps each
+# value but secrets.
 LINES = """
     select {first} as one, {second} as other, {amount} as amount from pg_temp.incoming
      where {good} and not (of_changeset is not null and keeps @> {kept}::text[])

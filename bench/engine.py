@@ -12,7 +12,7 @@ from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kinds import KINDS
 from transfer.engine.knowledge import Knowledge
 from transfer.engine.move import transfer as engine
-from transfer.engine.move.prepare import prepare
+from transfer.engine.move.transfer import prepare
 from transfer.engine.received import Totals
 from transfer.engine.shop_all.schema.indexes import Indexes
 from transfer.engine.shop_all.source import ShopAll

@@ -15,8 +15,7 @@ from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kind import Kind
 from transfer.engine.knowledge import Knowledge
 from transfer.engine.move.chunk import Chunk
-from transfer.engine.move.prepare import prepare
-from transfer.engine.move.transfer import transfer
+from transfer.engine.move.transfer import prepare, transfer
 from transfer.engine.received import Position, Totals
 from transfer.engine.shop_all.installations import Installation
 from transfer.engine.shop_all.purge import KnownServer, purge as purge_rows

@@ -6,7 +6,7 @@ from typing import Any
 from django.contrib.auth.models import Group, User
 from django.utils import timezone
 
-from transfer.causes import REFUSALS
+from transfer.causes.catalogue import REFUSALS
 from transfer.engine.kinds import KINDS
 from transfer.models import BonusServer, OutagePart, RejectedRow, TransferRun, TransferTask
 from transfer.models.alerts import Incident, Notice, Recipient, Topic

@@ -7,7 +7,7 @@ from pathlib import Path
 import django
 
 from tests.databases import ROOT
-from transfer.causes import CATALOGUE
+from transfer.causes.catalogue import CATALOGUE
 
 BLOCK = "<!-- {name}: made by `make papers` -->\n{table}<!-- end of {name} -->\n"
 

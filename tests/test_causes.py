@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from transfer.causes import CATALOGUE, SUBJECTS, causes_of
+from transfer.causes.catalogue import CATALOGUE, SUBJECTS, causes_of
 from transfer.models.failing import Failing
 
 PARAMETER = re.compile(r"%\((\w+)\)s")

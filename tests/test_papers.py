@@ -10,7 +10,7 @@ from django.core.management import get_commands, load_command_class
 from tests.databases import ROOT
 from tests.papers import FOR_USERS, PAPERS, sections
 from tests.tables_of_papers import TABLES, with_tables
-from transfer.causes import REFUSALS
+from transfer.causes.catalogue import REFUSALS
 
 FOLDERS = ("reference_bonus_server", "dtadmin", "static", "templates", "tests", "transfer")
 FILE = re.compile(r"`([\w/]+\.(?:css|html|py|svg))")

@@ -4,19 +4,31 @@ A class of its own has only what some caller catches by type. Docstrings name wh
 by class, or by cause, in capitals.
 """
 
+import re
 import socket
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
-from transfer.causes import CATALOGUE
 from transfer.causes.cause import Cause
 from transfer.causes.connections import HOST_SILENT, HOST_UNKNOWN, PORT_CLOSED, UNREACHABLE
-from transfer.causes.runs import UNEXPECTED
 from transfer.parties import Party, as_subject
-from transfer.printable import printable
 
+# What a terminal would obey, or a reader would not see: control characters but the line break,
+# marks without a width or that turn the direction of text, half characters.
+UNPRINTABLE = re.compile(
+    "[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]"
+)
 LONGEST = 10_000  # characters of a text that a database or a server has written
+
+
+def printable(text: str) -> str:
+    r"""The text with each unprintable character as its number: "\u001b". Line breaks stay."""
+    return UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+
+
+def one_line(text: str) -> str:
+    """Likewise, with line breaks escaped: a name can't begin a new line."""
+    return printable(text).replace("\n", "\\u000a")
 
 
 class Params(dict[str, str]):
@@ -54,29 +66,20 @@ class TransferError(Exception):
     def code(self) -> str:
         return self.cause.code
 
-    @staticmethod
-    def saved(code: str, params: Mapping[str, str]) -> "TransferError":
-        """Return an error that was saved. An unknown code, as a newer version's, is unexpected."""
-        others = {name: value for name, value in params.items() if name != "party"}
-        party = None
-        with suppress(KeyError, ValueError):  # it has none, or one of a newer version
-            party = Party.read(params["party"])
-        return TransferError(CATALOGUE.get(code, UNEXPECTED), party=party, **others)
-
     def __reduce__(self) -> tuple[Any, ...]:
-        """So that one process can pass it to another, which has the catalogue, too."""
-        return _passed_on, (type(self), self.cause.code, self.technical, self.party, self.params)
+        """Return how pickle makes it again: the cache, which all web processes share, has some."""
+        return _made_again, (type(self), self.cause, self.technical, self.party, self.params)
 
 
-def _passed_on(
+def _made_again(
     kind: type[TransferError],
-    code: str,
+    cause: Cause,
     technical: str,
     party: Party | None,
     params: Mapping[str, str],
 ) -> TransferError:
     others = {name: value for name, value in params.items() if name != "party"}
-    return kind(CATALOGUE[code], technical, party=party, **others)
+    return kind(cause, technical, party=party, **others)
 
 
 # Of connections.

@@ -7,7 +7,7 @@ from psycopg2 import ProgrammingError
 
 from dtadmin.environment import IN_CONTAINER, PACKAGED, env
 from dtadmin.translation import gettext as _
-from transfer.engine.postgres.connect import as_django_setting
+from transfer.engine.postgres.connection import as_django_setting
 
 DATABASE_URL = env("DATABASE_URL")
 SHOP_ALL_DATABASE_URL = env("SHOP_ALL_DATABASE_URL")

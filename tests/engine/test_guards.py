@@ -12,8 +12,7 @@ from tests.proxy import Cut, Proxy
 from transfer.causes.ledger import COMMIT_UNCONFIRMED, ROWS_LOST_ON_THE_WAY
 from transfer.causes.tables import RIGHTS_MISSING
 from transfer.engine.kinds import BALANCES
-from transfer.engine.move.receive import receive_rows
-from transfer.engine.move.stream import Sending, SourceFailed
+from transfer.engine.move.stream import Sending, SourceFailed, receive_rows
 from transfer.errors import ConnectionLost, QueryFailed, WrongColumns
 
 

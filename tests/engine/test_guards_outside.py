@@ -10,7 +10,7 @@ from tests.causes import raises
 from tests.databases import query, stage
 from tests.flow import Flow
 from transfer.causes.tables import NO_RIGHT_FOR_SCHEMA
-from transfer.engine.postgres import connect, database as postgres
+from transfer.engine.postgres import connection, database as postgres
 from transfer.engine.postgres.deadline import Limits
 from transfer.errors import Unreachable
 from transfer.models import RejectedRow, TransferRun
@@ -164,7 +164,7 @@ def test_why_there_is_no_connection_is_said_in_plain_words(shop_all, bonus, part
     ],
 )
 def test_a_server_that_speaks_russian_is_understood_too(message, code):
-    assert connect.unreachable("dbname=x", SHOP_ALL, message, 5).code == code
+    assert connection.unreachable("dbname=x", SHOP_ALL, message, 5).code == code
 
 
 def test_a_server_that_accepts_and_never_answers_is_unreachable(shop_all, monkeypatch):

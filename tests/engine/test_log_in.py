@@ -10,7 +10,7 @@ from tests import misbehaving
 from transfer.causes.cause import Cause
 from transfer.causes.connections import WEAK_LOGIN
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.postgres.connect import ANY_LOG_IN, log_in
+from transfer.engine.postgres.connection import ANY_LOG_IN, log_in
 from transfer.errors import Unreachable
 
 CLEARTEXT, MD5 = struct.pack("!i", 3), struct.pack("!i", 5) + b"salt"

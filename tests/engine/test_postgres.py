@@ -9,7 +9,7 @@ from django.db.backends.postgresql.base import DatabaseWrapper
 
 from dtadmin.demo.processes import free_port
 from tests.databases import as_url
-from transfer.engine.postgres.connect import as_django_setting
+from transfer.engine.postgres.connection import as_django_setting
 from transfer.engine.postgres.database import Database
 from transfer.parties import SHOP_ALL
 

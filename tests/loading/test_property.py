@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from tests.records import user
 from tests.uploads import workbook
-from transfer.causes import CATALOGUE
+from transfer.causes.catalogue import CATALOGUE
 from transfer.engine.kinds import KINDS
 from transfer.loading.report import warning
 from transfer.models import Upload

@@ -5,7 +5,7 @@ import pytest
 from django.utils import translation
 from hypothesis import given, strategies as st
 
-from transfer.causes import CATALOGUE
+from transfer.causes.catalogue import CATALOGUE
 from transfer.engine.kinds import KINDS
 from transfer.loading.values import is_masked, number, reader, status, text
 from transfer.text.explain import explain

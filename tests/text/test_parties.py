@@ -17,6 +17,7 @@ from transfer.causes.connections import (
 from transfer.errors import TransferError, Unreachable
 from transfer.models import BonusServer
 from transfer.parties import OWN, PHRASES, SHOP_ALL, Party, PartyKind, database_of, server
+from transfer.saved_errors import saved_error
 from transfer.text.explain import explain
 
 WHERE = {"host": "bs9", "port": "5432", "seconds": "5", "reason": "> 5 s"}
@@ -76,7 +77,7 @@ def test_what_to_do_about_a_server_differs_from_what_to_do_about_a_database(caus
 def test_what_a_newer_version_has_saved_has_a_sentence(code, params, sentence):
     """After an upgrade was taken back, or while one is made."""
     with translation.override("en"):
-        assert explain(TransferError.saved(code, params)).sentence == sentence
+        assert explain(saved_error(code, params)).sentence == sentence
 
 
 def test_an_error_with_its_party_is_the_same_after_our_database_and_another_process(db):

@@ -9,8 +9,7 @@ from transfer.engine.kind import Kind
 from transfer.engine.mapping_keys import LONGEST_NAME, NAME, VALIDITY
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.relations import COLUMNS
-from transfer.engine.table_mapping import MINOR, TEXT, Column, TableMapping
-from transfer.engine.table_name import TableName
+from transfer.engine.table_mapping import MINOR, TEXT, Column, TableMapping, TableName
 from transfer.parties import gettext_noop
 
 # What others call our columns, in small letters and digits alone; the likeliest first.

@@ -38,8 +38,7 @@ from transfer.engine.kinds import KINDS
 from transfer.engine.mapping_file import DATABASES, SERVERS
 from transfer.engine.mapping_keys import OURS
 from transfer.engine.postgres.database import Database
-from transfer.engine.table_mapping import MINOR, Column, TableMapping
-from transfer.engine.table_name import TableName
+from transfer.engine.table_mapping import MINOR, Column, TableMapping, TableName
 from transfer.errors import TargetTableMissing, TransferError, WrongColumns
 from transfer.installed import installed_tables
 from transfer.models import BonusServer

@@ -17,7 +17,7 @@ from transfer.causes.ledger import POSITION_KNOWN, POSITION_MOVED, SERVER_HAS_MO
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kind import Kind
 from transfer.engine.kinds import KINDS
-from transfer.engine.move.history import is_in_history
+from transfer.engine.move.fork import is_in_history
 from transfer.engine.received import (
     BEFORE_THE_FIRST_LINE,
     NOTHING,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.bonus_server.positions import ReceivedOf
 from transfer.engine.kind import Kind
-from transfer.engine.move.history import too_old
+from transfer.engine.move.fork import too_old
 from transfer.engine.received import WHOLE, Place, Position
 from transfer.engine.shop_all.source import ShopAll
 

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from psycopg2 import sql
 
 from transfer.engine.checks import Check, Repair
-from transfer.engine.table_mapping import TEXT, Column, TableMapping
-from transfer.engine.table_name import TableName
+from transfer.engine.table_mapping import TEXT, Column, TableMapping, TableName
 
 MASK = "••••"
 # A card linked without a status may only earn until a row says more: the one default that lets no

@@ -5,8 +5,8 @@ from typing import Any
 
 from django.http import JsonResponse
 
-from transfer.causes import CATALOGUE
 from transfer.causes.api_calls import METHOD, NO_KEY, TOO_MANY_CALLS
+from transfer.causes.catalogue import CATALOGUE
 from transfer.causes.files import BUSY_WITH_THE_SAME
 from transfer.errors import BadRows, FieldsWrong, TransferError
 from transfer.loading.body import RETRY_AFTER

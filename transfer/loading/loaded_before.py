@@ -11,7 +11,7 @@ from typing import Any
 
 from django.conf import settings
 
-from transfer.engine.shop_all.names import FileNames
+from transfer.engine.shop_all.loads import FileNames
 from transfer.engine.shop_all.source import ShopAll
 from transfer.models import Upload
 

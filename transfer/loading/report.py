@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from transfer.causes import CATALOGUE
+from transfer.causes.catalogue import CATALOGUE
 from transfer.engine.kind import MASK
 from transfer.loading.lines import Lines
 from transfer.loading.loader import Loader, Totals

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 from psycopg2.extensions import parse_dsn
 
-from transfer.engine.postgres.connect import SCRAM
+from transfer.engine.postgres.connection import SCRAM
 from transfer.management.command import UsageError
 from transfer.models import Actor, AuditEntry, BonusServer
 from transfer.servers.stages import ADDRESS

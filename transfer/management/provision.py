@@ -15,14 +15,14 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from transfer.causes.connections import DATABASE_MISSING, LOGIN_REFUSED
 from transfer.doctor import encoding
 from transfer.engine.kind import Kind
-from transfer.engine.postgres.connect import LOCAL
+from transfer.engine.postgres.connection import LOCAL
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.schema.indexes import Step
 from transfer.engine.shop_all.schema.initialise import COMPLETE, Staging
 from transfer.engine.shop_all.schema.rights import PIN, UNPIN, Guards
 from transfer.engine.shop_all.schema.tables import TABLES
 from transfer.engine.shop_all.source import ShopAll
-from transfer.engine.table_name import TableName
+from transfer.engine.table_mapping import TableName
 from transfer.errors import GuardsOfAnother, GuardsOutdated, QueryFailed, TransferError, Unreachable
 from transfer.installed import installed_kinds
 from transfer.management.passwords import verifier

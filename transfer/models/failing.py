@@ -7,6 +7,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy
 
 from transfer.errors import TransferError
+from transfer.saved_errors import saved_error
 from transfer.text.explain import Explanation, explain
 
 FAILURE = ["error_code", "error_params", "error_technical"]
@@ -47,7 +48,7 @@ class Failing(models.Model):
         """The error as it was saved."""
         if not self.error_code:
             return None
-        error = TransferError.saved(self.error_code, self.error_params)
+        error = saved_error(self.error_code, self.error_params)
         error.technical = self.error_technical
         return error
 

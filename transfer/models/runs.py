@@ -10,7 +10,7 @@ from django.db.models.fields.json import KT
 from django.utils import timezone
 from django.utils.translation import get_language, gettext as _, gettext_lazy
 
-from transfer.causes import REFUSALS
+from transfer.causes.catalogue import REFUSALS
 from transfer.causes.runs import RUN_TAKEN_OVER
 from transfer.engine.received import Position, Recorded, Totals
 from transfer.errors import TransferError

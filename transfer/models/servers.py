@@ -14,7 +14,7 @@ from psycopg2.extensions import make_dsn
 from transfer.bonus_admin_client.contract import Endpoint
 from transfer.causes.bonus_servers import API_NO_TOKEN, API_SECRET_UNREADABLE
 from transfer.engine.mapping_file import Kinds
-from transfer.engine.postgres.connect import ANY_LOG_IN
+from transfer.engine.postgres.connection import ANY_LOG_IN
 from transfer.errors import TransferError
 from transfer.installed import installed_kinds, installed_tables
 from transfer.models.addresses import address
@@ -22,6 +22,7 @@ from transfer.models.failing import Failing, failure
 from transfer.models.outage_parts import OutagePart, Part, Seen
 from transfer.models.secret import SecretField, WithSecrets
 from transfer.models.shared import printable
+from transfer.saved_errors import saved_error
 
 PORT = [MinValueValidator(1), MaxValueValidator(65535)]
 STALE_AFTER = timedelta(minutes=3)  # checked every minute; one check may be missed
@@ -264,7 +265,7 @@ class BonusServer(WithSecrets, Failing):
         """Why no register can connect, by the last check."""
         if not self.service_error_code:
             return None
-        return TransferError.saved(self.service_error_code, self.service_error_params)
+        return saved_error(self.service_error_code, self.service_error_params)
 
     def _save_found(self, **fields: Any) -> None:
         """Saves only these fields, and only if the server is still docked."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from transfer.causes import REFUSALS
+from transfer.causes.catalogue import REFUSALS
 from transfer.causes.ledger import ROWS_DIFFER, SHOP_ALL_WENT_BACK
 from transfer.causes.runs import DIFFERENCE
 from transfer.models import FlowHour, Settings, TransferTask

@@ -13,7 +13,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from transfer.causes import CATALOGUE
+from transfer.causes.catalogue import CATALOGUE
 from transfer.causes.connections import (
     DATABASE_MISSING,
     LOGIN_REFUSED,
@@ -21,7 +21,6 @@ from transfer.causes.connections import (
     TOO_SLOW,
     WEAK_LOGIN,
 )
-from transfer.errors import TransferError
 from transfer.models import BonusServer, Incident, TransferTask
 from transfer.models.addresses import address
 from transfer.models.alerts import Severity
@@ -30,6 +29,7 @@ from transfer.parties import SHOP_ALL
 from transfer.problems.kinds import Code
 from transfer.problems.problem import Problem, Unknown
 from transfer.runs.backlog import Backlog
+from transfer.saved_errors import saved_error
 
 # The doors of a server, by the code of the problem that one of them has. The database comes first:
 # it is the one that transfers need.
@@ -116,7 +116,7 @@ def _key(problem: Problem) -> str:
         return OF_SHOP_ALL
     if not problem.server_id:
         return ""
-    error = TransferError.saved(problem.params["code"], problem.params["error"])
+    error = saved_error(problem.params["code"], problem.params["error"])
     return OF_SHOP_ALL if error.party == SHOP_ALL else of_server(problem.server_id)
 
 

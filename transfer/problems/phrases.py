@@ -9,6 +9,7 @@ from transfer.causes.runs import QUEUE_STUCK
 from transfer.errors import TransferError
 from transfer.models import MaintenanceTask
 from transfer.models.tasks import KindChoices
+from transfer.saved_errors import saved_error
 from transfer.text import formats
 from transfer.text.explain import Explanation, explain
 
@@ -38,7 +39,7 @@ def clock(params: Params, name: str = "since") -> str:
 def cause(params: Params) -> Explanation:
     if params.get("interrupted"):
         return Explanation(_("The process that ran it is gone."), "")
-    return explain(TransferError.saved(params["code"], params["error"]))
+    return explain(saved_error(params["code"], params["error"]))
 
 
 def stuck(params: Params) -> Explanation:
@@ -51,7 +52,7 @@ def waits(params: Params) -> str:
 
 def guards(params: Params) -> Explanation:
     """Without the SQL for another role, which `Problem.sql` has."""
-    return explain(TransferError.saved(params["code"], {**params["error"], "script": ""}))
+    return explain(saved_error(params["code"], {**params["error"], "script": ""}))
 
 
 def together(first: str, second: str) -> str:

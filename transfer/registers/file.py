@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from transfer.causes import CATALOGUE
+from transfer.causes.catalogue import CATALOGUE
 from transfer.causes.files import COLUMNS_MISSING, FILE_TOO_LARGE, FILE_WITHOUT_ROWS, TOO_MANY_LINES
 from transfer.errors import FileRefused
 from transfer.loading.file_formats import detect, is_blank, rows_of

@@ -21,8 +21,7 @@ from django.utils import timezone
 
 from transfer.causes.ledger import REJECTS_UNREADABLE
 from transfer.engine.bonus_server.database import BonusDatabase
-from transfer.engine.bonus_server.reject_reading import Reject
-from transfer.engine.bonus_server.rejects import RowName
+from transfer.engine.bonus_server.rejects import Reject, RowName
 from transfer.engine.move.chunk import Chunk
 from transfer.engine.received import DISCARDED, Position
 from transfer.engine.shop_all.source import ShopAll

@@ -27,7 +27,7 @@ from transfer.causes.ledger import (
 from transfer.causes.runs import COPIED_SERVER_IS_ON
 from transfer.engine.begin import Answer as Begin, begin as begin_position, begin_as, take_own_name
 from transfer.engine.bonus_server.database import BonusDatabase, is_same_database
-from transfer.engine.move.prepare import prepare
+from transfer.engine.move.transfer import prepare
 from transfer.engine.received import Place, Position
 from transfer.engine.shop_all.counts import Count
 from transfer.engine.shop_all.source import ShopAll

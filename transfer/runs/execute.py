@@ -16,8 +16,7 @@ from transfer.engine.in_log import in_log, lasts
 from transfer.engine.kind import Kind
 from transfer.engine.knowledge import Knowledge
 from transfer.engine.move import transfer as move
-from transfer.engine.move.prepare import prepare
-from transfer.engine.move.transfer import CHUNK_ROWS
+from transfer.engine.move.transfer import CHUNK_ROWS, prepare
 from transfer.engine.postgres.pool import pooled
 from transfer.engine.received import Position, Recorded
 from transfer.engine.shop_all.source import ShopAll

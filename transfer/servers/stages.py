@@ -15,7 +15,7 @@ from transfer.causes.bonus_servers import API_ADMIN_PORT, API_PORTS_SWAPPED, API
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.relations import TRIGGERS, remarks
-from transfer.engine.table_name import TableName
+from transfer.engine.table_mapping import TableName
 from transfer.errors import TransferError, from_socket
 from transfer.installed import installed_tables
 from transfer.models import Actor, AuditEntry, BonusServer

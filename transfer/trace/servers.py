@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from transfer.engine.begin import Answer as Begin
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.bonus_server.positions import ReceivedOf
-from transfer.engine.bonus_server.reject_reading import Reject
-from transfer.engine.bonus_server.rejects import RowName
+from transfer.engine.bonus_server.rejects import Reject, RowName
 from transfer.engine.in_log import exceptions_of, in_log
 from transfer.engine.kind import Kind
 from transfer.engine.received import Place, Position, has_received

@@ -11,8 +11,8 @@ from psycopg2 import sql
 
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.source import ShopAll
+from transfer.errors import one_line
 from transfer.models import RejectedRow, Upload
-from transfer.printable import one_line
 
 # The loads among these changesets, and by whom. By the primary key. Names are cut off: a changed
 # table may hold one that is too long for a page.

@@ -17,12 +17,12 @@ from tests.chaos.machine.story import Story
 from transfer.engine import begin
 from transfer.engine.bonus_server import positions
 from transfer.engine.knowledge import Knowledge
-from transfer.engine.move import chunk, dependents, fork, history, plan
+from transfer.engine.move import chunk, dependents, fork, plan
 from transfer.engine.move.plan import ChunkPlan
 from transfer.engine.shop_all import log_writer, purge
+from transfer.engine.shop_all.loads import Names
 from transfer.engine.shop_all.log import Log
 from transfer.engine.shop_all.log_writer import LogWriter
-from transfer.engine.shop_all.names import Names
 from transfer.engine.shop_all.rows import Rows
 
 NOTHING = "select 1 where false"  # a statement that does nothing
@@ -210,6 +210,6 @@ GUARDS = [
     guard(
         "a server is below a line that has gone",
         histories.a_server_goes_back_to_before_lines_that_have_gone,
-        (history, "is_in_history", lambda *_: True),
+        (fork, "is_in_history", lambda *_: True),
     ),
 ]

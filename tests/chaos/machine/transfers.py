@@ -15,8 +15,7 @@ from transfer.engine import question
 from transfer.engine.begin import Answer, begin, begin_as, take_own_name
 from transfer.engine.kinds import KINDS
 from transfer.engine.move import chunk as chunks
-from transfer.engine.move.prepare import prepare
-from transfer.engine.move.transfer import transfer
+from transfer.engine.move.transfer import prepare, transfer
 from transfer.engine.received import Place
 from transfer.engine.shop_all.undo import undo_again
 from transfer.engine.skip import lacking, skip

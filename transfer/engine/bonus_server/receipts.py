@@ -12,7 +12,7 @@ a log may have in common with them. So two things can be left out, and no more:
 An exception "agreed to do without" goes with the receipt that names its changeset, once the log
 lacks the line, too: until then one of them would say that the rows were received. Exceptions of
 changesets that shop All has lost stay, and the names of one that was read in part: see
-`move/history.py`.
+`move/fork.py`.
 """
 
 from collections.abc import Collection, Iterator

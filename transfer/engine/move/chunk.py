@@ -8,15 +8,15 @@ refuses a row, halving the chunk finds it, and it becomes a reject.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import psycopg2
 from psycopg2 import sql
 
 from transfer.causes.connections import ANSWER_INVALID
-from transfer.causes.ledger import POSITION_MOVED, ROWS_DIFFER
+from transfer.causes.ledger import COMMIT_UNCONFIRMED, POSITION_MOVED, ROWS_DIFFER
 from transfer.causes.rows import REASONS
 from transfer.engine import events
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kind import Kind
-from transfer.engine.move.commit import commit
 from transfer.engine.move.dependents import (
     COLUMNS as DEPENDENT_COLUMNS,
     KNOWN,
@@ -28,21 +28,19 @@ from transfer.engine.move.dependents import (
 )
 from transfer.engine.move.plan import ChunkPlan
 from transfer.engine.move.read_ahead import ReadAhead
-from transfer.engine.move.receive import (
-    create_tables,
-    empty_tables,
-    receive_as_bytes,
-    receive_rows,
-)
 from transfer.engine.move.refused_rows import Bisection, Statement
 from transfer.engine.move.stream import (
     Sending,
     SourceFailed,
     TextUnreadable,
     as_source_failure,
+    create_tables,
+    empty_tables,
+    receive_as_bytes,
+    receive_rows,
     stream_rows,
 )
-from transfer.engine.postgres.database import array
+from transfer.engine.postgres.database import array, is_broken
 from transfer.engine.received import NOTHING, WHOLE, Position, Totals
 from transfer.engine.shop_all.log import Line, receipts_of
 from transfer.engine.shop_all.rows import Reading
@@ -422,3 +420,27 @@ def _note_received(
 def _over_good(kind: Kind, text: str) -> Statement:
     statement, names = sql.SQL(GOOD + text), kind.target_names
     return lambda rows: statement.format(rows=sql.SQL(rows), **names)
+
+
+def commit(kind: Kind, target: BonusDatabase, origin: str, version: str) -> None:
+    """Commit the transaction that gives the position this version.
+
+    If the answer is lost, the position tells whether it landed. Raises COMMIT_UNCONFIRMED if it did
+    not, or if that can't be known now: the next run reads the position first, so nothing is retried
+    blindly.
+    """
+    try:
+        target.database.connection.commit()
+    except psycopg2.Error as error:
+        if not is_broken(error):
+            raise
+        target.database.close()
+        try:
+            with target.database.transaction(commit=False):
+                held = target.positions.version_once_settled(origin, kind)
+        except TransferError as failure:
+            raise TransferError(
+                COMMIT_UNCONFIRMED, failure.technical, database=target.name
+            ) from failure
+        if held != version:
+            raise TransferError(COMMIT_UNCONFIRMED, database=target.name) from error

@@ -1,24 +1,67 @@
-"""Puts a position back to the last line that it and the log of shop All have in common.
+"""Compares the position of a bonus server with the log of shop All, and puts it back to a fork.
 
 The log lacks the position's last line where shop All was restored: from there on it is another log.
-What the server has received above that line is then named by changeset, so nothing of it is sent
-twice, and whatever the log has there now is sent if the server lacks it.
+The position goes back to the last line that both have in common. What the server has received above
+that line is then named by changeset, so nothing of it is sent twice, and all that the log has there
+now is sent if the server lacks it.
+
+Lines whose lifetime has ended are gone, and with them the names of their changesets. A server that
+was restored to before such lines is refused: only an administrator can say which rows it lacks.
 """
 
 from dataclasses import replace
 from uuid import uuid4
 
-from transfer.causes.ledger import POSITION_MOVED, SHOP_ALL_WENT_BACK
+from transfer.causes.ledger import HISTORY_TOO_OLD, POSITION_MOVED, SHOP_ALL_WENT_BACK
 from transfer.engine import events
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kind import Kind
-from transfer.engine.move.history import check_history, too_old
-from transfer.engine.received import Position
+from transfer.engine.received import NOTHING, Exceptions, Position
 from transfer.engine.shop_all.source import ShopAll
-from transfer.errors import ShopAllWentBack, TransferError
+from transfer.errors import ServerUndecided, ShopAllWentBack, TransferError
 
 AT_ONCE = 50_000
 """Changesets that shop All is asked about at once."""
+
+
+def check_history(
+    kind: Kind, source: ShopAll, target: BonusDatabase, position: Position, exceptions: Exceptions
+) -> None:
+    """Raise HISTORY_TOO_OLD unless `is_in_history`."""
+    if not is_in_history(kind, source, target, position, exceptions):
+        raise too_old(kind, source, target)
+
+
+def is_in_history(
+    kind: Kind, source: ShopAll, target: BonusDatabase, position: Position, exceptions: Exceptions
+) -> bool:
+    """Return whether the log still says all that the server may need.
+
+    The position is in the log of shop All, of which the caller has a snapshot. It does not say all
+    where
+
+    1. the position is below a line that has gone;
+    2. a changeset that the server has passed was received in part, and its line has gone. Receipts
+       name it: one that shop All has lost by a restore they do not name any more.
+    """
+    removed = source.log.removed(kind)
+    if position.place.number < removed:
+        return False
+    in_part = [name for name, last in exceptions.incomplete.items() if last > NOTHING]
+    lacking = source.log.lacks(kind, in_part) if removed and in_part else []
+    return not (lacking and target.receipts.named(position, lacking))
+
+
+def too_old(kind: Kind, source: ShopAll, target: BonusDatabase) -> ServerUndecided:
+    """Return the error: somebody has to say what the server has received."""
+    return ServerUndecided(
+        HISTORY_TOO_OLD,
+        database=target.name,
+        kind=kind.name,
+        table=kind.quoted_target,
+        rows=source.log.end(kind).number,
+        held=target.tables.count_rows(kind),
+    )
 
 
 def go_back(

@@ -15,8 +15,13 @@ from typing import Self
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kind import Kind
 from transfer.engine.move.plan import ChunkPlan, Forked, ReceivedSoFar, plan_chunk
-from transfer.engine.move.receive import create_tables, receive_rows
-from transfer.engine.move.stream import Sending, SourceFailed, TextUnreadable
+from transfer.engine.move.stream import (
+    Sending,
+    SourceFailed,
+    TextUnreadable,
+    create_tables,
+    receive_rows,
+)
 from transfer.engine.shop_all.rows import Reading
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError

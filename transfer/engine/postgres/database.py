@@ -1,4 +1,6 @@
-"""A connection to a database outside: its transactions, limits and statements."""
+"""A connection to a database outside: its transactions, limits and statements, and its errors as
+our own.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -8,23 +10,26 @@ from time import monotonic
 from typing import Any, ClassVar, Self
 
 import psycopg2
+from psycopg2 import errors
 
 from transfer.causes.connections import (
     ANSWER_INVALID,
     ANSWER_OVERDUE,
+    ANSWER_TOO_LARGE,
     CONNECTION_LOST,
+    QUERY_FAILED,
     TOO_MANY_ROWS,
     TOO_SLOW,
 )
 from transfer.engine import events
-from transfer.engine.postgres.answer_size import MOST_ROWS, limited
-from transfer.engine.postgres.connect import connect
-from transfer.engine.postgres.connection import SAFE_PATH, Connection
-from transfer.engine.postgres.deadline import Limits
-from transfer.engine.postgres.postgres_errors import in_our_words
-from transfer.errors import ConnectionLost, TooSlow, TransferError
+from transfer.engine.postgres.answer_size import ANSWER_BYTES, MOST_ROWS, AnswerTooBig, limited
+from transfer.engine.postgres.connection import SAFE_PATH, Connection, connect, first_line
+from transfer.engine.postgres.deadline import Limits, Overdue
+from transfer.errors import ConnectionLost, QueryFailed, TooSlow, TransferError
 from transfer.parties import Party
 
+# psycopg2's words when a COPY breaks with its connection; none of them is a class of its own.
+BROKEN_COPY = ("invalid socket", "no COPY in progress", "PGRES_COPY", "unexpected message")
 # Settings of a session, or of a transaction (`local`).
 
 # Hidden rows would count as moved: a policy that hides some becomes an error.
@@ -42,8 +47,42 @@ RESET_LIMITS = "reset statement_timeout; reset lock_timeout"
 VENDORS_PATH = "set constraints all immediate; set local search_path = {path}"
 # Finds names in PostgreSQL's own schema, and temporary tables.
 OUR_PATH = f"set local search_path = {SAFE_PATH}"
-
 Explain = Callable[[psycopg2.Error], TransferError | None]
+
+
+def in_our_words(error: psycopg2.Error, party: Party, *, secret: bool) -> TransferError:
+    """A ConnectionLost, ANSWER_OVERDUE, ANSWER_TOO_LARGE, TooSlow or QueryFailed of the database
+    `party`.
+
+    PostgreSQL quotes values in the details, which are never taken over; with `secret`, not even
+    the message is.
+    """
+    condition = type(error).__name__
+    message = "" if secret else error.diag.message_primary or first_line(error)
+    technical = " ".join(filter(None, [error.pgcode, condition, message]))
+    if isinstance(error, AnswerTooBig):
+        return ConnectionLost(
+            ANSWER_TOO_LARGE, technical, party=party, megabytes=f"{ANSWER_BYTES >> 20}"
+        )
+    if isinstance(error, Overdue):
+        return ConnectionLost(
+            ANSWER_OVERDUE, technical, party=party, seconds=f"{error.seconds:.3g}"
+        )
+    if isinstance(error, errors.QueryCanceled | errors.LockNotAvailable):
+        return TooSlow(TOO_SLOW, technical, party=party, reason=message or condition)
+    if is_broken(error):
+        return ConnectionLost(CONNECTION_LOST, technical, party=party)
+    return QueryFailed(QUERY_FAILED, technical, party=party, reason=message or condition)
+
+
+def is_broken(error: psycopg2.Error) -> bool:
+    """Whether the connection is gone, not merely the statement refused."""
+    if error.pgcode is None:
+        return isinstance(error, psycopg2.OperationalError | psycopg2.InterfaceError) or any(
+            words in str(error) for words in BROKEN_COPY
+        )
+    # Class 08: connection exceptions. 57P0x: shut down by an administrator or a crash.
+    return error.pgcode.startswith(("08", "57P0"))
 
 
 def array(values: Iterable[int | Decimal | str]) -> str:
@@ -248,8 +287,7 @@ class Database:
     def explained(self) -> Iterator[None]:
         """Turns psycopg2's errors within into ours.
 
-        Raises ConnectionLost, TooSlow or QueryFailed
-        (`refusals.in_our_words`).
+        Raises ConnectionLost, TooSlow or QueryFailed: see `in_our_words`.
         """
         try:
             yield

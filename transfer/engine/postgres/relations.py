@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from transfer.causes.tables import TABLE_UNLOGGED, TABLES_FOREIGN
 from transfer.engine.postgres.database import Database
-from transfer.engine.table_name import TableName
+from transfer.engine.table_mapping import TableName
 from transfer.errors import TransferError
 from transfer.parties import gettext_noop
 

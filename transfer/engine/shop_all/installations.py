@@ -13,8 +13,7 @@ from transfer.causes.ledger import PURGE_OVERTAKEN
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
 from transfer.engine.received import NO_MARK, Place, is_count, is_uuid
-from transfer.errors import TransferError
-from transfer.printable import one_line
+from transfer.errors import TransferError, one_line
 
 FIELDS = "id::text, left(name, 200), kind, needs_from, mark::text, at"
 # The table has a row for each installation and kind: statements read all of it, or one row by its

@@ -14,10 +14,9 @@ from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.counts import Counts
 from transfer.engine.shop_all.identity import Identity
 from transfer.engine.shop_all.installations import Installations
-from transfer.engine.shop_all.loads import Loads
+from transfer.engine.shop_all.loads import Loads, Names
 from transfer.engine.shop_all.log import Log
 from transfer.engine.shop_all.log_writer import LogWriter
-from transfer.engine.shop_all.names import Names
 from transfer.engine.shop_all.rows import Rows
 from transfer.errors import TransferError
 from transfer.parties import SHOP_ALL

@@ -20,9 +20,8 @@ from transfer.engine.checks import Repair
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.copy_text import BUFFER, Readable
 from transfer.engine.shop_all.correction import COLUMNS as OF_CORRECTIONS, NOTE, hold, take_over
-from transfer.engine.shop_all.loads import LOAD_SECONDS
+from transfer.engine.shop_all.loads import KEY, LOAD_SECONDS
 from transfer.engine.shop_all.log_writer import FLUSHED
-from transfer.engine.shop_all.names import KEY
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 
@@ -90,7 +89,7 @@ OWN_NAME = """
       from (select pg_current_xact_id()::text::bigint as xid,
                    (extract(epoch from now()) * 1000000)::bigint as started) as own
 """
-# Lets the transaction under way give its rows their lines: see `schema.triggers`.
+# Lets the transaction under way give its rows their lines: see `schema.tables`.
 MAY_SET_LINE = "set local datatransfer.stages_lines = 'yes'"
 # Inserts the good lines in their order.
 STAGE = """

@@ -5,8 +5,8 @@ from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.doctor.examination import examine
 from transfer.doctor.proposal import proposal, section
+from transfer.errors import one_line, printable
 from transfer.management.command import FAILED, Command as BaseCommand, servers_named
-from transfer.printable import one_line, printable
 from transfer.servers.timed_check import Result
 
 ANY = ""  # `--tables` without a server

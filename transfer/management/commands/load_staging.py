@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils.translation import gettext as _, gettext_noop, ngettext
 
-from transfer.causes import CATALOGUE
+from transfer.causes.catalogue import CATALOGUE
 from transfer.causes.files import BAD_LINES_LEFT, COLUMNS_MISSING
 from transfer.engine.kind import Kind
 from transfer.errors import FileRefused

@@ -5,7 +5,7 @@ from typing import Any
 from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.engine.shop_all.gone import Difference as LinesDiffer
-from transfer.errors import TransferError
+from transfer.errors import TransferError, one_line
 from transfer.installed import installed_kinds
 from transfer.management.command import (
     FAILED,
@@ -15,7 +15,6 @@ from transfer.management.command import (
     with_zone,
 )
 from transfer.models import TransferTask
-from transfer.printable import one_line
 from transfer.runs.reconcile import Reconciliation, compare_lines, reconcile
 from transfer.text.explain import explain
 from transfer.text.formats import NOTHING

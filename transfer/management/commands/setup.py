@@ -20,7 +20,7 @@ from dotenv import dotenv_values, set_key
 from psycopg2.extensions import parse_dsn
 
 from transfer.access import Role
-from transfer.engine.postgres.connect import LOCAL, as_django_setting
+from transfer.engine.postgres.connection import LOCAL, as_django_setting
 from transfer.engine.shop_all.schema.indexes import Step
 from transfer.errors import Unreachable
 from transfer.management import provision, services

@@ -13,8 +13,8 @@ from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnec
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
 from django.http import HttpRequest, HttpResponse
 
+from transfer.errors import printable
 from transfer.pages.account.discovery import discovered
-from transfer.printable import printable
 
 
 class SubjectsDiffer(OAuth2Error):

@@ -13,7 +13,6 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from transfer.errors import TransferError
 from transfer.models import MaintenanceRun, TransferRun
 from transfer.models.failing import FAILURE
 from transfer.models.run_base import Run
@@ -27,6 +26,7 @@ from transfer.pages.parts.runs import (
     summary,
     trend,
 )
+from transfer.saved_errors import saved_error
 from transfer.text.explain import explain
 from transfer.text.reports import run_report
 
@@ -145,4 +145,4 @@ def sentence(run: Any) -> str:
     """What went wrong. `run` is a row of the export, with the columns of a run's error."""
     if not run.error_code:
         return ""
-    return explain(TransferError.saved(run.error_code, run.error_params)).sentence
+    return explain(saved_error(run.error_code, run.error_params)).sentence

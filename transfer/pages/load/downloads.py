@@ -5,7 +5,7 @@ from operator import itemgetter
 
 from django.utils.translation import gettext as _
 
-from transfer.causes import CATALOGUE
+from transfer.causes.catalogue import CATALOGUE
 from transfer.engine.kind import Kind
 from transfer.loading.headings import REJECT
 from transfer.models import Upload

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.causes import CATALOGUE
+from transfer.causes.catalogue import CATALOGUE
 from transfer.loading.headings import REJECT
 from transfer.models import BadLine, Upload
 from transfer.pages.components.rows import bad_line, load_reached, upload_name

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import Role, has_role, role
-from transfer.causes import CATALOGUE
+from transfer.causes.catalogue import CATALOGUE
 from transfer.causes.file_warnings import HARMLESS
 from transfer.errors import FileRefused, TransferError
 from transfer.installed import installed_kinds

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.causes import CATALOGUE
+from transfer.causes.catalogue import CATALOGUE
 from transfer.engine.checks import CARD_STATUSES
 from transfer.engine.kind import Kind
 from transfer.engine.table_mapping import Column

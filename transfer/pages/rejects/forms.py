@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from django import forms
 from django.utils.translation import gettext as _, gettext_lazy
 
-from transfer.causes import CATALOGUE
+from transfer.causes.catalogue import CATALOGUE
 from transfer.causes.file_lines import PIN_GONE, PIN_MASKED, ROW_GONE
 from transfer.causes.rows import reason_named
 from transfer.engine.checks import Repair

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _, ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.access import role
-from transfer.causes import CATALOGUE
+from transfer.causes.catalogue import CATALOGUE
 from transfer.causes.file_lines import ROW_SETS_AMOUNT
 from transfer.causes.rows import reason_named
 from transfer.engine.checks import Repair

@@ -18,8 +18,7 @@ from transfer.engine.postgres.relations import COLUMNS
 from transfer.engine.shop_all.schema import tables
 from transfer.engine.shop_all.schema.indexes import Indexes, Step
 from transfer.engine.shop_all.schema.rights import RIGHTS, Guards, set_defaults
-from transfer.engine.shop_all.schema.tables import OURS
-from transfer.engine.shop_all.schema.triggers import CREATE_FUNCTIONS
+from transfer.engine.shop_all.schema.tables import CREATE_FUNCTIONS, OURS
 from transfer.errors import TransferError
 from transfer.parties import gettext_noop
 

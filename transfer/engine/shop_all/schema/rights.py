@@ -15,15 +15,16 @@ from psycopg2 import sql
 from transfer.causes.tables import GUARDS_OF_ANOTHER, GUARDS_OUTDATED
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
-from transfer.engine.shop_all.schema.tables import DEFAULTS, OURS
-from transfer.engine.shop_all.schema.triggers import (
+from transfer.engine.shop_all.schema.tables import (
     CREATE_FUNCTIONS,
+    DEFAULTS,
     FUNCTIONS,
+    OURS,
     Trigger,
     plain,
     triggers_of,
 )
-from transfer.engine.table_name import TableName
+from transfer.engine.table_mapping import TableName
 from transfer.errors import GuardsOfAnother, GuardsOutdated
 
 # Other roles may put functions and types into the schemas of our usual search_path.

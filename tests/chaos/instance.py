@@ -195,7 +195,9 @@ class Instance:
         if (user := _user()) is not None:
             os.chown(kept, user, -1)
         query(self.dsn(), "alter system set archive_mode = on")
-        query(self.dsn(), f"alter system set archive_command = 'cp %p {kept}/%f'")
+        # A segment has its name once all of it is there: who waits for it may then end the server.
+        command = f"cp %p {kept}/%f.part && mv {kept}/%f.part {kept}/%f"
+        query(self.dsn(), f"alter system set archive_command = '{command}'")
         self.stop()
         self.start()
         as_postgres("pg_basebackup", "-d", self.dsn(), "-D", kept / "base", "-c", "fast")
@@ -218,10 +220,15 @@ class Instance:
                 "recovery_target_action = promote\n"
             )
         self.start()
-        wait_until(self._is_recovered)
+        wait_until(self._is_recovered, seconds=PATIENCE)
 
     def _is_recovered(self) -> bool:
-        """Return whether recovery has ended; while it goes on, PostgreSQL may cut a session."""
+        """Return whether recovery has ended; while it goes on, PostgreSQL may cut a session.
+
+        Fails where the server has ended, and says why.
+        """
+        assert self.process is not None
+        assert self.process.poll() is None, (self.home / "log").read_text()[-2000:]
         try:
             return query(self.dsn(), "select pg_is_in_recovery()") == [(False,)]
         except psycopg2.Error:

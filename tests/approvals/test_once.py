@@ -6,11 +6,16 @@ import pytest
 
 from tests.approvals.conftest import limits
 from tests.databases import query, stage
+from transfer.causes.connections import CONNECTION_LOST
+from transfer.causes.loads import CHANGES_MOVED
 from transfer.engine.kinds import BALANCES
+from transfer.engine.shop_all.changes import Changes
+from transfer.errors import ConnectionLost, TransferError
 from transfer.loading import undo_load, upload_job
 from transfer.loading.receive import receive
 from transfer.models import Approval, Entry, RejectedRow, Upload
 from transfer.models.run_base import Trigger
+from transfer.parties import SHOP_ALL
 from transfer.queue.worker import drain
 from transfer.rejects import changed, resend
 from transfer.runs.execute import run_here
@@ -165,6 +170,59 @@ def test_a_tick_ends_what_nobody_has_decided_on_within_a_week(waits):
     upload = Upload.objects.get()
     assert (Approval.objects.get().state, upload.state) == ("expired", State.EXPIRED)
     assert (upload.pieces.count(), upload.report) == (0, {})
+
+
+class TestWithoutASecondPerson:
+    """No upload keeps a decision about changed rows: what it stages is noted before."""
+
+    @pytest.fixture(autouse=True)
+    def changed_row(self, receiver, shop_all):
+        stage(shop_all, "balances", [("4100", 1)])
+        run_here(receiver.tasks.get(kind="balances"), Trigger.MANUAL)
+        query(shop_all, 'update "changeAccountBalanceTemp" set amount = 500')
+
+    def decide(self, oleg):
+        return changed.decide(BALANCES, changed.Decision.SEND, oleg)
+
+    def test_by_hand_shows_it_though_the_process_dies_once_it_is_staged(
+        self, oleg, staged, monkeypatch
+    ):
+        monkeypatch.setattr(changed, "_note", dies)
+        with pytest.raises(Died):
+            self.decide(oleg)
+        assert len(staged("balances")) == 2
+        (entry,) = Entry.objects.all()
+        assert (entry.who, entry.way, entry.amount, entry.approved_by) == (
+            "oleg",
+            "change",
+            499,
+            "",
+        )
+
+    def test_by_hand_shows_it_where_we_do_not_know_whether_it_is_staged(self, oleg, monkeypatch):
+        lost = ConnectionLost(CONNECTION_LOST, party=SHOP_ALL)
+        monkeypatch.setattr(Changes, "send", raises_error(lost))
+        with pytest.raises(ConnectionLost):
+            self.decide(oleg)
+        assert Entry.objects.count() == 1
+
+    def test_what_shop_all_refuses_is_not_by_hand(self, oleg, monkeypatch):
+        refused = TransferError(CHANGES_MOVED, rows=1)
+        monkeypatch.setattr(Changes, "send", raises_error(refused))
+        with pytest.raises(TransferError):
+            self.decide(oleg)
+        assert not Entry.objects.exists()
+
+    def test_what_went_through_is_one_entry(self, oleg):
+        assert self.decide(oleg).rows == 1
+        assert [(one.who, one.amount) for one in Entry.objects.all()] == [("oleg", 499)]
+
+
+def raises_error(error):
+    def fails(*_arguments, **_options):
+        raise error
+
+    return fails
 
 
 def test_every_statement_that_stages_rows_is_behind_the_gate():

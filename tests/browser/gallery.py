@@ -119,7 +119,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
 def confirm(request: HttpRequest) -> HttpResponse:
     confirmation = Confirmation(
         title="Отстыковать бонусный сервер 8?",
-        text="Его три задачи и их расписание будут удалены.",
+        text="Его задачи и их расписание будут удалены.",
         points=["История останется.", "412 строк больше не будут перенесены."],
         action="Отстыковать",
         back="/gallery/",

@@ -242,7 +242,7 @@ def test_from_add_server_to_rows_that_have_arrived_in_so_many_clicks(
     expect(page.locator("#doors > .ok")).to_have_count(3)
     expect(page.locator("#live .facts")).to_contain_text("Available")
     expect(page.locator("#first-run")).to_contain_text("4 rows are ready for it.")
-    button = page.get_by_role("button", name="Switch the three tasks on")
+    button = page.get_by_role("button", name="Switch the tasks on")
     expect(button).to_be_in_viewport()
     button.click()
     expect(page.locator("#tasks .switch.on")).to_have_count(3)

@@ -1,13 +1,25 @@
 """One staged row, as a program asks for it: where it is, at each server, and why."""
 
+from dataclasses import replace
+
 import pytest
 from psycopg2.extensions import parse_dsn
 
 from tests.databases import query, stage
 from tests.http_api.conftest import Program
+from transfer import installed
+from transfer.engine.kind import TIMESTAMP, plain, text
+from transfer.engine.kinds import KINDS, PINCODES
+from transfer.engine.mapping_file import Tables
+from transfer.engine.table_mapping import TableMapping
+from transfer.http_api import traces
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
 from transfer.runs.purge import purge
+from transfer.servers.ask import bonus_db
+from transfer.trace.holding import holding_of
+from transfer.trace.servers import Answer
+from transfer.trace.subject import trace
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -128,3 +140,55 @@ class TestWhatAServerHolds:
         run_here(ninth.tasks.get(kind="balances"), Trigger.MANUAL)
         held = program.ask("accounts/4100").json()["servers"]
         assert [one["differs"] for one in held] == [["balance", "on_its_way"]] * 2
+
+
+def test_what_a_server_holds_of_another_kind_is_said_with_its_values(
+    program, receiver, shop_all, bonus, monkeypatch
+):
+    """A kind that the answer has no fields for."""
+    vouchers = replace(
+        PINCODES,
+        name="vouchers",
+        columns=(
+            text("account"),
+            text("voucher"),
+            plain("amount", "numeric"),
+            text("code", secret=True),
+            plain("ends", TIMESTAMP),
+        ),
+        bonus_server=TableMapping("voucher"),
+    )
+    query(
+        bonus,
+        "create table voucher (account text, voucher text, amount numeric, code text, "
+        "ends timestamptz, changed_at timestamptz); insert into voucher values "
+        "('4100', 'SPRING', 2.50, '91735', '2027-03-01 00:00Z', '2026-05-04 10:00Z'), "
+        "('4100', null, null, null, null, null)",
+    )
+    stage(shop_all, "balances", [("4100", 5)])
+    found = trace("4100", "account")
+    with monkeypatch.context() as patched:
+        kinds = {**KINDS, "vouchers": vouchers}
+        patched.setattr(installed, "_read", lambda _path: Tables(kinds, kinds))
+        patched.setattr(installed, "_kinds", lambda _path: kinds)
+        with bonus_db(receiver, 5, secret=True) as target, target.database.snapshot():
+            held = holding_of(receiver, target, "4100", "account")
+        found.answers = [Answer(receiver, holding=held)]
+        patched.setattr(traces, "trace", lambda *_asked: found)
+        answer = program.ask("accounts/4100")
+        assert "91735" not in answer.content.decode()
+        (server,) = answer.json()["servers"]
+    none = dict.fromkeys(("voucher", "amount", "ends"))
+    spring = {"voucher": "SPRING", "amount": "2.50", "ends": "2027-03-01T00:00:00+00:00"}
+    assert server["others"] == {
+        "vouchers": [
+            {"values": spring, "since": "2026-05-04T10:00:00Z"},
+            {"values": none, "since": None},
+        ]
+    }
+
+
+def test_without_another_kind_there_is_nothing_else(program, receiver, shop_all):
+    stage(shop_all, "balances", [("4100", 5)])
+    (server,) = program.ask("accounts/4100").json()["servers"]
+    assert server["others"] == {}

@@ -16,18 +16,30 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
+from psycopg2.extensions import parse_dsn
 
+from tests.administrator import remove_role
 from tests.certificates import certificate
-from tests.databases import as_url, initialise_shop_all, migrate_bonus_server, query, stage
+from tests.databases import (
+    WORKER,
+    as_url,
+    initialise_shop_all,
+    migrate_bonus_server,
+    query,
+    stage,
+)
 from tests.flow import Flow
 from tests.reference_server import reference_server
 from transfer.doctor import databases
 from transfer.engine import mapping_file as mapping
 from transfer.engine.kinds import KINDS
+from transfer.engine.postgres.database import Database
 from transfer.models import AuditEntry, Heartbeat, LogPlace, Recipient, RecurringJob
+from transfer.parties import SHOP_ALL
 from transfer.problems.find import problems
 from transfer.problems.kinds import Code
 from transfer.queue.jobs import work_off
+from transfer.queue.residents import Workers
 from transfer.runs import recurring
 
 pytestmark = [
@@ -74,6 +86,84 @@ def test_who_may_create_objects_in_a_schema_that_our_role_searches_is_named(
     line = lines["shop All", "Schemas"]
     assert line["state"] == "warns"
     assert "public (PUBLIC)" in line["sentence"]
+
+
+class TestConnections:
+    """How many our role may have at once: a run uses two to each of its databases."""
+
+    @pytest.fixture
+    def mover(self, shop_all):
+        """The name of a role that is no superuser, on the server of all test databases."""
+        mover = f"doctors_limited_{WORKER}"
+        remove_role(shop_all, mover)
+        query(shop_all, f"create role {mover} login")
+        yield mover
+        remove_role(shop_all, mover)
+
+    @pytest.fixture
+    def limit(self, shop_all):
+        """Sets the limit of the database, and takes it back."""
+        statement = "alter database {} connection limit {}"
+        name = parse_dsn(shop_all)["dbname"]
+        yield lambda most: query(shop_all, statement.format(name, most))
+        query(shop_all, statement.format(name, -1))
+
+    def tried(self, shop_all, mover, tasks=1):
+        asked = Database(f"{shop_all} user={mover}", SHOP_ALL, "tests", secret=False)
+        return databases.try_connections(asked, tasks)
+
+    def test_a_role_that_may_have_one_is_named_with_the_statement(self, db, shop_all, mover):
+        query(shop_all, f"alter role {mover} connection limit 1")
+        passed = self.tried(shop_all, mover)
+        assert passed.warns
+        said = passed.sentence % passed.params
+        assert "up to 2 connections here at once, two each, but the limit is 1." in said
+        assert said.endswith(f"removed: alter role {mover} connection limit -1;")
+
+    def test_two_are_enough_for_one_run(self, db, shop_all, mover):
+        query(shop_all, f"alter role {mover} connection limit 2")
+        assert not self.tried(shop_all, mover).warns
+        assert not self.tried(shop_all, mover, tasks=3).warns  # without a worker, one at a time
+
+    def test_each_run_that_may_be_under_way_counts(self, db, docked, shop_all, mover, monkeypatch):
+        query(shop_all, f"alter role {mover} connection limit 5")
+        monkeypatch.setattr(databases, "count_workers", lambda: Workers(resident=2))
+        assert not self.tried(shop_all, mover, tasks=9).warns
+        monkeypatch.setattr(databases, "count_workers", lambda: Workers(resident=3))
+        assert not self.tried(shop_all, mover, tasks=2).warns
+        assert self.tried(shop_all, mover, tasks=9).params["needed"] == 6
+        docked.tasks.update(enabled=True, as_rows_arrive=True)
+        assert self.tried(shop_all, mover, tasks=9).params["needed"] == 14
+
+    def test_the_limit_of_the_database_counts_as_well(
+        self, db, shop_all, mover, limit, monkeypatch
+    ):
+        monkeypatch.setattr(databases, "count_workers", lambda: Workers(resident=5))
+        limit(9)
+        passed = self.tried(shop_all, mover, tasks=5)
+        name = parse_dsn(shop_all)["dbname"]
+        assert passed.params["statements"] == f"alter database {name} connection limit -1;"
+        query(shop_all, f"alter role {mover} connection limit 7")
+        passed = self.tried(shop_all, mover, tasks=5)
+        assert (passed.params["limit"], passed.params["statements"].count(";")) == (7, 2)
+
+    def test_a_superuser_has_no_limit(self, db, shop_all, limit, monkeypatch):
+        monkeypatch.setattr(databases, "count_workers", lambda: Workers(resident=5))
+        limit(9)
+        assert not databases.try_connections(databases.shop_all().database, 5).warns
+
+    def test_doctor_says_it_of_shop_all_and_of_each_server(
+        self, doctor, installation, shop_all, mover, settings, monkeypatch
+    ):
+        query(shop_all, f"alter role {mover} connection limit 5")
+        monkeypatch.setattr(databases, "count_workers", lambda: Workers(resident=3))
+        settings.SHOP_ALL_DATABASE_URL = f"{shop_all} user={mover}"
+        installation.db_user = mover
+        installation.save()
+        _code, lines = doctor()
+        for area in ("shop All", installation.name):
+            line = lines[area, "Connections"]
+            assert (line["state"], "the limit is 5." in line["sentence"]) == ("warns", True)
 
 
 def test_a_silent_schedule_fails(doctor, installation):

@@ -23,7 +23,7 @@ from transfer.alerts.watch import watch
 from transfer.causes.connections import PORT_CLOSED, UNREACHABLE
 from transfer.causes.installation import CERTIFICATE_ENDS, PAGES_STOPPED
 from transfer.causes.ledger import POSITION_INVALID, ROWS_CHANGED
-from transfer.causes.runs import DIFFERENCE
+from transfer.causes.runs import DIFFERENCE, UNEXPECTED
 from transfer.causes.tables import GUARDS_OF_ANOTHER, TABLES_FOREIGN
 from transfer.engine.received import Totals
 from transfer.errors import GuardsOfAnother, TransferError, Unreachable
@@ -51,10 +51,11 @@ from transfer.models import (
 from transfer.models.alerts import Incident, Notice, Topic
 from transfer.models.failing import failure
 from transfer.models.logins import OF_A_NAME, LoginKey
-from transfer.parties import Party, PartyKind, database_of
+from transfer.parties import SHOP_ALL, Party, PartyKind, database_of
 from transfer.problems.find import problems
-from transfer.problems.kinds import STEPS as NAMED_STEPS, Code
+from transfer.problems.kinds import KINDS, STEPS as NAMED_STEPS, Code
 from transfer.problems.of_tasks import is_late
+from transfer.problems.outages import DOORS
 from transfer.queue.jobs import work_off
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
@@ -312,6 +313,33 @@ each = pytest.mark.parametrize("go_wrong", WRONG, ids=lambda one: one.__name__)
 def test_each_kind_of_problem_is_tried_here():
     tried = {code for code, _subject in WRONG.values()}
     assert tried == set(Code) - {Code.OUTAGE}
+
+
+@each
+def test_a_door_of_a_server_is_reported_as_its_outage_and_all_else_by_itself(task, go_wrong):
+    """So alerts and the paper name the codes of doors nowhere."""
+    code, _subject = WRONG[go_wrong]
+    go_wrong(task)
+    (problem,) = problems()
+    is_folded = code in DOORS or go_wrong is fails  # a transfer's runs are part of its outage
+    assert problem.code == (Code.OUTAGE if is_folded else code)
+    assert bool(KINDS[code].means) == (code not in DOORS)
+
+
+def test_shop_alls_database_is_reported_as_an_outage(task):
+    down = Unreachable(UNREACHABLE, party=SHOP_ALL, reason="timeout")
+    backlog.store({one.pk: Backlog(error=down) for one in task.server.tasks.all()})
+    assert [one.code for one in problems()] == [Code.OUTAGE]
+
+
+def test_failures_of_a_maintenance_task_are_reported_by_themselves(task):
+    purge = MaintenanceTask.objects.get(kind="purge_staging")
+    run = MaintenanceRun.of(purge, "schedule")
+    run.state, run.finished_at = "failed", timezone.now()
+    run.note_error(TransferError(UNEXPECTED, "KeyError"))
+    run.save()
+    MaintenanceTask.objects.filter(pk=purge.pk).update(failures=3, enabled=True)
+    assert [one.code for one in problems()] == [Code.FAILURES]
 
 
 def code_of(problem):

@@ -1,15 +1,20 @@
 """A corrected row is staged once, even if a process dies or two users compete."""
 
 import threading
+from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from tests.databases import query, stage
-from transfer.models import Actor, RejectedRow
+from transfer.engine.postgres.connection import Connection
+from transfer.models import Actor, AuditEntry, Entry, RejectedRow
 from transfer.models.run_base import Trigger
 from transfer.rejects import resend
+from transfer.rejects.mirror import OPENED
 from transfer.runs.execute import run_here
+from transfer.runs.mirroring import mirror_overdue
 
 OLGA = Actor("olga", address="10.0.0.8")
 State = RejectedRow.State
@@ -38,20 +43,28 @@ def reject(dock, bonus, shop_all):
 SENT = [("4100", "0"), ("4100", "5")]
 KILLED = """
 import os, signal
+from django.db import connection
+from transfer.engine.postgres.connection import Connection
 from transfer.rejects import resend
-from transfer.errors import TransferError
 from transfer.models import Actor, RejectedRow
-{where} = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+def kill(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+{patch}
 resend.resend(RejectedRow.objects.filter(pk={pk}), {{"amount": "5"}}, Actor("ivan"))
+"""
+# When shop All is to commit, and our own database has.
+BETWEEN = """
+commit = Connection.commit
+Connection.commit = lambda self: commit(self) if connection.in_atomic_block else kill()
 """
 
 
 @pytest.fixture
 def killed(manage, reject):
-    """Sends the reject in a process that is killed when it calls a function."""
+    """Sends the reject in a process that is killed where `patch` calls `kill`."""
 
-    def killed(where):
-        process = manage("shell", "-c", KILLED.format(where=where, pk=reject.pk))
+    def killed(patch):
+        process = manage("shell", "-c", KILLED.format(patch=patch, pk=reject.pk))
         _out, errors = process.communicate(timeout=60)
         assert process.returncode == -9, errors
 
@@ -61,11 +74,72 @@ def killed(manage, reject):
 class TestKilledBetweenTheTwoCommits:
     @pytest.fixture(autouse=True)
     def left(self, killed, reject, shop_all):
-        """The row is sent, and its reject still open."""
-        killed("resend._note_resent")
-        assert rows(shop_all) == SENT
+        """The row is not sent, and its reject closed."""
+        killed(BETWEEN)
+        assert rows(shop_all) == SENT[:1]
+        reject.refresh_from_db()
+        assert (reject.state, reject.is_written) == (State.RESENT, False)
+
+    def test_by_hand_and_the_audit_say_who_tried(self, reject):
+        (entry,) = Entry.objects.all()
+        assert (entry.who, entry.way, entry.amount) == ("ivan", "correction", 5)
+        assert [one.account for one in entry.entered.all()] == ["4100"]
+        assert AuditEntry.objects.get(action="resend").who == "ivan"
+
+    @pytest.mark.parametrize("look", ["run", "check"])
+    def test_the_next_look_at_the_server_opens_it_and_it_can_be_sent(
+        self, reject, bonus, shop_all, look
+    ):
+        if look == "run":
+            run_here(reject.server.tasks.get(kind="balances"), Trigger.MANUAL)
+        else:
+            mirror_overdue(reject.server, timezone.now() + timedelta(hours=1))
         reject.refresh_from_db()
         assert reject.is_open
+        assert resend.resend(of(reject), {"amount": "5"}, OLGA).sent == 1
+        assert rows(shop_all) == SENT
+        run_here(reject.server.tasks.get(kind="balances"), Trigger.MANUAL)
+        reject.refresh_from_db()
+        assert (reject.state, reject.is_written) == (State.RESENT, True)
+        assert query(bonus, "select account, amount::int from asset") == [("4100", 5)]
+
+
+def test_it_is_opened_too_early_while_shop_all_commits_and_closed_by_the_row_that_arrives(
+    reject, bonus, shop_all, monkeypatch
+):
+    """A look between the two commits takes the correction for lost."""
+    commit, looks = Connection.commit, []
+
+    def look_before(self):
+        if not (connection.in_atomic_block or looks):
+            looks.append(self)
+            mirror_overdue(reject.server, timezone.now() + timedelta(hours=1))
+            reject.refresh_from_db()
+            assert reject.is_open
+        commit(self)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Connection, "commit", look_before)
+        assert resend.resend(of(reject), {"amount": "5"}, OLGA).sent == 1
+    assert looks
+    assert rows(shop_all) == SENT
+    run_here(reject.server.tasks.get(kind="balances"), Trigger.MANUAL)
+    reject.refresh_from_db()
+    assert (reject.state, reject.is_written) == (State.RESENT, True)
+    assert query(bonus, "select account, amount::int from asset") == [("4100", 5)]
+
+
+class TestSentAndStillOpenHere:
+    """Our own database was restored to before the correction; or it was approved, and the process
+    died between the two commits.
+    """
+
+    @pytest.fixture(autouse=True)
+    def left(self, reject, shop_all):
+        assert resend.resend(of(reject), {"amount": "5"}, OLGA).sent == 1
+        assert rows(shop_all) == SENT
+        of(reject).update(**OPENED)
+        reject.refresh_from_db()
 
     def test_the_next_run_closes_it(self, reject, bonus):
         run_here(reject.server.tasks.get(kind="balances"), Trigger.MANUAL)
@@ -89,7 +163,7 @@ class TestKilledBetweenTheTwoCommits:
 
 
 def test_killed_before_shop_all_commits_nothing_is_sent(killed, reject, shop_all):
-    killed("resend.close_staged")
+    killed("resend.close_staged = kill")
     assert len(rows(shop_all)) == 1
     assert resend.resend(of(reject), {"amount": "6"}, OLGA).sent == 1
 

@@ -1,12 +1,14 @@
 """A run of a transfer, on real databases, beside those of other servers."""
 
 import pytest
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from tests.databases import query, stage
 from transfer.engine.shop_all.source import ShopAll
 from transfer.models import FlowHour, TransferRun
 from transfer.models.run_base import State, Trigger
 from transfer.runs.execute import open_databases, run_here
+from transfer.text.explain import explain
 
 
 def test_a_page_that_asks_again_finds_the_connections_of_the_time_before(task):
@@ -67,3 +69,24 @@ def test_every_chunk_of_a_changeset_is_counted_once(task, shop_all):
     run_here(task, Trigger.MANUAL)
     assert counts(task) == [(5, 5), (0, 0)]
     assert FlowHour.objects.totals()[task.pk]["applied"] == 5
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("where", ["shop All", "Бонусный сервер 8"])
+def test_a_run_that_gets_no_connection_says_whose_limit_to_raise(
+    dock, bonus, shop_all, limited, settings, in_english, where
+):
+    task = dock(bonus).tasks.select_related("server").get(kind="balances")
+    role = parse_dsn(limited)["user"]
+    query(bonus, f"alter role {role} connection limit 0")
+    if where == "shop All":
+        settings.SHOP_ALL_DATABASE_URL = make_dsn(shop_all, user=role, password="limited")
+    else:
+        task.server.db_user, task.server.db_password = role, "limited"
+        task.server.save()
+    run = run_here(task, Trigger.MANUAL)
+    assert run.error_code == "too_many_connections"
+    sentence, hint = explain(run.error)
+    assert sentence == f"The database of {where} takes no more connections."
+    assert "raise max_connections or the limit of the user or the database" in hint
+    assert f'too many connections for role "{role}"' in run.error_technical

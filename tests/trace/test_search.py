@@ -1,8 +1,11 @@
 """From a number or its beginning to the account, the card or the row that is meant."""
 
 import pytest
+from psycopg2.extensions import parse_dsn
 
 from tests.databases import connected, query, run, stage
+from tests.pages.look import words
+from tests.records import user
 from tests.trace.moving import ACCOUNT, CARD, move
 from transfer.engine.kinds import KINDS
 from transfer.engine.shop_all.source import ShopAll
@@ -75,6 +78,71 @@ class TestBeginnings:
             busy.autocommit = False
             run(busy, "lock asset")
             assert search("410").silent == [server.name]
+
+
+class TestUnreadable:
+    """A table of one kind that cannot be read costs the numbers of this kind only."""
+
+    @pytest.fixture(autouse=True)
+    def moved(self, server, shop_all):
+        stage(shop_all, "pincodes", [("41001", "7351")])
+        stage(shop_all, "balances", [("41002", 1)])
+        stage(shop_all, "cards", [("41003", "43055", 1)])
+        for kind in KINDS:
+            move(server, kind)
+
+    @pytest.mark.parametrize(
+        ("harm", "accounts"),
+        [
+            ("drop table pincode", ["41002"]),
+            ("alter table asset rename account to number", ["41001"]),
+            ('drop table "cardAccounting"', ["41001", "41002"]),
+        ],
+    )
+    def test_a_table_that_is_missing_or_another(self, server, bonus, harm, accounts):
+        query(bonus, harm)
+        matches = search("410")
+        assert matches.accounts == accounts
+        assert matches.cards == ([] if "card" in harm else ["41003"])
+        assert (matches.silent, matches.unread) == ([], [server.name])
+
+    def test_a_table_that_we_may_not_read(self, server, bonus, limited):
+        role = parse_dsn(limited)["user"]
+        query(bonus, f"revoke select on asset from {role}")
+        server.db_user, server.db_password = role, "limited"
+        server.save()
+        matches = search("410")
+        assert (matches.accounts, matches.cards) == (["41001"], ["41003"])
+        assert matches.unread == [server.name]
+
+    def test_no_other_column_than_the_key_need_be_readable(self, server, bonus, limited):
+        role = parse_dsn(limited)["user"]
+        query(
+            bonus,
+            f"revoke select on pincode from {role}; grant select (account) on pincode to {role}",
+        )
+        server.db_user, server.db_password = role, "limited"
+        server.save()
+        matches = search("410")
+        assert (matches.accounts, matches.unread) == (["41001", "41002"], [])
+
+    def test_of_a_locked_table_the_server_is_silent_and_what_was_read_before_counts(
+        self, server, bonus, monkeypatch
+    ):
+        monkeypatch.setattr(completing, "SECONDS", 0.5)
+        with connected(bonus) as busy:
+            busy.autocommit = False
+            run(busy, "lock asset")
+            matches = search("410")
+        assert (matches.accounts, matches.silent) == (["41001"], [server.name])
+
+    def test_the_page_says_that_numbers_may_be_missing(self, client, settings, server, bonus):
+        settings.LANGUAGE_CODE = "en"
+        query(bonus, "drop table pincode")
+        client.force_login(user("viewer"))
+        page = words(client.get("/trace/", {"q": "410"}))
+        assert f"not all tables could be read on {server.name}." in page
+        assert "No answer in time" not in page
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from transfer.causes.approvals import (
     LOADER_MAY_NOT,
     SECOND_PERSON_NEEDS_NAME,
 )
-from transfer.errors import ApprovalVoid, TransferError
+from transfer.errors import ApprovalVoid, ConnectionLost, TransferError
 from transfer.installed import installed_kinds
 from transfer.models import Approval, Entry, Person, Upload
 
@@ -43,7 +43,7 @@ class NeedsSecondPerson(Exception):
 
 @contextmanager
 def entering(who: str, way: str, rows: Rows, upload: Upload | None = None) -> Iterator[None]:
-    """Let the block stage the rows, in one transaction with the note that they were entered.
+    """Let the block stage the rows, and note that they were entered.
 
     `who` is the name of the user or key (see `Person`), `upload` what waits if they may not pass.
 
@@ -51,28 +51,52 @@ def entering(who: str, way: str, rows: Rows, upload: Upload | None = None) -> It
     2. Others pass if no limit is exceeded, and no number of a user is named.
     3. The entry is noted before the block stages: if that fails, nothing is staged.
 
+    With an upload, block and note are one transaction of our own database: after a process that
+    died in between, the upload is tried again. Without one, what has happened is not known then, so
+    the note comes first: it may name rows that were not staged, and is never missing. It is taken
+    back where shop All has refused the rows.
+
     Raises NeedsSecondPerson; SECOND_PERSON_NEEDS_NAME where nobody is named; ApprovalVoid;
     PERSON_BUSY.
     """
-    person = Person.named(who)
-    with transaction.atomic():
-        approved = Approval.objects.filter(upload=upload, state=Approval.State.APPROVED)
-        if upload is not None and (approval := approved.first()) is not None:
-            _check(approval, person, rows)
-        elif found := reasons(person, rows):
-            if not person.is_known:
-                raise TransferError(SECOND_PERSON_NEEDS_NAME)
-            raise NeedsSecondPerson(person, rows, found)
-        note(who, way, rows, upload)
-        yield
-
-
-def note(who: str, way: str, rows: Rows, upload: Upload | None) -> None:
-    """Note what was entered, also of a load that a process that died has staged."""
-    if not installed_kinds()[rows.kind].appends or not rows.count:
+    if upload is not None:
+        with transaction.atomic():
+            _pass(who, rows, upload)
+            note(who, way, rows, upload)
+            yield
         return
+    with transaction.atomic():
+        _pass(who, rows, None)
+        entry = note(who, way, rows, None)
+    try:
+        yield
+    except TransferError as error:
+        if entry is not None and not isinstance(error, ConnectionLost):
+            entry.delete()
+        raise
+
+
+def _pass(who: str, rows: Rows, upload: Upload | None) -> None:
+    """Raise where the rows may not be staged: see `entering`."""
+    person = Person.named(who)
+    approved = Approval.objects.filter(upload=upload, state=Approval.State.APPROVED)
+    if upload is not None and (approval := approved.first()) is not None:
+        _check(approval, person, rows)
+    elif found := reasons(person, rows):
+        if not person.is_known:
+            raise TransferError(SECOND_PERSON_NEEDS_NAME)
+        raise NeedsSecondPerson(person, rows, found)
+
+
+def note(who: str, way: str, rows: Rows, upload: Upload | None) -> Entry | None:
+    """Note what was entered, also of a load that a process that died has staged.
+
+    Return the entry; None where there is nothing to note, or it is noted already.
+    """
+    if not installed_kinds()[rows.kind].appends or not rows.count:
+        return None
     listed = [(one, amount) for one, _other, amount in rows.listed if amount is not None]
-    Entry.note(
+    return Entry.note(
         upload,
         listed,
         who=who,

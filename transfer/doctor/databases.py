@@ -30,8 +30,10 @@ from transfer.engine.shop_all.schema.tables import MISSING, TABLES
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 from transfer.installed import installed_kinds
-from transfer.models import BonusServer, LogPlace
+from transfer.models import BonusServer, LogPlace, TransferTask
 from transfer.parties import OWN, SHOP_ALL, database_of, gettext_noop
+from transfer.queue.residents import count_workers
+from transfer.runs.arrivals import AT_ONCE
 from transfer.servers.stages import remarks_on
 from transfer.servers.timed_check import Passed
 
@@ -97,6 +99,18 @@ CREATORS = """
        and grantee <> (select oid from pg_roles where rolname = current_user)
      order by 1
 """
+
+# How many connections our role, and the database, may have at once, each with the statement that
+# removes the limit. No rows where neither has a limit; superusers have none.
+LIMITS = """
+    select rolconnlimit, format('alter role %I connection limit -1;', rolname)
+      from pg_roles where rolname = session_user and not rolsuper and rolconnlimit >= 0
+     union all
+    select datconnlimit, format('alter database %I connection limit -1;', datname)
+      from pg_database where datname = current_database() and datconnlimit >= 0
+       and not (select rolsuper from pg_roles where rolname = session_user)
+"""
+OF_A_RUN = 2  # connections to each of its two databases: see `engine/move/read_ahead.py`
 
 
 def own() -> Database:
@@ -181,6 +195,36 @@ def try_schemas(asked: Database) -> Passed:
         "not needed: revoke create on schema … from …"
     )
     return Passed(sentence, {"others": ", ".join(others)}, warns=True)
+
+
+def runs_at_once() -> int:
+    """Return how many runs may be under way: one for each worker, and those of arriving rows."""
+    of_arrivals = AT_ONCE if TransferTask.objects.watched().exists() else 0
+    return max(count_workers().resident, 1) + of_arrivals
+
+
+def try_connections(asked: Database, tasks: int) -> Passed:
+    """Tries whether our role may have as many connections as the runs of so many tasks use."""
+    needed = OF_A_RUN * max(1, min(tasks, runs_at_once()))
+    with asked as database, database.transaction(commit=False):
+        low = [one for one in database.rows(LIMITS) if one[0] < needed]
+    if not low:
+        sentence = gettext_noop(
+            "Runs use up to %(needed)s connections here at once, two each. No limit of the user or "
+            "the database is below that."
+        )
+        return Passed(sentence, {"needed": needed})
+    sentence = gettext_noop(
+        "Runs use up to %(needed)s connections here at once, two each, but the limit is "
+        "%(limit)s. A run without a second connection takes longer, and one without a first fails. "
+        "Have the limit raised, or removed: %(statements)s"
+    )
+    params = {
+        "needed": needed,
+        "limit": min(limit for limit, _statement in low),
+        "statements": " ".join(statement for _limit, statement in low),
+    }
+    return Passed(sentence, params, warns=True)
 
 
 def try_migrations() -> Passed:

@@ -14,7 +14,7 @@ from transfer.causes.bonus_servers import API_SECRET_UNREADABLE
 from transfer.causes.installation import DOCTOR_DEPLOYMENT_REMARK, DOCTOR_DISK_FULL
 from transfer.doctor import databases, installation, remarks
 from transfer.errors import TransferError
-from transfer.models import BonusServer, Heartbeat
+from transfer.models import BonusServer, Heartbeat, TransferTask
 from transfer.models.alerts import Severity
 from transfer.parties import gettext_noop
 from transfer.problems.find import problems
@@ -94,6 +94,14 @@ def _of_installation() -> list[Check]:
             lambda: databases.try_schemas(databases.shop_all().database),
             (shop_all,),
         ),
+        Check(
+            shop_all,
+            _("Connections"),
+            lambda: databases.try_connections(
+                databases.shop_all().database, TransferTask.objects.count()
+            ),
+            (own, shop_all),
+        ),
         Check(shop_all, rights, databases.try_rights, (shop_all,)),
         # Needs no rights, and is urgent.
         Check(shop_all, writers, databases.try_writers, (shop_all,)),
@@ -153,6 +161,10 @@ def _of_server(server: BonusServer) -> Iterator[Result]:
     for label, test in (
         (_("Database server"), lambda: databases.try_server(databases.of_server(server))),
         (_("Schemas"), lambda: databases.try_schemas(databases.of_server(server))),
+        (
+            _("Connections"),
+            lambda: databases.try_connections(databases.of_server(server), server.tasks.count()),
+        ),
         (_("Receipts"), lambda: remarks.try_receipts(databases.of_server(server))),
     ):
         result = timed_check(label, label, test, SECONDS)

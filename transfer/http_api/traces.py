@@ -1,5 +1,6 @@
 """The trace of an account or a card: its staged changes, where each is, what the servers hold."""
 
+from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any
 
@@ -18,6 +19,7 @@ from transfer.text.columns import status_words
 from transfer.text.explain import explain
 from transfer.trace.compared import Compared, compared
 from transfer.trace.delivery import Delivery, StagedRow
+from transfer.trace.holding import shown_of
 from transfer.trace.search import LONGEST
 from transfer.trace.subject import trace, trace_row
 
@@ -81,6 +83,15 @@ class Card(Schema):
     since: AwareDatetime | None = Field(description="Null where the vendor's table has no time.")
 
 
+class OtherRow(Schema):
+    """A row that the server holds, of a kind that has no fields of its own in the answer."""
+
+    values: dict[str, str | None] = Field(
+        description="What it says of the account or the card, by column. Secrets are left out."
+    )
+    since: AwareDatetime | None = Field(description="Null where the vendor's table has no time.")
+
+
 class Unread(Schema):
     """A table of the server that could not be read, and why; `hint` has the GRANT to run."""
 
@@ -101,7 +112,8 @@ class Held(Schema):
     server: Named
     error: Problem | None = Field(description="Why nothing is known.")
     differs: list[str] = Field(
-        description="In what it differs from most servers: balance, pin, cards, on_its_way."
+        description="In what it differs from most servers: balance, pin, cards, on_its_way, or a "
+        "kind of `others`."
     )
     balance: Decimal | None = Field(
         description="Amounts that are valid now. Null for a card, and while not known."
@@ -112,6 +124,9 @@ class Held(Schema):
         description="When the PIN code was set; null where the vendor's table has no time."
     )
     cards: list[Card]
+    others: dict[str, list[OtherRow]] = Field(
+        description="Of each further kind that could be read: its rows, 20 at most."
+    )
     on_its_way: OnItsWay | None
     unread: list[Unread]
 
@@ -222,8 +237,26 @@ def held_shape(one: Compared, column: str) -> dict[str, Any]:
             }
             for card, account, status, since in held.cards
         ],
+        "others": {
+            name: [other_shape(shown_of(installed_kinds()[name], column), row) for row in rows]
+            for name, rows in held.others.items()
+        },
         "on_its_way": one.coming and {"changes": one.coming.changes, "amount": one.coming.amount},
         "unread": [
             {"kind": name, "reason": problem_of(error)} for name, error in held.unread.items()
         ],
     }
+
+
+def other_shape(names: list[str], row: tuple[Any, ...]) -> dict[str, Any]:
+    *values, since = row
+    return {
+        "values": {name: _text(value) for name, value in zip(names, values, strict=True)},
+        "since": since,
+    }
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    return value.isoformat() if isinstance(value, date) else str(value)

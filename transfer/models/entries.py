@@ -1,8 +1,8 @@
 """Which balance changes people and keys have entered: for limits of a day, and for "By hand".
 
-An entry is written in the transaction of our own database that notes the load, correction, undo or
-change. Of an entry with many rows only the largest are kept, since head office's programs load
-millions of them.
+An entry is written in the transaction of our own database that notes the load or undo, or before a
+correction or change is staged: see `approvals.gate.entering`. Of an entry with many rows only the
+largest are kept, since head office's programs load millions of them.
 """
 
 from datetime import datetime

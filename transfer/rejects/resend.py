@@ -1,9 +1,15 @@
 """Corrects rejected rows and stages them again, or discards them. Audited.
 
 The order: the log of shop All is held, the rejects are locked, the gate is asked (`approvals`), the
-new rows are staged, the rejects are closed, and the two databases commit one after the other. A
-crash in between leaves rejects open here whose rows were sent: they are closed when the corrected
-row arrives. To send such a row again meanwhile does no harm: on each server one of the two applies,
+new rows are staged, the rejects are closed, and the two databases commit one after the other.
+
+Ours comes first, so that no row is staged of which "By hand" and the audit say nothing. A crash in
+between leaves rejects closed here whose rows were not sent: the log of shop All lacks the rows in
+their place, so the next run or look at the server opens them again (`mirror`).
+
+Of what a second person has approved, shop All comes first, since its upload is tried again. A crash
+in between leaves rejects open here whose rows were sent: they are closed when the corrected row
+arrives. To send such a row again meanwhile does no harm: on each server one of the two applies,
 where the reject is open.
 """
 
@@ -129,10 +135,10 @@ def _resend(
                 outcome = Outcome(staged.stage(actor.name, name), faults)
                 close_staged(staged, actor.name)
                 as_staged = staged.payload(rows.count) if rows.count == 1 else {}
-                staged.database.commit()
                 if outcome.sent:
                     _note_resent(rows, as_staged, outcome, actor)
                 if approved is not None and name is not None:
+                    staged.database.commit()
                     approved.note_loaded(outcome.sent, name)
     return outcome
 
@@ -145,10 +151,10 @@ def _shop_all(kind: Kind) -> ShopAll:
 def _received(shop_all: ShopAll, rows: "_Rows", repair: Repair | None) -> Iterator[StagingImport]:
     """Give the rows, checked, in a transaction of both databases, which stages nothing by itself.
 
-    It holds the log of shop All, and locks the rejects.
+    It holds the log of shop All, and locks the rejects. Our own database commits first.
     """
     staged = StagingImport(shop_all, rows.kind)
-    with transaction.atomic(), staged.database.transaction(commit=False):
+    with staged.database.transaction(), transaction.atomic():
         staged.hold()
         staged.receive(rows.lines(), repair=repair)
         yield staged

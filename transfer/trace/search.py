@@ -27,6 +27,7 @@ class Matches:
     rows: list[tuple[Kind, int, str, str]] = field(default_factory=list)
     too_short: bool = False
     silent: list[str] = field(default_factory=list)  # servers that did not answer in time
+    unread: list[str] = field(default_factory=list)  # servers with a table that we can't read
 
 
 def search(text: str, seconds: float = 3.0) -> Matches:
@@ -40,7 +41,7 @@ def search(text: str, seconds: float = 3.0) -> Matches:
         matches.too_short = len(text) < SHORTEST and not matches.rows
         if len(text) >= SHORTEST:
             found = complete(text)
-            matches.silent = found.silent
+            matches.silent, matches.unread = found.silent, found.unread
             matches.accounts, matches.cards = (
                 sorted(found.numbers[column])[:MOST] for column in COLUMNS
             )

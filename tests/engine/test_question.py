@@ -28,12 +28,6 @@ def flow(shop_all, bonus):
     return Flow("balances", shop_all, bonus)
 
 
-@pytest.fixture
-def other(shop_all, second_bonus):
-    """A second bonus server."""
-    return Flow("balances", shop_all, second_bonus)
-
-
 def origin_of(flow):
     with ShopAll(flow.shop_all, "tests", secret=False) as source, source.snapshot():
         return source.identity.origin()

@@ -15,8 +15,8 @@ from tests.administrator import remove_role
 from tests.causes import raises
 from tests.conftest import WORKER
 from tests.databases import connected, query, run
-from tests.flow import INSTALLATION, Flow, purge
-from tests.restores import age
+from tests.engine.keeping_small import age, purge
+from tests.flow import INSTALLATION, Flow, known_of
 from transfer.causes.connections import ANSWER_INVALID
 from transfer.errors import TransferError
 
@@ -215,11 +215,11 @@ def test_a_forged_hint_in_the_past_delays_rows_by_a_day_at_most(balances, forger
 
 def test_a_purge_removes_no_row_that_waits_whatever_installations_say(balances, forger):
     balances.move()
-    position = balances.position()
+    known = known_of(balances)
     balances.stage(("8", 8))
-    age(balances.shop_all)
+    age(balances)
     forger(GO_ON["installations that need nothing"])
-    purge(balances.shop_all, "balances", [position])
+    purge(balances, known)
     staged = query(balances.shop_all, 'select amount::int from "changeAccountBalanceTemp"')
     assert staged == [(8,)]
     balances.move()
@@ -229,7 +229,7 @@ def test_a_purge_removes_no_row_that_waits_whatever_installations_say(balances, 
 def test_a_purge_refuses_an_installation_that_cannot_be(balances, forger):
     forger(GO_ON["installations that cannot be"])
     with raises(ANSWER_INVALID, match=r"datatransfer\.installation, x") as refused:
-        purge(balances.shop_all, "balances", [balances.position()])
+        purge(balances, known_of(balances))
     assert len(str(refused.value)) < 1000
     staged = query(balances.shop_all, 'select count(*) from "changeAccountBalanceTemp"')
     assert staged == [(7,)]

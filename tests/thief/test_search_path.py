@@ -7,8 +7,8 @@ import pytest
 from psycopg2 import sql
 
 from tests.databases import query, stage
-from tests.flow import purge as purge_rows
-from tests.restores import age
+from tests.engine.keeping_small import age, purge
+from tests.flow import known_of
 from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import Database
 from transfer.parties import SHOP_ALL
@@ -91,10 +91,9 @@ def test_a_purge_runs_nothing_of_theirs(flow):
     moving = flow("pincodes")
     moving.stage(("4100", PIN))
     moving.move()
-    age(moving.shop_all, "pincodes")
+    age(moving)
     shadow(moving.shop_all)
-    position = moving.position()
-    assert purge_rows(moving.shop_all, "pincodes", [position], days=1) == 1
+    assert purge(moving, known_of(moving)).rows == 1
     assert stolen(moving.shop_all) == []
 
 

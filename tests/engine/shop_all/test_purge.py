@@ -17,17 +17,6 @@ from transfer.errors import PurgeWaits
 THEM = Installation("22222222-2222-4222-8222-222222222222", "them")
 
 
-@pytest.fixture
-def flow(shop_all, bonus):
-    return Flow("balances", shop_all, bonus)
-
-
-@pytest.fixture
-def other(shop_all, second_bonus):
-    """A second bonus server."""
-    return Flow("balances", shop_all, second_bonus)
-
-
 def test_rows_that_all_servers_have_are_removed_and_stay_counted(flow):
     flow.stage(("a", 1), ("b", 2))
     flow.stage(("c", 4))

@@ -13,11 +13,6 @@ from transfer.engine.checks import Repair
 from transfer.engine.shop_all.staging_import import StagingImport
 
 
-@pytest.fixture
-def flow(shop_all, bonus):
-    return Flow("balances", shop_all, bonus)
-
-
 def test_the_same_rows_have_the_same_digest_in_each_form(flow):
     digests = set()
     for first, rows in (

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.databases import query
+from tests.engine.keeping_small import move_from
 from tests.engine.operations import (
     accept,
     changed,
@@ -19,7 +20,6 @@ from tests.engine.operations import (
     undo,
 )
 from tests.flow import Flow
-from transfer.engine.move.transfer import transfer
 from transfer.errors import ShopAllWentBack
 
 
@@ -473,37 +473,8 @@ def test_an_undo_in_parts_is_read_to_its_end(servers):
 
 def test_an_undo_of_a_load_that_was_read_in_part_takes_back_that_part(servers):
     name = load(servers.one, *((f"a{n}", 1) for n in range(5)))
-    with servers.one.open() as (source, target):
-        position = servers.one.prepare(source, target)
-        chunks = transfer(
-            *(servers.one.spec, source, target, position.origin, servers.one.knowledge),
-            chunk_rows=2,
-            dry_run=False,
-        )
-        next(chunks)
-        chunks.close()
+    next(move_from(servers.one, chunk_rows=2))
     assert sum(sums(servers.one).values()) == 2
     undo(servers.one, name)
     servers.move()
     assert servers.sums() == ({}, {})
-
-
-def test_pin_codes_and_cards_close_the_reject_where_it_is_open(shop_all, bonus, second_bonus):
-    servers = Servers("cards", shop_all, bonus, second_bonus)
-    servers.one.stage(("c 1", "a", 1))
-    servers.move()
-    correct(servers.one, (named_card(servers.one, "c 1"), {"card": "c1"}))
-    servers.move()
-    assert servers.one.target_rows() == servers.two.target_rows() == [("c1", "a", 1)]
-    assert opened(servers.one) == opened(servers.two) == []
-
-
-def named_card(flow, card):
-    ((changeset, row),) = query(
-        flow.shop_all,
-        'select log.changeset::text, coalesce(line, id) from "changeCardAccountTemp" as staged'
-        " join datatransfer.log on log.kind = 'cards' and log.xid = staged.xid"
-        " and log.started = staged.started where card = %s",
-        [card],
-    )
-    return changeset, row

@@ -4,7 +4,7 @@ import pytest
 
 from tests.causes import raises
 from tests.databases import query
-from tests.engine.keeping_small import age, lines, move_from, purge, staged
+from tests.engine.keeping_small import age, lines, purge, staged
 from tests.flow import US, Flow, known_of
 from transfer.causes.ledger import PURGE_OVERTAKEN, ROWS_PURGED
 from transfer.engine.begin import Answer
@@ -71,18 +71,6 @@ def test_a_server_that_is_behind_keeps_its_rows_back(flow, other):
     assert (staged(flow), done.need.by) == (["b"], "other")
     other.move()
     assert [row[0] for row in other.target_rows()] == ["a", "b"]
-
-
-def test_a_server_that_has_read_a_changeset_in_part_keeps_it_back(flow):
-    """purge_by_position: it needs rows of a line that its position has passed."""
-    flow.stage(("a", 1), ("b", 2), ("c", 3))
-    next(move_from(flow, chunk_rows=2))
-    age(flow)
-    known = known_of(flow)
-    assert known.place.number == 1
-    assert purge(flow, known).rows == 0
-    flow.move()
-    assert len(flow.target_rows()) == 3
 
 
 def test_the_purge_waits_for_a_server_that_has_read_another_past(flow, other, copies):

@@ -90,8 +90,8 @@ def test_a_position_is_never_begun_twice(flow):
     assert flow.move() == []
 
 
-def test_a_server_begins_as_another_one_whose_tables_it_has(flow, other):
-    load(flow, ("a", 1), ("", 2), ("b", 4))
+def test_a_server_begins_as_another_one_whose_tables_it_has_and_undos_hold_there_too(flow, other):
+    name = load(flow, ("a", 1), ("", 2), ("b", 4))
     flow.move(chunk_rows=2)
     copy_vendors_table(flow, other)
     begun = begin_like(flow, other, flow.position().version)
@@ -103,6 +103,10 @@ def test_a_server_begins_as_another_one_whose_tables_it_has(flow, other):
     assert other.rejects() == flow.rejects()
     assert other.position().totals == flow.position().totals
     assert other.position().received == Totals(applied=1, amount_applied=Decimal(8))
+    undo(flow, name)
+    for server in (flow, other):
+        server.move()
+        assert query(server.bonus, "select sum(amount) from asset") == [(8,)]
 
 
 def test_what_it_has_read_in_part_is_read_to_its_end_by_both(flow, other):
@@ -172,18 +176,6 @@ def test_a_server_that_began_as_another_one_goes_back_with_it(flow, other, copie
     for server in (flow, other):
         server.move()
         assert accounts(server) == ["a", "lost", "new"]
-
-
-def test_an_undo_takes_back_there_what_the_other_server_had_received(flow, other):
-    name = load(flow, ("a", 1), ("b", 2))
-    flow.move()
-    copy_vendors_table(flow, other)
-    begin_like(flow, other, flow.position().version)
-    undo(flow, name)
-    for server in (flow, other):
-        server.move()
-        amounts = query(server.bonus, "select sum(amount) from asset")
-        assert amounts == [(0,)]
 
 
 def test_a_copied_database_moves_nothing_until_it_has_a_name_of_its_own(

@@ -12,7 +12,6 @@ from django.utils import timezone
 from tests.causes import raises
 from tests.databases import query, stage
 from tests.pages.look import send_again, words
-from tests.records import user
 from transfer.causes.ledger import REJECTS_UNREADABLE
 from transfer.engine.kind import MASK
 from transfer.errors import TransferError
@@ -68,13 +67,6 @@ FORGERIES = {
 @pytest.fixture
 def task(dock, bonus, shop_all):
     return dock(bonus).tasks.get(kind="balances")
-
-
-@pytest.fixture
-def administrator(client, settings):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("administrator", "anna"))
-    return client
 
 
 @pytest.fixture

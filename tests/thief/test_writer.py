@@ -6,7 +6,6 @@ Here: what its rows can do to transfers, and that somebody is told where what gu
 
 import html
 import json
-from contextlib import contextmanager
 
 import pytest
 from django.core.cache import cache
@@ -14,9 +13,9 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 from psycopg2.extensions import make_dsn
 
-from tests.administrator import psql, remove_role
+from tests.administrator import psql, remove_role, role
 from tests.conftest import WORKER
-from tests.databases import connected, query, run
+from tests.databases import query, run
 from tests.records import user
 from transfer.engine.kinds import KINDS
 from transfer.engine.postgres.database import Database
@@ -36,20 +35,9 @@ BIGGEST = 2**63 - 1
 @pytest.fixture
 def thief(shop_all):
     """Opens sessions of a role that may do with the rows of one table what it likes."""
-    remove_role(shop_all, THIEF)
-    query(
-        shop_all,
-        f"create role {THIEF} login; grant select, insert, update, delete on {TABLE} to {THIEF}",
-    )
-
-    @contextmanager
-    def session():
-        with connected(shop_all) as connection:
-            run(connection, f"set session authorization {THIEF}")
-            yield connection
-
-    yield session
-    remove_role(shop_all, THIEF)
+    grants = f"grant select, insert, update, delete on {TABLE} to {THIEF}"
+    with role(shop_all, THIEF, grants) as session:
+        yield session
 
 
 @pytest.fixture

@@ -6,13 +6,12 @@ rights on the staging table and on nothing else.
 
 import io
 import json
-from contextlib import contextmanager
 
 import psycopg2
 import pytest
 from psycopg2 import errors
 
-from tests.administrator import remove_role
+from tests.administrator import remove_role, role
 from tests.conftest import WORKER
 from tests.databases import connected, query, run
 
@@ -36,21 +35,12 @@ NOT_FOR_WRITERS = (
 @pytest.fixture
 def writer(shop_all):
     """Opens sessions of a role that may insert, read and update, and has a schema of its own."""
-    remove_role(shop_all, WRITER)
-    query(
-        shop_all,
-        f"create role {WRITER} login; grant select, insert, update, delete on {TABLE}, {PINCODES} "
-        f"to {WRITER}; create schema lair authorization {WRITER}",
+    grants = (
+        f"grant select, insert, update, delete on {TABLE}, {PINCODES} to {WRITER}; "
+        f"create schema lair authorization {WRITER}"
     )
-
-    @contextmanager
-    def session():
-        with connected(shop_all) as connection:
-            run(connection, f"set session authorization {WRITER}")
-            yield connection
-
-    yield session
-    remove_role(shop_all, WRITER)
+    with role(shop_all, WRITER, grants) as session:
+        yield session
 
 
 def refusal(session, statement):

@@ -16,9 +16,9 @@ from tests.reference_bonus_server.conftest import (
     calling,
     locked,
     serving,
-    until,
     waiting,
 )
+from tests.waiting import wait_until
 
 
 def refusal(folder, database_url, *arguments, token=TOKEN) -> str:
@@ -55,9 +55,9 @@ def test_ctrl_c_ends_the_request_at_work_and_waits_for_no_silent_caller(database
         ):
             with locked(db, "a1"):
                 answer = pool.submit(register.post, "/operations", json=body)
-                until(lambda: waiting(db))
+                wait_until(lambda: waiting(db))
                 served.process.popen.send_signal(signal.SIGINT)
-                until(lambda: not listens(served.work_url))
+                wait_until(lambda: not listens(served.work_url))
             assert answer.result().status_code == 201
             assert silent.recv(1) == b""
     assert "Traceback" not in served.log

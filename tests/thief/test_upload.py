@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -12,16 +11,13 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import get_resolver
 
-from tests.deployment import web_server
+from tests.deployment import BOUNDARY, TOKEN, half_a_file, web_server
 from tests.records import user
 from tests.waiting import wait_until
 from transfer.models import Upload
 from transfer.models.secret import cipher
 
-BOUNDARY = "thief"
 PIN = b"4100000011;PIN-73519-PIN\n"
-DECLARED = 100 << 20
-TOKEN = "a" * 32
 
 
 @pytest.fixture
@@ -31,21 +27,6 @@ def web(environment, tmp_path):
     folder.mkdir()
     with web_server(environment | {"TMPDIR": str(folder)}) as web:
         yield web.port, psutil.Process(web.master.pid), folder
-
-
-@contextmanager
-def sending(port, path, *, cookies="", length=DECLARED):
-    """A connection over which the beginning of a form with a file was sent."""
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n"
-        f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
-        f"Cookie: csrftoken={TOKEN}; {cookies}\r\n\r\n"
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="csrfmiddlewaretoken"\r\n\r\n{TOKEN}'
-        f'\r\n--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
-    )
-    with socket.create_connection(("localhost", port), timeout=30) as connection:
-        connection.sendall(head.encode())
-        yield connection
 
 
 def answer_to(connection):
@@ -73,18 +54,18 @@ def test_nothing_is_read_of_a_file_that_is_refused(web, client):
         "/language/": 415,
         "/theme/": 415,
     }.items():
-        with sending(port, path) as connection:
+        with half_a_file(port, path) as connection:
             assert answer_to(connection) == status, path
     client.force_login(user("operator"))
     session = f"sessionid={client.cookies['sessionid'].value}"
     for path, length in {"/load/file/": 258 << 20, "/registers/import/": 3 << 20}.items():
-        with sending(port, path, cookies=session, length=length) as connection:
+        with half_a_file(port, path, cookies=session, length=length) as connection:
             assert answer_to(connection) == 413, path
     with socket.create_connection(("localhost", port), timeout=30) as connection:
         connection.sendall(
             f"POST /load/file/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
             f"Cookie: csrftoken={TOKEN}; {session}\r\n"
-            f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n5\r\n--thi\r\n".encode()
+            f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n5\r\n--par\r\n".encode()
         )
         assert answer_to(connection) == 403
     assert list(folder.iterdir()) == []
@@ -96,7 +77,7 @@ def test_a_killed_server_leaves_nothing_of_a_file_in_clear(web, client):
     port, master, folder = web
     client.force_login(user("operator"))
     session = f"sessionid={client.cookies['sessionid'].value}"
-    with sending(port, "/load/file/", cookies=session) as connection:
+    with half_a_file(port, "/load/file/", cookies=session) as connection:
         for _ in range(200):
             connection.sendall(PIN * 4_000)  # 20 MB
         wait_until(lambda: sum(one.stat().st_size for one in open_files(master, folder)) > 1 << 20)

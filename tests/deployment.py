@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -20,6 +21,9 @@ COMPLETE = {
     "SHOP_ALL_DATABASE_URL": "postgresql://dtadmin:s3cret@cash:5433/shop_all?sslmode=require",
     "SECRET_KEY": "a long random text",
 }
+
+
+BOUNDARY, TOKEN = "part-of-a-form", "a" * 32
 
 
 def deployed(*places):
@@ -84,3 +88,20 @@ def answers(url, transport=None):
             return client.get(url, headers={"Host": "localhost"}).status_code
     except httpx2.TransportError:
         return 0
+
+
+@contextmanager
+def half_a_file(port, path, *, cookies="", length=100 << 20):
+    """A connection over which the beginning of a form with a file was sent."""
+    lines = [
+        f"POST {path} HTTP/1.1",
+        *("Host: localhost", f"Content-Length: {length}"),
+        f"Content-Type: multipart/form-data; boundary={BOUNDARY}",
+        f"Cookie: csrftoken={TOKEN}; {cookies}",
+        *("", f"--{BOUNDARY}", 'Content-Disposition: form-data; name="csrfmiddlewaretoken"'),
+        *("", TOKEN, f"--{BOUNDARY}"),
+        'Content-Disposition: form-data; name="file"; filename="a.csv"',
+    ]
+    with socket.create_connection(("localhost", port), timeout=30) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode())
+        yield connection

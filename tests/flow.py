@@ -18,7 +18,7 @@ from transfer.engine.move.chunk import Chunk
 from transfer.engine.move.transfer import prepare, transfer
 from transfer.engine.received import Position, Totals
 from transfer.engine.shop_all.installations import Installation
-from transfer.engine.shop_all.purge import KnownServer, purge as purge_rows
+from transfer.engine.shop_all.purge import KnownServer
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import ServerUndecided
 from transfer.installed import installed_kinds
@@ -58,18 +58,6 @@ def known_of(flow: "Flow", name: str = "server") -> KnownServer:
             return KnownServer.unknown(name)
         incomplete = target.positions.exceptions(position).incomplete
         return KnownServer.asked(name, position.place, incomplete)
-
-
-def purge(dsn: str, kind: str, positions: list[Position], days: int = 30) -> int:
-    """What the product's purge does once it knows these positions; returns how many rows went."""
-    spec = installed_kinds()[kind]
-    servers = [
-        KnownServer.asked(f"server {n}", one.place, {}) for n, one in enumerate(positions, 1)
-    ]
-    with ShopAll(dsn, "tests", secret=False) as source:
-        with source.database.transaction(commit=False):
-            registered = source.installations.own(spec, US)
-        return purge_rows(spec, source, servers, US, registered, days, (), dry_run=False).rows
 
 
 @dataclass

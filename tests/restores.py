@@ -79,6 +79,7 @@ def age(shop_all: str, kind: str = "balances", days: int = 40) -> None:
         f"update {{table}} set started = started - {by};"
         f"update datatransfer.log set started = started - {by}, appended_at = appended_at - {by}"
         " where kind = {kind};"
+        f"update datatransfer.load set started = started - {by} where kind = {{kind}};"
         "alter table {table} enable always trigger zz_datatransfer_1_insert;"
         "alter table {table} enable always trigger zz_datatransfer_1_update;"
         "alter table {table} enable always trigger zz_datatransfer_2_update"

@@ -205,12 +205,3 @@ def test_a_schedule_that_cannot_be_written_is_not_said_to_be_alive(server, ivan)
             cursor.execute("drop trigger full_disk on transfer_transferrun")
     assert tick("cron", LATER).opened == 2
     assert Heartbeat.last().at == LATER
-
-
-def test_one_task_that_breaks_does_not_keep_the_others_from_running(server, ivan):
-    broken, whole = server.tasks.order_by("pk")[:2]
-    for task in (broken, whole):
-        task.switch(True, ivan, now=NOON)
-    TransferTask.objects.filter(pk=broken.pk).update(schedule="nonsense")
-    assert tick("test", LATER).opened == 1
-    assert whole.runs.count() == 1

@@ -1,6 +1,5 @@
 """Three databases, initialised, one bonus server docked, and the product's commands on them."""
 
-import json
 import os
 import subprocess
 import sys
@@ -65,6 +64,3 @@ class Installation:
         )
         assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
-
-    def manage_json(self, *arguments: str) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.manage(*arguments, "--json").splitlines()]

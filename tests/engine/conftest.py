@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.databases import close_kept, query
+from tests.flow import Flow
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +39,9 @@ def site(template):
     site.shop.crash()
     site.server.crash()
     shutil.rmtree(home)
+
+
+@pytest.fixture
+def other(shop_all, second_bonus):
+    """Balance changes to a second bonus server."""
+    return Flow("balances", shop_all, second_bonus)

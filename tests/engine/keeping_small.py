@@ -5,6 +5,7 @@ from typing import Any
 
 from psycopg2 import sql
 
+from tests import restores
 from tests.databases import query
 from tests.flow import US, Flow
 from transfer.engine.move.chunk import Chunk
@@ -17,30 +18,16 @@ DAYS = 60
 
 
 def age(flow: Flow, days: int = 100) -> None:
-    """Let all that is staged, and the log, be older by so many days.
-
-    The names of the rows change with it, so servers must not have to read them any more.
-    """
-    by = f"interval '{days} days'"
-    table = flow.spec.staging_table
-    statement = sql.SQL(
-        "alter table {table} disable trigger all;"
-        f"update {{table}} set started = started - {by};"
-        f"update datatransfer.log set started = started - {by}, appended_at = appended_at - {by};"
-        f"update datatransfer.load set started = started - {by};"
-        "alter table {table} enable always trigger zz_datatransfer_1_insert;"
-        "alter table {table} enable always trigger zz_datatransfer_1_update;"
-        "alter table {table} enable always trigger zz_datatransfer_2_update"
-    )
-    query(flow.shop_all, statement.format(table=table))
+    """Let all that is staged, and the log, be older by so many days."""
+    restores.age(flow.shop_all, flow.kind, days)
 
 
-def purge(flow: Flow, *servers: KnownServer, **options: Any) -> Purged:
+def purge(flow: Flow, *servers: KnownServer, days: int = 10, **options: Any) -> Purged:
     with ShopAll(flow.shop_all, "tests", secret=False) as source:
         with source.database.transaction(commit=False):
             registered = source.installations.own(flow.spec, US)
         options = {"spared": (), "dry_run": False, **options}
-        return purge_rows(flow.spec, source, servers, US, registered, 10, **options)
+        return purge_rows(flow.spec, source, servers, US, registered, days, **options)
 
 
 def end(flow: Flow, *servers: KnownServer, days: int = DAYS) -> int:

@@ -3,11 +3,10 @@
 from collections import Counter
 
 from tests.causes import raises
-from tests.chaos.instance import Instance, as_postgres
-from tests.databases import connected, insert, keep, run
+from tests.chaos.instance import Instance
+from tests.databases import connected, keep, run
 from tests.engine import operations
-from tests.engine.keeping_small import age, purge
-from tests.flow import Flow, known_of
+from tests.flow import Flow
 from transfer.causes.ledger import SHOP_ALL_WENT_BACK
 
 
@@ -47,34 +46,9 @@ class Site:
         instance.restore(copy)
         instance.start()
 
-    def prepare(self, account, name):
-        """Stages a row in a transaction that is prepared, and neither committed nor rolled back."""
-        with connected(self.flow.shop_all) as writer:
-            run(writer, "begin")
-            insert(writer, "balances", [(account, 1)])
-            run(writer, f"prepare transaction '{name}'")
-
-    def restore_from_a_dump(self, dump):
-        """Into a new cluster, whose transactions count from the beginning."""
-        self.shop.crash()
-        self.shop = Instance(self.home / "new")
-        self.shop.create("shop_all")
-        self.flow.shop_all = self.other.shop_all = self.shop.dsn("shop_all")
-        as_postgres("pg_restore", "-d", self.flow.shop_all, dump)
-
-    def dump(self):
-        dump = self.home / "shop.dump"
-        dump.write_bytes(as_postgres("pg_dump", "-Fc", "-d", self.flow.shop_all).stdout)
-        return dump
-
     def confirm(self):
         """An administrator says that this is the right database."""
         operations.confirm(self.flow)
-
-    def purge(self):
-        """Purges all that the servers have, of which one only was docked."""
-        age(self.flow)
-        return purge(self.flow, known_of(self.flow)).rows
 
     def move(self):
         self.flow.move(chunk_rows=2)

@@ -4,11 +4,12 @@ from decimal import Decimal
 from uuid import uuid4
 
 import pytest
+from psycopg2.extensions import parse_dsn
 
 from tests.causes import raises
 from tests.databases import close_kept, query
-from tests.engine.keeping_small import accounts, age, purge
-from tests.engine.operations import load, undo
+from tests.engine.keeping_small import accounts, age, move_from, purge
+from tests.engine.operations import confirm, load, undo
 from tests.flow import INSTALLATION, US, Flow, known_of
 from transfer.causes.ledger import COPY_OF, SERVER_HAS_MOVED
 from transfer.engine.begin import Answer, begin, begin_as, take_own_name
@@ -26,16 +27,17 @@ def flow(shop_all, bonus):
     return Flow("balances", shop_all, bonus)
 
 
-@pytest.fixture
-def other(shop_all, second_bonus):
-    """A second bonus server."""
-    return Flow("balances", shop_all, second_bonus)
-
-
 def copy_vendors_table(flow, other):
     """The vendor copies his table, and nothing of ours."""
     for values in query(flow.bonus, "select account, amount from asset order by id"):
         query(other.bonus, "insert into asset (account, amount) values (%s, %s)", values)
+
+
+def copy_database(postgres, flow, other):
+    """The other bonus server's database becomes a copy of this one's."""
+    close_kept(flow.bonus, other.bonus)
+    copy, original = (parse_dsn(one.bonus)["dbname"] for one in (other, flow))
+    postgres.create(copy, template=original)
 
 
 def begin_like(flow, other, version):
@@ -54,11 +56,6 @@ def registered(flow):
         return [
             (one.installation.name, one.needs_from) for one in source.installations.of(flow.spec)
         ]
-
-
-def confirm(flow):
-    with ShopAll(flow.shop_all, "tests", secret=False) as source, source.database.transaction():
-        source.log_writer.confirm(flow.spec, INSTALLATION)
 
 
 def test_a_server_that_has_nothing_gets_all_and_keeps_purges_back(flow):
@@ -93,8 +90,8 @@ def test_a_position_is_never_begun_twice(flow):
     assert flow.move() == []
 
 
-def test_a_server_begins_as_another_one_whose_tables_it_has(flow, other):
-    load(flow, ("a", 1), ("", 2), ("b", 4))
+def test_a_server_begins_as_another_one_whose_tables_it_has_and_undos_hold_there_too(flow, other):
+    name = load(flow, ("a", 1), ("", 2), ("b", 4))
     flow.move(chunk_rows=2)
     copy_vendors_table(flow, other)
     begun = begin_like(flow, other, flow.position().version)
@@ -106,11 +103,13 @@ def test_a_server_begins_as_another_one_whose_tables_it_has(flow, other):
     assert other.rejects() == flow.rejects()
     assert other.position().totals == flow.position().totals
     assert other.position().received == Totals(applied=1, amount_applied=Decimal(8))
+    undo(flow, name)
+    for server in (flow, other):
+        server.move()
+        assert query(server.bonus, "select sum(amount) from asset") == [(8,)]
 
 
 def test_what_it_has_read_in_part_is_read_to_its_end_by_both(flow, other):
-    from tests.engine.keeping_small import move_from
-
     flow.stage(*((f"a{number}", 1) for number in range(5)))
     next(move_from(flow, chunk_rows=2))
     copy_vendors_table(flow, other)
@@ -179,18 +178,6 @@ def test_a_server_that_began_as_another_one_goes_back_with_it(flow, other, copie
         assert accounts(server) == ["a", "lost", "new"]
 
 
-def test_an_undo_takes_back_there_what_the_other_server_had_received(flow, other):
-    name = load(flow, ("a", 1), ("b", 2))
-    flow.move()
-    copy_vendors_table(flow, other)
-    begin_like(flow, other, flow.position().version)
-    undo(flow, name)
-    for server in (flow, other):
-        server.move()
-        amounts = query(server.bonus, "select sum(amount) from asset")
-        assert amounts == [(0,)]
-
-
 def test_a_copied_database_moves_nothing_until_it_has_a_name_of_its_own(
     flow, other, copies, postgres
 ):
@@ -198,8 +185,7 @@ def test_a_copied_database_moves_nothing_until_it_has_a_name_of_its_own(
     flow.stage(("a", 1))
     flow.move()
     server = flow.position().server
-    close_kept(flow.bonus, other.bonus)
-    postgres.create(_name(other.bonus), template=_name(flow.bonus))
+    copy_database(postgres, flow, other)
     flow.stage(("b", 1))
     other.knowledge = Knowledge(INSTALLATION, {}, {server: "the first"})
     with raises(COPY_OF) as copy:
@@ -237,8 +223,7 @@ def test_two_databases_with_one_history_go_their_own_ways_after_a_restore(
     copies.make(flow.shop_all, "shop")
     flow.stage(("b", 1))
     flow.move()
-    close_kept(flow.bonus, other.bonus)
-    postgres.create(_name(other.bonus), template=_name(flow.bonus))
+    copy_database(postgres, flow, other)
     flow.stage(("c", 1))
     flow.move()
     copies.restore(flow.shop_all, "shop")
@@ -258,9 +243,3 @@ def test_a_server_that_begins_as_another_one_does_without_what_that_one_skips(fl
     flow.stage(("b", 1))
     flow.move(), other.move()
     assert accounts(flow) == accounts(other) == ["b"]
-
-
-def _name(dsn):
-    from psycopg2.extensions import parse_dsn
-
-    return parse_dsn(dsn)["dbname"]

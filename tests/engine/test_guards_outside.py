@@ -6,10 +6,8 @@ import pytest
 from django.core.management import call_command
 from psycopg2.extensions import make_dsn
 
-from tests.causes import raises
 from tests.databases import query, stage
 from tests.flow import Flow
-from transfer.causes.tables import NO_RIGHT_FOR_SCHEMA
 from transfer.engine.postgres import connection, database as postgres
 from transfer.engine.postgres.deadline import Limits
 from transfer.errors import Unreachable
@@ -114,18 +112,6 @@ def test_a_lost_connection_quotes_no_pin(dock, shop_all, bonus, caplog):
 
 
 # --- Errors that say what to do -----------------------------------------------------------------
-
-
-def test_without_the_right_to_create_the_schema_the_error_prints_the_sql(shop_all, bonus, limited):
-    flow = Flow("balances", shop_all, limited)
-    flow.stage(("1", 1))
-    with raises(NO_RIGHT_FOR_SCHEMA) as caught:
-        flow.move()
-    assert Flow("balances", shop_all, bonus).target_rows() == []
-    query(bonus, caught.value.params["statements"])  # as the vendor's administrator
-    assert flow.move().totals.applied == 1
-    flow.stage(("2", 1))
-    assert flow.move().totals.applied == 1
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from django.utils import translation
 
 from tests.databases import query
 from transfer.causes.rows import reason_named
-from transfer.engine.kind import MASK
 from transfer.engine.kinds import KINDS
 from transfer.text.explain import explain
 
@@ -128,76 +127,42 @@ def test_every_check_is_explained_in_both_languages(kind, language):
             assert is_russian == (language == "ru"), sentence
 
 
-def test_a_reject_carries_the_row_as_it_came_with_the_pin_masked(flow):
-    moving = flow("pincodes")
-    moving.stage(("41 00", "1234"))
-    (reject,) = moving.move().rejects
-    assert reject.payload == {"account": "41 00", "pincode": MASK}
-    assert reject.id == 1
-
-
-def test_amounts_arrive_to_the_kopeck_with_their_validity_and_comment(flow):
+def test_each_balance_change_arrives_to_the_kopeck_and_totals_add_up_finite_amounts(flow):
     moving = flow("balances")
-    moving.stage(("4100", Decimal("-12.30"), EARLY, LATE, "возврат"), ("4100", 5))
-    moving.move()
+    moving.stage(
+        ("4100", Decimal("-12.30"), EARLY, LATE, "возврат"),
+        *[("4100", 5), ("4100", 5)],
+        *[("", Decimal("2.25")), ("4100", Decimal("NaN"))],
+    )
+    totals = moving.move().totals
     assert moving.target_rows() == [
         ("4100", Decimal("-12.30"), EARLY, LATE, "возврат"),
-        ("4100", Decimal("5.00"), None, None, None),
+        *[("4100", Decimal("5.00"), None, None, None)] * 2,
     ]
+    assert (totals.applied, totals.amount_applied) == (3, Decimal("-2.30"))
+    assert (totals.rejected, totals.amount_rejected) == (2, Decimal("2.25"))
 
 
-def test_the_same_balance_change_staged_twice_fires_twice(flow):
-    moving = flow("balances")
-    moving.stage(("4100", 5), ("4100", 5))
-    assert moving.move().totals.applied == 2
-    assert moving.target_rows() == [("4100", Decimal(5), None, None, None)] * 2
-
-
-def test_totals_add_up_finite_amounts_of_applied_and_of_rejected_rows(flow):
-    moving = flow("balances")
-    moving.stage(("4100", Decimal("10.50")), ("", Decimal("2.25")), ("4100", Decimal("NaN")))
-    totals = moving.move().totals
-    assert (totals.amount_applied, totals.amount_rejected) == (Decimal("10.50"), Decimal("2.25"))
-
-
-def test_the_last_pin_of_an_account_wins_within_a_chunk(flow):
+def test_the_last_pin_of_an_account_wins_and_one_that_the_server_has_changes_nothing(flow):
     moving = flow("pincodes")
     moving.stage(("4100", "1111"), ("4200", "5555"), ("4100", "2222"), ("4100", "3333"))
     totals = moving.move().totals
     assert moving.target_rows() == [("4100", "3333"), ("4200", "5555")]
     assert (totals.applied, totals.unchanged) == (2, 2)
-
-
-def test_a_pin_that_the_server_has_already_changes_nothing(flow):
-    moving = flow("pincodes")
-    moving.stage(("4100", "1111"))
-    moving.move()
-    moving.stage(("4100", "1111"))
+    moving.stage(("4100", "3333"))
     totals = moving.move().totals
     assert (totals.applied, totals.unchanged) == (0, 1)
 
 
-def test_the_last_account_and_the_last_status_of_a_card_win_separately(flow):
+def test_account_and_status_of_a_card_are_set_separately_and_a_new_one_may_only_earn(flow):
     moving = flow("cards")
     moving.stage(("7001", "4100", 1), ("7001", None, 2), ("7001", "4200", None))
+    moving.stage(("7002", "4200", None))
     moving.move()
-    assert moving.target_rows() == [("7001", "4200", 2)]
-
-
-def test_null_leaves_a_cards_account_or_status_as_it_is(flow):
-    moving = flow("cards")
-    moving.stage(("7001", "4100", 3), ("7002", "4200", 1))
-    moving.move()
+    assert moving.target_rows() == [("7001", "4200", 2), ("7002", "4200", 0)]
     moving.stage(("7001", None, 1), ("7002", "4300", None))
     assert moving.move().totals.applied == 2
-    assert moving.target_rows() == [("7001", "4100", 1), ("7002", "4300", 1)]
-
-
-def test_a_new_card_without_a_status_may_only_earn(flow):
-    moving = flow("cards")
-    moving.stage(("7001", "4100", None))
-    moving.move()
-    assert moving.target_rows() == [("7001", "4100", 0)]
+    assert moving.target_rows() == [("7001", "4200", 1), ("7002", "4300", 0)]
 
 
 @pytest.mark.parametrize("chunk_rows", [1, 2, 50_000])

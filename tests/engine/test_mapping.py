@@ -7,8 +7,8 @@ import pytest
 
 from tests.causes import raises
 from tests.databases import initialise_shop_all, query
+from tests.engine.operations import changed, correct, load, opened, send_changes, undo
 from tests.vendor import TABLES, mapped
-from transfer.causes.ledger import ROWS_SWALLOWED
 from transfer.causes.tables import RIGHTS_MISSING
 from transfer.errors import WrongColumns
 from transfer.installed import installed_kinds
@@ -70,6 +70,45 @@ def test_an_amount_without_a_whole_number_of_minor_units_is_not_rounded(
     assert query(bonus, "select amount from asset") == [(150,)]
 
 
+def test_corrections_changes_and_undos_count_in_hundredths(vendor):
+    flow = vendor("balances")
+    query(flow.bonus, """alter table asset add check ("accountNumber" <> 'b')""")
+    name = load(flow, ("a", "10.50"), ("b", 2))
+    flow.move()
+    assert held(flow) == {"a": 1050}
+    assert opened(flow) == [(name, 2)]
+    correct(flow, ((name, 2), {"account": "c"}))
+    flow.move()
+    assert held(flow) == {"a": 1050, "c": 200}
+    query(flow.shop_all, 'update "balanceChanges" set sum = 1275 where line = 1 and sum = 1050')
+    (row,) = changed(flow)
+    assert (row.payload["amount"], float(row.before)) == ("12.75", 10.5)
+    send_changes(flow, [row])
+    flow.move()
+    assert held(flow) == {"a": 1275, "c": 200}
+    undo(flow, name)
+    flow.move()
+    assert held(flow) == {}
+    staged = query(flow.shop_all, 'select sum, source from "balanceChanges" order by id')
+    assert staged[-2:] == [(-1050, 7), (-200, 7)]
+    totals = flow.position().totals
+    assert query(
+        flow.shop_all,
+        "select rows_to, amount_to from datatransfer.log order by number desc limit 1",
+    ) == [(totals.read, totals.amount_applied + totals.amount_rejected)]
+
+
+def held(flow):
+    """Account → its sum on the bonus server, without accounts of zero."""
+    return dict(
+        query(
+            flow.bonus,
+            'select "accountNumber", sum(amount)::bigint from asset group by 1'
+            " having sum(amount) <> 0",
+        )
+    )
+
+
 def test_a_date_that_the_table_has_no_place_for_is_a_reject(vendor):
     flow = vendor("balances")
     flow.stage(("4100", 1, EARLY), ("4100", 2, None, LATE), ("4100", 3, None, None, "gift"))
@@ -94,21 +133,6 @@ def test_a_fixed_value_is_written_also_where_null_would_do(vendor, tmp_path):
     assert query(flow.bonus, 'select amount, "assetGroupId", status, "isOpen" from asset') == [
         (Decimal("1.25"), 1, "ACTIVE", True)
     ]
-
-
-def test_a_trigger_that_swallows_rows_of_another_is_noticed(vendor):
-    flow = vendor("balances")
-    flow.stage(("4100", 1), ("4200", 2))
-    query(
-        flow.bonus,
-        "create function swallow() returns trigger language plpgsql "
-        "as $$ begin return null; end $$; "
-        "create trigger swallow before insert on asset for each row when (new.amount = 200) "
-        "execute function swallow()",
-    )
-    with raises(ROWS_SWALLOWED, match="swallow"):
-        flow.move()
-    assert query(flow.bonus, "select * from asset") == []
 
 
 def test_what_the_table_of_another_refuses_is_a_reject(vendor):

@@ -2,8 +2,9 @@
 
 from tests.causes import raises
 from tests.databases import initialise_shop_all, query
+from tests.engine.keeping_small import purge
 from tests.engine.operations import load, undo
-from tests.flow import Flow, purge
+from tests.flow import Flow, known_of
 from tests.vendor import TABLES, mapped
 from transfer.causes.ledger import BEGINNING_UNDECIDED
 from transfer.causes.tables import STAGING_TABLE_CHANGED
@@ -39,7 +40,7 @@ def test_another_staging_table_is_refused_until_the_file_names_the_one_of_before
             with raises(STAGING_TABLE_CHANGED):
                 flow.move(dry_run=dry_run)
         with raises(STAGING_TABLE_CHANGED):
-            purge(flow.shop_all, "balances", [flow.position()], 0)
+            purge(flow, known_of(flow), days=0)
         with raises(STAGING_TABLE_CHANGED):
             load(flow, ("4400", 4))
         with raises(STAGING_TABLE_CHANGED):

@@ -17,11 +17,6 @@ def read(tmp_path, text):
     return mapping.read(str(file))
 
 
-def test_names_are_taken_as_they_are_and_never_run(vendor, tmp_path):
-    with pytest.raises(TablesRefused, match="is not a valid name of a table"):
-        read(tmp_path, "[cards.bonus_server]\ntable = 'x\"; drop table asset; --'")
-
-
 WRONG = [
     ("[cards\n", "not valid TOML.*line 1"),
     (
@@ -39,6 +34,7 @@ WRONG = [
     ("[cards.shop_all]\ntable = 7\n", "line 2, .*: 7 is not a valid name"),
     ("[cards.shop_all]\ntable = '7up'\n", "line 2, .*: '7up' is not a valid name"),
     ("[cards.shop_all]\ntable = 'a.b.c'\n", "line 2, .*: 'b.c' is not a valid name"),
+    ("[cards.bonus_server]\ntable = 'x\"; drop table asset; --'", "line 2, .* is not a valid name"),
     ("[cards.shop_all]\ntable = '.a'\n", "line 2, .*: '' is not a valid name"),
     (f"[cards.shop_all]\ntable = '{'я' * 32}'\n", "line 2, .* is not a valid name"),
     ("[cards.shop_all.columns]\nnumber = 'card'\n", "line 2, .*: number is not a known key"),

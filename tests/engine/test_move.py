@@ -6,89 +6,28 @@ from operator import itemgetter
 import pytest
 
 from tests.chaos.checks import assert_all_moved_once, stage_many
-from tests.databases import connected, insert, query, run
+from tests.databases import connected, query, run
+from tests.engine.keeping_small import accounts
 from transfer.engine.postgres.database import Database
 from transfer.engine.postgres.deadline import Limits
 from transfer.errors import TooSlow
 
 
-def accounts(moving):
-    return [row[0] for row in moving.target_rows()]
-
-
-def test_each_row_fires_once_ever(flow):
-    moving = flow("balances")
-    moving.stage(("4100", 5), ("4200", 7))
-    assert moving.move().totals.applied == 2
-    assert moving.move().totals.read == 0
-    moving.stage(("4300", 9))
-    assert moving.move().totals.applied == 1
-    assert accounts(moving) == ["4100", "4200", "4300"]
-
-
 @pytest.mark.parametrize("chunk_rows", [1, 3, 10, 11])
-def test_rows_are_moved_chunk_by_chunk(flow, chunk_rows):
+def test_each_row_fires_once_ever_chunk_by_chunk(flow, chunk_rows):
     moving = flow("balances")
     moving.stage(*[(f"{number:04}", number) for number in range(1, 11)])
     moved = moving.move(chunk_rows)
     assert accounts(moving) == [f"{number:04}" for number in range(1, 11)]
     assert all(chunk.totals.read <= chunk_rows for chunk in moved)
     assert moving.position().place == moved[-1].after.place
+    assert moving.move(chunk_rows) == []
+    moving.stage(("0011", 9))
+    assert moving.move(chunk_rows).totals.applied == 1
+    assert accounts(moving) == [f"{number:04}" for number in range(1, 12)]
 
 
-def test_a_row_that_commits_late_is_moved_late_and_not_lost(flow):
-    moving = flow("balances")
-    with connected(moving.shop_all) as writer:
-        writer.autocommit = False
-        insert(writer, "balances", [("late", 1)])
-        moving.stage(("early", 2))
-        assert moving.move().totals.applied == 1
-        assert accounts(moving) == ["early"]
-        writer.commit()
-    assert moving.move().totals.applied == 1
-    assert accounts(moving) == ["early", "late"]
-
-
-def test_what_is_rolled_back_in_the_source_never_arrives(flow):
-    moving = flow("balances")
-    with connected(moving.shop_all) as writer:
-        writer.autocommit = False
-        insert(writer, "balances", [("kept", 1)])
-        run(writer, "savepoint before")
-        insert(writer, "balances", [("dropped", 1)])
-        run(writer, "rollback to savepoint before")
-        insert(writer, "balances", [("kept too", 1), ("kept_too", 1)])
-        writer.commit()
-    moving.move()
-    assert accounts(moving) == ["kept", "kept_too"]
-
-
-def test_two_bonus_servers_each_get_every_row(flow, second_bonus):
-    first = flow("balances")
-    second = flow("balances")
-    second.bonus = second_bonus
-    first.stage(("4100", 5))
-    first.move()
-    first.stage(("4200", 6))
-    second.move()
-    first.move()
-    assert accounts(first) == accounts(second) == ["4100", "4200"]
-
-
-def test_a_dry_run_counts_the_same_and_leaves_no_trace(flow):
-    moving = flow("cards")
-    moving.move()
-    before = moving.position()
-    moving.stage(("7001", "4100", 1), ("7001", None, 2), ("7002", None, 2), ("7003", "4300", 9))
-    rehearsed = moving.move(chunk_rows=2, dry_run=True)
-    assert moving.target_rows() == []
-    assert moving.position() == before
-    real = moving.move(chunk_rows=2)
-    assert rehearsed.totals == real.totals
-    assert rehearsed[-1].reasons == real[-1].reasons
-
-
-def test_the_totals_of_the_position_add_up_over_transfers(flow):
+def test_the_totals_of_the_position_add_up_over_transfers_to_those_of_the_log(flow):
     moving = flow("balances")
     moving.stage(("4100", 5), ("4100", 0))
     moving.move()
@@ -97,6 +36,9 @@ def test_the_totals_of_the_position_add_up_over_transfers(flow):
     totals = moving.position().totals
     assert (totals.applied, totals.rejected) == (2, 1)
     assert totals.amount_applied == Decimal("7.50")
+    last = "select number, rows_to, amount_to from datatransfer.log order by number desc limit 1"
+    place = moving.position().place
+    assert query(moving.shop_all, last) == [(place.number, totals.read, totals.amount_applied)]
 
 
 def test_rows_that_an_interrupted_transfer_left_come_before_those_staged_since(flow):

@@ -14,18 +14,13 @@ from transfer.causes.ledger import SHOP_ALL_WENT_BACK
 
 pytestmark = pytest.mark.long
 
-OUR_TABLES = ("log", "head", "load", "dependent", "origin", "installation")
-
-
-def test_a_restore_that_loses_no_row_needs_no_question(site):
-    site.stage("a")
-    site.move()
-    site.stage("b", "c")
-    copy = site.copy(site.shop)
-    site.move()
-    site.restore(site.shop, copy)
-    site.stage("later")
-    site.assert_each_row_once()
+TABLES = (
+    *(
+        f"datatransfer.{name}"
+        for name in ("log", "head", "load", "dependent", "origin", "installation")
+    ),
+    '"changeAccountBalanceTemp"',
+)
 
 
 def test_every_row_that_shop_all_has_arrives_once_at_each_server_and_vanished_ones_stay(site):
@@ -77,30 +72,6 @@ def xid_of(site, account):
         [account],
     )
     return xid
-
-
-def test_a_changeset_that_was_read_in_part_is_read_to_its_end(site):
-    site.stage("a", "b", "c")
-    copy = site.copy(site.shop)
-    site.flow.move_one(chunk_rows=2)
-    site.restore(site.shop, copy)
-    site.stage("d")
-    site.assert_each_row_once()
-
-
-def test_to_and_fro_between_two_copies_moves_each_row_once(site):
-    site.stage("a")
-    site.move()
-    first = site.copy(site.shop)
-    site.stage("b")
-    site.move()
-    second = site.copy(site.shop)
-    site.restore(site.shop, first)
-    site.stage("c")
-    assert_asks_and_goes_on(site)
-    site.restore(site.shop, second)  # it has b, and lacks c
-    site.stage("d")
-    assert_asks_and_goes_on(site)
 
 
 def test_a_number_that_is_given_out_again_after_a_crash_loses_nothing(site):
@@ -170,80 +141,35 @@ def test_where_the_write_ahead_log_was_thrown_away_it_is_asked(site):
     assert_asks_and_goes_on(site)
 
 
-def test_a_replica_is_no_source(site):
+def test_a_replica_is_no_source_until_it_takes_over_and_then_needs_no_question(site):
     site.stage("a")
     site.move()
+    site.stage("b")
     copy = site.copy(site.shop)
+    site.move()
     site.shop.restore(copy)
     site.shop.become_standby()
     site.shop.start()
     with raises(STANDBY_AS_SOURCE):
         site.move()
-
-
-def test_a_replica_that_lagged_and_took_over_is_asked_about(site):
-    site.stage("a")
-    site.move()
-    copy = site.copy(site.shop)
-    site.stage("b")
-    site.move()
-    take_over(site, copy)
-    site.stage("c")
-    assert_asks_and_goes_on(site)
-
-
-def test_a_replica_that_had_everything_takes_over_without_a_question(site):
-    site.stage("a")
-    site.move()
-    site.stage("b")
-    take_over(site, site.copy(site.shop))
-    site.stage("c")
-    site.assert_each_row_once()
-
-
-def take_over(site, copy):
-    """A replica that has what the copy has becomes shop All."""
-    site.shop.restore(copy)
-    site.shop.become_standby()
-    site.shop.start()
     site.shop.promote()
-
-
-def test_a_dump_in_a_new_cluster_goes_on_though_its_transactions_count_from_the_beginning(site):
-    burn(site.flow.shop_all, 1000)
-    site.stage("a", "b")
-    site.flow.move_one(chunk_rows=1)
     site.stage("c")
-    site.restore_from_a_dump(site.dump())
-    site.stage("later")
     site.assert_each_row_once()
 
 
-def test_what_a_dump_lacks_is_asked_about(site):
-    burn(site.flow.shop_all, 1000)
-    site.stage("a")
-    site.move()
-    dump = site.dump()
-    site.stage("vanishes")
-    site.move()
-    site.restore_from_a_dump(dump)
-    site.stage("later")
-    assert_asks_and_goes_on(site)
-
-
-@pytest.mark.parametrize(
-    "care",
-    [
-        *("vacuum (freeze) {}", "vacuum (full, freeze) {}"),
-        *("alter table {} set tablespace pg_default", "reindex table {}", "analyze {}"),
-    ],
+CARE = (
+    *("vacuum (freeze) {}", "vacuum (full, freeze) {}"),
+    *("alter table {} set tablespace pg_default", "reindex table {}", "analyze {}"),
 )
-def test_postgresqls_own_care_changes_nothing(site, care):
+
+
+def test_postgresqls_own_care_changes_nothing(site):
     site.stage("a")
     site.move()
     site.stage("waits")
-    for table in (*(f"datatransfer.{name}" for name in OUR_TABLES), '"changeAccountBalanceTemp"'):
-        query(site.flow.shop_all, care.format(table))
+    for care in CARE:
+        for table in TABLES:
+            query(site.flow.shop_all, care.format(table))
     query(site.flow.shop_all, "checkpoint")
     site.stage("b")
     site.assert_each_row_once()
@@ -270,45 +196,4 @@ def test_a_rewrite_of_all_rows_changes_nothing(site):
             f"enable always trigger zz_datatransfer_{trigger}",
         )
     site.stage("later")
-    site.assert_each_row_once()
-
-
-def test_a_transaction_prepared_before_a_copy_and_committed_after_its_restore_arrives(site):
-    site.stage("a")
-    site.prepare("prepared", "late")
-    site.staged.update(["prepared"])
-    site.move()
-    copy = site.copy(site.shop)
-    site.stage("vanishes")
-    site.move()
-    site.restore(site.shop, copy)
-    assert_refuses_for_good(site, SHOP_ALL_WENT_BACK)
-    query(site.flow.shop_all, "commit prepared 'late'")
-    site.confirm()
-    site.assert_each_row_once()
-
-
-def test_a_prepared_transaction_that_is_committed_before_and_after_a_restore_arrives_once(site):
-    site.stage("a")
-    site.prepare("prepared", "twice")
-    site.staged.update(["prepared"])
-    copy = site.copy(site.shop)
-    query(site.flow.shop_all, "commit prepared 'twice'")
-    site.move()
-    site.restore(site.shop, copy)
-    site.stage("later")
-    assert_refuses_for_good(site, SHOP_ALL_WENT_BACK)  # until it is committed once more
-    query(site.flow.shop_all, "commit prepared 'twice'")
-    site.assert_each_row_once()
-
-
-def test_a_prepared_transaction_that_ends_otherwise_after_a_restore_arrives(site):
-    site.stage("a")
-    site.prepare("prepared", "twice")
-    copy = site.copy(site.shop)
-    query(site.flow.shop_all, "rollback prepared 'twice'")
-    site.move()
-    site.restore(site.shop, copy)
-    query(site.flow.shop_all, "commit prepared 'twice'")
-    site.staged.update(["prepared"])
     site.assert_each_row_once()

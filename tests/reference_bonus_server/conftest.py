@@ -5,7 +5,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ import psycopg2
 import pytest
 
 from tests.databases import ROOT, Server, as_url
+from tests.waiting import wait_until
 
 TABLES = [
     *("pincode", "asset", '"cardAccounting"'),
@@ -25,15 +26,6 @@ TABLES = [
 ]
 TOKEN = "token-of-the-tests-0123456789"
 TRUST = ssl.create_default_context()  # made once: it takes longer than a request
-
-
-def until(condition: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """What `condition` returns, once that is true."""
-    deadline = time.monotonic() + seconds
-    while not (result := condition()):
-        assert time.monotonic() < deadline, "the condition was not met in time"
-        time.sleep(0.02)
-    return result
 
 
 class Process:
@@ -63,7 +55,7 @@ class Process:
         return self.lines.get(timeout=20)
 
     def line_with(self, text: str) -> str:
-        return until(lambda: (line := self.line()) and text in line and line)
+        return wait_until(lambda: (line := self.line()) and text in line and line)
 
     @property
     def log(self) -> str:

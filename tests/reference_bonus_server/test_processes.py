@@ -16,41 +16,29 @@ from tests.reference_bonus_server.conftest import (
     calling,
     locked,
     serving,
-    until,
     waiting,
 )
+from tests.waiting import wait_until
 
 
-def serve(database_url, folder, *arguments, token=TOKEN) -> Process:
+def refusal(folder, database_url, *arguments, token=TOKEN) -> str:
+    """What a server says that can't start."""
     environ = {"BONUSSERVER_DATABASE_URL": database_url, "BONUSSERVER_TOKEN": token}
-    return Process(["serve", *arguments], environ, folder / f"failing-{len(arguments)}.log")
-
-
-def test_without_a_token_the_server_does_not_start(database_url, folder):
-    process = serve(database_url, folder, token="")
+    process = Process(["serve", *arguments], environ, folder / "failing.log")
     assert process.wait() == 1
-    assert "BONUSSERVER_TOKEN" in process.log
     assert "Traceback" not in process.log
+    return process.log
 
 
-def test_without_its_tables_the_server_says_what_to_do(empty_database, folder):
-    process = serve(as_url(empty_database), folder)
-    assert process.wait() == 1
-    assert "python -m reference_bonus_server migrate" in process.log
-
-
-def test_a_port_that_is_taken_is_named(database_url, folder, served):
+def test_a_server_that_can_not_start_says_why(database_url, empty_database, folder, served):
+    assert "BONUSSERVER_TOKEN" in refusal(folder, database_url, token="")
+    migrate = "python -m reference_bonus_server migrate"
+    assert migrate in refusal(folder, as_url(empty_database))
     port = urlsplit(served.work_url).port
-    process = serve(database_url, folder, "--admin-port", "0", "--work-port", str(port))
-    assert process.wait() == 1
-    assert f"Can't listen on 127.0.0.1:{port}" in process.log
-    assert "Traceback" not in process.log
-
-
-def test_a_certificate_that_is_not_there_is_named(database_url, folder):
-    process = serve(database_url, folder, "--certificate", "nowhere.pem")
-    assert process.wait() == 1
-    assert "Can't use the certificate nowhere.pem" in process.log
+    taken = ["--admin-port", "0", "--work-port", str(port)]
+    assert f"Can't listen on 127.0.0.1:{port}" in refusal(folder, database_url, *taken)
+    nowhere = ["--certificate", "nowhere.pem"]
+    assert "Can't use the certificate nowhere.pem" in refusal(folder, database_url, *nowhere)
 
 
 def test_ctrl_c_ends_the_request_at_work_and_waits_for_no_silent_caller(database_url, folder, db):
@@ -67,9 +55,9 @@ def test_ctrl_c_ends_the_request_at_work_and_waits_for_no_silent_caller(database
         ):
             with locked(db, "a1"):
                 answer = pool.submit(register.post, "/operations", json=body)
-                until(lambda: waiting(db))
+                wait_until(lambda: waiting(db))
                 served.process.popen.send_signal(signal.SIGINT)
-                until(lambda: not listens(served.work_url))
+                wait_until(lambda: not listens(served.work_url))
             assert answer.result().status_code == 201
             assert silent.recv(1) == b""
     assert "Traceback" not in served.log

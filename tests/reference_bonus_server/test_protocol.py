@@ -17,9 +17,9 @@ from tests.reference_bonus_server.conftest import (
     locked,
     refused,
     serving,
-    until,
     waiting,
 )
+from tests.waiting import wait_until
 
 AUTHORIZED = f"Authorization: Bearer {TOKEN}\r\n".encode()
 
@@ -161,7 +161,7 @@ def test_where_all_places_at_work_stay_taken_the_next_one_is_refused(impatient, 
     with ThreadPoolExecutor(16) as pool:
         with locked(db, "a1"):
             answers = pool.map(accrue, range(16))
-            until(lambda: waiting(db) == 16)
+            wait_until(lambda: waiting(db) == 16)
             assert refused(accrue(16), 503, "busy")
         assert [answer.status_code for answer in answers] == [201] * 16
 
@@ -220,7 +220,7 @@ def test_the_log_names_routes_and_registers_and_keeps_every_secret(served, admin
     with calling(served.work_url, {**made, "secret": "secret-wrong"}) as register:
         register.get("/cards/card-7")
     raw(served.work_url, b"rubbish-in-the-request\r\n\r\n")
-    log = until(lambda: "refused 400" in (log := served.log[start:]) and log)
+    log = wait_until(lambda: "refused 400" in (log := served.log[start:]) and log)
     assert "admin POST accounts 201" in log
     assert "work POST cards/<card>/pin 200" in log
     assert "register=10.152" in log

@@ -12,7 +12,6 @@ from django.utils import timezone
 from tests.causes import raises
 from tests.databases import query, stage
 from tests.pages.look import send_again, words
-from tests.records import user
 from transfer.causes.ledger import REJECTS_UNREADABLE
 from transfer.engine.kind import MASK
 from transfer.errors import TransferError
@@ -71,13 +70,6 @@ def task(dock, bonus, shop_all):
 
 
 @pytest.fixture
-def administrator(client, settings):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("administrator", "anna"))
-    return client
-
-
-@pytest.fixture
 def forged(task, bonus, shop_all):
     """The task, after its server has forged the rejects of as many rows, and we pulled them."""
     stage(shop_all, "balances", [(ACCOUNT, 0)] * len(FORGERIES))
@@ -108,7 +100,7 @@ def of(forgery: str) -> RejectedRow:
 
 
 class TestForgedRejects:
-    def test_are_all_mirrored_and_what_does_not_fit_is_unknown(self, forged):
+    def test_are_all_mirrored_and_what_does_not_fit_is_unknown(self, forged, administrator):
         assert RejectedRow.objects.count() == len(FORGERIES)
         known = {one.code for one in RejectedRow.objects.all()}
         assert known == {"amount_zero", "unknown"}
@@ -121,6 +113,11 @@ class TestForgedRejects:
         for one in RejectedRow.objects.all():
             assert all(text is None or isinstance(text, str) for text in one.payload.values())
             assert abs(timezone.now() - one.created_at) < timedelta(hours=1)
+        unknown = RejectedRow.objects.filter(code="unknown").count()
+        page = words(administrator.get(f"{reverse('rejects')}?code=unknown"))
+        assert f'reason-count">{unknown}<' in page
+        one = administrator.get(of("a list for a row").get_absolute_url())
+        assert '<dt>As received</dt> <dd> <code class="as-it-came">unknown</code>' in words(one)
 
     def test_break_no_page_file_or_alert(self, forged, administrator):
         addresses = [
@@ -146,13 +143,6 @@ class TestForgedRejects:
             assert file.status_code == 200
             assert ACCOUNT.encode() in b"".join(file) or name == "rejects_xlsx"
 
-    def test_are_counted_as_rows_without_a_known_reason(self, forged, administrator):
-        unknown = RejectedRow.objects.filter(code="unknown").count()
-        page = words(administrator.get(f"{reverse('rejects')}?code=unknown"))
-        assert f'reason-count">{unknown}<' in page
-        one = administrator.get(of("a list for a row").get_absolute_url())
-        assert '<dt>As received</dt> <dd> <code class="as-it-came">unknown</code>' in words(one)
-
     def test_leave_the_next_run_of_the_server_and_of_others_alone(
         self, forged, dock, second_bonus, shop_all, bonus
     ):
@@ -163,18 +153,16 @@ class TestForgedRejects:
         assert run_here(other, Trigger.MANUAL).error_code == ""
         assert query(second_bonus, "select account from asset") == [("4200",)]
 
-    def test_can_be_discarded(self, forged, administrator):
+    def test_are_not_sent_again_as_empty_rows_and_can_be_discarded(
+        self, forged, administrator, shop_all
+    ):
+        one = of("a list for a row")
+        administrator.post(reverse("rejects_resend") + f"?id={one.pk}")
+        assert RejectedRow.objects.open().filter(pk=one.pk).exists()
+        staged = query(shop_all, 'select count(*) from "changeAccountBalanceTemp"')
+        assert staged == [(len(FORGERIES),)]
         administrator.post(reverse("rejects_discard") + "?state=open", {"reason": "forged"})
         assert not RejectedRow.objects.open().exists()
-
-
-def test_a_row_without_known_values_is_not_sent_again_as_an_empty_one(
-    forged, administrator, shop_all
-):
-    one = of("a list for a row")
-    administrator.post(reverse("rejects_resend") + f"?id={one.pk}")
-    assert RejectedRow.objects.open().filter(pk=one.pk).exists()
-    assert query(shop_all, 'select count(*) from "changeAccountBalanceTemp"') == [(len(FORGERIES),)]
 
 
 def test_a_row_that_was_rejected_for_an_unknown_reason_goes_to_each_server_that_rejected_it(

@@ -6,17 +6,16 @@ can also hide rows, and have them moved again. The last tests say how, and SECUR
 such rights to our account alone.
 """
 
-from contextlib import contextmanager
 from uuid import UUID
 
 import pytest
 
-from tests.administrator import remove_role
+from tests.administrator import role
 from tests.causes import raises
 from tests.conftest import WORKER
-from tests.databases import connected, query, run
-from tests.flow import INSTALLATION, Flow, purge
-from tests.restores import age
+from tests.databases import query, run
+from tests.engine.keeping_small import age, purge
+from tests.flow import INSTALLATION, Flow, known_of
 from transfer.causes.connections import ANSWER_INVALID
 from transfer.errors import TransferError
 
@@ -24,7 +23,6 @@ FORGER = f"forger_{WORKER}"
 TABLES = ("head", "log", "load", "dependent", "installation")
 GRANTS = "; ".join(
     [
-        f"create role {FORGER} login",
         f"grant usage on schema datatransfer to {FORGER}",
         f"grant select on all tables in schema datatransfer to {FORGER}",
         f'grant select on "changeAccountBalanceTemp" to {FORGER}',
@@ -42,22 +40,13 @@ STRANGER = "99999999-9999-4999-8999-999999999999"
 @pytest.fixture
 def forger(shop_all):
     """Runs a statement as that role."""
-    remove_role(shop_all, FORGER)
-    query(shop_all, GRANTS)
+    with role(shop_all, FORGER, GRANTS) as session:
 
-    def forge(statement):
-        with session(shop_all) as connection:
-            run(connection, statement)
+        def forge(statement):
+            with session() as connection:
+                run(connection, statement)
 
-    yield forge
-    remove_role(shop_all, FORGER)
-
-
-@contextmanager
-def session(dsn):
-    with connected(dsn) as connection:
-        run(connection, f"set session authorization {FORGER}")
-        yield connection
+        yield forge
 
 
 @pytest.fixture
@@ -215,11 +204,11 @@ def test_a_forged_hint_in_the_past_delays_rows_by_a_day_at_most(balances, forger
 
 def test_a_purge_removes_no_row_that_waits_whatever_installations_say(balances, forger):
     balances.move()
-    position = balances.position()
+    known = known_of(balances)
     balances.stage(("8", 8))
-    age(balances.shop_all)
+    age(balances)
     forger(GO_ON["installations that need nothing"])
-    purge(balances.shop_all, "balances", [position])
+    purge(balances, known)
     staged = query(balances.shop_all, 'select amount::int from "changeAccountBalanceTemp"')
     assert staged == [(8,)]
     balances.move()
@@ -229,7 +218,7 @@ def test_a_purge_removes_no_row_that_waits_whatever_installations_say(balances, 
 def test_a_purge_refuses_an_installation_that_cannot_be(balances, forger):
     forger(GO_ON["installations that cannot be"])
     with raises(ANSWER_INVALID, match=r"datatransfer\.installation, x") as refused:
-        purge(balances.shop_all, "balances", [balances.position()])
+        purge(balances, known_of(balances))
     assert len(str(refused.value)) < 1000
     staged = query(balances.shop_all, 'select count(*) from "changeAccountBalanceTemp"')
     assert staged == [(7,)]

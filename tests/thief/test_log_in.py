@@ -201,13 +201,6 @@ class TestALogInThatWaitsForItsSecondFactor:
         browser.post("/login/code/", {"code": code_of(key, time.time() + 30)})
         return SESSION_KEY in browser.session
 
-    def test_is_completed_by_the_code(self, thief, key):
-        assert self.enter(thief, key)
-
-    def test_ends_with_close(self, thief, key, olga):
-        olga.close(Actor("anna"))
-        assert not self.enter(thief, key)
-
     def test_ends_with_close_for_good(self, thief, key, olga):
         olga.close(Actor("anna"))
         olga.reopen(Actor("anna"))

@@ -10,7 +10,6 @@ from django.urls import reverse
 
 from tests.databases import query, stage
 from tests.pages.look import words
-from tests.records import user
 from tests.uploads import bad
 from transfer.models import BadLine, BonusServer
 from transfer.pages.exports import Field, Sheet, csv_response
@@ -18,13 +17,6 @@ from transfer.pages.exports import Field, Sheet, csv_response
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]
 
 ESC = "\x1b[31m"
-
-
-@pytest.fixture
-def administrator(client, settings):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("administrator", "anna"))
-    return client
 
 
 class TestCaches:

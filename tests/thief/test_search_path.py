@@ -7,11 +7,9 @@ import pytest
 from psycopg2 import sql
 
 from tests.databases import query, stage
-from tests.flow import purge as purge_rows
-from tests.restores import age
+from tests.engine.keeping_small import age, purge
+from tests.flow import known_of
 from transfer.engine.kinds import KINDS
-from transfer.engine.postgres.database import Database
-from transfer.parties import SHOP_ALL
 
 PIN = "90817263"
 
@@ -91,10 +89,9 @@ def test_a_purge_runs_nothing_of_theirs(flow):
     moving = flow("pincodes")
     moving.stage(("4100", PIN))
     moving.move()
-    age(moving.shop_all, "pincodes")
+    age(moving)
     shadow(moving.shop_all)
-    position = moving.position()
-    assert purge_rows(moving.shop_all, "pincodes", [position], days=1) == 1
+    assert purge(moving, known_of(moving)).rows == 1
     assert stolen(moving.shop_all) == []
 
 
@@ -151,12 +148,3 @@ def test_tables_are_found_by_the_roles_own_path(flow, postgres):
     moving.stage(("4100", 5))
     moving.move()
     assert query(moving.bonus, "select account from vendor.asset") == [("4100",)]
-
-
-def test_a_sessions_path_is_pinned_and_stays_so_when_it_is_used_again(shop_all):
-    with Database(shop_all, SHOP_ALL, "tests", secret=False) as database:
-        assert database.value("show search_path") == "pg_catalog, pg_temp"
-        database.roll_back()
-        database.connection.clear(60)
-        database.connection.go_on("tests")
-        assert database.value("show search_path") == "pg_catalog, pg_temp"

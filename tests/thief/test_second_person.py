@@ -98,10 +98,6 @@ class TestHeEnters:
         upload.refresh_from_db()
         assert (upload.state, credited(staged)) == (State.WAITING, 0)
 
-    def test_split_into_rows_of_one_load(self, thief, staged):
-        assert enter(thief, "\n".join(["4100;9999"] * 3)).state == State.WAITING
-        assert credited(staged) == 0
-
     def test_split_into_loads_of_one_day_which_by_hand_shows(self, thief, staged):
         states = [enter(thief, f"4100;{9999 - number}").state for number in range(5)]
         assert states == [State.LOADED] * 3 + [State.WAITING] * 2
@@ -110,10 +106,6 @@ class TestHeEnters:
         found = page.get(reverse("by_hand"), {"near": "on"}).context
         assert len(found["table"].paginated_rows) == 3
         assert len(found["repeated"].rows) == 0  # three times are not more than three
-
-    def test_plus_and_minus_that_sum_up_to_nothing(self, thief, staged):
-        assert enter(thief, "4100;10000\n4200;-10000\n4300;1").state == State.WAITING
-        assert staged("balances") == []
 
     def test_at_the_same_moment_in_two_windows(self, thief, staged):
         """Each is below the limit of a day, both are above it."""
@@ -135,46 +127,6 @@ class TestHeEnters:
             one.join()
         assert credited(staged) <= 30_000
         assert Approval.objects.waiting().count() == 1
-
-    def test_by_a_key_that_has_no_limit_of_its_own(self, staged):
-        limits(key_row_limit=10_000)
-        made = a_key()
-        assert (
-            call(Program(made.secret), [{"account": "4100", "amount": 50_000}]).status_code == 202
-        )
-        assert credited(staged) == 0
-
-    def test_by_many_keys(self, staged):
-        limits(key_row_limit=100)
-        for number in range(3):
-            made = a_key(name=f"key {number}")
-            answer = call(
-                Program(made.secret), [{"account": "4100", "amount": 101}], key=f"{number}-key-key"
-            )
-            assert answer.status_code == 202
-        assert credited(staged) == 0
-
-    def test_with_the_idempotency_key_of_a_small_call(self, staged):
-        limits(key_row_limit=10_000)
-        program = Program(a_key().secret)
-        assert call(program, [{"account": "4100", "amount": 1}]).status_code == 201
-        assert call(program, [{"account": "4100", "amount": 50_000}]).status_code == 409
-        assert credited(staged) == 1
-
-    def test_by_an_undo_of_a_deduction(self, thief, staged):
-        limits(row_limit=None, load_limit=None, day_limit=None)
-        load = enter(thief, "4100;-50000")
-        limits(row_limit=10_000)
-        undo = undo_load.order(load, thief)
-        upload_job.go_on(undo)
-        undo.refresh_from_db()
-        assert (undo.state, credited(staged)) == (State.WAITING, -50_000)
-
-    def test_by_a_rejected_row_of_others_that_he_gives_to_his_friend(self, thief, rejected):
-        (reject,) = rejected("balances", ("", 50_000))
-        mine = RejectedRow.objects.filter(pk=reject.pk)
-        assert resend.resend(mine, {"account": "4100"}, thief).sent == 0
-        assert mine.open().exists()
 
     def test_by_a_file_of_rejected_rows(self, thief, rejected, staged):
         (reject,) = rejected("balances", ("4100", 0))
@@ -206,11 +158,6 @@ def vera_operator():
 
 
 class TestHeApproves:
-    def test_what_he_has_entered(self, thief, staged):
-        enter(thief)
-        decide(thief, Approval.objects.get())
-        assert (Approval.objects.waiting().count(), credited(staged)) == (1, 0)
-
     def test_what_another_has_confirmed_of_his_file(self, thief, staged):
         helper = vera_operator()
         upload = receive(BALANCES, [b"account;amount\n4100;50000\n"], thief)

@@ -12,7 +12,6 @@ from django.urls import reverse
 from tests.databases import query, stage
 from tests.pages.look import words
 from tests.proxy import Message, Proxy
-from tests.records import user
 from tests.restores import say_that_it_is_right
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.models import RecurringJob, RejectedRow, TransferRun
@@ -40,13 +39,6 @@ def on_log(body):
         create trigger change before insert on datatransfer.log
             for each row execute function public.change();
     """
-
-
-@pytest.fixture
-def administrator(client, settings):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("administrator", "anna"))
-    return client
 
 
 @pytest.fixture

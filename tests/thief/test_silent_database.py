@@ -23,7 +23,6 @@ from tests.chaos.checks import assert_all_moved_once, assert_nothing_moved, stag
 from tests.conftest import NOON
 from tests.databases import query, stage
 from tests.flow import Flow
-from tests.misbehaving import is_silent, server as listening
 from tests.proxy import STARTUP, Proxy
 from tests.waiting import wait_until
 from transfer.causes.connections import ANSWER_OVERDUE, HOST_SILENT
@@ -194,17 +193,6 @@ def test_a_server_that_hangs_within_the_log_in_is_unreachable(shop_all):
         raises(HOST_SILENT),
     ):
         Database(dsn, SHOP_ALL, "tests", secret=False).only_row("select 1")
-
-
-def test_so_is_one_that_accepts_and_says_nothing(shop_all):
-    with (
-        listening(is_silent) as port,
-        within(BOUND),
-        raises(HOST_SILENT),
-    ):
-        Database(f"host=127.0.0.1 port={port} dbname=x", SHOP_ALL, "tests", secret=False).only_row(
-            "select 1"
-        )
 
 
 def test_so_is_one_that_hangs_when_psycopg2_sets_the_form_of_dates(shop_all):

@@ -10,7 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from dtadmin import slow_clients
 from dtadmin.slow_clients import BodySocket
 from tests.databases import query
-from tests.deployment import answers, web_server
+from tests.deployment import answers, half_a_file, web_server
 from tests.http_api.conftest import BASE, Program, a_key
 from tests.records import user
 from tests.waiting import wait_until
@@ -18,8 +18,6 @@ from transfer.loading import body
 from transfer.loading.body import NoPlace, Places, places
 from transfer.models import Upload
 
-BOUNDARY, TOKEN = "thief", "a" * 32
-LENGTH = 1 << 20
 PROCESSES, THREADS = 2, 16
 
 
@@ -31,38 +29,21 @@ def port(environment):
 
 
 @contextmanager
-def half_sent(port, head, beginning):
-    """A connection over which the beginning of a body was sent."""
+def rows_of(port, secret, number):
+    """A connection over which the beginning of a program's rows was sent."""
     with socket.create_connection(("localhost", port), timeout=30) as connection:
-        lines = ["Host: localhost", f"Content-Length: {LENGTH}", *head[1:]]
-        text = "\r\n".join([f"POST {head[0]} HTTP/1.1", *lines, "", beginning])
-        connection.sendall(text.encode())
+        lines = [
+            f"POST {BASE}rows/balances HTTP/1.1",
+            *("Host: localhost", f"Content-Length: {1 << 20}", "Content-Type: text/csv"),
+            f"Authorization: Bearer {secret}",
+            f"Idempotency-Key: slow-load-{number}",
+        ]
+        connection.sendall("\r\n".join([*lines, "", "account;amount\n"]).encode())
         yield connection
 
 
-def rows_of(port, secret, number):
-    head = [
-        f"{BASE}rows/balances",
-        f"Authorization: Bearer {secret}",
-        f"Idempotency-Key: slow-load-{number}",
-        "Content-Type: text/csv",
-    ]
-    return half_sent(port, head, "account;amount\n")
-
-
 def file_of(port, session):
-    head = [
-        "/load/file/",
-        f"Content-Type: multipart/form-data; boundary={BOUNDARY}",
-        f"Cookie: csrftoken={TOKEN}; sessionid={session}",
-    ]
-    return half_sent(
-        port,
-        head,
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="csrfmiddlewaretoken"\r\n\r\n'
-        f"{TOKEN}\r\n--{BOUNDARY}\r\n"
-        'Content-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n',
-    )
+    return half_a_file(port, "/load/file/", cookies=f"sessionid={session}")
 
 
 def answer_of(connection):

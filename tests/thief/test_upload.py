@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -12,43 +11,22 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import get_resolver
 
-from dtadmin.demo.processes import free_port
-from tests.deployment import answers, deployed, running
+from tests.deployment import BOUNDARY, TOKEN, half_a_file, web_server
 from tests.records import user
 from tests.waiting import wait_until
 from transfer.models import Upload
 from transfer.models.secret import cipher
 
-BOUNDARY = "thief"
 PIN = b"4100000011;PIN-73519-PIN\n"
-DECLARED = 100 << 20
-TOKEN = "a" * 32
 
 
 @pytest.fixture
 def web(environment, tmp_path):
     """The web server as it is deployed: its port, its process, and where its files pass through."""
-    port = free_port(0)
     folder = tmp_path / "disk"
     folder.mkdir()
-    with running(deployed(port), env=environment | {"TMPDIR": str(folder)}) as master:
-        wait_until(lambda: answers(f"http://localhost:{port}/health/live") == 200, master)
-        yield port, psutil.Process(master.pid), folder
-
-
-@contextmanager
-def sending(port, path, *, cookies="", length=DECLARED):
-    """A connection over which the beginning of a form with a file was sent."""
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n"
-        f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
-        f"Cookie: csrftoken={TOKEN}; {cookies}\r\n\r\n"
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="csrfmiddlewaretoken"\r\n\r\n{TOKEN}'
-        f'\r\n--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.csv"\r\n\r\n'
-    )
-    with socket.create_connection(("localhost", port), timeout=30) as connection:
-        connection.sendall(head.encode())
-        yield connection
+    with web_server(environment | {"TMPDIR": str(folder)}) as web:
+        yield web.port, psutil.Process(web.master.pid), folder
 
 
 def answer_to(connection):
@@ -65,7 +43,8 @@ def open_files(master, folder):
 
 
 @pytest.mark.long
-def test_nothing_is_read_of_a_file_that_comes_before_the_log_in(web):
+def test_nothing_is_read_of_a_file_that_is_refused(web, client):
+    """Before the log-in, or too large; a body in chunks is no file: it could go on for ever."""
     port, master, folder = web
     for path, status in {
         "/login/": 415,
@@ -75,8 +54,20 @@ def test_nothing_is_read_of_a_file_that_comes_before_the_log_in(web):
         "/language/": 415,
         "/theme/": 415,
     }.items():
-        with sending(port, path) as connection:
+        with half_a_file(port, path) as connection:
             assert answer_to(connection) == status, path
+    client.force_login(user("operator"))
+    session = f"sessionid={client.cookies['sessionid'].value}"
+    for path, length in {"/load/file/": 258 << 20, "/registers/import/": 3 << 20}.items():
+        with half_a_file(port, path, cookies=session, length=length) as connection:
+            assert answer_to(connection) == 413, path
+    with socket.create_connection(("localhost", port), timeout=30) as connection:
+        connection.sendall(
+            f"POST /load/file/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
+            f"Cookie: csrftoken={TOKEN}; {session}\r\n"
+            f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n5\r\n--par\r\n".encode()
+        )
+        assert answer_to(connection) == 403
     assert list(folder.iterdir()) == []
     assert list(open_files(master, folder)) == []
 
@@ -86,7 +77,7 @@ def test_a_killed_server_leaves_nothing_of_a_file_in_clear(web, client):
     port, master, folder = web
     client.force_login(user("operator"))
     session = f"sessionid={client.cookies['sessionid'].value}"
-    with sending(port, "/load/file/", cookies=session) as connection:
+    with half_a_file(port, "/load/file/", cookies=session) as connection:
         for _ in range(200):
             connection.sendall(PIN * 4_000)  # 20 MB
         wait_until(lambda: sum(one.stat().st_size for one in open_files(master, folder)) > 1 << 20)
@@ -96,32 +87,6 @@ def test_a_killed_server_leaves_nothing_of_a_file_in_clear(web, client):
     assert arrived
     assert not any(b"PIN-73519-PIN" in content for content in arrived)
     assert list(folder.iterdir()) == []
-
-
-@pytest.mark.long
-def test_a_file_that_would_be_too_large_is_refused_before_it_is_sent(web, client):
-    port, master, folder = web
-    client.force_login(user("operator"))
-    session = f"sessionid={client.cookies['sessionid'].value}"
-    for path, length in {"/load/file/": 258 << 20, "/registers/import/": 3 << 20}.items():
-        with sending(port, path, cookies=session, length=length) as connection:
-            assert answer_to(connection) == 413, path
-    assert list(open_files(master, folder)) == []
-
-
-@pytest.mark.long
-def test_a_body_without_a_length_is_no_file(web, client):
-    """Sent in chunks, it could go on for ever."""
-    port, master, folder = web
-    client.force_login(user("operator"))
-    with socket.create_connection(("localhost", port), timeout=30) as connection:
-        connection.sendall(
-            f"POST /load/file/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
-            f"Cookie: csrftoken={TOKEN}; sessionid={client.cookies['sessionid'].value}\r\n"
-            f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n5\r\n--thi\r\n".encode()
-        )
-        assert answer_to(connection) == 403
-    assert list(open_files(master, folder)) == []
 
 
 @pytest.mark.django_db

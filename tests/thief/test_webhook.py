@@ -169,23 +169,17 @@ def test_a_messenger_that_redirects_is_not_followed(listener):
     assert listener.posts == []
 
 
-@pytest.mark.parametrize("address", FORBIDDEN)
-def test_no_form_of_a_metadata_address_is_overlooked(address):
-    assert is_forbidden(address)
+def test_no_form_of_a_metadata_address_is_overlooked_and_others_are_allowed():
+    assert [one for one in FORBIDDEN if not is_forbidden(one)] == []
+    allowed = ["127.0.0.1", "10.0.0.5", "169.253.0.1", "::1", "fd00::1", "64:ff9b::10.0.0.5"]
+    assert [one for one in allowed if is_forbidden(one)] == []
 
 
-@pytest.mark.parametrize(
-    "address", ["127.0.0.1", "10.0.0.5", "169.253.0.1", "::1", "fd00::1", "64:ff9b::10.0.0.5"]
-)
-def test_other_addresses_are_allowed(address):
-    assert not is_forbidden(address)
-
-
-@pytest.mark.parametrize("host", URLS)
-def test_the_form_refuses_a_metadata_address(host):
-    given = {"name": "x", "channel": "webhook", "webhook_address": f"http://{host}/"}
-    form = RecipientForm({**given, "topics": ["late"], "language": "en", "reminders": "none"})
-    assert "clouds keep their secrets" in str(form.errors["webhook_address"])
+def test_the_form_refuses_a_metadata_address():
+    for host in URLS:
+        given = {"name": "x", "channel": "webhook", "webhook_address": f"http://{host}/"}
+        form = RecipientForm({**given, "topics": ["late"], "language": "en", "reminders": "none"})
+        assert "clouds keep their secrets" in str(form.errors["webhook_address"]), host
 
 
 @pytest.mark.parametrize("host", URLS[-4:] + URLS[:1])

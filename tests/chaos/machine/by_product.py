@@ -16,10 +16,10 @@ from tests.chaos.machine import oracle
 from tests.chaos.machine.clusters import Clusters
 from tests.chaos.machine.days import Days
 from tests.chaos.machine.facts import Key, Wrong
-from tests.chaos.machine.people import People, is_bad
+from tests.chaos.machine.people import People, is_bad, key_of
 from tests.chaos.machine.steps import Machine
 from tests.chaos.machine.transfers import Transfers
-from tests.chaos.machine.world import BALANCES, HISTORY, Ours, World
+from tests.chaos.machine.world import HISTORY, Ours, World
 from tests.own_database import OwnDatabases
 from transfer.causes.ledger import (
     BEGINNING_UNDECIDED,
@@ -168,16 +168,7 @@ class ProductsPeople(People):
         """Correct these rejected rows, one after the other."""
         name = None
         for key in keys:
-            fact, row = self.world.facts[kind].rows[key], self.world.draw_row(kind)
-            if kind == BALANCES:
-                class_ = account or self.world.random.choice(["a", "a", "a", "x1", "x2"])
-                row["account"] = f"{class_}-{fact.family}.{self.world.counter}"
-                if self._leads_to_opposite(fact):
-                    row["amount"] = -abs(row["amount"])
-                if bad:
-                    row["amount"] = 0
-            else:
-                row["account"] = "a" + fact.account[fact.account.index("-") :]
+            row = self._corrected(kind, key, account, bad=bad)
             chosen = RejectedRow.objects.open().filter(kind=kind, changeset=key[0], row=key[1])
             typed = {name: str(value) for name, value in row.items()}
             if resend.resend(chosen, typed, SOMEBODY).sent:
@@ -198,12 +189,7 @@ class ProductsPeople(People):
         for one in rows:
             key = changed.key_of(one)
             if changed.decide(KINDS[kind], changed.Decision.SEND, SOMEBODY, key=key):
-                fact = self.world.facts[kind].rows[one.changeset, one.row]
-                value = self._value_now(kind, one)
-                row = {"account": fact.account, "amount": value, "comment": fact.payload}
-                if kind != BALANCES:
-                    row = {"account": fact.account, "pincode": value}
-                name = self._note_dependents(kind, {fact.key: row})
+                name = self._note_dependents(kind, {key_of(one): self._now(kind, one)})
         return name
 
     def purge(self, kind: str, of: Ours | None = None) -> int:

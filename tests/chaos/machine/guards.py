@@ -20,7 +20,7 @@ from transfer.engine.knowledge import Knowledge
 from transfer.engine.move import chunk, dependents, fork, plan
 from transfer.engine.move.plan import ChunkPlan
 from transfer.engine.shop_all import log_writer, purge
-from transfer.engine.shop_all.loads import Names
+from transfer.engine.shop_all.loads import FileNames, Names
 from transfer.engine.shop_all.log import Log
 from transfer.engine.shop_all.log_writer import LogWriter
 from transfer.engine.shop_all.rows import Rows
@@ -60,8 +60,8 @@ def needs_by_number(kind: Any, source: Any, server: Any) -> int:
     return int(server.place.number + 1 if server.place else 1)
 
 
-def random_name(self: Names, kind: Any, digest: bytes, taken_back: Any = ()) -> str:
-    return str(uuid4())
+def random_name(self: Names, kind: Any, digest: bytes, taken_back: Any = ()) -> FileNames:
+    return FileNames(str(uuid4()))
 
 
 def not_received(

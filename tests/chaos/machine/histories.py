@@ -51,14 +51,15 @@ def another_changeset_follows(s: Story) -> None:
     s.write(), s.drain()
     copy = s.copy_shop("files")
     rows = s.rows(8)
-    s.load(rows=rows)
+    first = s.load(rows=rows)
     s.chunk("s1")
     s.restore_shop(copy)
     s.write(5)
     s.append()  # before anybody says that it is the right shop All
     s.drain()
-    s.load(rows=rows)
+    assert s.load(rows=rows) == first
     s.finish(asked=1)
+    s.expect(first, s.staged(first))
 
 
 @history
@@ -101,36 +102,6 @@ def head_office_stages_by_logical_replication(s: Story) -> None:
     s.ask("drop subscription rows")
     s.finish(asked=0)
     s.expect(name, s.staged(name))
-
-
-@history
-def triggers_are_disabled(s: Story) -> None:
-    s.write(), s.drain()
-    s.ask('alter table "changeAccountBalanceTemp" disable trigger all')
-    s.write()
-    for name in s.servers:  # the run names the guard that is gone: rows move when it is back
-        with s.refuses("not_initialised"):
-            s.chunk(name)
-    for trigger in ("1_insert", "1_update", "2_update"):
-        s.ask(
-            'alter table "changeAccountBalanceTemp" enable always trigger'
-            f" zz_datatransfer_{trigger}"
-        )
-    s.finish()
-
-
-@history
-def a_load_is_half_read_and_repeated(s: Story) -> None:
-    s.write(), s.drain()
-    copy = s.copy_shop("files")
-    rows = s.rows(8)
-    first = s.load(rows=rows)
-    s.chunk("s1")
-    s.restore_shop(copy)
-    s.write(2)
-    assert s.load(rows=rows) == first
-    s.finish(asked=1)
-    s.expect(first, s.staged(first))
 
 
 @history

@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.chaos.machine.facts import Fact, Key, Wrong
-from tests.chaos.machine.world import BALANCES, HISTORY, Ours, World, fact_of
+from tests.chaos.machine.world import BALANCES, Ours, World, fact_of
 from tests.engine import operations
 from transfer.causes.loads import LOAD_KNOWN
 from transfer.engine.bonus_server.rejects import RowName
@@ -114,26 +114,30 @@ class People:
 
     def correct(self, kind: str, *keys: Key, account: str = "", bad: bool = False) -> str | None:
         """Correct these rejected rows in one changeset; return its name."""
-        world, typed = self.world, []
-        for number, key in enumerate(keys):
-            fact = world.facts[kind].rows[key]
-            row = world.draw_row(kind)
-            if kind == BALANCES:
-                class_ = account or world.random.choice(["a", "a", "a", "x1", "x2"])
-                row["account"] = f"{class_}-{fact.family}.{world.counter}"
-                if self._leads_to_opposite(fact):
-                    row["amount"] = -abs(row["amount"])
-                if bad and not number:
-                    row["amount"] = 0
-            else:
-                row["account"] = "a" + fact.account[fact.account.index("-") :]
-            typed.append((key, row))
-        done = operations.correct(world.flow(kind), *typed)
+        rows = {
+            key: self._corrected(kind, key, account, bad=bad and not number)
+            for number, key in enumerate(keys)
+        }
+        done = operations.correct(self.world.flow(kind), *rows.items())
         if not done.rows:
-            world.say(done.refused)
+            self.world.say(done.refused)
             return None
-        rows = dict(typed)
         return self._note_dependents(kind, rows)
+
+    def _corrected(self, kind: str, key: Key, account: str, *, bad: bool) -> dict[str, Any]:
+        """What somebody types in place of a rejected row."""
+        world = self.world
+        fact, row = world.facts[kind].rows[key], world.draw_row(kind)
+        if kind == BALANCES:
+            class_ = account or world.random.choice(["a", "a", "a", "x1", "x2"])
+            row["account"] = f"{class_}-{fact.family}.{world.counter}"
+            if self._leads_to_opposite(fact):
+                row["amount"] = -abs(row["amount"])
+            if bad:
+                row["amount"] = 0
+        else:
+            row["account"] = "a" + fact.account[fact.account.index("-") :]
+        return row
 
     def _leads_to_opposite(self, fact: Fact) -> bool:
         return fact.effect == "reverses" or (
@@ -195,18 +199,10 @@ class People:
             return None
         if not operations.send_changes(self.world.flow(kind), rows):
             raise Wrong(f"nothing of {rows} was sent")
-        facts, sent = self.world.facts[kind], {}
-        for one in rows:
-            fact = facts.rows[one.changeset, one.row]
-            value = self._value_now(kind, one)
-            row = {"account": fact.account, "amount": value, "comment": fact.payload}
-            if kind != BALANCES:
-                row = {"account": fact.account, "pincode": value}
-            sent[fact.key] = row
-        return self._note_dependents(kind, sent)
+        return self._note_dependents(kind, {key_of(one): self._now(kind, one) for one in rows})
 
-    def _value_now(self, kind: str, changed: Changed) -> Any:
-        """Return the amount or PIN code of a row in shop All, which may have gone back since."""
+    def _now(self, kind: str, changed: Changed) -> dict[str, Any]:
+        """Return a changed row as it is in shop All, which may have gone back since."""
         column = "amount" if kind == BALANCES else "pincode"
         ((value,),) = self.world.ask(
             f'select staged.{column} from datatransfer.log join "{KINDS[kind].staging}" as staged'
@@ -214,7 +210,10 @@ class People:
             " where kind = %s and changeset = %s and coalesce(line, id) = %s",
             [kind, changed.changeset, changed.row],
         )
-        return value
+        fact = self.world.facts[kind].rows[key_of(changed)]
+        if kind != BALANCES:
+            return {"account": fact.account, "pincode": value}
+        return {"account": fact.account, "amount": value, "comment": fact.payload}
 
     # Purges
 
@@ -299,9 +298,10 @@ def values_of(row: dict[str, Any]) -> tuple[Any, ...]:
     return row["account"], row["pincode"]
 
 
+def key_of(changed: Changed) -> Key:
+    return changed.changeset, changed.row
+
+
 def is_bad(kind: str, row: dict[str, Any]) -> bool:
     """Return whether a check refuses a row."""
     return not row["amount"] if kind == BALANCES else not row["pincode"]
-
-
-__all__ = ["HISTORY", "People", "is_bad", "values_of"]

@@ -9,14 +9,13 @@ from uuid import uuid4
 from tests.chaos.machine import oracle
 from tests.chaos.machine.facts import Wrong
 from tests.chaos.machine.people import People
-from tests.chaos.machine.world import HISTORY, Ours, Server, World
+from tests.chaos.machine.world import HISTORY, Ours, World
 from transfer.causes.ledger import COPY_OF, HISTORY_TOO_OLD, ROWS_PURGED
 from transfer.engine import question
 from transfer.engine.begin import Answer, begin, begin_as, take_own_name
 from transfer.engine.kinds import KINDS
 from transfer.engine.move import chunk as chunks
 from transfer.engine.move.transfer import prepare, transfer
-from transfer.engine.received import Place
 from transfer.engine.shop_all.undo import undo_again
 from transfer.engine.skip import lacking, skip
 from transfer.engine.trim import trim
@@ -238,6 +237,3 @@ def another_name(world: World, load: str, done: Any) -> bool:
     """Whether an undo is that of this load."""
     with world.shop() as source:
         return source.names.of_undo(load) == done.changeset
-
-
-__all__ = ["Died", "Place", "Server", "Transfers"]

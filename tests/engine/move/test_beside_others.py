@@ -5,10 +5,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.causes import raises
 from tests.databases import connected, query, run
 from tests.waiting import wait_until
-from transfer.causes.ledger import ROWS_SWALLOWED
 
 WAITS = """
     select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'
@@ -101,33 +99,6 @@ def test_an_account_that_the_vendors_trigger_rewrites_is_that_of_the_row_it_beco
     pincodes.stage(("a", "1"), ("b", "2"))
     assert pincodes.move().codes == []
     assert query(pincodes.bonus, PINS) == [("A", "1"), ("B", "2")]
-
-
-@pytest.mark.parametrize("event", ["insert", "update"])
-@pytest.mark.parametrize(
-    ("kind", "table", "rows", "held"),
-    [
-        ("pincodes", "pincode", [("known", "1"), ("new", "2")], "('known', 'old')"),
-        ("cards", '"cardAccounting"', [("known", "a", 1), ("new", "b", 2)], "('known', 'x', 0)"),
-    ],
-)
-def test_a_trigger_that_keeps_a_row_out_is_noticed(flow, kind, table, rows, held, event):
-    moving = flow(kind)
-    columns = "account, pincode" if kind == "pincodes" else "card, account, status"
-    query(
-        moving.bonus,
-        f"insert into {table} ({columns}) values {held}; "
-        "create function keep_out() returns trigger language plpgsql "
-        "as 'begin return null; end'; "
-        f"create trigger keep_out before {event} on {table} for each row "
-        "execute function keep_out()",
-    )
-    before = moving.target_rows()
-    moving.stage(*rows)
-    with raises(ROWS_SWALLOWED, match="keep_out"):
-        moving.move()
-    assert moving.target_rows() == before
-    assert moving.position().totals.read == 0
 
 
 @pytest.mark.parametrize("kind", ["pincodes", "cards"])

@@ -84,8 +84,10 @@ def test_only_the_refused_row_of_its_chunk_is_rejected(balances):
 
 
 @pytest.mark.parametrize("kind", ["balances", "cards"])
-def test_a_dry_run_of_several_chunks_counts_the_same(flow, kind):
+def test_a_dry_run_of_several_chunks_counts_the_same_and_leaves_no_trace(flow, kind):
     moving = flow(kind)
+    moving.move()
+    before = moving.position()
     rows = {
         "balances": [("1", 1), ("2", 0), ("3", 3), (" ", 4), ("5", 5)],
         "cards": [("1", "a", 1), ("1", None, 9), ("2", None, 1), ("2", "b", None), ("1", "a", 1)],
@@ -93,6 +95,8 @@ def test_a_dry_run_of_several_chunks_counts_the_same(flow, kind):
     moving.stage(*rows)
     rehearsed = moving.move(chunk_rows=2, dry_run=True)
     assert moving.target_rows() == []
+    assert moving.position() == before
+    assert query(moving.shop_all, "select count(*) from datatransfer.log") == [(0,)]
     real = moving.move(chunk_rows=2)
     assert [(one.totals, one.reasons) for one in rehearsed] == [
         (one.totals, one.reasons) for one in real

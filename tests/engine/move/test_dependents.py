@@ -3,6 +3,7 @@
 import pytest
 
 from tests.databases import query
+from tests.engine.keeping_small import move_from
 from tests.engine.operations import (
     accept,
     changed,
@@ -19,7 +20,6 @@ from tests.engine.operations import (
     undo,
 )
 from tests.flow import Flow
-from transfer.engine.move.transfer import transfer
 from transfer.errors import ShopAllWentBack
 
 
@@ -187,20 +187,6 @@ def test_an_undo_closes_open_rejects_of_its_load_and_of_its_corrections(servers)
     assert servers.sums() == ({}, {})
 
 
-def test_an_undo_comes_before_its_original_after_restores_to_and_fro(servers, copies):
-    move(servers.two)
-    name = load(servers.one, ("a", 1), ("b", 2))
-    copies.make(servers.shop, "loaded")
-    undo(servers.one, name)
-    move(servers.one)  # passes the withdrawn line
-    assert sums(servers.one) == {}
-    copies.restore(servers.shop, "loaded")  # the load is valid again
-    servers.move()
-    assert sums(servers.two) == {"a": 1, "b": 2}
-    # The undo is final for the server that has received it.
-    assert sums(servers.one) == {}
-
-
 def test_an_undo_that_one_server_alone_has_is_repeated_and_does_nothing_twice(servers, copies):
     """F4."""
     name = load(servers.one, ("a", 1), ("b", 2))
@@ -230,22 +216,6 @@ def test_an_undo_takes_back_a_correction_that_shop_all_lost(servers, copies):
     assert servers.sums() == ({}, {})
     codes = {(changeset, row): code for changeset, row, code, _ in rejects(servers.one)}
     assert codes[lost.changeset, 1] == codes[name, 1] == "taken_back"
-
-
-def test_a_refused_opposite_is_open_and_its_correction_closes_the_original(servers):
-    name = load(servers.one, ("a", 10), ("b", 2))
-    servers.move()
-    refuse(servers.one, "account = 'a' and amount < 0")
-    undone = undo(servers.one, name)
-    servers.move()
-    assert servers.sums() == ({"a": 10}, {})
-    assert opened(servers.one) == [(undone.changeset, 1)]
-    staged = correct(servers.one, ((undone.changeset, 1), {"account": "other"}))
-    assert staged.refused == {}
-    servers.move()
-    assert servers.sums() == ({"a": 10, "other": -10}, {})
-    assert opened(servers.one) == opened(servers.two) == []
-    assert (name, 1, "taken_back", False) in rejects(servers.one)
 
 
 def test_a_refused_correction_of_an_opposite_is_an_opposite_itself(servers):
@@ -418,23 +388,6 @@ def test_a_load_that_one_server_alone_has_is_lost_and_loaded_again(servers, copi
     assert servers.sums() == ({"a": 1, "b": 2, "c": 4},) * 2
 
 
-def test_a_correction_that_one_server_alone_has_is_lost_and_made_again(servers, copies):
-    """F2 and F4: the one keeps what it has, the other gets the new one."""
-    for server in (servers.one, servers.two):
-        refuse(server, "account = 'a'")
-    servers.one.stage(("a", 10))
-    servers.move()
-    original = named(servers.one, "a")
-    copies.make(servers.shop, "staged")
-    correct(servers.one, (original, {"account": "b"}))
-    move(servers.one)
-    copies.restore(servers.shop, "staged")
-    correct(servers.one, (original, {"account": "c"}))
-    servers.move()
-    assert servers.sums() == ({"b": 10}, {"c": 10})
-    assert opened(servers.one) == opened(servers.two) == []
-
-
 def test_a_change_follows_a_correction_that_shop_all_lost(servers, copies):
     refuse(servers.one, "account = 'a'")
     servers.one.stage(("a", 10))
@@ -473,37 +426,8 @@ def test_an_undo_in_parts_is_read_to_its_end(servers):
 
 def test_an_undo_of_a_load_that_was_read_in_part_takes_back_that_part(servers):
     name = load(servers.one, *((f"a{n}", 1) for n in range(5)))
-    with servers.one.open() as (source, target):
-        position = servers.one.prepare(source, target)
-        chunks = transfer(
-            *(servers.one.spec, source, target, position.origin, servers.one.knowledge),
-            chunk_rows=2,
-            dry_run=False,
-        )
-        next(chunks)
-        chunks.close()
+    next(move_from(servers.one, chunk_rows=2))
     assert sum(sums(servers.one).values()) == 2
     undo(servers.one, name)
     servers.move()
     assert servers.sums() == ({}, {})
-
-
-def test_pin_codes_and_cards_close_the_reject_where_it_is_open(shop_all, bonus, second_bonus):
-    servers = Servers("cards", shop_all, bonus, second_bonus)
-    servers.one.stage(("c 1", "a", 1))
-    servers.move()
-    correct(servers.one, (named_card(servers.one, "c 1"), {"card": "c1"}))
-    servers.move()
-    assert servers.one.target_rows() == servers.two.target_rows() == [("c1", "a", 1)]
-    assert opened(servers.one) == opened(servers.two) == []
-
-
-def named_card(flow, card):
-    ((changeset, row),) = query(
-        flow.shop_all,
-        'select log.changeset::text, coalesce(line, id) from "changeCardAccountTemp" as staged'
-        " join datatransfer.log on log.kind = 'cards' and log.xid = staged.xid"
-        " and log.started = staged.started where card = %s",
-        [card],
-    )
-    return changeset, row

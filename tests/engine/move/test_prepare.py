@@ -4,17 +4,17 @@ import pytest
 
 from tests.causes import raises
 from tests.databases import query
-from tests.flow import Flow
-from transfer.causes.ledger import BEGINNING_UNDECIDED
+from tests.engine.keeping_small import accounts
+from tests.flow import INSTALLATION, Flow
+from transfer.causes.ledger import BEGINNING_UNDECIDED, COPY_OF
+from transfer.engine.knowledge import Knowledge
+
+SERVER = "22222222-2222-4222-8222-222222222222"
 
 
 @pytest.fixture
 def balances(shop_all, bonus):
     return Flow("balances", shop_all, bonus, answer=None)
-
-
-def accounts(moving):
-    return [row[0] for row in moving.target_rows()]
 
 
 def test_where_no_row_is_staged_a_server_with_rows_begins_without_a_question(balances):
@@ -49,4 +49,13 @@ def test_where_all_rows_were_deleted_it_is_asked_all_the_same(balances):
         source.log_writer.append_all(balances.spec)
     query(balances.shop_all, 'delete from "changeAccountBalanceTemp"')
     with raises(BEGINNING_UNDECIDED):
+        balances.move()
+
+
+def test_a_position_that_begins_by_itself_has_the_name_of_its_server(balances):
+    balances.knowledge = Knowledge(INSTALLATION, {}, {}, server=SERVER)
+    balances.prepare_alone()
+    assert balances.position().server == SERVER
+    balances.knowledge = Knowledge(INSTALLATION, {}, {SERVER: "Bonus server 8"})
+    with raises(COPY_OF):
         balances.move()

@@ -41,17 +41,6 @@ def balances(flow):
     return flow("balances")
 
 
-def test_a_chunk_that_another_runner_moved_meanwhile_is_not_moved_from_memory(balances):
-    stage_many(balances, 9)
-    with balances.open() as (source, target):
-        origin = balances.prepare(source, target).origin
-        chunks = move.transfer(BALANCES, source, target, origin, balances.knowledge, chunk_rows=3)
-        assert next(chunks).totals.applied == 3
-        balances.move_one(chunk_rows=3)
-        assert [chunk.totals.applied for chunk in chunks] == [3, 0]
-    assert_all_moved_once(balances, 9)
-
-
 def test_rows_that_a_restore_cuts_off_ahead_are_not_said_to_be_deleted(balances, copies):
     """Of the second chunk half of the rows come before it, and the others never."""
     before = copies.take(balances.shop_all)

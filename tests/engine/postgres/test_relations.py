@@ -38,25 +38,16 @@ TRIGGER = """
 """
 
 
-@pytest.mark.parametrize(
-    ("side", "harm"),
-    [
-        ("bonus", "alter table asset set unlogged"),
-        ("shop_all", 'alter table "changeAccountBalanceTemp" set unlogged'),
-        (
-            "bonus",
-            "alter table asset rename to kept; "
-            "create table asset (like kept including defaults) partition by hash (account); "
-            "create table part_1 partition of asset for values with (modulus 2, remainder 0); "
-            "create unlogged table part_2 partition of asset "
-            "for values with (modulus 2, remainder 1)",
-        ),
-    ],
-    ids=["target", "staging", "partition"],
-)
-def test_an_unlogged_table_is_refused(flow, side, harm):
+def test_a_table_with_an_unlogged_partition_is_refused(flow):
     balances = flow("balances")
-    query(getattr(balances, side), harm)
+    query(
+        balances.bonus,
+        "alter table asset rename to kept; "
+        "create table asset (like kept including defaults) partition by hash (account); "
+        "create table part_1 partition of asset for values with (modulus 2, remainder 0); "
+        "create unlogged table part_2 partition of asset "
+        "for values with (modulus 2, remainder 1)",
+    )
     balances.stage(("1", 1))
     with raises(TABLE_UNLOGGED, match="unlogged"):
         balances.move()
@@ -92,22 +83,15 @@ def test_the_connection_test_names_what_may_matter(docked, bonus, harm, remark, 
 
 @pytest.mark.django_db
 @pytest.mark.usefixtures("in_english")
-@pytest.mark.parametrize(
-    ("harm", "remark"),
-    [
-        (
-            "create publication everything for all tables; "
-            'alter table "accountpincodeTemp" replica identity nothing',
-            "accountpincodeTemp is published without a replica identity",
-        ),
-    ],
-    ids=["published"],
-)
-def test_doctor_names_what_may_matter_of_a_staging_table(shop_all, harm, remark):
+def test_doctor_names_what_may_matter_of_a_staging_table(shop_all):
     assert not databases.try_staging().warns
-    query(shop_all, harm)
+    query(
+        shop_all,
+        "create publication everything for all tables; "
+        'alter table "accountpincodeTemp" replica identity nothing',
+    )
     passed = databases.try_staging()
-    assert remark in str(passed.params)
+    assert "accountpincodeTemp is published without a replica identity" in str(passed.params)
     assert passed.warns
 
 

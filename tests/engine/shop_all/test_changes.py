@@ -1,7 +1,5 @@
 """Rows that were changed in place are listed, sent or left."""
 
-import pytest
-
 from tests.causes import raises
 from tests.databases import query
 from tests.engine.operations import (
@@ -19,11 +17,6 @@ from tests.engine.operations import (
 from tests.flow import Flow
 from transfer.causes.loads import CHANGE_NOT_SENDABLE, CHANGES_MOVED, ROWS_NOT_REPEATABLE
 from transfer.engine.shop_all.changes import Changes
-
-
-@pytest.fixture
-def flow(shop_all, bonus):
-    return Flow("balances", shop_all, bonus)
 
 
 def test_a_changed_amount_is_listed_until_it_is_sent_or_left(flow):

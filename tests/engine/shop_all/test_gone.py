@@ -1,27 +1,14 @@
 """Rows that were deleted by hand: nobody loses them unasked, and nobody is asked twice."""
 
-import pytest
-
 from tests.causes import raises
 from tests.databases import query
 from tests.engine.keeping_small import accounts, age, lines, move_from, purge
 from tests.engine.operations import load, undo
-from tests.flow import Flow, known_of
+from tests.flow import known_of
 from transfer.causes.ledger import ROWS_DIFFER
 from transfer.engine.begin import Answer
 from transfer.engine.shop_all import gone
 from transfer.engine.shop_all.source import ShopAll
-
-
-@pytest.fixture
-def flow(shop_all, bonus):
-    return Flow("balances", shop_all, bonus)
-
-
-@pytest.fixture
-def other(shop_all, second_bonus):
-    """A second bonus server."""
-    return Flow("balances", shop_all, second_bonus)
 
 
 def append(flow):

@@ -7,27 +7,16 @@ import pytest
 from tests.causes import raises
 from tests.databases import query
 from tests.engine.keeping_small import DAYS, accounts, age, end, lines, move_from, purge, staged
-from tests.flow import INSTALLATION, US, Flow, known_of
+from tests.engine.operations import confirm
+from tests.flow import INSTALLATION, US, known_of
 from transfer.causes.ledger import HISTORY_TOO_OLD
 from transfer.engine.begin import Answer, begin
 from transfer.engine.received import WHOLE
 from transfer.engine.shop_all.counts import Count
 from transfer.engine.shop_all.lifetime import size_of_log
-from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.skip import lacking, skip
 from transfer.engine.trim import trim
 from transfer.errors import PositionKnown, PurgeWaits
-
-
-@pytest.fixture
-def flow(shop_all, bonus):
-    return Flow("balances", shop_all, bonus)
-
-
-@pytest.fixture
-def other(shop_all, second_bonus):
-    """A second bonus server."""
-    return Flow("balances", shop_all, second_bonus)
 
 
 def fill(flow, *appends):
@@ -36,11 +25,6 @@ def fill(flow, *appends):
         for one in range(many):
             flow.stage((f"a{number}{one}", 1))
         flow.move()
-
-
-def confirm(flow):
-    with ShopAll(flow.shop_all, "tests", secret=False) as source, source.database.transaction():
-        source.log_writer.confirm(flow.spec, INSTALLATION)
 
 
 def sums(flow):
@@ -189,15 +173,6 @@ def restored_to_below(flow, copies):
     query(flow.bonus, "delete from asset")
 
 
-def test_a_server_that_was_restored_to_below_is_too_old(flow, copies):
-    """below_removed_goes_on: its rows would be lost in silence."""
-    restored_to_below(flow, copies)
-    for dry_run in (True, False):
-        with raises(HISTORY_TOO_OLD):
-            flow.move(dry_run=dry_run)
-    assert accounts(flow) == []
-
-
 def test_such_a_server_without_the_vendors_table_holds_no_rows(flow, copies):
     """What it has received is asked first; the next run says that the table is missing."""
     restored_to_below(flow, copies)
@@ -208,9 +183,14 @@ def test_such_a_server_without_the_vendors_table_holds_no_rows(flow, copies):
 
 
 @pytest.mark.parametrize("answer", Answer)
-def test_a_server_that_is_too_old_begins_again(flow, copies, answer):
+def test_a_server_that_was_restored_to_below_is_too_old_and_begins_again(flow, copies, answer):
+    """below_removed_goes_on: its rows would be lost in silence."""
     restored_to_below(flow, copies)
     flow.stage(("new", 1))
+    for dry_run in (True, False):
+        with raises(HISTORY_TOO_OLD):
+            flow.move(dry_run=dry_run)
+    assert accounts(flow) == []
     with flow.open() as (source, target):
         begun = begin(flow.spec, source, target, answer, "tests", INSTALLATION, US, None)
         target.database.commit()

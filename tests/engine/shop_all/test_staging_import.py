@@ -13,11 +13,6 @@ from transfer.engine.checks import Repair
 from transfer.engine.shop_all.staging_import import StagingImport
 
 
-@pytest.fixture
-def flow(shop_all, bonus):
-    return Flow("balances", shop_all, bonus)
-
-
 def test_the_same_rows_have_the_same_digest_in_each_form(flow):
     digests = set()
     for first, rows in (
@@ -46,26 +41,6 @@ def test_a_file_loaded_twice_has_another_name_and_counts_twice(flow):
     assert first != second
     flow.move()
     assert sums(flow) == {"a": 2}
-
-
-def test_a_file_that_is_lost_and_loaded_again_has_its_name_again(flow, copies):
-    copies.make(flow.shop_all, "shop")
-    first = load(flow, ("a", 1), ("b", 2))
-    copies.restore(flow.shop_all, "shop")
-    assert load(flow, ("a", 1), ("b", 2), first=5) == first
-
-
-def test_a_name_that_was_taken_back_before_a_restore_is_left_out(flow, copies):
-    copies.make(flow.shop_all, "shop")
-    first = load(flow, ("a", 1))
-    copies.restore(flow.shop_all, "shop")
-    assert load(flow, ("a", 1), taken_back=[first]) != first
-
-
-def test_names_are_those_of_one_shop_all(flow, copies):
-    first = load(flow, ("a", 1))
-    query(flow.shop_all, "update datatransfer.origin set name_key = sha256('other')")
-    assert load(flow, ("a", 1)) != first
 
 
 def test_a_key_of_the_api_is_used_once_whatever_rows_it_has(flow):
@@ -134,19 +109,6 @@ def test_a_repair_corrects_what_is_kept(flow):
     correct(flow, (named(flow, "b"), {}), repair=Repair.KOPECKS)
     flow.move()
     assert sums(flow) == {"ab": 1, "b": Decimal("1.01")}
-
-
-def test_originals_of_several_changesets_are_corrected_at_once(flow):
-    flow.stage(("a b", 1))
-    flow.stage(("b c", 2))
-    flow.move()
-    correct(
-        flow,
-        (named(flow, "a b"), {"account": "ab"}),
-        (named(flow, "b c"), {"account": "bc"}),
-    )
-    flow.move()
-    assert sums(flow) == {"ab": 1, "bc": 2}
 
 
 def test_lines_that_may_not_correct_their_row_are_refused_by_name(flow, copies):

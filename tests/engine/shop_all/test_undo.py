@@ -1,7 +1,5 @@
 """Loads are taken back in shop All: what is withdrawn, and what is staged."""
 
-import pytest
-
 from tests.causes import raises
 from tests.databases import query
 from tests.engine.operations import correct, load, named, set_values, shop_of, undo
@@ -16,11 +14,6 @@ from transfer.causes.loads import (
 from transfer.engine.shop_all.undo import undo_again
 
 TABLE = '"changeAccountBalanceTemp"'
-
-
-@pytest.fixture
-def flow(shop_all, bonus):
-    return Flow("balances", shop_all, bonus)
 
 
 def staged(flow):

@@ -17,14 +17,19 @@ def queries_of(client: Client, url: str, **query: Any) -> int:
     """
     for _ in range(2):
         with CaptureQueriesContext(connection) as captured:
-            response = client.get(url, query)
-            assert response.status_code == 200
-            if response.streaming:
-                # Not closed: that would close the connection of the test, too.
-                b"".join(response.streaming_content)
-                if file := getattr(response, "file_to_stream", None):
-                    file.close()
+            assert status_of(client, url, **query) == 200
     return len(captured)
+
+
+def status_of(client: Client, url: str, **query: Any) -> int:
+    """The status of the page or file, of which all is read."""
+    response = client.get(url, query)
+    if response.streaming:
+        # Not closed: that would close the connection of the test, too.
+        b"".join(response.streaming_content)
+        if file := getattr(response, "file_to_stream", None):
+            file.close()
+    return response.status_code
 
 
 def words(response: HttpResponse) -> str:

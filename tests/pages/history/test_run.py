@@ -6,9 +6,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.databases import stage
-from tests.pages.look import queries_of
-from tests.records import CHANGESET, NOON, POSITION, a_run, server, user
-from transfer.models import AuditEntry, MaintenanceRun, MaintenanceTask, RejectedRow, TransferRun
+from tests.records import NOON, POSITION, a_run, server, user
+from transfer.models import AuditEntry, MaintenanceRun, MaintenanceTask, TransferRun
 from transfer.models.run_base import State, Trigger
 
 pytestmark = pytest.mark.django_db
@@ -305,33 +304,6 @@ def test_maintenance_runs_have_a_page_with_their_report(client):
     assert "changeCardAccountTemp: what Eight needs is kept" in page
     client.post(reverse("maintenance_run_again", args=[run.pk]))
     assert MaintenanceRun.objects.filter(state=State.QUEUED).count() == 1
-
-
-def test_among_sixty_runs_and_rejects_a_run_takes_as_many_queries_as_among_ten(client, eight):
-    run = a_run(eight, state=State.REJECTS, rejected=1000)
-
-    def make(count):
-        start = RejectedRow.objects.count()
-        for _ in range(count // 10):
-            a_run(eight)
-        RejectedRow.objects.bulk_create(
-            RejectedRow(
-                run=run,
-                server=eight,
-                kind="balances",
-                changeset=CHANGESET,
-                row=start + number,
-                code="amount_zero",
-                payload={},
-            )
-            for number in range(count)
-        )
-
-    a_run(eight)  # so that there is one before and one after in either case
-    make(10)
-    few = queries_of(client, run.get_absolute_url())
-    make(50)
-    assert queries_of(client, run.get_absolute_url()) == few
 
 
 def test_a_run_that_gave_way_says_that_it_goes_on_and_how_far_it_is(client, eight):

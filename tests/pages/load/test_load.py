@@ -18,7 +18,7 @@ from tests.pages.look import queries_of, told
 from tests.trace.moving import move
 from transfer.engine.kinds import KINDS
 from transfer.loading import undo_load, upload_job
-from transfer.models import Actor, AuditEntry, BadLine, Settings, Upload
+from transfer.models import Actor, AuditEntry, Settings, Upload
 
 State = Upload.State
 GOOD = "Счет;Сумма\n4100;10,50\n4200;-3\n".encode("cp1251")
@@ -269,38 +269,6 @@ def test_nothing_chosen_says_so_at_the_fields(olga):
     response = olga.post(reverse("upload_file"))
     assert response.status_code == 422
     assert response.content.decode().count("errorlist") == 1
-
-
-def test_sixty_loads_take_as_many_queries_as_ten(olga):
-    def make(count):
-        Upload.objects.bulk_create(
-            Upload(kind="balances", name="x.csv", state="loaded", created_by="olga", good=5)
-            for _ in range(count)
-        )
-
-    make(10)
-    few = queries_of(olga, reverse("loads"), per_page=250)
-    make(50)
-    assert queries_of(olga, reverse("loads"), per_page=250) == few
-
-
-@pytest.mark.parametrize("part", ["page", "csv", "xlsx"])
-def test_sixty_bad_lines_take_as_many_queries_as_ten(olga, part):
-    upload = send(olga, MIXED)
-    url = reverse("upload", args=[upload.pk])
-    if part != "page":
-        url = reverse("upload_bad_lines", args=[upload.pk, part])
-
-    def make(count):
-        BadLine.objects.bulk_create(
-            BadLine(upload=upload, line=line, columns="amount", value="0", code="amount_zero")
-            for line in range(count)
-        )
-
-    make(7)
-    few = queries_of(olga, url)
-    make(50)
-    assert queries_of(olga, url) == few
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -324,15 +323,3 @@ def test_shops_are_chosen_by_their_codes_and_an_unknown_one_is_named(client):
     assert "Of registers: only" in words_of(client.get(reverse("notifications")))
     client.post(one.get_absolute_url(), {**FIELDS, "shops": ""})
     assert not one.shops.exists()
-
-
-def test_the_list_of_recipients_costs_the_same_for_each(client, django_assert_num_queries):
-    nine = server("БС 9")
-    stored().servers.set([nine])
-    client.get(reverse("notifications"))
-    with CaptureQueriesContext(connection) as few:
-        client.get(reverse("notifications"))
-    for number in range(5):
-        stored(name=f"{number}").servers.set([nine])
-    with django_assert_num_queries(len(few)):
-        client.get(reverse("notifications"))

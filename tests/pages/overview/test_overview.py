@@ -2,8 +2,6 @@ from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from django_tasks_db.models import DBTaskResult
@@ -312,14 +310,3 @@ def test_a_row_that_waits_for_two_servers_is_counted_once(client, alive):
         for task, count in zip(TransferTask.objects.filter(kind=kind), counts, strict=True):
             wait_for(task, count)
     assert look(client).context["backlog"] == "312"
-
-
-def test_sixty_tasks_take_no_more_queries_than_ten(client, alive):
-    many_tasks(10)
-    look(client)  # the first look after the log-in writes the session
-    with CaptureQueriesContext(connection) as few:
-        look(client)
-    many_tasks(50)
-    with CaptureQueriesContext(connection) as lots:
-        look(client)
-    assert len(lots) == len(few)

@@ -4,8 +4,6 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -87,65 +85,6 @@ def test_a_mothballed_register_is_no_problem_and_gets_no_account_by_itself(
 def test_sorting_by_state_puts_the_worst_first(operator, servers, one_of_each):
     page = operator.get(servers[0].get_absolute_url(), {"sort": "shown_state"})
     assert states(page) == list(AccountState.values)
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "/registers/",
-        "/registers/?state=problem",
-        "/registers/?state=online&sort=-shop",
-        "/registers/?q=c0",
-        "/registers/export.csv",
-        "/registers/{register}/",
-        "/servers/",
-        "/servers/{server}/",
-        "/servers/{server}/?state=online&sort=shown_state",
-        "/servers/{server}/live/",
-        "/shops/",
-    ],
-)
-def test_ten_or_sixty_registers_take_as_many_queries(
-    operator, servers, registers, with_accounts, address
-):
-    some = registers(10)
-    with_accounts(servers[0], some)
-    with_accounts(servers[1], some, last_seen=None)
-    registers(1)  # without accounts, for which there is one query more
-    url = address.format(register=some[0].pk, server=servers[0].pk)
-
-    def queries() -> int:
-        with CaptureQueriesContext(connection) as captured:
-            page = operator.get(f"{url}{'&' if '?' in url else '?'}per_page=250")
-            assert page.status_code == 200
-            assert not page.streaming or b"".join(page.streaming_content)
-        return len(captured)
-
-    queries()  # what is asked once
-    few = queries()
-    more = registers(50)
-    with_accounts(servers[0], more)
-    Shop.objects.bulk_create([Shop(code=f"s{n}") for n in range(60)])
-    assert queries() == few
-
-
-def test_two_or_twenty_servers_take_as_many_queries(operator, servers, registers, with_accounts):
-    some = registers(10)
-    with_accounts(servers[0], some)
-
-    def queries() -> int:
-        with CaptureQueriesContext(connection) as captured:
-            page = operator.get(reverse("registers"), {"state": "problem"})
-        assert len(page.context["table"].rows) == 10
-        return len(captured)
-
-    queries()  # what is asked once
-    few = queries()
-    for number in range(10, 28):
-        server = BonusServer(name=f"Server {number}", host="127.0.0.1", db_name="x")
-        server.dock()
-        with_accounts(server, some[:5])
-    assert queries() == few
 
 
 def test_the_list_shows_each_registers_state_on_each_server(

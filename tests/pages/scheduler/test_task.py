@@ -5,7 +5,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone, translation
 
-from tests.pages.look import once_more, queries_of
+from tests.pages.look import once_more
 from tests.records import a_run, server, user, wait_for
 from transfer.causes.runs import UNEXPECTED
 from transfer.errors import TransferError
@@ -91,18 +91,6 @@ class TestItsPage:
     @pytest.mark.parametrize("key", ["transfer-999999", "maintenance-0", "user-1", "transfer-x"])
     def test_is_not_found_without_a_task(self, client, key):
         assert client.get(f"/scheduler/{key}/").status_code == 404
-
-    def test_of_sixty_runs_and_changes_takes_as_many_queries_as_of_ten(self, client, task):
-        def make(count):
-            ivan = user("operator", f"ivan{count}")
-            for number in range(count):
-                a_run(task.server, actor=ivan)
-                task.switch(number % 2 == 0, IVAN, reason="x")
-
-        make(10)
-        few = queries_of(client, url(task))
-        make(50)  # of each the page shows the latest only
-        assert queries_of(client, url(task)) == few
 
     def test_of_maintenance_says_what_its_last_run_did(self, client, db):
         task = MaintenanceTask.objects.get(kind="purge_history")

@@ -8,14 +8,12 @@ from django.contrib.auth.models import Group, User
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.pages.look import queries_of
 from tests.records import user
 from tests.reference_server import TOKEN
 from transfer.models import (
     AccountJob,
     Actor,
     AuditEntry,
-    CashRegister,
     IssuedSecret,
     RegisterAccount,
 )
@@ -229,26 +227,6 @@ def test_what_a_later_change_took_over_is_counted(operator, six, job, ordered):
     page = operator.get(at("account_job", job))
     assert len(names(page)) == 4
     assert "2 registers were changed again or removed since" in page.text
-
-
-def test_sixty_registers_take_as_many_queries_as_ten(operator, docked, six, job):
-    def make(count):
-        start = CashRegister.objects.count()
-        made = CashRegister.objects.bulk_create(
-            CashRegister(shop=six[0].shop, code=f"c{number}", name=f"c{number}")
-            for number in range(start, start + count)
-        )
-        RegisterAccount.objects.bulk_create(
-            RegisterAccount(
-                server=docked, register=one, job=job, state="error", error_code="api_broken"
-            )
-            for one in made
-        )
-
-    make(4)
-    few = queries_of(operator, at("account_job", job), per_page=250)
-    make(50)
-    assert queries_of(operator, at("account_job", job), per_page=250) == few
 
 
 def test_an_open_job_shows_its_progress_and_reloads_its_page_when_it_ends(operator, docked, six):

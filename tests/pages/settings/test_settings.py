@@ -2,9 +2,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from django.db import connection
 from django.forms import model_to_dict
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -136,31 +134,3 @@ class TestTheAudit:
         task = server().tasks.get(kind="cards")
         client.post(reverse("task_run", args=[key_of(task)]))
         assert "Started by hand" in client.get(reverse("audit")).content.decode()
-
-    def test_of_sixty_entries_takes_no_more_queries_than_of_ten(self, client):
-        task = server().tasks.get(kind="cards")
-        self.many(task, 10)
-        self.shown(client)  # the first look after the log-in writes the session
-        with CaptureQueriesContext(connection) as few:
-            self.shown(client, per_page=250)
-        self.many(task, 50)
-        with CaptureQueriesContext(connection) as lots:
-            assert len(self.shown(client, per_page=250)) >= 60
-        assert len(lots) == len(few)
-
-    def many(self, task, count):
-        entry = AuditEntry.record(IVAN, AuditEntry.Action.SWITCH, task, new={"enabled": True})
-        entry.pk = None
-        copies = [AuditEntry(**{f.name: getattr(entry, f.name) for f in entry._meta.fields})]
-        AuditEntry.objects.bulk_create(
-            [
-                AuditEntry(
-                    **{
-                        field.name: getattr(one, field.name)
-                        for field in one._meta.fields
-                        if field.name != "id"
-                    }
-                )
-                for one in copies * (count - 1)
-            ]
-        )

@@ -14,7 +14,6 @@ from django.core.exceptions import ValidationError
 from django.core.management import call_command
 from django.db import connection, transaction
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from tests.databases import query
@@ -121,20 +120,6 @@ class TestTheList:
         assert alone in client.get(LIST).content.decode()
         user("viewer")
         assert alone not in client.get(LIST).content.decode()
-
-    def test_of_sixty_users_takes_no_more_queries_than_of_ten(self, client):
-        def many(first: int, last: int) -> None:
-            made = [AuthUser(username=f"user{n}") for n in range(first, last)]
-            AuthUser.objects.bulk_create(made)
-
-        many(0, 10)
-        self.rows(client)  # the first visit notes that the session is used
-        with CaptureQueriesContext(connection) as few:
-            self.rows(client, per_page="250")
-        many(10, 60)
-        with CaptureQueriesContext(connection) as lots:
-            assert len(self.rows(client, per_page="250")) > 60
-        assert len(lots) == len(few)
 
     def test_stands_in_the_navigation_of_administrators_alone(self, client, olga):
         link = f'href="{LIST}"'

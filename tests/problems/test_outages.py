@@ -239,6 +239,8 @@ def test_one_task_that_fails_keeps_its_own_words_and_page(bs12, beating, now):
     bs12.tasks.filter(kind="balances").update(failures=3)
     (problem,) = beating(now + minutes(1))
     assert problem.sentence == "Balance changes → БС 12: the last 3 runs failed"
+    assert "does not answer" in problem.detail
+    assert "Next attempt:" in problem.detail
     assert problem.url == run.get_absolute_url()
 
 

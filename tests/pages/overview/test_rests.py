@@ -55,11 +55,15 @@ def test_paused_transfers_of_a_server_are_one_line_and_no_problem(tasks, lines, 
     assert "Stocktaking" in text
 
 
-def test_a_transfer_that_is_switched_off_says_by_whom_and_why(tasks, lines):
+def test_a_transfer_that_is_switched_off_says_by_whom_and_why_and_is_never_late(
+    tasks, lines, client
+):
     tasks[0].switch(False, IVAN, reason="The table is being rebuilt")
     ((sentence, waits, by, reason),) = lines()
     assert sentence == f"{tasks[0]}: switched off"
     assert (waits, by, reason) == ("40 rows wait", "ivan", "The table is being rebuilt")
+    late = [one.key for one in client.get(reverse("overview")).context["problems"]]
+    assert late == [f"task:{task.pk}" for task in tasks[1:]]
 
 
 def test_a_transfer_that_nobody_has_ever_switched_rests_only_if_rows_wait(lines):

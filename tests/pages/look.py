@@ -1,5 +1,6 @@
 """What tests of pages look at: a page's words, its hidden fields, the queries that it costs."""
 
+from html import unescape
 from typing import Any
 
 from django.contrib.messages import get_messages
@@ -8,6 +9,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, get_resolver
+from django.utils.html import strip_tags
 
 
 def queries_of(client: Client, url: str, **query: Any) -> int:
@@ -35,6 +37,11 @@ def status_of(client: Client, url: str, **query: Any) -> int:
 def words(response: HttpResponse) -> str:
     """The page without the line breaks of its source."""
     return " ".join(response.content.decode().split())
+
+
+def read(response: HttpResponse) -> str:
+    """What a person reads on the page: no tags, and no line breaks of its source."""
+    return " ".join(unescape(strip_tags(response.content.decode())).split())
 
 
 def told(response: Any) -> list[tuple[str, str]]:

@@ -11,17 +11,11 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.records import NOON, a_reject, a_run, server, user
+from tests.records import NOON, a_reject, a_run, server
 from transfer.models.run_base import State
 from transfer.pages.exports import Field, Sheet, csv_response, defused, xlsx_response
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def viewer(client, settings):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("viewer"))
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("viewer")]
 
 
 def content(response):

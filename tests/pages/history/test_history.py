@@ -12,16 +12,10 @@ from transfer.models import MaintenanceRun, MaintenanceTask
 from transfer.models.run_base import State, Trigger
 from transfer.pages.keyset_page import COUNTED
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("viewer")]
 
 
 ALL = {"hours": "all"}
-
-
-@pytest.fixture(autouse=True)
-def viewer(client, settings):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("viewer"))
 
 
 @pytest.fixture

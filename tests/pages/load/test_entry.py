@@ -1,7 +1,6 @@
 """A single change by hand: the same checks as for a file, and once."""
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.test import Client
 from django.urls import reverse
 
@@ -13,12 +12,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def olga(client: Client, shop_all: str) -> Client:
-    user = User.objects.create_user("olga")
-    user.groups.add(Group.objects.get(name="operator"))
-    client.force_login(user)
-    client.cookies["django_language"] = "en"
-    return client
+def olga(shop_all, operator: Client) -> Client:
+    return operator
 
 
 def enter(client, kind, **values):

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import xlsxwriter
-from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
@@ -28,16 +27,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def olga(client: Client, shop_all: str) -> Client:
-    return logged_in(client, "operator")
-
-
-def logged_in(client: Client, group: str) -> Client:
-    user = User.objects.create_user(f"{group}-olga")
-    user.groups.add(Group.objects.get(name=group))
-    client.force_login(user)
-    client.cookies["django_language"] = "en"
-    return client
+def olga(shop_all, operator: Client) -> Client:
+    return operator
 
 
 def send(
@@ -89,7 +80,7 @@ def test_confirmed_the_good_lines_are_staged_and_the_audit_says_so(olga, shop_al
         ("4100", 10)
     ]
     entry = AuditEntry.objects.get(action="load")
-    assert (entry.who, entry.new["good"], entry.new["bad"]) == ("operator-olga", 1, 3)
+    assert (entry.who, entry.new["good"], entry.new["bad"]) == ("olga", 1, 3)
     assert not upload.pieces.exists()
 
 
@@ -119,7 +110,7 @@ def test_the_same_content_again_is_warned_of_and_needs_a_tick(olga, shop_all):
     second = Upload.objects.first()
     shown = page(olga, second)
     assert "Exactly these rows were loaded before" in shown
-    assert "operator-olga" in shown
+    assert "olga" in shown
     olga.post(reverse("upload_confirm", args=[second.pk]))
     assert staged(shop_all) == 2
     olga.post(reverse("upload_confirm", args=[second.pk]), {"again": "1"})
@@ -245,9 +236,9 @@ def test_a_template_is_recognised_when_it_comes_back(olga, kind, language, form)
     assert set(upload.layout["columns"]) == {column.name for column in KINDS[kind].columns}
 
 
-def test_a_viewer_looks_and_is_offered_no_change(olga):
+def test_a_viewer_looks_and_is_offered_no_change(olga, log_in):
     upload = send(olga, GOOD)
-    viewer = logged_in(Client(), "viewer")
+    viewer = log_in("viewer", "vera")
     shown = page(viewer, upload)
     assert "10.5" in shown
     assert "Load 2 lines" not in shown

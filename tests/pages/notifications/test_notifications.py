@@ -8,13 +8,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.messengers import BOT_TOKEN
-from tests.records import server, user
+from tests.records import server
 from transfer.models import AuditEntry, Shop
 from transfer.models.alerts import Incident, Notice, Recipient, Topic
 from transfer.models.planned_work import PlannedWork
 from transfer.pages.parts.audit_words import changes, in_a_line
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("admin")]
 
 FIELDS = {
     "name": "Olga",
@@ -44,12 +44,6 @@ def stored(**fields):
 
 def hook():
     return stored(channel="webhook", address=HOOK["webhook_address"])
-
-
-@pytest.fixture(autouse=True)
-def administrator(client, settings):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("administrator"))
 
 
 def words_of(response):

@@ -6,7 +6,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.databases import query, stage
-from tests.records import a_reject, a_run, many_tasks, server, user, wait_for
+from tests.records import a_reject, a_run, many_tasks, server, wait_for
 from transfer.causes.connections import TOO_SLOW, UNREACHABLE
 from transfer.engine.kinds import KINDS
 from transfer.errors import TooSlow, Unreachable
@@ -27,14 +27,8 @@ from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
 from transfer.runs.execute import run_here
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("nothing_asked", "viewer")]
 IVAN = Actor("ivan")
-
-
-@pytest.fixture(autouse=True)
-def viewer(client, settings, nothing_asked):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("viewer"))
 
 
 @pytest.fixture

@@ -16,13 +16,6 @@ pytestmark = pytest.mark.usefixtures("in_english")
 
 
 @pytest.fixture
-def admin(client, transactional_db):
-    client.force_login(user("administrator", "olga"))
-    client.cookies["django_language"] = "en"
-    return client
-
-
-@pytest.fixture
 def deleted(server, dock, second_bonus, shop_all):
     """Server 8 has rows 1 and 2; one of them was deleted before server 9 read it."""
     nine = dock(second_bonus, "Server 9")

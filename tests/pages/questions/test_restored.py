@@ -22,13 +22,6 @@ URL = "/restored/"
 
 
 @pytest.fixture
-def admin(client, transactional_db):
-    client.force_login(user("administrator", "olga"))
-    client.cookies["django_language"] = "en"
-    return client
-
-
-@pytest.fixture
 def nine(server, dock, second_bonus):
     return dock(second_bonus, "Server 9")
 

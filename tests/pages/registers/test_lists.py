@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.chain import LONG, many_servers
+from tests.pages.look import read
 from transfer.models import AuditEntry, BonusServer, CashRegister, RegisterAccount, Shop
 from transfer.models.accounts import STATE_BESIDE, AccountState
 from transfer.pages.shown.task_groups import MANY
@@ -199,8 +200,8 @@ def test_old_states_say_how_old_they_are(operator, servers, registers, with_acco
     with_accounts(servers[0], [register])
     old = timezone.now() - timedelta(minutes=40)
     BonusServer.objects.filter(pk=servers[0].pk).update(accounts_at=old, checked_at=old)
-    page = text(operator.get(servers[0].get_absolute_url()).text)
+    page = read(operator.get(servers[0].get_absolute_url()))
     assert "The last check was 40 minutes ago" in page
     assert "is the scheduler running?" in page
     assert "as they were 40 minutes ago" in page
-    assert "as it was 40 minutes ago" in text(operator.get(register.get_absolute_url()).text)
+    assert "as it was 40 minutes ago" in read(operator.get(register.get_absolute_url()))

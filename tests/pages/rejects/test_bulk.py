@@ -5,17 +5,11 @@ from django.urls import reverse
 
 from tests.databases import query
 from tests.pages.look import once_more, words
-from tests.records import a_reject, server, user
+from tests.records import a_reject, server
 from transfer.models import AuditEntry, RejectedRow
 from transfer.pages.rejects import bulk
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def operator(client, settings):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("operator"))
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("operator")]
 
 
 @pytest.fixture

@@ -16,17 +16,11 @@ from transfer.models.run_base import Trigger
 from transfer.pages.rejects import grid
 from transfer.runs.execute import run_here
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("operator")]
 
 URL = "/rejects/grid/"
 DECIMALS = f"{URL}?kind=balances&code=amount_decimals"
 SUMS = 'select account, amount::text from "changeAccountBalanceTemp" order by id'
-
-
-@pytest.fixture(autouse=True)
-def operator(client, settings):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("operator"))
 
 
 def fields_of(response) -> dict[str, list[str]]:

@@ -14,13 +14,7 @@ from transfer.models import AuditEntry, RejectedRow
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def operator(client, settings):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("operator"))
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("operator")]
 
 
 @pytest.fixture

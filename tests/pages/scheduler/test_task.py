@@ -6,11 +6,11 @@ from django.urls import reverse
 from django.utils import timezone, translation
 
 from tests.pages.look import once_more
-from tests.records import a_run, server, user, wait_for
+from tests.pages.scheduler.presses import IVAN, stored
+from tests.records import a_run, wait_for
 from transfer.causes.runs import UNEXPECTED
 from transfer.errors import TransferError
 from transfer.models import (
-    Actor,
     AuditEntry,
     MaintenanceRun,
     MaintenanceTask,
@@ -21,8 +21,7 @@ from transfer.models.run_base import State
 from transfer.pages.links import key_of
 from transfer.queue.locks import Space, lock
 
-pytestmark = pytest.mark.django_db
-IVAN = Actor("ivan", address="10.0.0.7")
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("olga")]
 FIELDS = {
     "step": 5,
     "minutes_weekdays": [1, 2, 3, 4, 5, 6, 7],
@@ -33,17 +32,6 @@ FIELDS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def olga(client, settings, nothing_asked):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("operator"))
-
-
-@pytest.fixture
-def task(db):
-    return server().tasks.select_related("server").get(kind="balances")
-
-
 def url(task, name="task"):
     return reverse(name, args=[key_of(task)])
 
@@ -52,10 +40,6 @@ def shown(client, task):
     response = client.get(url(task))
     assert response.status_code == 200
     return response.content.decode()
-
-
-def stored(task):
-    return TransferTask.objects.select_related("server").get(pk=task.pk)
 
 
 def save(client, task, rhythm, **fields):

@@ -25,13 +25,6 @@ pytestmark = pytest.mark.usefixtures("in_english")
 
 
 @pytest.fixture
-def admin(client, transactional_db):
-    client.force_login(user("administrator", "olga"))
-    client.cookies["django_language"] = "en"
-    return client
-
-
-@pytest.fixture
 def eight(server, shop_all):
     """A server that has received rows 1 and 2, each in a batch of its own."""
     for account in ("1", "2"):

@@ -8,7 +8,6 @@ from django.contrib.auth.models import Group, User
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.records import user
 from tests.reference_server import TOKEN
 from transfer.models import (
     AccountJob,
@@ -22,13 +21,6 @@ from transfer.servers.checks import check_connections
 from transfer.tick import tick
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]
-
-
-@pytest.fixture
-def operator(client):
-    client.force_login(user("operator", "olga"))  # who ordered the job
-    client.cookies["django_language"] = "en"
-    return client
 
 
 @pytest.fixture
@@ -144,18 +136,6 @@ def test_with_another_key_they_are_kept_and_not_taken(operator, job, settings):
 
 
 # --- Who may collect them -------------------------------------------------------------------------
-
-
-@pytest.fixture
-def log_in(client):
-    """Logs a user with this role in, in place of another one."""
-
-    def log_in(role: str, name: str):
-        client.force_login(user(role, name))
-        client.cookies["django_language"] = "en"
-        return client
-
-    return log_in
 
 
 def collected(client, job: AccountJob) -> set[int]:

@@ -3,10 +3,8 @@
 import re
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.core.cache import cache
 from django.db import connection
-from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import strip_tags
@@ -30,15 +28,6 @@ from transfer.runs.backlog import Backlog
 from transfer.servers import stages
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]
-
-
-@pytest.fixture
-def admin(client: Client) -> Client:
-    user = User.objects.create_user("olga")
-    user.groups.add(Group.objects.get(name="administrator"))
-    client.force_login(user)
-    client.cookies["django_language"] = "en"
-    return client
 
 
 def fields(server: BonusServer, **changed) -> dict:

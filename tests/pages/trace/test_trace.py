@@ -3,7 +3,6 @@ import re
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.management import call_command
-from django.test import Client
 from django.urls import reverse
 
 from tests.databases import stage
@@ -11,14 +10,10 @@ from tests.databases import stage
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def viewer(client: Client, dock, bonus, shop_all) -> Client:
+@pytest.fixture(autouse=True)
+def docked(dock, bonus, shop_all):
+    """A server that is asked, too."""
     dock(bonus)
-    user = User.objects.create_user("vera")
-    user.groups.add(Group.objects.get(name="viewer"))
-    client.force_login(user)
-    client.cookies["django_language"] = "en"
-    return client
 
 
 def ask(client, **query):

@@ -126,16 +126,3 @@ def test_an_open_runs_row_in_the_history_ends_by_itself(page: Page, log_in: Call
     expect(page.locator(f"#run-{run.pk} .badge-ok")).to_be_visible()
     expect(page.locator(f"#run-{run.pk}[data-poll]")).to_have_count(0)
     expect(page.locator(f"#to-run-{other.pk}")).to_be_focused()
-
-
-def test_a_run_is_cancelled_without_a_script_after_a_question(
-    open_page: Callable, log_in: Callable, eight
-):
-    run = a_run(eight, state=State.RUNNING)
-    page = open_page(java_script_enabled=False)
-    log_in(page, "operator")
-    page.goto(run.get_absolute_url())
-    page.locator("#cancel").click()
-    page.locator("main button.danger").click()
-    expect(page.locator("#cancel")).to_have_count(0)
-    assert run.is_cancelled()

@@ -24,17 +24,6 @@ def shops() -> None:
         CashRegister.objects.create(shop=shop, code=f"17.{number}", name=f"Касса {number}")
 
 
-def test_the_history_of_25_runs_is_a_few_screens_long(open_page: Callable, log_in: Callable):
-    eight = server()
-    for number in range(30):
-        a_run(eight, "cards", applied=number, rejected=number % 3)
-    page: Page = open_page(viewport=PHONE, has_touch=True)
-    log_in(page, "viewer")
-    page.goto("/history/")
-    expect(page.locator("table.runs tbody tr")).to_have_count(25)
-    assert page.evaluate("document.documentElement.scrollHeight") < 3000
-
-
 def test_no_number_of_a_run_is_cut_off_or_written_over(open_page: Callable, log_in: Callable):
     a_run(server(), "balances", applied=123456, rejected=54321)
     page: Page = open_page(viewport=PHONE, has_touch=True)

@@ -49,6 +49,9 @@ def test_they_are_shown_once_and_downloaded_once(operator, job):
     assert "no-store" in shown.headers["Cache-Control"]
     again = operator.post(at("credentials_show", job), follow=True)
     assert "The credentials were shown already, or are gone." in again.text
+    page = operator.get(at("account_job", job)).text
+    assert at("credentials_show", job) not in page
+    assert at("credentials_download", job) in page
     file = operator.post(at("credentials_download", job)).content.decode("utf-8-sig")
     assert {line.split(";")[4] for line in file.splitlines()[1:]} == secrets
     part = operator.get(f"{at('account_job', job)}?part=credentials").text

@@ -10,6 +10,7 @@ from tests.pages.look import read
 from tests.records import server as a_server
 from transfer.engine.kinds import KINDS
 from transfer.models import AuditEntry, PlannedWork, TransferTask
+from transfer.tick import tick
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]
 
@@ -72,10 +73,24 @@ def test_a_viewer_sees_the_pause_and_can_not_end_it(operator, log_in, server):
     assert viewer.get(reverse("server_pause", args=[server.pk])).status_code == 403
 
 
-def test_planned_work_begins_now_for_the_server_that_one_came_from_and_stops_nothing(
-    operator, server
-):
-    form = operator.get(f"{reverse('work_add')}?server={server.pk}").context["form"]
+def test_work_is_planned_from_the_page_of_its_server_and_stops_nothing(operator, server):
+    address = f"{reverse('work_add')}?server={server.pk}"
+    asked = operator.get(reverse("server_pause", args=[server.pk]))
+    assert f'href="{address}"' in asked.text
+    form = operator.get(address).context["form"]
     assert form["server"].initial == server
     assert abs(form["begins_at"].initial - timezone.now()) < timedelta(minutes=1)
     assert form["stops"].initial is False
+    now = timezone.localtime()
+    fields = {
+        "server": server.pk,
+        "begins_at": f"{now:%Y-%m-%dT%H:%M}",
+        "ends_at": f"{now + timedelta(hours=2):%Y-%m-%dT%H:%M}",
+        "reason": "new version",
+    }
+    planned = operator.post(address, fields, follow=True)
+    assert planned.request["PATH_INFO"] == server.get_absolute_url()
+    assert "The work is planned." in read(planned)
+    assert "new version" in read(planned)
+    tick("test", timezone.now())
+    assert not server.tasks.exclude(paused_until=None).exists()

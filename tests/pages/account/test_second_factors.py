@@ -9,14 +9,14 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from tests.pages.account.people import PASSWORD, log_in, somebody
 from tests.pages.look import words
-from tests.records import user
+from tests.provider import is_in
 from tests.second_factors import APP, code_of, set_up_app
 from transfer.models import Actor, AuditEntry, Settings, User
 from transfer.models.logins import OF_A_NAME
 
 pytestmark = pytest.mark.django_db
-PASSWORD = "correct horse battery"
 FACTORS, CODES = "/account/factors/", "/account/factors/codes/"
 
 
@@ -47,23 +47,8 @@ def key(olga) -> str:
     return set_up_app(browser)
 
 
-def somebody(name: str, role: str = "operator") -> User:
-    made = user(role, name)
-    made.set_password(PASSWORD)
-    made.save()
-    return User.objects.get(pk=made.pk)
-
-
-def log_in(browser: Client, name="olga", password=PASSWORD):
-    return browser.post("/login/", {"username": name, "password": password})
-
-
 def enter(browser: Client, code: str):
     return browser.post("/login/code/", {"code": code})
-
-
-def is_in(browser: Client) -> bool:
-    return browser.get("/account/").status_code == 200
 
 
 def recovery_codes(browser: Client) -> list[str]:
@@ -81,20 +66,15 @@ class TestTheSecondStep:
         assert log_in(browser).url == "/login/code/"
         assert not is_in(browser)
         assert browser.get("/").url == "/login/?next=/"
+        assert not AuditEntry.objects.filter(action="login", new__factor="totp").exists()
         assert enter(browser, code_of(key)).url == "/"
         assert is_in(browser)
+        assert last_entry() == ("olga", "login", {"factor": "totp"})
 
     def test_leads_to_the_page_that_was_wanted(self, key):
         browser = Client()
         browser.post("/login/?next=/history/", {"username": "olga", "password": PASSWORD})
         assert enter(browser, code_of(key)).url == "/history/"
-
-    def test_is_in_the_audit_with_the_kind_of_factor(self, key):
-        browser = Client()
-        log_in(browser)
-        assert not AuditEntry.objects.filter(action="login", new__factor="totp").exists()
-        enter(browser, code_of(key))
-        assert last_entry() == ("olga", "login", {"factor": "totp"})
 
     def test_refuses_a_wrong_code_and_one_that_was_used(self, key):
         browser, other = Client(), Client()

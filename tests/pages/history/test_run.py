@@ -192,13 +192,6 @@ def test_cancel_asks_first_and_then_ends_the_run_after_the_chunk(client, eight):
     assert address not in page
 
 
-def test_a_queued_run_is_cancelled_at_once(client, eight):
-    run = a_run(eight, state=State.QUEUED)
-    client.post(reverse("run_cancel", args=[run.pk]))
-    run.refresh_from_db()
-    assert run.state == State.CANCELLED
-
-
 def test_cancelling_what_has_ended_meanwhile_says_so(client, eight):
     run = a_run(eight)
     response = client.post(reverse("run_cancel", args=[run.pk]), follow=True)

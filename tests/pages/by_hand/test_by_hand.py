@@ -113,8 +113,3 @@ def test_the_file_has_what_the_filter_finds(anna):
     text = b"".join(answer.streaming_content).decode("utf-8-sig")
     assert "0041" in text
     assert "4200" not in text
-
-
-def test_an_operator_does_not_see_it(client):
-    client.force_login(user("operator", "oleg"))
-    assert client.get(reverse("by_hand")).status_code == 403

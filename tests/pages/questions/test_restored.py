@@ -9,10 +9,9 @@ from django.urls import reverse
 from tests.databases import query, stage
 from tests.pages.look import told
 from tests.records import user
+from tests.trace.moving import accounts, move
 from transfer.models import AuditEntry, BonusServer, Bulletin, LogPlace, Settings, TransferTask
-from transfer.models.run_base import Trigger
 from transfer.problems.find import problems
-from transfer.runs.execute import run_here
 from transfer.runs.reconcile import reconcile
 from transfer.runs.restored import what_is_lost
 
@@ -38,15 +37,6 @@ def restored(server, nine, shop_all, copies):
     move(server)
     copies.restore(shop_all, "before")
     stage(shop_all, "balances", [("3", 300)])
-
-
-def move(server, kind="balances"):
-    task = server.tasks.select_related("server").get(kind=kind)
-    return run_here(task, Trigger.MANUAL)
-
-
-def accounts(server):
-    return [row[0] for row in query(server.dsn, "select account from asset order by account")]
 
 
 def test_no_server_moves_until_it_is_confirmed_and_then_nothing_is_lost_or_doubled(

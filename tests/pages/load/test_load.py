@@ -56,13 +56,23 @@ def staged(dsn: str, kind: str = "balances") -> int:
     return rows
 
 
-def test_a_file_is_shown_and_nothing_is_loaded_before_it_is_confirmed(olga, shop_all):
+def test_a_file_is_shown_and_when_it_is_confirmed_the_good_lines_are_staged(olga, shop_all):
     upload = send(olga, MIXED)
     shown = page(olga, upload)
     assert "Бонусы.csv" in shown
     assert "This is not a number." in shown
     assert "Load 1 line" in shown
+    assert shown.count("at once: 1. Bad lines are left out: 3.") == 1
+    assert "or none" not in shown
+    assert shown.count("left out") == 1
     assert staged(shop_all) == 0
+    olga.post(reverse("upload_confirm", args=[upload.pk]))
+    assert query(shop_all, 'select account, amount from "changeAccountBalanceTemp"') == [
+        ("4100", 10)
+    ]
+    entry = AuditEntry.objects.get(action="load")
+    assert (entry.who, entry.new["good"], entry.new["bad"]) == ("olga", 1, 3)
+    assert not upload.pieces.exists()
 
 
 def test_a_bad_amount_is_shown_as_people_type_it(olga):
@@ -71,17 +81,6 @@ def test_a_bad_amount_is_shown_as_people_type_it(olga):
     shown = page(olga, upload)
     assert ">12,345</td>" in shown
     assert ">1.2.3</td>" in shown
-
-
-def test_confirmed_the_good_lines_are_staged_and_the_audit_says_so(olga, shop_all):
-    upload = send(olga, MIXED)
-    olga.post(reverse("upload_confirm", args=[upload.pk]))
-    assert query(shop_all, 'select account, amount from "changeAccountBalanceTemp"') == [
-        ("4100", 10)
-    ]
-    entry = AuditEntry.objects.get(action="load")
-    assert (entry.who, entry.new["good"], entry.new["bad"]) == ("olga", 1, 3)
-    assert not upload.pieces.exists()
 
 
 def test_confirming_twice_loads_once(olga, shop_all):
@@ -285,13 +284,6 @@ def test_where_the_headings_do_not_tell_somebody_has_to_and_nothing_is_kept(olga
     assert response.status_code == 422
     assert response.context["form"].errors
     assert not Upload.objects.exists()
-
-
-def test_which_lines_load_is_said_once(olga):
-    shown = page(olga, send(olga, MIXED))
-    assert shown.count("at once: 1. Bad lines are left out: 3.") == 1
-    assert "or none" not in shown
-    assert shown.count("left out") == 1
 
 
 def test_the_other_sheets_of_a_workbook_are_named(olga):

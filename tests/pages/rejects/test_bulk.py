@@ -64,12 +64,6 @@ def test_several_transfers_at_once_have_no_field_in_common(client, eight):
     assert client.get(reverse("rejects_resend")).context["form"] is None
 
 
-def test_nothing_chosen_is_said(client, eight):
-    for name in ("rejects_resend", "rejects_discard"):
-        response = client.get(f"{reverse(name)}?id=x", follow=True)
-        assert "No open row is chosen" in words(response)
-
-
 def test_what_was_rejected_since_the_question_is_left_alone(client, eight):
     a_reject(eight)
     asked = once_more(client.get(reverse("rejects_discard")))

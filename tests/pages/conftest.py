@@ -7,7 +7,8 @@ import pytest
 from django.test import Client
 
 from tests.pages.audited import not_in_the_audit, snapshot
-from tests.records import user
+from tests.records import server, user
+from transfer.models import BonusServer
 
 
 @pytest.fixture(autouse=True)
@@ -53,3 +54,9 @@ def operator(log_in: Callable[..., Client]) -> Client:
 @pytest.fixture
 def admin(log_in: Callable[..., Client]) -> Client:
     return log_in("administrator")
+
+
+@pytest.fixture
+def eight(db: None) -> BonusServer:
+    """A docked server that nobody connects to."""
+    return server()

@@ -1,5 +1,7 @@
 """What tests of pages look at: a page's words, its hidden fields, the queries that it costs."""
 
+import csv
+import io
 from html import unescape
 from typing import Any
 
@@ -27,11 +29,22 @@ def status_of(client: Client, url: str, **query: Any) -> int:
     """The status of the page or file, of which all is read."""
     response = client.get(url, query)
     if response.streaming:
-        # Not closed: that would close the connection of the test, too.
-        b"".join(response.streaming_content)
-        if file := getattr(response, "file_to_stream", None):
-            file.close()
+        content(response)
     return response.status_code
+
+
+def content(response: Any) -> bytes:
+    """All of a file, without closing it: that would close the connection of the test, too."""
+    read = b"".join(response.streaming_content)
+    if file := getattr(response, "file_to_stream", None):
+        file.close()
+    return read
+
+
+def lines(response: Any, delimiter: str = ",") -> list[list[str]]:
+    """The cells of a CSV file."""
+    text = content(response).decode("utf-8-sig")
+    return list(csv.reader(io.StringIO(text), delimiter=delimiter))
 
 
 def words(response: HttpResponse) -> str:

@@ -1,6 +1,5 @@
 """Files of what is filtered: CSV as a stream, XLSX with flat memory."""
 
-import csv
 import io
 import re
 import zipfile
@@ -11,24 +10,12 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
+from tests.pages.look import content, lines
 from tests.records import NOON, a_reject, a_run, server
 from transfer.models.run_base import State
 from transfer.pages.exports import Field, Sheet, csv_response, defused, xlsx_response
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("viewer")]
-
-
-def content(response):
-    """Without closing the response, which would close the connection of the test, too."""
-    content_bytes = b"".join(response.streaming_content)
-    if file := getattr(response, "file_to_stream", None):
-        file.close()
-    return content_bytes
-
-
-def lines(response, delimiter=","):
-    text = content(response).decode("utf-8-sig")
-    return list(csv.reader(io.StringIO(text), delimiter=delimiter))
 
 
 def sheet_of(response, number=1):

@@ -18,11 +18,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("viewer")]
 ALL = {"hours": "all"}
 
 
-@pytest.fixture
-def eight():
-    return server()
-
-
 def filtered(client, **filters):
     """The numbers of the runs that the page shows, in its order; from the beginning on."""
     response = client.get(reverse("history"), {"hours": "all"} | filters)

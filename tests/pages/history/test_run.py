@@ -6,16 +6,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.databases import stage
-from tests.records import NOON, POSITION, a_run, server, user
+from tests.records import NOON, POSITION, a_run, user
 from transfer.models import AuditEntry, MaintenanceRun, MaintenanceTask, TransferRun
 from transfer.models.run_base import State, Trigger
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("operator")]
-
-
-@pytest.fixture
-def eight():
-    return server()
 
 
 def squeezed(response):

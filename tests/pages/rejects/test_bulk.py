@@ -5,16 +5,11 @@ from django.urls import reverse
 
 from tests.databases import query
 from tests.pages.look import once_more, words
-from tests.records import a_reject, server
+from tests.records import a_reject
 from transfer.models import AuditEntry, RejectedRow
 from transfer.pages.rejects import bulk
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("operator")]
-
-
-@pytest.fixture
-def eight():
-    return server()
 
 
 def test_chosen_ones_are_sent_with_the_same_correction(client, rejected, shop_all):

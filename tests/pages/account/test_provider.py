@@ -145,9 +145,16 @@ class TestTheEmergencyLogIn:
 
 
 class TestAnHourLater:
-    def test_the_session_renews_itself_and_takes_the_role_of_the_groups_now(self, provider):
+    @pytest.fixture
+    def browser(self, provider) -> Client:
+        """The one in which anna has logged in."""
         browser = Client()
         log_in(provider, browser)
+        return browser
+
+    def test_the_session_renews_itself_and_takes_the_role_of_the_groups_now(
+        self, provider, browser
+    ):
         provider.has("anna", "dt-admins")
         assert browser.get("/users/").status_code == 403
         later(browser, 46)
@@ -175,26 +182,20 @@ class TestAnHourLater:
         browser.get("/")
         assert User.objects.get(username="anna").role is None
 
-    def test_who_is_disabled_at_the_provider_is_out(self, provider):
-        browser = Client()
-        log_in(provider, browser)
+    def test_who_is_disabled_at_the_provider_is_out(self, provider, browser):
         provider.has("anna", "dt", active=False)
         later(browser, 46)
         assert not is_in(browser)
 
-    def test_the_next_renewal_uses_the_next_token(self, provider):
+    def test_the_next_renewal_uses_the_next_token(self, provider, browser):
         """The provider takes each refresh token once."""
-        browser = Client()
-        log_in(provider, browser)
         for _ in range(3):
             later(browser, 46)
             assert is_in(browser)
 
     def test_a_provider_that_does_not_answer_is_asked_until_the_hour_is_over(
-        self, provider, settings
+        self, browser, settings
     ):
-        browser = Client()
-        log_in(provider, browser)
         app = settings.SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"][0]
         app["settings"]["server_url"] = NOWHERE
         later(browser, 46)
@@ -202,9 +203,7 @@ class TestAnHourLater:
         later(browser, 15)
         assert not is_in(browser)
 
-    def test_without_a_refresh_token_the_browser_asks_without_a_click(self, provider):
-        browser = Client()
-        log_in(provider, browser)
+    def test_without_a_refresh_token_the_browser_asks_without_a_click(self, provider, browser):
         session = browser.session
         session["provider"] = {**session["provider"], "token": cipher().encrypt(b"").decode()}
         session.save()

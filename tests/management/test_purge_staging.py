@@ -41,12 +41,6 @@ def test_moved_rows_beyond_the_retention_go_and_young_ones_stay(old, bonus, shop
     assert query(bonus, "select account from asset order by 1") == [("old",), ("young",)]
 
 
-def test_a_row_that_waits_stays_whatever_its_age(old, shop_all):
-    stage(shop_all, "balances", [("waits", 1)])
-    purge()
-    assert staged(shop_all) == ["waits"]
-
-
 def test_a_dry_run_counts_and_writes_nothing_at_all_to_the_table(old, shop_all, settings, capsys):
     """Rows removed and brought back would be as much work for the database as rows removed."""
     settings.LANGUAGE_CODE = "en"
@@ -56,20 +50,6 @@ def test_a_dry_run_counts_and_writes_nothing_at_all_to_the_table(old, shop_all, 
     assert "changeAccountBalanceTemp: 1 rows would be removed" in capsys.readouterr().out
     assert query(shop_all, versions) == before
     assert staged(shop_all) == ["old"]
-
-
-def test_the_sums_hold_after_a_purge_for_old_and_for_new_servers(
-    server, dock, second_bonus, shop_all
-):
-    stage(shop_all, "balances", [("old", 3), ("old", 0), ("old", 4)])
-    call_command("transfer", "balances")
-    age(shop_all)
-    purge()
-    stage(shop_all, "balances", [("young", 5)])
-    dock(second_bonus, "Бонусный сервер 9")
-    call_command("transfer", "balances")
-    call_command("reconcile")
-    assert query(second_bonus, "select account from asset") == [("young",)]
 
 
 def test_emptied_pages_are_forgotten_by_the_indexes_so_that_new_rows_find_them_cheap(
@@ -115,17 +95,6 @@ def test_a_server_that_has_not_begun_keeps_everything_back(old, dock, second_bon
     call_command("begin", late.name, "balances", "--everything")
     purge()
     assert staged(shop_all) == []
-
-
-def test_a_task_switched_off_keeps_what_it_has_not_moved(server, dock, second_bonus, shop_all):
-    dock(second_bonus, "Бонусный сервер 9")
-    stage(shop_all, "balances", [("both", 1)])
-    call_command("transfer", "balances")
-    stage(shop_all, "balances", [("one", 1)])
-    call_command("transfer", "balances", "--server", server.name)
-    age(shop_all)
-    purge()
-    assert staged(shop_all) == ["one"]
 
 
 def test_a_server_that_does_not_answer_keeps_what_it_needs_as_far_as_it_is_known(

@@ -143,7 +143,7 @@ def test_rows_that_shop_all_has_lost_are_named_as_that(server, shop_all, copies,
 def test_rows_that_a_server_does_without_are_no_difference(
     server, dock, second_bonus, shop_all, capsys
 ):
-    stage(shop_all, "balances", [("4100", 5)])
+    stage(shop_all, "balances", [("4100", 3), ("4100", 0), ("4100", 4)])
     call_command("transfer", "balances")
     task = server.tasks.select_related("server").get(kind="balances")
     purge(task.kind_spec, [task], 0, dry_run=False)

@@ -227,17 +227,6 @@ def test_elsewhere_there_is_no_bar(manage, dock, bonus, shop_all):
     assert "%" not in errors
 
 
-def test_a_dead_run_is_closed_as_interrupted_and_the_next_goes_on(server, bonus, shop_all):
-    task = server.tasks.get(kind="balances")
-    dead = TransferRun.of(task, TransferRun.Trigger.SCHEDULE)
-    dead.start()
-    stage(shop_all, "balances", [("4100", 5)])
-    assert exit_code_of("balances") == 0
-    dead.refresh_from_db()
-    assert dead.state == State.INTERRUPTED
-    assert assets(bonus) == [("4100", 5)]
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_it_after_the_chunk_under_way(manage, dock, bonus, shop_all, number):
     dock(bonus)

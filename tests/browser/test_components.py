@@ -12,11 +12,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def phone(open_page: Callable) -> Page:
-    return open_page(viewport=PHONE, has_touch=True, is_mobile=True)
-
-
 @pytest.mark.parametrize("device", ["page", pytest.param("phone", marks=pytest.mark.long)])
 def test_every_component_is_accessible(
     request: pytest.FixtureRequest, log_in: Callable, check_accessible: Callable, device: str

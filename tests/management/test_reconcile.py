@@ -5,6 +5,7 @@ import pytest
 from django.core.management import call_command
 
 from tests.databases import query, stage
+from tests.management.exit_codes import exit_code
 from transfer.engine.kinds import BALANCES
 from transfer.models import Actor
 from transfer.runs.purge import purge
@@ -18,11 +19,7 @@ def server(dock, bonus, shop_all):
 
 def reconcile(capsys, *options):
     """The exit code, and what it said of each kind."""
-    code = 0
-    try:
-        call_command("reconcile", "--json", *options)
-    except SystemExit as ended:
-        code = ended.code
+    code = exit_code("reconcile", "--json", *options)
     lines = capsys.readouterr().out.splitlines()
     reports = [json.loads(line) for line in lines if line.startswith("{")]
     return code, {line["kind"]: line for line in reports if line["state"] != "lines_differ"}

@@ -9,6 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.databases import ROOT, query, stage
+from tests.management.exit_codes import exit_code
 from transfer.models import AuditEntry, Settings, Statement
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
@@ -33,12 +34,8 @@ def made(capsys, *arguments):
 
 def verified(capsys, *arguments):
     """The exit code, and what was said."""
-    code = 0
     capsys.readouterr()
-    try:
-        call_command("verify", "--json", *map(str, arguments))
-    except SystemExit as ended:
-        code = ended.code
+    code = exit_code("verify", "--json", *arguments)
     return code, [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 

@@ -8,11 +8,13 @@ import struct
 import subprocess
 import sys
 import termios
+from functools import partial
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 
 from tests.databases import ROOT, connected, query, run, stage
+from tests.management.exit_codes import exit_code
 from transfer.engine.kinds import KINDS
 from transfer.models import RejectedRow, TransferRun
 from transfer.models.runs import State
@@ -20,20 +22,12 @@ from transfer.runs import execute
 
 SERVER = "Бонусный сервер 8"
 
+exit_code_of = partial(exit_code, "transfer")
+
 
 def moved(capsys):
     """What `--json` said, a dictionary a transfer."""
     return [json.loads(line) for line in capsys.readouterr().out.splitlines() if line[:1] == "{"]
-
-
-def exit_code_of(*arguments):
-    try:
-        call_command("transfer", *arguments)
-    except SystemExit as ended:
-        return ended.code
-    except CommandError as error:
-        return error.returncode
-    return 0
 
 
 @pytest.fixture

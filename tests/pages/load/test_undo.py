@@ -5,7 +5,6 @@ from django.urls import reverse
 
 from tests.databases import query
 from tests.pages.look import read, told
-from tests.records import user
 from transfer.loading import undo_balances
 from transfer.models import Actor, Settings, Upload
 from transfer.models.run_base import Trigger
@@ -163,9 +162,8 @@ def test_cards_that_no_server_has_read_are_withdrawn(operator, servers, load, bo
     assert query(bonus, 'select * from "cardAccounting"') == []
 
 
-def test_a_viewer_can_not_take_a_load_back(client, servers, load):
+def test_a_viewer_can_not_take_a_load_back(client, servers, load, log_in):
     upload = load("balances", GOOD)
-    client.force_login(user("viewer"))
-    client.cookies["django_language"] = "en"
+    log_in("viewer")
     assert "Take it back" not in look(client, "upload", upload)
     assert client.post(reverse("upload_undo", args=[upload.pk])).status_code == 403

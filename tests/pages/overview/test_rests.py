@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.records import server, user, wait_for
+from tests.records import server, wait_for
 from transfer.engine.kinds import KINDS
 from transfer.models import Actor, Heartbeat, PlannedWork
 
@@ -29,10 +29,9 @@ def tasks():
 
 
 @pytest.fixture
-def lines(client):
+def lines(client, log_in):
     """The lines of the card, as texts."""
-    client.force_login(user("viewer"))
-    client.cookies["django_language"] = "en"
+    log_in("viewer")
 
     def lines():
         rests = client.get(reverse("overview")).context["rests"]

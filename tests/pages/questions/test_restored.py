@@ -8,7 +8,6 @@ from django.urls import reverse
 
 from tests.databases import query, stage
 from tests.pages.look import told
-from tests.records import user
 from tests.trace.moving import accounts, move
 from transfer.models import AuditEntry, BonusServer, Bulletin, LogPlace, Settings, TransferTask
 from transfer.problems.find import problems
@@ -96,9 +95,8 @@ def test_the_file_of_what_is_lost_is_not_made_while_shop_all_is_silent(admin, se
     assert [tag for tag, _text in told(answer)] == ["bad"]
 
 
-def test_only_an_administrator_confirms(client, restored, server):
-    client.force_login(user("operator", "ivan"))
-    client.cookies["django_language"] = "en"
+def test_only_an_administrator_confirms(client, restored, server, log_in):
+    log_in("operator", "ivan")
     assert "An administrator answers on this page." in client.get(URL).text
     client.post(URL)
     assert move(server).error_code == "shop_all_went_back"

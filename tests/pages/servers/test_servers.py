@@ -366,9 +366,8 @@ def switch_on(client, page):
 
 
 @pytest.mark.usefixtures("nothing_asked")
-def test_an_operator_switches_the_tasks_of_a_new_server_on_by_one_press(client, new):
-    client.force_login(user("operator", "ivan"))
-    client.cookies["django_language"] = "en"
+def test_an_operator_switches_the_tasks_of_a_new_server_on_by_one_press(client, new, log_in):
+    log_in("operator", "ivan")
     tasks, _answer = switch_on(client, client.get(new.get_absolute_url()))
     assert len(tasks) == len(KINDS)
     assert new.tasks.filter(enabled=True, changed_by="ivan").count() == len(KINDS)
@@ -379,9 +378,8 @@ def test_an_operator_switches_the_tasks_of_a_new_server_on_by_one_press(client, 
 
 
 @pytest.mark.usefixtures("nothing_asked")
-def test_a_viewer_does_not_switch_the_tasks_of_a_new_server_on(client, new):
-    client.force_login(user("viewer"))
-    client.cookies["django_language"] = "en"
+def test_a_viewer_does_not_switch_the_tasks_of_a_new_server_on(client, new, log_in):
+    log_in("viewer")
     page = client.get(new.get_absolute_url())
     assert "An operator switches the tasks on." in page.text
     tasks, answer = switch_on(client, page)
@@ -402,12 +400,11 @@ def test_the_press_on_a_task_that_somebody_has_switched_meanwhile_asks_again(cli
 
 
 @pytest.mark.usefixtures("nothing_asked")
-def test_a_task_that_was_switched_off_on_purpose_is_not_offered(client, new, ivan):
+def test_a_task_that_was_switched_off_on_purpose_is_not_offered(client, new, ivan, log_in):
     for task in new.tasks.all()[2:]:
         for on in (True, False):
             task.switch(on, ivan)
-    client.force_login(user("operator", "anna"))
-    client.cookies["django_language"] = "en"
+    log_in("operator", "anna")
     assert "Switch 2 tasks on" in client.get(new.get_absolute_url()).text
 
 

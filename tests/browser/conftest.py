@@ -111,6 +111,11 @@ def open_page(
 
 
 @pytest.fixture
+def phone(open_page: Callable[..., Page]) -> Page:
+    return open_page(viewport=PHONE, has_touch=True, is_mobile=True)
+
+
+@pytest.fixture
 def page(open_page: Callable[..., Page]) -> Page:
     """A page at the width of a desktop. Console errors and foreign requests fail the test."""
     return open_page()

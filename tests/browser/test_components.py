@@ -12,11 +12,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def phone(open_page: Callable) -> Page:
-    return open_page(viewport=PHONE, has_touch=True, is_mobile=True)
-
-
 @pytest.mark.parametrize("device", ["page", pytest.param("phone", marks=pytest.mark.long)])
 def test_every_component_is_accessible(
     request: pytest.FixtureRequest, log_in: Callable, check_accessible: Callable, device: str
@@ -117,7 +112,9 @@ def test_filters_apply_at_once_and_go_into_the_url(page: Page, log_in: Callable)
 
 
 class TestPagesThatRefreshThemselves:
-    def test_keep_open_folds_and_ask_again(self, page: Page, log_in: Callable):
+    def test_ask_again_also_for_a_slow_part_and_keep_open_folds_and_the_focus(
+        self, page: Page, log_in: Callable
+    ):
         log_in(page, "operator")
         page.goto("/gallery/live/")
         # In one step: what is found first and clicked then may have been replaced in between.
@@ -126,6 +123,13 @@ class TestPagesThatRefreshThemselves:
         first = page.locator("output").inner_text()
         expect(page.locator("output")).not_to_have_text(first)
         expect(page.locator("#fold")).to_have_attribute("open", "")
+        expect(page.locator("#slow b")).to_have_text("спрошено")
+        # Also of what has no id.
+        for focused in (page.locator("#fold summary"), page.get_by_role("link", name="К деталям")):
+            focused.focus()
+            seen = page.locator("output").inner_text()
+            expect(page.locator("output")).not_to_have_text(seen)
+            expect(focused).to_be_focused()
 
     def test_wait_while_somebody_types(self, page: Page, log_in: Callable):
         log_in(page, "operator")
@@ -133,20 +137,6 @@ class TestPagesThatRefreshThemselves:
         page.locator("#note").press_sequentially("заметка", delay=100)
         expect(page.locator("#note")).to_have_value("заметка")
         expect(page.locator("#note")).to_be_focused()
-
-    def test_ask_for_a_slow_part_beside_a_quick_one(self, page: Page, log_in: Callable):
-        log_in(page, "operator")
-        page.goto("/gallery/live/")
-        expect(page.locator("#slow b")).to_have_text("спрошено")
-
-    def test_keep_the_focus_where_it_was_even_without_an_id(self, page: Page, log_in: Callable):
-        log_in(page, "operator")
-        page.goto("/gallery/live/")
-        for focused in (page.locator("#fold summary"), page.get_by_role("link", name="К деталям")):
-            focused.focus()
-            seen = page.locator("output").inner_text()
-            expect(page.locator("output")).not_to_have_text(seen)
-            expect(focused).to_be_focused()
 
     def test_rest_in_a_hidden_tab(self, page: Page, log_in: Callable):
         log_in(page, "operator")

@@ -68,18 +68,17 @@ def test_a_click_anywhere_in_a_row_leads_to_its_run(page: Page, log_in: Callable
     page.wait_for_url(f"**{run.get_absolute_url()}")
 
 
-def test_on_a_phone_a_run_is_a_card_of_two_lines(open_page: Callable, log_in: Callable, eight):
-    page = open_page(viewport=PHONE, has_touch=True, is_mobile=True)
+def test_on_a_phone_a_run_is_a_card_of_two_lines(phone: Page, log_in: Callable, eight):
     for number in range(30):
         a_run(eight, "cards", queued_at=NOW() - timedelta(hours=number), applied=1000, rejected=7)
-    log_in(page, "viewer")
-    page.goto("/history/")
-    expect(page.locator("#results .runs tbody tr")).to_have_count(25)
-    size = page.evaluate("[document.body.scrollHeight, document.documentElement.scrollWidth]")
+    log_in(phone, "viewer")
+    phone.goto("/history/")
+    expect(phone.locator("#results .runs tbody tr")).to_have_count(25)
+    size = phone.evaluate("[document.body.scrollHeight, document.documentElement.scrollWidth]")
     assert size[0] < 3000
     assert size[1] <= PHONE["width"]
-    assert page.locator("#results .runs tbody tr").first.bounding_box()["height"] < 70
-    server = page.locator(".whole-row", has_text="Бонусный сервер 8").first.locator("span").last
+    assert phone.locator("#results .runs tbody tr").first.bounding_box()["height"] < 70
+    server = phone.locator(".whole-row", has_text="Бонусный сервер 8").first.locator("span").last
     expect(server).to_have_text("→ Бонусный сервер 8")
     assert not server.evaluate("one => one.scrollWidth > one.clientWidth")
 
@@ -126,16 +125,3 @@ def test_an_open_runs_row_in_the_history_ends_by_itself(page: Page, log_in: Call
     expect(page.locator(f"#run-{run.pk} .badge-ok")).to_be_visible()
     expect(page.locator(f"#run-{run.pk}[data-poll]")).to_have_count(0)
     expect(page.locator(f"#to-run-{other.pk}")).to_be_focused()
-
-
-def test_a_run_is_cancelled_without_a_script_after_a_question(
-    open_page: Callable, log_in: Callable, eight
-):
-    run = a_run(eight, state=State.RUNNING)
-    page = open_page(java_script_enabled=False)
-    log_in(page, "operator")
-    page.goto(run.get_absolute_url())
-    page.locator("#cancel").click()
-    page.locator("main button.danger").click()
-    expect(page.locator("#cancel")).to_have_count(0)
-    assert run.is_cancelled()

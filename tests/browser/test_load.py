@@ -98,25 +98,6 @@ def test_columns_are_chosen_where_they_are_not_recognised(
     expect(page.locator("#confirm")).to_be_visible()
 
 
-def test_a_file_that_nobody_can_place_comes_back_with_what_to_say(
-    page: Page, log_in: Callable, tmp_path: Path, shop_all: str
-):
-    file = tmp_path / "cards.csv"
-    file.write_text("7780000000011;4100000011\n")
-    log_in(page, "operator")
-    use_language(page, "en")
-    page.goto("/load/")
-    page.locator("[name=file]").set_input_files(file)
-    page.get_by_role("button", name="Check the file").click()
-    expect(page.locator(".errorlist")).to_contain_text(
-        "The headings don’t say what this file contains"
-    )
-    page.get_by_label("changeCardAccountTemp").check()
-    page.locator("[name=file]").set_input_files(file)
-    page.get_by_role("button", name="Check the file").click()
-    expect(page.locator("h1")).to_have_text("cards.csv")
-
-
 @pytest.mark.long
 def test_while_a_worker_checks_the_page_refreshes_itself(
     page: Page, log_in: Callable, check_accessible: Callable, tmp_path: Path, shop_all: str

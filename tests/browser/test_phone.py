@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import PHONE, use_language
+from tests.browser.conftest import use_language
 from tests.records import a_recipient, a_reject, a_run, server
 from transfer.alerts.send import mail_server
 from transfer.causes.connections import UNREACHABLE
@@ -24,45 +24,30 @@ def shops() -> None:
         CashRegister.objects.create(shop=shop, code=f"17.{number}", name=f"Касса {number}")
 
 
-def test_the_history_of_25_runs_is_a_few_screens_long(open_page: Callable, log_in: Callable):
-    eight = server()
-    for number in range(30):
-        a_run(eight, "cards", applied=number, rejected=number % 3)
-    page: Page = open_page(viewport=PHONE, has_touch=True)
-    log_in(page, "viewer")
-    page.goto("/history/")
-    expect(page.locator("table.runs tbody tr")).to_have_count(25)
-    assert page.evaluate("document.documentElement.scrollHeight") < 3000
-
-
-def test_no_number_of_a_run_is_cut_off_or_written_over(open_page: Callable, log_in: Callable):
+def test_no_number_of_a_run_is_cut_off_or_written_over(phone: Page, log_in: Callable):
     a_run(server(), "balances", applied=123456, rejected=54321)
-    page: Page = open_page(viewport=PHONE, has_touch=True)
-    log_in(page, "viewer")
-    page.goto("/history/")
-    cells = page.locator("table.runs tbody td:not(.number, .unchanged)").all()
+    log_in(phone, "viewer")
+    phone.goto("/history/")
+    cells = phone.locator("table.runs tbody td:not(.number, .unchanged)").all()
     boxes = [box for cell in cells if (box := cell.bounding_box())]
-    card = page.locator("table.runs tbody tr").bounding_box()
+    card = phone.locator("table.runs tbody tr").bounding_box()
     assert max(box["x"] + box["width"] for box in boxes) <= card["x"] + card["width"]
-    inner = page.locator("table.runs td.applied, table.runs td.rejected")
+    inner = phone.locator("table.runs td.applied, table.runs td.rejected")
     assert not any(
         cell.evaluate("one => one.scrollWidth > one.clientWidth") for cell in inner.all()
     )
 
 
-def test_the_history_of_25_maintenance_runs_is_a_few_screens_long(
-    open_page: Callable, log_in: Callable
-):
+def test_the_history_of_25_maintenance_runs_is_a_few_screens_long(phone: Page, log_in: Callable):
     task = MaintenanceTask.objects.get(kind="check_connections")
     runs = [MaintenanceRun.of(task, Trigger.SCHEDULE) for _number in range(30)]
     for run in runs:
         run.state, run.report = State.SUCCEEDED, {"servers": 2, "failing": 0, "registers": 11}
     MaintenanceRun.objects.bulk_create(runs)
-    page: Page = open_page(viewport=PHONE, has_touch=True)
-    log_in(page, "viewer")
-    page.goto("/history/maintenance/")
-    expect(page.locator("table.runs tbody tr")).to_have_count(25)
-    assert page.evaluate("document.documentElement.scrollHeight") < 3000
+    log_in(phone, "viewer")
+    phone.goto("/history/maintenance/")
+    expect(phone.locator("table.runs tbody tr")).to_have_count(25)
+    assert phone.evaluate("document.documentElement.scrollHeight") < 3000
 
 
 def heights(page: Page) -> list[float]:
@@ -71,95 +56,89 @@ def heights(page: Page) -> list[float]:
     return [box["height"] for box in boxes if box]
 
 
-def test_how_many_rows_wait_stands_apart_from_its_word(open_page: Callable, log_in: Callable):
+def test_how_many_rows_wait_stands_apart_from_its_word(phone: Page, log_in: Callable):
     Settings.load().change(Actor("anna"), show_transfer_tasks=True)
     server()
-    page: Page = open_page(viewport=PHONE, has_touch=True)
-    log_in(page, "viewer")
-    page.goto("/scheduler/")
-    gap = page.locator("td.cell-waits").first.evaluate(
+    log_in(phone, "viewer")
+    phone.goto("/scheduler/")
+    gap = phone.locator("td.cell-waits").first.evaluate(
         "cell => parseFloat(getComputedStyle(cell, '::before').marginInlineEnd)"
     )
     assert gap >= 3  # px
 
 
 def test_a_register_is_a_card_of_two_lines_with_its_state_on_each_server(
-    open_page: Callable, log_in: Callable, shops: None
+    phone: Page, log_in: Callable, shops: None
 ):
     for name in ("Бонусный сервер 8", "Бонусный сервер 9"):
         server(name)
-    page: Page = open_page(viewport=PHONE, has_touch=True)
-    log_in(page, "viewer")
-    use_language(page, "ru")
-    page.goto("/registers/")
-    states = page.locator("tbody tr").first.locator("td:has(.badge)")
+    log_in(phone, "viewer")
+    use_language(phone, "ru")
+    phone.goto("/registers/")
+    states = phone.locator("tbody tr").first.locator("td:has(.badge)")
     assert [one.inner_text() for one in states.all()] == ["Нет записи", "Нет записи"]
     assert [one.get_attribute("data-label") for one in states.all()] == ["8", "9"]
-    assert max(heights(page)) < 70
+    assert max(heights(phone)) < 70
 
 
 @pytest.mark.parametrize("servers", [1, 2])
-def test_a_rejected_row_is_a_card_of_two_lines(open_page: Callable, log_in: Callable, servers: int):
+def test_a_rejected_row_is_a_card_of_two_lines(phone: Page, log_in: Callable, servers: int):
     docked = [server(f"Бонусный сервер {8 + number}") for number in range(servers)]
     for kind in ("balances", "pincodes"):
         for number, one in enumerate(docked):
             a_reject(one, kind, row=30_001, duplicates_open=number > 0)
-    page: Page = open_page(viewport=PHONE, has_touch=True)
-    log_in(page, "operator")
-    use_language(page, "ru")
-    page.goto("/rejects/")
-    assert max(heights(page)) < 80
+    log_in(phone, "operator")
+    use_language(phone, "ru")
+    phone.goto("/rejects/")
+    assert max(heights(phone)) < 80
 
 
-def test_the_state_of_a_recipient_is_one_line(open_page: Callable, log_in: Callable):
+def test_the_state_of_a_recipient_is_one_line(phone: Page, log_in: Callable):
     one = a_recipient("mail", "olga@example.com", failing_since=timezone.now())
     one.note_error(Unreachable(UNREACHABLE, party=mail_server(), reason="refused"))
     one.save()
-    page: Page = open_page(viewport=PHONE, has_touch=True)
-    log_in(page, "administrator")
-    use_language(page, "ru")
-    page.goto("/notifications/")
-    badge = page.locator("#recipients .badge")
+    log_in(phone, "administrator")
+    use_language(phone, "ru")
+    phone.goto("/notifications/")
+    badge = phone.locator("#recipients .badge")
     expect(badge).to_have_text("Не доходит")
     assert badge.bounding_box()["height"] < 30
 
 
 @pytest.mark.parametrize("address", ["/registers/", "/history/"])
 def test_a_filter_folds_again_once_it_was_used_and_a_chip_says_by_what(
-    open_page: Callable, log_in: Callable, shops: None, address: str
+    phone: Page, log_in: Callable, shops: None, address: str
 ):
     a_run(server(), state=State.FAILED)
-    page: Page = open_page(viewport=PHONE, has_touch=True)
-    log_in(page, "viewer")
-    use_language(page, "ru")
-    page.goto(address)
-    summary, state = page.locator("main summary").first, page.locator("#filter [name=state]")
+    log_in(phone, "viewer")
+    use_language(phone, "ru")
+    phone.goto(address)
+    summary, state = phone.locator("main summary").first, phone.locator("#filter [name=state]")
     expect(state).to_be_hidden()
     summary.click()
     state.focus()
     state.select_option(index=1)
-    expect(page.locator("#chips a", has_text="Состояние")).to_be_visible()
+    expect(phone.locator("#chips a", has_text="Состояние")).to_be_visible()
     expect(state).to_be_hidden()
     expect(summary).to_be_focused()
-    page.locator("#chips a", has_text="Состояние").click()
-    expect(page.locator("#chips a", has_text="Состояние")).to_have_count(0)
+    phone.locator("#chips a", has_text="Состояние").click()
+    expect(phone.locator("#chips a", has_text="Состояние")).to_have_count(0)
 
 
 def test_a_filter_stays_open_while_another_field_is_filled_in(
-    open_page: Callable, log_in: Callable, shops: None
+    phone: Page, log_in: Callable, shops: None
 ):
-    page: Page = open_page(viewport=PHONE, has_touch=True)
-    log_in(page, "viewer")
-    page.goto("/registers/")
-    page.locator("#filter-fold summary").click()
-    page.locator("#filter [name=q]").fill("Касса 3")
-    page.locator("#filter [name=shop]").focus()
-    expect(page.locator("tbody tr")).to_have_count(1)
-    expect(page.locator("#filter [name=shop]")).to_be_focused()
-    page.keyboard.type("111")
-    page.keyboard.press("Enter")
-    expect(page.locator("#chips .chip")).to_have_count(2)
-    expect(page.locator("#filter")).to_be_hidden()
+    log_in(phone, "viewer")
+    phone.goto("/registers/")
+    phone.locator("#filter-fold summary").click()
+    phone.locator("#filter [name=q]").fill("Касса 3")
+    phone.locator("#filter [name=shop]").focus()
+    expect(phone.locator("tbody tr")).to_have_count(1)
+    expect(phone.locator("#filter [name=shop]")).to_be_focused()
+    phone.keyboard.type("111")
+    phone.keyboard.press("Enter")
+    expect(phone.locator("#chips .chip")).to_have_count(2)
+    expect(phone.locator("#filter")).to_be_hidden()
 
 
 def test_on_a_desktop_a_filter_is_a_row_of_fields_which_need_no_chips(

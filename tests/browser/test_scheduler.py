@@ -205,15 +205,3 @@ def test_the_second_of_two_admins_is_asked(
     expect(page.locator("main")).to_contain_text("инвентаризация")
     page.get_by_role("button", name="Всё равно включить").click()
     expect(page.get_by_role("switch", checked=True)).to_be_visible()
-
-
-def test_hidden_tasks_are_counted_and_shown_by_a_button(
-    page: Page, log_in: Callable, task: TransferTask
-):
-    Settings.load().change(IVAN, show_transfer_tasks=False)
-    log_in(page, "administrator")
-    page.goto("/scheduler/")
-    expect(page.locator("main")).to_contain_text("Скрыты 3 задачи трансфера.")
-    expect(page.locator("main")).to_contain_text("Из них включены 2")
-    page.locator("#show-transfers").click()
-    expect(page.locator(f"#{key_of(task)}")).to_be_visible()

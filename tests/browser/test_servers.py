@@ -1,7 +1,7 @@
 """The whole way, over real TCP: dock a server, make accounts, move rows, ask as a register."""
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import httpx2
 import pytest
@@ -97,26 +97,6 @@ def test_from_docking_to_a_register_that_gets_its_new_balance_status_and_pin(
     expect(page.locator("#reconciliation > .table-wrap .badge-ok")).to_have_count(3)
 
 
-def test_credentials_are_shown_once_and_then_never_again(
-    page: Page,
-    log_in: Callable,
-    docked,
-    six: list,
-    ordered: Callable,
-):
-    job = ordered("create", six)
-    secret = job.secrets.first().secret
-    log_in(page, "operator")
-    page.goto(job.get_absolute_url())
-    expect(page.locator("body")).not_to_contain_text(secret)
-    page.locator("form[action$='/show/'] button").click()
-    expect(page.locator("body")).to_contain_text(secret)
-    assert secret not in page.url
-    page.goto(job.get_absolute_url())
-    expect(page.locator("form[action$='/show/']")).to_have_count(0)
-    expect(page.locator("form[action$='/download/']")).to_have_count(1)
-
-
 def test_chosen_accounts_are_blocked_after_a_question(
     page: Page,
     log_in: Callable,
@@ -167,33 +147,6 @@ def test_a_server_is_paused_with_a_reason_on_its_own_page_and_resumed(
     banner.get_by_role("button", name="Возобновить").click()
     expect(page.locator("main")).to_contain_text("Пауза снята: Бонусный сервер 8.")
     expect(banner).to_have_count(0)
-    assert not TransferTask.objects.exclude(paused_until=None).exists()
-
-
-@pytest.mark.long
-@pytest.mark.usefixtures("nothing_asked")
-def test_work_is_planned_from_the_page_of_its_server_and_stops_nothing(
-    page: Page, log_in: Callable, docked
-):
-    TransferTask.objects.update(enabled=True)
-    log_in(page, "operator")
-    use_language(page, "ru")
-    page.goto(docked.get_absolute_url())
-    page.locator(".actions").get_by_role("link", name="Пауза…").click()
-    page.get_by_role("link", name="запланируйте работы").click()
-    expect(page.locator("[name=server]")).to_have_value(str(docked.pk))
-    expect(page.locator(".breadcrumbs")).to_contain_text(docked.name)
-    begins = datetime.fromisoformat(page.locator("[name=begins_at]").input_value())
-    now = timezone.localtime().replace(tzinfo=None)
-    assert timedelta() <= now - begins < timedelta(minutes=3)
-    expect(page.locator("[name=stops]")).not_to_be_checked()
-    page.locator("[name=ends_at]").fill(f"{begins + timedelta(hours=2):%Y-%m-%dT%H:%M}")
-    page.locator("[name=reason]").fill("Новая версия сервера")
-    page.get_by_role("button", name="Запланировать").click()
-    page.wait_for_url(f"**{docked.get_absolute_url()}")
-    expect(page.locator("main")).to_contain_text("Работы запланированы.")
-    expect(page.locator("#live #work")).to_contain_text("Новая версия сервера")
-    tick("test", timezone.now())
     assert not TransferTask.objects.exclude(paused_until=None).exists()
 
 
@@ -307,33 +260,3 @@ def test_a_new_server_is_asked_about_and_gets_what_was_decided(
     run_here(new.tasks.get(kind="balances"), "manual")
     received = query(second_bonus, "select account, amount from asset order by account")
     assert [(account, int(amount)) for account, amount in received] == [("a1", 10), ("a2", 10)]
-
-
-@pytest.mark.long
-def test_a_copy_of_another_servers_database_is_recognised_and_gets_its_first_row(
-    page: Page, log_in: Callable, reference, server, shop_all: str, bonus: str, postgres
-):
-    """From the page to the first row that server 8 has received since the copy was made."""
-    task = server.tasks.get(kind="balances")
-    stage(shop_all, "balances", [("a1", "10")])
-    run_here(task, "manual")
-    template = query(bonus, "select current_database()")[0][0]
-    copy = postgres.create("test_copy_from_the_page", template=template)
-    stage(shop_all, "balances", [("a2", "10")])
-    run_here(task, "manual")
-    log_in(page, "administrator")
-    fill_server(page, reference, copy)
-    page.fill("[name=name]", "Бонусный сервер 9")
-    page.locator("main button[type=submit]").first.click()
-
-    page.wait_for_url("**/beginning/")
-    expect(page.locator(".group").first).to_contain_text("Это копия базы сервера")
-    expect(page.locator("[name=copy][value=own]")).to_be_checked()
-    page.get_by_role("button", name="Начать").click()
-
-    new = BonusServer.objects.get(name="Бонусный сервер 9")
-    page.wait_for_url(f"**/servers/{new.pk}/")
-    run_here(new.tasks.get(kind="balances"), "manual")
-    received = query(copy, "select account from asset order by account")
-    assert received == [("a1",), ("a2",)]
-    postgres.drop("test_copy_from_the_page")

@@ -79,11 +79,10 @@ def test_from_the_first_log_in_to_the_last(
     expect(his).to_have_url("/login/?next=/scheduler/")
 
 
-def test_long_names_fit_on_a_phone(open_page: Callable, log_in: Callable):
-    page = open_page(viewport=PHONE, has_touch=True, is_mobile=True)
-    log_in(page, "administrator")
+def test_long_names_fit_on_a_phone(phone: Page, log_in: Callable):
+    log_in(phone, "administrator")
     long = make_user("golovnoy-ofis.otdel-loyalnosti.administrator-bonusnyh-serverov", "viewer")
     User.objects.filter(pk=long.pk).update(first_name="Александра-Екатерина" * 3)
     for address in ("/users/", f"/users/{long.pk}/", f"/users/{long.pk}/close/", "/audit/"):
-        page.goto(address)
-        assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], address
+        phone.goto(address)
+        assert phone.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], address

@@ -65,12 +65,6 @@ def test_an_expired_key_is_refused():
     assert Program(made.secret).ask().status_code == 401
 
 
-def test_a_browser_session_of_an_administrator_opens_nothing():
-    browser = Client()
-    browser.force_login(User.objects.create_superuser("root"))
-    assert browser.get(BASE).status_code == 401
-
-
 def test_a_session_cookie_beside_a_key_is_neither_read_nor_kept_alive():
     browser = Client()
     browser.force_login(User.objects.create_superuser("root"))

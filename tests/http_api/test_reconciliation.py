@@ -3,7 +3,7 @@
 import pytest
 
 from tests.databases import query, stage
-from tests.http_api.conftest import Program, a_key
+from tests.http_api.conftest import Program
 from tests.records import server
 from transfer.engine.kinds import KINDS
 from transfer.models.run_base import Trigger
@@ -42,7 +42,5 @@ def test_a_server_that_does_not_answer_is_an_error_of_each_task(program: Program
     assert len(answer.json()) == len(KINDS)
 
 
-def test_a_server_that_is_not_docked_is_not_found_and_a_key_must_be_allowed_to_read(db):
-    assert Program(a_key("read").secret).order("servers/99/reconciliation").status_code == 404
-    refused = Program(a_key("run", name="other").secret).order("servers/99/reconciliation")
-    assert refused.status_code == 403
+def test_a_server_that_is_not_docked_is_not_found(program: Program):
+    assert program.order("servers/99/reconciliation").status_code == 404

@@ -33,11 +33,18 @@ def tables(shop_all: str) -> None:
 
 
 def load(
-    program: Program, rows: Any = ROWS, *, kind: str = "balances", key: str = KEY, **options: Any
+    program: Program,
+    rows: Any = ROWS,
+    *,
+    kind: str = "balances",
+    key: str = KEY,
+    type_: str = "",
+    **options: Any,
 ) -> Any:
-    """Sends rows as JSON; a text as CSV."""
-    is_csv = isinstance(rows, str | bytes)
-    content, type_ = (rows, "text/csv") if is_csv else (json.dumps(rows), "application/json")
+    """Sends rows as JSON; a text as CSV, or as what its type says."""
+    is_text = isinstance(rows, str | bytes)
+    content = rows if is_text else json.dumps(rows)
+    type_ = type_ or ("text/csv" if is_text else "application/json")
     headers = {"Idempotency-Key": key} if key else {}
     return program.post(
         f"{BASE}rows/{kind}", content, content_type=type_, headers=headers, **options
@@ -65,12 +72,8 @@ class TestLoading:
 
     def test_a_csv_is_read_in_the_charset_that_the_header_names(self, program, staged):
         """The letters of this word are letters in CP1251 too, so they tell nothing."""
-        program.post(
-            f"{BASE}rows/balances",
-            "account;amount;comment\n0042;1;ярус\n",  # the client encodes it so
-            "text/csv; charset=IBM866",
-            headers={"Idempotency-Key": KEY},
-        )
+        rows = "account;amount;comment\n0042;1;ярус\n"  # the client encodes it so
+        load(program, rows, type_="text/csv; charset=IBM866")
         assert [row[-1] for row in staged("balances")] == ["ярус"]
 
     def test_pin_codes_and_cards_are_loaded_and_no_pin_code_comes_out(self, program, staged):
@@ -159,10 +162,7 @@ class TestRefusals:
     def test_rows_of_another_form_are_refused_with_row_and_field(
         self, program, staged, body, code, place
     ):
-        content = json.dumps(body)
-        answer = program.post(
-            f"{BASE}rows/balances", content, "application/json", headers={"Idempotency-Key": KEY}
-        )
+        answer = load(program, json.dumps(body), type_="application/json")
         assert (answer.status_code, answer.json()["code"]) == (422, code)
         errors = answer.json().get("errors", [])
         assert [(one["row"], one["field"]) for one in errors] == ([place] if place else [])
@@ -173,17 +173,13 @@ class TestRefusals:
         "body", [" ", "[{", '[{"account": NaN}]', "[" * 100_000, "\ufeff[", b"\xff\xfe\x00"]
     )
     def test_a_body_that_is_no_json_is_refused(self, program, body):
-        answer = program.post(
-            f"{BASE}rows/balances", body, "application/json", headers={"Idempotency-Key": KEY}
-        )
+        answer = load(program, body, type_="application/json")
         assert answer.status_code == 422
         assert answer.json()["code"] in {"not_json_rows", "file_empty"}
 
     def test_a_field_twice_in_a_row_is_refused(self, program):
         body = '[{"account": "1", "account": "2", "amount": 1}]'
-        answer = program.post(
-            f"{BASE}rows/balances", body, "application/json", headers={"Idempotency-Key": KEY}
-        )
+        answer = load(program, body, type_="application/json")
         assert answer.json()["code"] == "row_field_twice"
 
     def test_a_csv_without_the_needed_columns_is_refused(self, program):
@@ -202,12 +198,7 @@ class TestRefusals:
         assert (answer.status_code, answer.json()["code"]) == (415, "content_type")
 
     def test_a_charset_that_is_not_known_is_refused(self, program, staged):
-        answer = program.post(
-            f"{BASE}rows/balances",
-            "account;amount\n1;1\n",
-            "text/csv; charset=koi8-r",
-            headers={"Idempotency-Key": KEY},
-        )
+        answer = load(program, "account;amount\n1;1\n", type_="text/csv; charset=koi8-r")
         assert (answer.status_code, answer.json()["code"]) == (415, "charset")
         assert staged("balances") == []
 
@@ -277,11 +268,9 @@ class TestOnce:
         assert len(staged("balances")) == 2
 
     def test_the_same_rows_for_another_kind_are_a_conflict(self, program):
-        rows = [{"account": "4100"}]
-        first = load(program, "account;pincode;amount\n4100;1234;5\n", kind="pincodes")
-        assert first.status_code == 201, first.content
-        again = load(program, "account;pincode;amount\n4100;1234;5\n", kind="balances")
-        assert (again.status_code, rows) == (409, rows)
+        content = "account;pincode;amount\n4100;1234;5\n"
+        assert load(program, content, kind="pincodes").status_code == 201
+        assert load(program, content, kind="balances").status_code == 409
 
     def test_another_idempotency_key_loads_the_same_rows_again(self, program, staged):
         load(program)

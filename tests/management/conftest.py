@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
 
+from tests.management.exit_codes import exit_code
 from transfer.models import Heartbeat
 
 
@@ -35,11 +35,7 @@ def doctor(capsys):
     """Runs it; returns its exit code, and each line by area and label."""
 
     def run():
-        code = 0
-        try:
-            call_command("doctor", "--json")
-        except SystemExit as end:
-            code = end.code
+        code = exit_code("doctor", "--json")
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         return code, {(line["area"], line["label"]): line for line in lines}
 

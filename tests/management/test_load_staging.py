@@ -4,18 +4,22 @@ import pty
 import re
 import struct
 import termios
+from functools import partial
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import translation
 
 from tests.databases import stage
+from tests.management.exit_codes import exit_code
 from transfer.models import AuditEntry, RejectedRow, Upload
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
 
 GOOD = "Счет;Сумма\n4100;10,50\n4200;-3\n".encode("cp1251")
 MIXED = b"account;amount\n4100;10\n4200;0\n"
+
+code_of = partial(exit_code, "load_staging")
 
 
 @pytest.fixture(autouse=True)
@@ -32,16 +36,6 @@ def file(tmp_path):
         return path
 
     return file
-
-
-def code_of(*arguments):
-    try:
-        call_command("load_staging", *map(str, arguments))
-    except SystemExit as ended:
-        return ended.code
-    except CommandError as error:
-        return error.returncode
-    return 0
 
 
 def test_it_loads_and_says_what(file, staged, capsys):

@@ -57,22 +57,20 @@ def issued(server):
     return IssuedSecret.objects.create(job=job, account=account, secret="pa55word")
 
 
-def test_passwords_that_wait_to_be_taken_are_encrypted_anew_too(issued, change_key):
+def test_waiting_passwords_addresses_of_recipients_and_files_are_encrypted_anew_too(
+    issued, change_key
+):
+    recipient = Recipient.objects.create(name="On call", channel="webhook", address="https://x/k3y")
+    signing_key = recipient.signing_key
+    upload = receive(KINDS["balances"], [b"account;amount\n4100;5\n"], Actor("olga"))
     change_key("the second key", "the first key")
     call_command("rotate_secrets")
     change_key("the second key")
     issued.refresh_from_db()
     assert (issued.secret, issued.is_readable) == ("pa55word", True)
-
-
-def test_addresses_of_recipients_are_encrypted_anew_too(server, change_key):
-    recipient = Recipient.objects.create(name="On call", channel="webhook", address="https://x/k3y")
-    signing_key = recipient.signing_key
-    change_key("the second key", "the first key")
-    call_command("rotate_secrets")
-    change_key("the second key")
     recipient.refresh_from_db()
     assert (recipient.address, recipient.signing_key) == ("https://x/k3y", signing_key)
+    assert upload.open().read() == b"account;amount\n4100;5\n"
 
 
 def test_a_recipient_that_no_key_reads_is_named(server, change_key):
@@ -90,14 +88,6 @@ def test_one_secret_of_several_that_no_key_reads_is_enough(server, change_key):
     on_call.save(update_fields=["address"])  # an administrator has entered it again
     with pytest.raises(CommandError, match="On call"):
         call_command("rotate_secrets")
-
-
-def test_files_that_nobody_has_confirmed_are_encrypted_anew_too(server, change_key):
-    upload = receive(KINDS["balances"], [b"account;amount\n4100;5\n"], Actor("olga"))
-    change_key("the second key", "the first key")
-    call_command("rotate_secrets")
-    change_key("the second key")
-    assert upload.open().read() == b"account;amount\n4100;5\n"
 
 
 def test_a_password_that_no_key_reads_is_left_as_it_is(server, issued, change_key):

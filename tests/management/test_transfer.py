@@ -8,11 +8,13 @@ import struct
 import subprocess
 import sys
 import termios
+from functools import partial
 
 import pytest
-from django.core.management import CommandError, call_command
+from django.core.management import call_command
 
 from tests.databases import ROOT, connected, query, run, stage
+from tests.management.exit_codes import exit_code
 from transfer.engine.kinds import KINDS
 from transfer.models import RejectedRow, TransferRun
 from transfer.models.runs import State
@@ -20,20 +22,12 @@ from transfer.runs import execute
 
 SERVER = "Бонусный сервер 8"
 
+exit_code_of = partial(exit_code, "transfer")
+
 
 def moved(capsys):
     """What `--json` said, a dictionary a transfer."""
     return [json.loads(line) for line in capsys.readouterr().out.splitlines() if line[:1] == "{"]
-
-
-def exit_code_of(*arguments):
-    try:
-        call_command("transfer", *arguments)
-    except SystemExit as ended:
-        return ended.code
-    except CommandError as error:
-        return error.returncode
-    return 0
 
 
 @pytest.fixture
@@ -225,17 +219,6 @@ def test_elsewhere_there_is_no_bar(manage, dock, bonus, shop_all):
     output, errors = manage("transfer", "balances").communicate()
     assert "Read 1 = applied 1" in output
     assert "%" not in errors
-
-
-def test_a_dead_run_is_closed_as_interrupted_and_the_next_goes_on(server, bonus, shop_all):
-    task = server.tasks.get(kind="balances")
-    dead = TransferRun.of(task, TransferRun.Trigger.SCHEDULE)
-    dead.start()
-    stage(shop_all, "balances", [("4100", 5)])
-    assert exit_code_of("balances") == 0
-    dead.refresh_from_db()
-    assert dead.state == State.INTERRUPTED
-    assert assets(bonus) == [("4100", 5)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,12 +1,14 @@
 """Each form that a test of the pages sends is watched: what it changes has to be in the audit."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from django.test import Client
 
 from tests.pages.audited import not_in_the_audit, snapshot
+from tests.records import server, user
+from transfer.models import BonusServer
 
 
 @pytest.fixture(autouse=True)
@@ -25,3 +27,36 @@ def every_change_is_in_the_audit(monkeypatch: Any) -> Iterator[None]:
     monkeypatch.setattr(Client, "post", watched)
     yield
     assert wrong == [], "changed without an entry in the audit"
+
+
+@pytest.fixture
+def log_in(db: None, client: Client, settings: Any) -> Callable[..., Client]:
+    """Logs somebody with this role in, in place of another one; the pages are in English."""
+    settings.LANGUAGE_CODE = "en"
+
+    def log_in(role: str, name: str = "olga") -> Client:
+        client.force_login(user(role, name))
+        return client
+
+    return log_in
+
+
+@pytest.fixture
+def viewer(log_in: Callable[..., Client]) -> Client:
+    return log_in("viewer")
+
+
+@pytest.fixture
+def operator(log_in: Callable[..., Client]) -> Client:
+    return log_in("operator")
+
+
+@pytest.fixture
+def admin(log_in: Callable[..., Client]) -> Client:
+    return log_in("administrator")
+
+
+@pytest.fixture
+def eight(db: None) -> BonusServer:
+    """A docked server that nobody connects to."""
+    return server()

@@ -1,5 +1,8 @@
 """What tests of pages look at: a page's words, its hidden fields, the queries that it costs."""
 
+import csv
+import io
+from html import unescape
 from typing import Any
 
 from django.contrib.messages import get_messages
@@ -8,6 +11,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, get_resolver
+from django.utils.html import strip_tags
 
 
 def queries_of(client: Client, url: str, **query: Any) -> int:
@@ -17,19 +21,40 @@ def queries_of(client: Client, url: str, **query: Any) -> int:
     """
     for _ in range(2):
         with CaptureQueriesContext(connection) as captured:
-            response = client.get(url, query)
-            assert response.status_code == 200
-            if response.streaming:
-                # Not closed: that would close the connection of the test, too.
-                b"".join(response.streaming_content)
-                if file := getattr(response, "file_to_stream", None):
-                    file.close()
+            assert status_of(client, url, **query) == 200
     return len(captured)
+
+
+def status_of(client: Client, url: str, **query: Any) -> int:
+    """The status of the page or file, of which all is read."""
+    response = client.get(url, query)
+    if response.streaming:
+        content(response)
+    return response.status_code
+
+
+def content(response: Any) -> bytes:
+    """All of a file, without closing it: that would close the connection of the test, too."""
+    read = b"".join(response.streaming_content)
+    if file := getattr(response, "file_to_stream", None):
+        file.close()
+    return read
+
+
+def lines(response: Any, delimiter: str = ",") -> list[list[str]]:
+    """The cells of a CSV file."""
+    text = content(response).decode("utf-8-sig")
+    return list(csv.reader(io.StringIO(text), delimiter=delimiter))
 
 
 def words(response: HttpResponse) -> str:
     """The page without the line breaks of its source."""
     return " ".join(response.content.decode().split())
+
+
+def read(response: HttpResponse) -> str:
+    """What a person reads on the page: no tags, and no line breaks of its source."""
+    return " ".join(unescape(strip_tags(response.content.decode())).split())
 
 
 def told(response: Any) -> list[tuple[str, str]]:

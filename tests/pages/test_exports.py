@@ -1,6 +1,5 @@
 """Files of what is filtered: CSV as a stream, XLSX with flat memory."""
 
-import csv
 import io
 import re
 import zipfile
@@ -11,32 +10,12 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.pages.look import queries_of
-from tests.records import CHANGESET, NOON, a_reject, a_run, server, user
-from transfer.models import MaintenanceRun, MaintenanceTask, RejectedRow, TransferRun
+from tests.pages.look import content, lines
+from tests.records import NOON, a_reject, a_run, server
 from transfer.models.run_base import State
 from transfer.pages.exports import Field, Sheet, csv_response, defused, xlsx_response
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def viewer(client, settings):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("viewer"))
-
-
-def content(response):
-    """Without closing the response, which would close the connection of the test, too."""
-    content_bytes = b"".join(response.streaming_content)
-    if file := getattr(response, "file_to_stream", None):
-        file.close()
-    return content_bytes
-
-
-def lines(response, delimiter=","):
-    text = content(response).decode("utf-8-sig")
-    return list(csv.reader(io.StringIO(text), delimiter=delimiter))
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("viewer")]
 
 
 def sheet_of(response, number=1):
@@ -182,40 +161,3 @@ def test_the_heading_of_a_workbook_stays_in_sight_and_filters(client):
 def test_maintenance_can_be_downloaded_too_and_an_empty_file_has_its_heading(client):
     assert lines(client.get(reverse("history_maintenance_csv")))[0][0] == "№"
     assert "sheetData" in sheet_of(client.get(reverse("history_maintenance_xlsx")))
-
-
-@pytest.mark.parametrize("form", ["csv", "xlsx"])
-@pytest.mark.parametrize("name", ["history", "history_maintenance", "rejects"])
-def test_a_file_of_a_thousand_takes_as_many_queries_as_one_of_ten(client, name, form):
-    """Up to a thousand are fetched at a time."""
-    eight = server()
-
-    def make(count):
-        ivan = user("operator", f"ivan{count}")
-        maintenance = MaintenanceTask.objects.get(kind="purge_history")
-        start = RejectedRow.objects.count()
-        for number in range(start, start + count):
-            run = TransferRun.of(eight.tasks.get(kind="cards"), "manual", ivan)
-            run.state = "failed"
-            run.save()
-            MaintenanceRun(
-                task=maintenance,
-                kind=maintenance.kind,
-                trigger="manual",
-                actor=ivan,
-                state="succeeded",
-            ).save()
-            RejectedRow.objects.create(
-                run=run,
-                server=eight,
-                kind="balances",
-                changeset=CHANGESET,
-                row=number,
-                code="amount_zero",
-                payload={"account": "4100", "amount": "0"},
-            )
-
-    make(10)
-    few = queries_of(client, reverse(f"{name}_{form}"))
-    make(190)
-    assert queries_of(client, reverse(f"{name}_{form}")) == few

@@ -239,6 +239,8 @@ def test_one_task_that_fails_keeps_its_own_words_and_page(bs12, beating, now):
     bs12.tasks.filter(kind="balances").update(failures=3)
     (problem,) = beating(now + minutes(1))
     assert problem.sentence == "Balance changes → БС 12: the last 3 runs failed"
+    assert "does not answer" in problem.detail
+    assert "Next attempt:" in problem.detail
     assert problem.url == run.get_absolute_url()
 
 
@@ -518,7 +520,9 @@ class TestThirtyServers:
         assert words.body(began).count("confirm_shop_all") == 1
         assert words.subject(ended).startswith("Resolved: The database of shop All")
 
-    def test_are_one_message_and_one_for_their_end(self, thirty, beating, now):
+    def test_are_one_message_one_for_their_end_and_one_line_of_the_night(
+        self, thirty, beating, now
+    ):
         Recipient.objects.create(
             name="Olga", channel="mail", address="olga@shop", language="en", topics=[Topic.FAILURES]
         )
@@ -536,16 +540,6 @@ class TestThirtyServers:
         assert words.body(began).count("БС ") >= 28
         assert Notice.objects.pending().count() == 2
         assert Notice.objects.count() == 56
-
-    def test_are_one_line_of_the_night(self, thirty, beating, now):
-        for one in thirty[:28]:
-            kill(one, now)
-        beating(now + minutes(1))
-        watch(now + minutes(1))
-        for one in thirty:
-            heal(one, now + minutes(60))
-        beating(now + minutes(60))
-        watch(now + minutes(60))
         (line,) = history.night(now + minutes(61))
         assert line.sentence == "28 bonus servers did not answer"
         assert len(line.members) == 28

@@ -8,9 +8,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings as django_settings
 from django.core.management import call_command
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import override
@@ -516,21 +514,3 @@ def test_a_problem_of_which_nobody_knows_neither_begins_nor_ends(task):
 
 def test_each_step_of_the_tick_has_a_name_for_people():
     assert set(STEPS) <= set(NAMED_STEPS)
-
-
-def test_the_lists_cost_the_same_number_of_queries_whatever_their_length(
-    task, django_assert_num_queries
-):
-    def more(numbers):
-        for number in numbers:
-            other = server(f"server {number}")
-            a_reject(other)
-            other.note_failure(timezone.now(), DOWN)
-
-    more(range(1))
-    with CaptureQueriesContext(connection) as few:
-        assert len(problems()) == 2
-    more(range(1, 10))
-    with CaptureQueriesContext(connection) as many:
-        assert len(problems()) == 11
-    assert len(many) == len(few)

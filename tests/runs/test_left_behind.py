@@ -6,6 +6,7 @@ from django.core.management import call_command
 from tests.causes import raises
 from tests.databases import query, stage
 from tests.restores import age
+from tests.trace.moving import move
 from transfer.causes.runs import PURGED_MEANWHILE, STILL_READ
 from transfer.models import AuditEntry, BonusServer, LeftBehind, TransferTask
 from transfer.models.run_base import Trigger
@@ -43,10 +44,6 @@ def dies(server):
 
     server.refresh_from_db()
     return comes_back
-
-
-def move(server, kind="balances"):
-    return run_here(server.tasks.select_related("server").get(kind=kind), Trigger.MANUAL)
 
 
 def stage_for(server, shop_all, *accounts):

@@ -6,11 +6,11 @@ The product's own functions alone are used: loads, undos, corrections, runs, and
 import pytest
 
 from tests.databases import query, stage
+from tests.trace.moving import move
 from transfer.loading import undo_load, upload_job
 from transfer.models import RejectedRow, TransferRun
-from transfer.models.run_base import State, Trigger
+from transfer.models.run_base import State
 from transfer.rejects.resend import resend
-from transfer.runs.execute import run_here
 from transfer.runs.reconcile import reconcile
 from transfer.runs.restored import confirm
 
@@ -21,11 +21,6 @@ CORRECT = {"account": "4100", "amount": "9"}
 @pytest.fixture
 def second(server, dock, second_bonus):
     return dock(second_bonus, "Бонусный сервер 9")
-
-
-def move(server):
-    task = server.tasks.select_related("server").get(kind="balances")
-    return run_here(task, Trigger.MANUAL)
 
 
 def sums(*servers):

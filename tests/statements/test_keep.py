@@ -1,47 +1,31 @@
 """Statements that are made by themselves."""
 
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
-
 import pytest
 
 from tests.databases import query, stage
-from transfer.engine.shop_all.source import ShopAll
-from transfer.models import Actor, LogDay, MaintenanceRun, MaintenanceTask, Statement
+from transfer.models import LogDay, MaintenanceRun, MaintenanceTask, Statement
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
 from transfer.runs.maintenance import execute_maintenance
-from transfer.statements.keep import make_monthly
 from transfer.text.reports import run_report
 
-FIRST_OF_MONTH = datetime(2026, 3, 1, 6, tzinfo=ZoneInfo("Europe/Moscow"))
 
-
-def in_february(shop_all, kind):
-    stage(shop_all, "balances", [("4100", 5)])
-    with ShopAll(shop_all, "tests", secret=False) as source:
-        source.log_writer.append(kind)
-    query(shop_all, "update datatransfer.log set appended_at = '2026-02-10 12:00+03'")
-
-
-def test_last_months_statement_is_made_once(task, shop_all, key):
-    in_february(shop_all, task.kind_spec)
+def test_last_months_statement_is_made_once(february_over, key):
     for days in (0, 1):
-        [*make_monthly(Actor(""), FIRST_OF_MONTH + timedelta(days))]
+        february_over(days)
     (one,) = Statement.objects.all()
     assert (str(one.first), str(one.last), one.server_pk) == ("2026-02-01", "2026-02-28", None)
 
 
-def test_the_sums_of_each_day_are_what_the_log_says_until_its_lines_go(task, shop_all):
-    in_february(shop_all, task.kind_spec)
-    [*make_monthly(Actor(""), FIRST_OF_MONTH)]
+def test_the_sums_of_each_day_are_what_the_log_says_until_its_lines_go(february_over, shop_all):
+    february_over()
     for removed, withdrawn in ((0, "true"), (2, "false")):
         query(
             shop_all,
             f"update datatransfer.log set withdrawn = {withdrawn};"
             f" update datatransfer.head set removed = {removed}",
         )
-        [*make_monthly(Actor(""), FIRST_OF_MONTH + timedelta(1))]
+        february_over(1)
     days = LogDay.objects.filter(kind="balances").order_by("day")
     assert [str(one.day) for one in days][:: len(days) - 1] == ["2026-02-10", "2026-03-01"]
     assert (days[0].rows, days[0].amount, days[0].withdrawn) == (1, 5, 1)

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.databases import query, stage
+from tests.trace.moving import move
 from transfer.loading import undo_load, upload_job
 from transfer.models import Bulletin, RejectedRow, TransferTask
 from transfer.models.run_base import Trigger
@@ -14,10 +15,6 @@ from transfer.runs.restored import confirm
 from transfer.statements.count import count_period
 
 pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
-
-
-def move(server):
-    return run_here(server.tasks.select_related("server").get(kind="balances"), Trigger.MANUAL)
 
 
 def test_a_month_with_a_correction_an_undo_and_a_restore_of_shop_all(

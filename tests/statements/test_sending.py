@@ -1,26 +1,19 @@
 """The statement of a month is sent to whom the notifications name, once."""
 
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
-
 import pytest
 from django.urls import reverse
 from django.utils import timezone
 from python_calamine import CalamineWorkbook
 
-from tests.databases import query, stage
 from tests.pages.look import words
 from tests.records import user
 from transfer.alerts.words import body
-from transfer.engine.shop_all.source import ShopAll
-from transfer.models import Actor, AuditEntry, Statement
+from transfer.models import AuditEntry, Statement
 from transfer.models.alerts import Notice, Recipient
 from transfer.queue.worker import drain
 from transfer.statements.document import Document
-from transfer.statements.keep import make_monthly
 
-pytestmark = pytest.mark.django_db(transaction=True)
-FIRST_OF_MONTH = datetime(2026, 3, 1, 6, tzinfo=ZoneInfo("Europe/Moscow"))
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("key")]
 
 
 def recipient(name, **fields):
@@ -30,33 +23,19 @@ def recipient(name, **fields):
     )
 
 
-@pytest.fixture
-def month_over(task, shop_all, key):
-    """February has a row; returns what makes its statement, as the task does each day."""
-    stage(shop_all, "balances", [("4100", 5)])
-    with ShopAll(shop_all, "tests", secret=False) as source:
-        source.log_writer.append(task.kind_spec)
-    query(shop_all, "update datatransfer.log set appended_at = '2026-02-10 12:00+03'")
-
-    def make(days=0):
-        [*make_monthly(Actor(""), FIRST_OF_MONTH + timedelta(days))]
-
-    return make
-
-
 def parts(mail):
     return {one.get_filename(): one.get_payload(decode=True) for one in mail.walk()}
 
 
 def test_a_mail_brings_the_signed_file_byte_for_byte_and_the_workbook(
-    month_over, inbox, settings, tmp_path
+    february_over, inbox, settings, tmp_path
 ):
     settings.SITE_URL = "https://dtadmin.shop.local"
     recipient("olga")
     recipient("ivan", statements=False)
     recipient("anna", enabled=False)
-    month_over()
-    month_over(1)
+    february_over()
+    february_over(1)
     drain(lambda: 0)
     (mail,) = inbox.mails
     made = Statement.objects.get()
@@ -75,10 +54,10 @@ def test_a_mail_brings_the_signed_file_byte_for_byte_and_the_workbook(
     )
 
 
-def test_it_is_tried_again_when_mail_was_down_and_sent_once(month_over, inbox, settings):
+def test_it_is_tried_again_when_mail_was_down_and_sent_once(february_over, inbox, settings):
     recipient("olga")
     port, settings.EMAIL_PORT = settings.EMAIL_PORT, 1
-    month_over()
+    february_over()
     drain(lambda: 0)
     notice = Notice.objects.get()
     assert notice.sent_at is None
@@ -92,10 +71,10 @@ def test_it_is_tried_again_when_mail_was_down_and_sent_once(month_over, inbox, s
     assert len(inbox.mails) == 1
 
 
-def test_the_audit_says_to_whom(month_over, client):
+def test_the_audit_says_to_whom(february_over, client):
     recipient("olga")
     recipient("ivan", channel="webhook", address="https://shop.example/hook")
-    month_over()
+    february_over()
     entry = AuditEntry.objects.get(action="statement")
     assert entry.new["sent_to"] == ["ivan", "olga"]
     client.force_login(user("administrator", "anna"))
@@ -105,17 +84,17 @@ def test_the_audit_says_to_whom(month_over, client):
     assert "olga" in said
 
 
-def test_another_channel_says_that_there_is_one(month_over, in_english):
+def test_another_channel_says_that_there_is_one(february_over, in_english):
     recipient("ivan", channel="webhook", address="https://shop.example/hook")
-    month_over()
+    february_over()
     said = body(Notice.objects.get())
     assert said.startswith("Statement 1 of 2026-02-01 to 2026-02-28")
 
 
-def test_nothing_is_sent_of_a_statement_that_could_not_be_made(month_over, settings, tmp_path):
+def test_nothing_is_sent_of_a_statement_that_could_not_be_made(february_over, settings, tmp_path):
     recipient("olga")
     settings.STATEMENT_KEY = str(tmp_path / "none.pem")
     with pytest.raises(Exception, match=r"none\.pem"):
-        month_over()
+        february_over()
     assert not Notice.objects.exists()
     assert not Statement.objects.exists()

@@ -1,5 +1,6 @@
 """What the tests of the trace have in common."""
 
+from tests.databases import query
 from transfer.models.run_base import Trigger
 from transfer.pages.shown.traced import shown_row
 from transfer.runs import execute
@@ -13,6 +14,11 @@ def task_of(server, kind="balances"):
 
 def move(server, kind="balances"):
     return execute.run_here(task_of(server, kind), Trigger.COMMAND)
+
+
+def accounts(server):
+    """The accounts whose balances a server has; one with two rows twice."""
+    return [row[0] for row in query(server.dsn, "select account from asset order by account")]
 
 
 def states(result):

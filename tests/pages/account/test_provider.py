@@ -7,29 +7,21 @@ import pytest
 from django.test import Client
 
 from tests.oidc_provider import SECRET
+from tests.pages.account.people import PASSWORD, somebody
 from tests.pages.look import words
 from tests.provider import is_in, log_in
-from tests.records import user
 from transfer.access import Role
 from transfer.models import Actor, AuditEntry, User
 from transfer.models.secret import cipher
 from transfer.pages.account import renewal
 
 pytestmark = pytest.mark.django_db
-PASSWORD = "correct horse battery"
 NOWHERE = "http://127.0.0.1:9"
 
 
 @pytest.fixture
 def root() -> User:
-    return with_password("root", "administrator")
-
-
-def with_password(name: str, role: str) -> User:
-    made = user(role, name)
-    made.set_password(PASSWORD)
-    made.save()
-    return User.objects.get(pk=made.pk)
+    return somebody("root", "administrator")
 
 
 def by_password(browser: Client, name: str) -> Any:
@@ -54,9 +46,6 @@ class TestALogIn:
         anna = User.objects.get(username="anna")
         assert (anna.role, anna.first_name) == (Role.OPERATOR, "Anna")
         assert not anna.has_usable_password()
-
-    def test_is_in_the_audit_with_the_provider_who_gave_the_role(self, provider):
-        log_in(provider, Client())
         created, login = AuditEntry.objects.order_by("pk")
         assert (created.who, created.action) == ("Keycloak", "create")
         assert created.new["role"] == "operator"
@@ -76,7 +65,7 @@ class TestALogIn:
         assert not User.objects.exists()
 
     def test_takes_over_a_user_of_that_name_whose_password_ends(self, provider, root):
-        old = with_password("anna", "administrator")
+        old = somebody("anna", "administrator")
         log_in(provider, Client())
         anna = User.objects.get(username="anna")
         assert (anna.pk, anna.role) == (old.pk, Role.OPERATOR)
@@ -142,23 +131,30 @@ class TestTheEmergencyLogIn:
         assert is_in(browser)
 
     def test_lets_in_nobody_whom_the_settings_do_not_name(self, provider):
-        with_password("vera", "administrator")
+        somebody("vera", "administrator")
         browser = Client()
         assert "The password is for emergencies alone" in words(by_password(browser, "vera"))
         assert not is_in(browser)
 
     def test_ends_sessions_by_password_from_before_there_was_a_provider(self, provider, root):
         browser, emergency = Client(), Client()
-        browser.force_login(with_password("vera", "administrator"))
+        browser.force_login(somebody("vera", "administrator"))
         emergency.force_login(root)
         assert not is_in(browser)
         assert is_in(emergency)
 
 
 class TestAnHourLater:
-    def test_the_session_renews_itself_and_takes_the_role_of_the_groups_now(self, provider):
+    @pytest.fixture
+    def browser(self, provider) -> Client:
+        """The one in which anna has logged in."""
         browser = Client()
         log_in(provider, browser)
+        return browser
+
+    def test_the_session_renews_itself_and_takes_the_role_of_the_groups_now(
+        self, provider, browser
+    ):
         provider.has("anna", "dt-admins")
         assert browser.get("/users/").status_code == 403
         later(browser, 46)
@@ -186,26 +182,20 @@ class TestAnHourLater:
         browser.get("/")
         assert User.objects.get(username="anna").role is None
 
-    def test_who_is_disabled_at_the_provider_is_out(self, provider):
-        browser = Client()
-        log_in(provider, browser)
+    def test_who_is_disabled_at_the_provider_is_out(self, provider, browser):
         provider.has("anna", "dt", active=False)
         later(browser, 46)
         assert not is_in(browser)
 
-    def test_the_next_renewal_uses_the_next_token(self, provider):
+    def test_the_next_renewal_uses_the_next_token(self, provider, browser):
         """The provider takes each refresh token once."""
-        browser = Client()
-        log_in(provider, browser)
         for _ in range(3):
             later(browser, 46)
             assert is_in(browser)
 
     def test_a_provider_that_does_not_answer_is_asked_until_the_hour_is_over(
-        self, provider, settings
+        self, browser, settings
     ):
-        browser = Client()
-        log_in(provider, browser)
         app = settings.SOCIALACCOUNT_PROVIDERS["openid_connect"]["APPS"][0]
         app["settings"]["server_url"] = NOWHERE
         later(browser, 46)
@@ -213,9 +203,7 @@ class TestAnHourLater:
         later(browser, 15)
         assert not is_in(browser)
 
-    def test_without_a_refresh_token_the_browser_asks_without_a_click(self, provider):
-        browser = Client()
-        log_in(provider, browser)
+    def test_without_a_refresh_token_the_browser_asks_without_a_click(self, provider, browser):
         session = browser.session
         session["provider"] = {**session["provider"], "token": cipher().encrypt(b"").decode()}
         session.save()

@@ -9,14 +9,14 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
+from tests.pages.account.people import PASSWORD, log_in, somebody
 from tests.pages.look import words
-from tests.records import user
+from tests.provider import is_in
 from tests.second_factors import APP, code_of, set_up_app
 from transfer.models import Actor, AuditEntry, Settings, User
 from transfer.models.logins import OF_A_NAME
 
 pytestmark = pytest.mark.django_db
-PASSWORD = "correct horse battery"
 FACTORS, CODES = "/account/factors/", "/account/factors/codes/"
 
 
@@ -47,23 +47,16 @@ def key(olga) -> str:
     return set_up_app(browser)
 
 
-def somebody(name: str, role: str = "operator") -> User:
-    made = user(role, name)
-    made.set_password(PASSWORD)
-    made.save()
-    return User.objects.get(pk=made.pk)
-
-
-def log_in(browser: Client, name="olga", password=PASSWORD):
-    return browser.post("/login/", {"username": name, "password": password})
+@pytest.fixture
+def browser(olga) -> Client:
+    """The one in which olga has entered her password."""
+    browser = Client()
+    log_in(browser)
+    return browser
 
 
 def enter(browser: Client, code: str):
     return browser.post("/login/code/", {"code": code})
-
-
-def is_in(browser: Client) -> bool:
-    return browser.get("/account/").status_code == 200
 
 
 def recovery_codes(browser: Client) -> list[str]:
@@ -81,24 +74,18 @@ class TestTheSecondStep:
         assert log_in(browser).url == "/login/code/"
         assert not is_in(browser)
         assert browser.get("/").url == "/login/?next=/"
+        assert not AuditEntry.objects.filter(action="login", new__factor="totp").exists()
         assert enter(browser, code_of(key)).url == "/"
         assert is_in(browser)
+        assert last_entry() == ("olga", "login", {"factor": "totp"})
 
     def test_leads_to_the_page_that_was_wanted(self, key):
         browser = Client()
         browser.post("/login/?next=/history/", {"username": "olga", "password": PASSWORD})
         assert enter(browser, code_of(key)).url == "/history/"
 
-    def test_is_in_the_audit_with_the_kind_of_factor(self, key):
-        browser = Client()
-        log_in(browser)
-        assert not AuditEntry.objects.filter(action="login", new__factor="totp").exists()
-        enter(browser, code_of(key))
-        assert last_entry() == ("olga", "login", {"factor": "totp"})
-
-    def test_refuses_a_wrong_code_and_one_that_was_used(self, key):
-        browser, other = Client(), Client()
-        log_in(browser)
+    def test_refuses_a_wrong_code_and_one_that_was_used(self, key, browser):
+        other = Client()
         page = words(enter(browser, "000000" if code_of(key) != "000000" else "000001"))
         assert "This code is wrong" in page
         assert last_entry() == ("olga", "refuse", {"factor": "code"})
@@ -122,16 +109,12 @@ class TestTheSecondStep:
         assert enter(browser, code_of(key)).url == "/login/"
         assert not is_in(browser)
 
-    def test_ends_with_a_user_who_is_closed_meanwhile(self, olga, key):
-        browser = Client()
-        log_in(browser)
+    def test_ends_with_a_user_who_is_closed_meanwhile(self, olga, key, browser):
         olga.close(Actor("anna"))
         enter(browser, code_of(key))
         assert not is_in(browser)
 
-    def test_is_guessed_no_more_often_than_a_password(self, key):
-        browser = Client()
-        log_in(browser)
+    def test_is_guessed_no_more_often_than_a_password(self, key, browser):
         for _ in range(OF_A_NAME):
             enter(browser, "12345")
         assert "Too many wrong passwords or codes" in words(enter(browser, code_of(key)))
@@ -154,18 +137,15 @@ class TestRecoveryCodes:
         set_up_app(browser)
         return recovery_codes(browser)
 
-    def test_are_ten_and_shown_once(self, olga):
-        browser = Client()
-        log_in(browser)
+    def test_are_ten_and_shown_once(self, olga, browser):
         set_up_app(browser)
         assert len(recovery_codes(browser)) == 10
         page = browser.get(CODES)
         assert "cannot be shown again" in words(page)
         assert not re.search(r"\d{8}", words(page).partition("<main")[2].partition("</main")[0])
 
-    def test_let_one_in_once_each(self, codes):
-        browser, other = Client(), Client()
-        log_in(browser)
+    def test_let_one_in_once_each(self, codes, browser):
+        other = Client()
         enter(browser, codes[0])
         assert is_in(browser)
         assert last_entry() == ("olga", "login", {"factor": "recovery_codes"})
@@ -174,9 +154,8 @@ class TestRecoveryCodes:
         enter(other, codes[0])
         assert not is_in(other)
 
-    def test_made_again_replace_the_old_ones(self, codes):
-        browser, other = Client(), Client()
-        log_in(browser)
+    def test_made_again_replace_the_old_ones(self, codes, browser):
+        other = Client()
         enter(browser, codes[0])
         browser.post(f"{CODES}new/")
         assert last_entry() == ("olga", "factor", {"renewed": "recovery_codes"})
@@ -189,9 +168,7 @@ class TestRecoveryCodes:
 
 
 class TestTheUsersOwnPage:
-    def test_shows_the_key_once_and_notes_that_the_app_is_set_up(self, olga):
-        browser = Client()
-        log_in(browser)
+    def test_shows_the_key_once_and_notes_that_the_app_is_set_up(self, olga, browser):
         key = set_up_app(browser)
         assert last_entry() == ("olga", "factor", {"added": "totp"})
         assert key not in words(browser.get(FACTORS, follow=True))
@@ -205,9 +182,7 @@ class TestTheUsersOwnPage:
             assert cursor.fetchone()[0].startswith("gAAAA")
         assert key not in str([*AuditEntry.objects.values()])
 
-    def test_refuses_a_first_code_that_is_wrong(self, olga):
-        browser = Client()
-        log_in(browser)
+    def test_refuses_a_first_code_that_is_wrong(self, olga, browser):
         browser.get(APP)
         assert "This code is wrong" in words(browser.post(APP, {"code": "1"}))
         assert not Authenticator.objects.exists()
@@ -222,9 +197,7 @@ class TestTheUsersOwnPage:
         browser.post(confirm, {"password": PASSWORD, "next": APP})
         assert set_up_app(browser)
 
-    def test_removes_the_app_and_its_recovery_codes(self, key):
-        browser = Client()
-        log_in(browser)
+    def test_removes_the_app_and_its_recovery_codes(self, key, browser):
         enter(browser, code_of(key))
         browser.post(f"{APP}remove/")
         assert last_entry() == ("olga", "factor", {"removed": "totp"})
@@ -239,9 +212,7 @@ class TestARoleThatNeedsOne:
     def demanded(self, anna):
         Settings.load().change(Actor("anna"), second_factor_level=2)
 
-    def test_sets_it_up_before_anything_else(self, olga):
-        browser = Client()
-        log_in(browser)
+    def test_sets_it_up_before_anything_else(self, olga, browser):
         for address in ("/", "/history/", "/account/", "/admin/"):
             assert browser.get(address).url == FACTORS
         assert browser.post("/scheduler/bulk/").url == FACTORS
@@ -258,9 +229,7 @@ class TestARoleThatNeedsOne:
         log_in(browser, "vera")
         assert browser.get("/history/").status_code == 200
 
-    def test_can_not_do_without_it_again_by_removing_it(self, key):
-        browser = Client()
-        log_in(browser)
+    def test_can_not_do_without_it_again_by_removing_it(self, key, browser):
         enter(browser, code_of(key))
         browser.post(f"{APP}remove/")
         assert browser.get("/history/").url == FACTORS

@@ -129,16 +129,8 @@ def test_the_audit_says_who_entered_who_decided_and_how_it_ended(client, vera, w
     assert "approved by" in text
 
 
-def test_without_the_right_nobody_decides(client, waits, staged):
-    client.force_login(user("administrator", "anna"))
-    assert press(client, waits, "approve").status_code == 403
-    assert press(client, waits, "refuse", reason="x").status_code == 403
-    assert Approval.objects.waiting().exists()
-
-
-def test_the_overview_names_what_waits_and_that_nobody_may_approve(client, waits):
-    client.force_login(user("operator", "pavel"))
-    client.cookies["django_language"] = "en"
+def test_the_overview_names_what_waits_and_that_nobody_may_approve(client, waits, log_in):
+    log_in("operator", "pavel")
     text = shown(client, reverse("overview"))
     assert "1 load needs a second person" in text
     assert "Nobody may approve" in text

@@ -8,7 +8,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.approvals.conftest import limits
-from tests.records import user
 from transfer.approvals import rows
 from transfer.models import Entry
 
@@ -16,10 +15,8 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def anna(client):
-    client.force_login(user("administrator", "anna"))
-    client.cookies["django_language"] = "en"
-    return client
+def anna(log_in):
+    return log_in("administrator", "anna")
 
 
 def entered(who, *rows, way="hand", **fields):
@@ -113,8 +110,3 @@ def test_the_file_has_what_the_filter_finds(anna):
     text = b"".join(answer.streaming_content).decode("utf-8-sig")
     assert "0041" in text
     assert "4200" not in text
-
-
-def test_an_operator_does_not_see_it(client):
-    client.force_login(user("operator", "oleg"))
-    assert client.get(reverse("by_hand")).status_code == 403

@@ -13,19 +13,13 @@ from django.utils import timezone
 
 from tests.chain import many_servers
 from tests.pages.look import queries_of, words
-from tests.records import a_run, server, user
+from tests.records import a_run, server
 from transfer.models import BonusServer, MaintenanceRun, MaintenanceTask, TransferRun
 from transfer.models.run_base import State, Trigger
 from transfer.pages.shown.time_grid import WINDOWS, edges_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("viewer")]
 GRID = "/history/grid/"
-
-
-@pytest.fixture(autouse=True)
-def viewer(client, settings):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("viewer"))
 
 
 def ago(**since):

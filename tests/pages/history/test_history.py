@@ -4,30 +4,18 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.translation import _trans
 
-from tests.pages.look import queries_of
 from tests.records import NOON, a_run, server, user
-from transfer.models import MaintenanceRun, MaintenanceTask, TransferRun
+from transfer.models import MaintenanceRun, MaintenanceTask
 from transfer.models.run_base import State, Trigger
 from transfer.pages.keyset_page import COUNTED
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("viewer")]
 
 
 ALL = {"hours": "all"}
-
-
-@pytest.fixture(autouse=True)
-def viewer(client, settings):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("viewer"))
-
-
-@pytest.fixture
-def eight():
-    return server()
 
 
 def filtered(client, **filters):
@@ -276,50 +264,3 @@ def test_a_dry_run_of_maintenance_is_called_one(client):
     task = MaintenanceTask.objects.get(kind="purge_staging")
     MaintenanceRun.of(task, "manual", dry_run=True).save()
     assert "dry run" in client.get(reverse("history_maintenance")).content.decode()
-
-
-@pytest.mark.parametrize("name", ["history", "history_maintenance"])
-def test_sixty_runs_take_as_many_queries_as_ten(client, eight, name):
-    def queries():
-        return queries_of(client, reverse(name), per_page=250)
-
-    def make(count):
-        ivan = user("operator", f"ivan{count}")
-        task = MaintenanceTask.objects.get(kind="purge_history")
-        TransferRun.objects.bulk_create(
-            TransferRun(
-                server=eight,
-                server_name="8",
-                kind="cards",
-                state="failed",
-                actor=ivan,
-                trigger="manual",
-                error_code="too_slow",
-                error_params={"party": "database:x"},
-            )
-            for _ in range(count)
-        )
-        MaintenanceRun.objects.bulk_create(
-            MaintenanceRun(
-                task=task,
-                kind=task.kind,
-                state="succeeded",
-                trigger="manual",
-                actor=ivan,
-                report={"runs": 1},
-            )
-            for _ in range(count)
-        )
-
-    make(10)
-    few = queries()
-    make(50)
-    assert queries() == few < 20
-
-
-def test_the_page_is_in_russian_too(client, eight, settings):
-    a_run(eight)
-    client.cookies["django_language"] = "ru"
-    with translation.override("ru"):
-        page = client.get(reverse("history")).content.decode()
-    assert "История" in page

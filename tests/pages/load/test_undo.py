@@ -1,14 +1,10 @@
 """The pages of taking a load back: what they say before, during and after."""
 
-import re
-from html import unescape
-
 import pytest
 from django.urls import reverse
 
 from tests.databases import query
-from tests.pages.look import told
-from tests.records import user
+from tests.pages.look import read, told
 from transfer.loading import undo_balances
 from transfer.models import Actor, Settings, Upload
 from transfer.models.run_base import Trigger
@@ -22,10 +18,8 @@ PINS = b"account;pin\n4100;1111\n4200;2222\n"
 
 
 @pytest.fixture
-def operator(client, shop_all):
-    client.force_login(user("operator"))
-    client.cookies["django_language"] = "en"
-    return client
+def operator(shop_all, log_in):
+    return log_in("operator")
 
 
 @pytest.fixture
@@ -38,12 +32,6 @@ def servers(dock, bonus, second_bonus, shop_all):
 def move(kind, *servers):
     for server in servers:
         run_here(server.tasks.get(kind=kind), Trigger.MANUAL)
-
-
-def read(response):
-    """What a person reads on the page."""
-    text = re.sub("<[^>]+>", " ", response.content.decode())
-    return " ".join(unescape(text).split())
 
 
 def look(client, name, upload):
@@ -174,9 +162,8 @@ def test_cards_that_no_server_has_read_are_withdrawn(operator, servers, load, bo
     assert query(bonus, 'select * from "cardAccounting"') == []
 
 
-def test_a_viewer_can_not_take_a_load_back(client, servers, load):
+def test_a_viewer_can_not_take_a_load_back(client, servers, load, log_in):
     upload = load("balances", GOOD)
-    client.force_login(user("viewer"))
-    client.cookies["django_language"] = "en"
+    log_in("viewer")
     assert "Take it back" not in look(client, "upload", upload)
     assert client.post(reverse("upload_undo", args=[upload.pk])).status_code == 403

@@ -4,18 +4,17 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from tests.messengers import BOT_TOKEN
-from tests.records import server, user
+from tests.records import server
 from transfer.models import AuditEntry, Shop
 from transfer.models.alerts import Incident, Notice, Recipient, Topic
 from transfer.models.planned_work import PlannedWork
 from transfer.pages.parts.audit_words import changes, in_a_line
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("admin")]
 
 FIELDS = {
     "name": "Olga",
@@ -45,12 +44,6 @@ def stored(**fields):
 
 def hook():
     return stored(channel="webhook", address=HOOK["webhook_address"])
-
-
-@pytest.fixture(autouse=True)
-def administrator(client, settings):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("administrator"))
 
 
 def words_of(response):
@@ -324,15 +317,3 @@ def test_shops_are_chosen_by_their_codes_and_an_unknown_one_is_named(client):
     assert "Of registers: only" in words_of(client.get(reverse("notifications")))
     client.post(one.get_absolute_url(), {**FIELDS, "shops": ""})
     assert not one.shops.exists()
-
-
-def test_the_list_of_recipients_costs_the_same_for_each(client, django_assert_num_queries):
-    nine = server("БС 9")
-    stored().servers.set([nine])
-    client.get(reverse("notifications"))
-    with CaptureQueriesContext(connection) as few:
-        client.get(reverse("notifications"))
-    for number in range(5):
-        stored(name=f"{number}").servers.set([nine])
-    with django_assert_num_queries(len(few)):
-        client.get(reverse("notifications"))

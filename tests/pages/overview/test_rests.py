@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.records import server, user, wait_for
+from tests.records import server, wait_for
 from transfer.engine.kinds import KINDS
 from transfer.models import Actor, Heartbeat, PlannedWork
 
@@ -29,10 +29,9 @@ def tasks():
 
 
 @pytest.fixture
-def lines(client):
+def lines(client, log_in):
     """The lines of the card, as texts."""
-    client.force_login(user("viewer"))
-    client.cookies["django_language"] = "en"
+    log_in("viewer")
 
     def lines():
         rests = client.get(reverse("overview")).context["rests"]
@@ -55,11 +54,15 @@ def test_paused_transfers_of_a_server_are_one_line_and_no_problem(tasks, lines, 
     assert "Stocktaking" in text
 
 
-def test_a_transfer_that_is_switched_off_says_by_whom_and_why(tasks, lines):
+def test_a_transfer_that_is_switched_off_says_by_whom_and_why_and_is_never_late(
+    tasks, lines, client
+):
     tasks[0].switch(False, IVAN, reason="The table is being rebuilt")
     ((sentence, waits, by, reason),) = lines()
     assert sentence == f"{tasks[0]}: switched off"
     assert (waits, by, reason) == ("40 rows wait", "ivan", "The table is being rebuilt")
+    late = [one.key for one in client.get(reverse("overview")).context["problems"]]
+    assert late == [f"task:{task.pk}" for task in tasks[1:]]
 
 
 def test_a_transfer_that_nobody_has_ever_switched_rests_only_if_rows_wait(lines):

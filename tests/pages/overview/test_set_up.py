@@ -26,13 +26,6 @@ from transfer.runs.execute import run_here
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("nothing_asked")]
 
 
-@pytest.fixture
-def admin(client, settings):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("administrator"))
-    return client
-
-
 def steps(client):
     return client.get(reverse("overview"), {"ask": "1"}).context["steps"]
 

@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.pages.look import told
+from tests.pages.look import read, told
 from tests.records import a_problem, a_run, server, user
 from transfer.alerts.watch import watch
 from transfer.causes.connections import UNREACHABLE
@@ -16,16 +16,8 @@ from transfer.models.failing import failure
 from transfer.parties import database_of
 from transfer.problems import taking
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("nothing_asked", "operator")]
 IVAN = Actor("ivan")
-
-
-@pytest.fixture(autouse=True)
-def operator(client, settings, nothing_asked):
-    settings.LANGUAGE_CODE = "en"
-    olga = user("operator")
-    client.force_login(olga)
-    return olga
 
 
 @pytest.fixture
@@ -44,13 +36,9 @@ def failing_task(of):
     return Incident.objects.open().get(topic="failures", server=of)
 
 
-def text(response):
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", response.content.decode()))
-
-
 def test_one_press_on_the_overview_takes_the_problem_and_everybody_sees_who(client, failing):
     page = client.get("/")
-    assert "Take it" in text(page)
+    assert "Take it" in read(page)
     answer = client.post(reverse("problems_take"), {"problems": failing.pk, "next": "/"})
     assert answer.url == "/"
     failing.refresh_from_db()
@@ -58,7 +46,7 @@ def test_one_press_on_the_overview_takes_the_problem_and_everybody_sees_who(clie
     entry = AuditEntry.objects.latest("id")
     assert (entry.who, entry.action) == ("olga", "take")
     client.force_login(user("viewer", "vera"))
-    seen = text(client.get("/"))
+    seen = read(client.get("/"))
     assert "olga has taken it, since" in seen
     assert "Take it" not in seen
 
@@ -67,7 +55,7 @@ def test_a_note_is_shown_beside_it_and_who_took_it_can_change_it(client, failing
     url = reverse("problem_take", args=[failing.pk])
     client.post(url, {"note": "I call the provider"})
     since = Incident.objects.get(pk=failing.pk).taken_at
-    assert "I call the provider" in text(client.get("/"))
+    assert "I call the provider" in read(client.get("/"))
     client.post(url, {"note": "The provider repairs it"})
     failing.refresh_from_db()
     assert (failing.taken_note, failing.taken_at) == ("The provider repairs it", since)
@@ -101,13 +89,13 @@ def test_one_press_takes_all_problems_of_a_line_that_nobody_has_taken(client):
     found = [failing_task(server(f"БС {number}")) for number in range(5)]
     taking.take(found[0], IVAN)
     page = client.get("/")
-    assert "Take all" in text(page)
+    assert "Take all" in read(page)
     forms = re.findall(r'name="problems" value="([\d,]+)"', page.content.decode())
     sent = max(forms, key=len)
     assert set(sent.split(",")) == {str(one.pk) for one in found[1:]}
     answer = client.post(reverse("problems_take"), {"problems": sent}, follow=True)
-    assert "You have taken 4 problems." in text(answer)
-    assert "5 of 5 taken: ivan, olga" in text(answer)
+    assert "You have taken 4 problems." in read(answer)
+    assert "5 of 5 taken: ivan, olga" in read(answer)
 
 
 def test_one_press_on_a_line_that_others_have_taken_meanwhile_is_refused(client, failing):
@@ -121,10 +109,10 @@ def test_a_problem_that_has_ended_says_so_on_its_page_and_can_not_be_taken(clien
     TransferTask.objects.update(failures=0)
     watch(timezone.now())
     answer = client.post(reverse("problem_take", args=[failing.pk]), {"note": ""}, follow=True)
-    assert "This problem has ended, since" in text(answer)
-    assert "The problem has ended: it began" in text(answer)
+    assert "This problem has ended, since" in read(answer)
+    assert "The problem has ended: it began" in read(answer)
     answer = client.post(reverse("problems_take"), {"problems": failing.pk}, follow=True)
-    assert "The problem has ended in the meantime." in text(answer)
+    assert "The problem has ended in the meantime." in read(answer)
     assert not AuditEntry.objects.filter(action="take").exists()
 
 
@@ -140,8 +128,8 @@ def test_a_later_problem_of_the_same_kind_is_free(client, failing):
 def test_the_audit_names_the_problem_in_the_readers_language(client, failing):
     client.post(reverse("problem_take", args=[failing.pk]), {"note": "я"})
     client.force_login(user("administrator", "anna"))
-    assert "olga took the problem “" in text(client.get(reverse("audit")))
-    assert "olga took the problem" in text(client.get(failing.get_absolute_url()))
+    assert "olga took the problem “" in read(client.get(reverse("audit")))
+    assert "olga took the problem" in read(client.get(failing.get_absolute_url()))
 
 
 def test_a_problem_of_administrators_is_not_there_for_an_operator(client):
@@ -157,15 +145,15 @@ def test_a_problem_of_administrators_is_not_there_for_an_operator(client):
 def test_a_problem_is_muted_with_a_reason_and_who_why_and_until_when_is_shown(client, failing):
     url = reverse("problem_mute", args=[failing.pk])
     answer = client.post(url, {"until": "hour", "reason": ""})
-    assert (answer.status_code, "Enter a reason." in text(answer)) == (422, True)
+    assert (answer.status_code, "Enter a reason." in read(answer)) == (422, True)
     answer = client.post(url, {"until": "other", "moment": "2020-01-01T00:00", "reason": "x"})
-    assert "The time has to be in the future." in text(answer)
+    assert "The time has to be in the future." in read(answer)
     client.post(url, {"until": "worse", "reason": "The provider knows"})
     entry = AuditEntry.objects.latest("id")
     assert (entry.who, entry.action, entry.reason) == ("olga", "mute", "The provider knows")
-    seen = text(client.get("/"))
+    seen = read(client.get("/"))
     assert "olga has muted it until it gets worse: The provider knows" in seen
     client.post(reverse("problem_unmute", args=[failing.pk]))
     failing.refresh_from_db()
     assert not failing.is_muted
-    assert "has muted it" not in text(client.get("/"))
+    assert "has muted it" not in read(client.get("/"))

@@ -6,20 +6,11 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.databases import query, stage
-from tests.records import user
+from tests.trace.moving import accounts, move
 from transfer.models import AuditEntry, TransferTask
-from transfer.models.run_base import Trigger
 from transfer.problems.find import problems
-from transfer.runs.execute import run_here
 
 pytestmark = pytest.mark.usefixtures("in_english")
-
-
-@pytest.fixture
-def admin(client, transactional_db):
-    client.force_login(user("administrator", "olga"))
-    client.cookies["django_language"] = "en"
-    return client
 
 
 @pytest.fixture
@@ -33,15 +24,6 @@ def deleted(server, dock, second_bonus, shop_all):
     run = move(nine)
     assert run.error_code == "rows_differ"
     return nine
-
-
-def move(server):
-    task = server.tasks.select_related("server").get(kind="balances")
-    return run_here(task, Trigger.MANUAL)
-
-
-def accounts(server):
-    return [row[0] for row in query(server.dsn, "select account from asset order by account")]
 
 
 def test_the_page_lists_them_and_the_transfers_go_on_without(admin, deleted, server):
@@ -58,12 +40,6 @@ def test_the_page_lists_them_and_the_transfers_go_on_without(admin, deleted, ser
     assert (accounts(server), accounts(deleted)) == (["1", "2"], ["1"])
     assert "No rows are missing" in admin.get("/missing/").text
     assert AuditEntry.objects.get(action="forget").new == {"kind": "balances", "given_up": 1}
-
-
-def test_only_an_administrator_decides(client, deleted):
-    client.force_login(user("operator", "ivan"))
-    assert client.post("/missing/balances/forget/").status_code == 403
-    assert move(deleted).error_code == "rows_differ"
 
 
 def test_the_command_lists_them_first(deleted, capsys):

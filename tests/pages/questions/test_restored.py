@@ -8,24 +8,15 @@ from django.urls import reverse
 
 from tests.databases import query, stage
 from tests.pages.look import told
-from tests.records import user
+from tests.trace.moving import accounts, move
 from transfer.models import AuditEntry, BonusServer, Bulletin, LogPlace, Settings, TransferTask
-from transfer.models.run_base import Trigger
 from transfer.problems.find import problems
-from transfer.runs.execute import run_here
 from transfer.runs.reconcile import reconcile
 from transfer.runs.restored import what_is_lost
 
 pytestmark = pytest.mark.usefixtures("in_english")
 
 URL = "/restored/"
-
-
-@pytest.fixture
-def admin(client, transactional_db):
-    client.force_login(user("administrator", "olga"))
-    client.cookies["django_language"] = "en"
-    return client
 
 
 @pytest.fixture
@@ -45,15 +36,6 @@ def restored(server, nine, shop_all, copies):
     move(server)
     copies.restore(shop_all, "before")
     stage(shop_all, "balances", [("3", 300)])
-
-
-def move(server, kind="balances"):
-    task = server.tasks.select_related("server").get(kind=kind)
-    return run_here(task, Trigger.MANUAL)
-
-
-def accounts(server):
-    return [row[0] for row in query(server.dsn, "select account from asset order by account")]
 
 
 def test_no_server_moves_until_it_is_confirmed_and_then_nothing_is_lost_or_doubled(
@@ -113,9 +95,8 @@ def test_the_file_of_what_is_lost_is_not_made_while_shop_all_is_silent(admin, se
     assert [tag for tag, _text in told(answer)] == ["bad"]
 
 
-def test_only_an_administrator_confirms(client, restored, server):
-    client.force_login(user("operator", "ivan"))
-    client.cookies["django_language"] = "en"
+def test_only_an_administrator_confirms(client, restored, server, log_in):
+    log_in("operator", "ivan")
     assert "An administrator answers on this page." in client.get(URL).text
     client.post(URL)
     assert move(server).error_code == "shop_all_went_back"

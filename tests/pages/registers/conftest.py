@@ -2,21 +2,10 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import Group, User
-from django.test import Client
 from django.utils import timezone
 
 from transfer.models import BonusServer, CashRegister, RegisterAccount, Shop
 from transfer.models.accounts import ONLINE_FOR, AccountState
-
-
-@pytest.fixture
-def operator(client: Client) -> Client:
-    user = User.objects.create_user("olga")
-    user.groups.add(Group.objects.get(name="operator"))
-    client.force_login(user)
-    client.cookies["django_language"] = "en"
-    return client
 
 
 @pytest.fixture

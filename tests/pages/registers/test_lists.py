@@ -4,12 +4,11 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from tests.chain import LONG, many_servers
+from tests.pages.look import read
 from transfer.models import AuditEntry, BonusServer, CashRegister, RegisterAccount, Shop
 from transfer.models.accounts import STATE_BESIDE, AccountState
 from transfer.pages.shown.task_groups import MANY
@@ -89,65 +88,6 @@ def test_sorting_by_state_puts_the_worst_first(operator, servers, one_of_each):
     assert states(page) == list(AccountState.values)
 
 
-@pytest.mark.parametrize(
-    "address",
-    [
-        "/registers/",
-        "/registers/?state=problem",
-        "/registers/?state=online&sort=-shop",
-        "/registers/?q=c0",
-        "/registers/export.csv",
-        "/registers/{register}/",
-        "/servers/",
-        "/servers/{server}/",
-        "/servers/{server}/?state=online&sort=shown_state",
-        "/servers/{server}/live/",
-        "/shops/",
-    ],
-)
-def test_ten_or_sixty_registers_take_as_many_queries(
-    operator, servers, registers, with_accounts, address
-):
-    some = registers(10)
-    with_accounts(servers[0], some)
-    with_accounts(servers[1], some, last_seen=None)
-    registers(1)  # without accounts, for which there is one query more
-    url = address.format(register=some[0].pk, server=servers[0].pk)
-
-    def queries() -> int:
-        with CaptureQueriesContext(connection) as captured:
-            page = operator.get(f"{url}{'&' if '?' in url else '?'}per_page=250")
-            assert page.status_code == 200
-            assert not page.streaming or b"".join(page.streaming_content)
-        return len(captured)
-
-    queries()  # what is asked once
-    few = queries()
-    more = registers(50)
-    with_accounts(servers[0], more)
-    Shop.objects.bulk_create([Shop(code=f"s{n}") for n in range(60)])
-    assert queries() == few
-
-
-def test_two_or_twenty_servers_take_as_many_queries(operator, servers, registers, with_accounts):
-    some = registers(10)
-    with_accounts(servers[0], some)
-
-    def queries() -> int:
-        with CaptureQueriesContext(connection) as captured:
-            page = operator.get(reverse("registers"), {"state": "problem"})
-        assert len(page.context["table"].rows) == 10
-        return len(captured)
-
-    queries()  # what is asked once
-    few = queries()
-    for number in range(10, 28):
-        server = BonusServer(name=f"Server {number}", host="127.0.0.1", db_name="x")
-        server.dock()
-        with_accounts(server, some[:5])
-    assert queries() == few
-
-
 def test_the_list_shows_each_registers_state_on_each_server(
     operator, servers, registers, with_accounts
 ):
@@ -223,18 +163,9 @@ def rows_of(page) -> dict[str, list[str]]:
     """Register → the texts in the columns of the servers."""
     body = page.content.decode().partition('id="results"')[2].partition("<tbody")[2]
     rows = re.findall(r'<tr role="row">.*?</tr>', body, re.DOTALL)
-    cells = [[text(cell) for cell in re.findall(r"<td.*?</td>", row, re.DOTALL)] for row in rows]
+    drawn = [re.findall(r"<td.*?</td>", row, re.DOTALL) for row in rows]
+    cells = [[" ".join(re.sub(r"<.*?>", " ", cell).split()) for cell in row] for row in drawn]
     return {name.split()[0] + " " + name.split()[1]: states for name, _shop, *states in cells}
-
-
-def text(html: str) -> str:
-    return " ".join(re.sub(r"<.*?>", " ", html).split())
-
-
-def test_every_list_looks_like_one(operator, servers, registers):
-    registers(1)
-    for url in (reverse("registers"), servers[0].get_absolute_url(), reverse("shops")):
-        assert 'class="table cards' in operator.get(url).content.decode()
 
 
 def test_names_are_text_and_never_markup(operator, servers, registers, with_accounts):
@@ -260,8 +191,8 @@ def test_old_states_say_how_old_they_are(operator, servers, registers, with_acco
     with_accounts(servers[0], [register])
     old = timezone.now() - timedelta(minutes=40)
     BonusServer.objects.filter(pk=servers[0].pk).update(accounts_at=old, checked_at=old)
-    page = text(operator.get(servers[0].get_absolute_url()).text)
+    page = read(operator.get(servers[0].get_absolute_url()))
     assert "The last check was 40 minutes ago" in page
     assert "is the scheduler running?" in page
     assert "as they were 40 minutes ago" in page
-    assert "as it was 40 minutes ago" in text(operator.get(register.get_absolute_url()).text)
+    assert "as it was 40 minutes ago" in read(operator.get(register.get_absolute_url()))

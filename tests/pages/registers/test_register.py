@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.chain import many_servers
+from tests.pages.look import read
 from transfer.models import AccountJob, AuditEntry, CashRegister, RegisterAccount, SeenDay, Shop
 from transfer.models.accounts import AccountState
 from transfer.pages.shown.task_groups import MANY
@@ -94,7 +95,7 @@ def test_of_many_servers_a_cause_is_said_once_for_all_that_have_it(
         (AccountState.OFFLINE, 2),
         (AccountState.NOT_CREATED, MANY - 1),
     ]
-    words = text(page.content.decode())
+    words = read(page)
     assert words.count("It has no account on this server") == 1
     assert f"on {MANY - 1} servers" in words
     assert words.count("None of these servers has heard from it since") == 1
@@ -112,10 +113,6 @@ def test_of_many_servers_those_alone_with_a_problem_are_open_and_those_that_the_
 def opened(page):
     """The servers whose accounts are shown."""
     return [part["server"].name for part in page.context["parts"] if part["is_open"]]
-
-
-def text(html):
-    return " ".join(re.sub(r"<.*?>", " ", html).split())
 
 
 def test_add_change_and_remove(operator, servers):

@@ -5,22 +5,11 @@ from django.urls import reverse
 
 from tests.databases import query
 from tests.pages.look import once_more, words
-from tests.records import a_reject, server, user
+from tests.records import a_reject
 from transfer.models import AuditEntry, RejectedRow
 from transfer.pages.rejects import bulk
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def operator(client, settings):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("operator"))
-
-
-@pytest.fixture
-def eight():
-    return server()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("operator")]
 
 
 def test_chosen_ones_are_sent_with_the_same_correction(client, rejected, shop_all):
@@ -68,12 +57,6 @@ def test_the_filter_of_the_list_is_there_again_after_the_action(client, eight):
 def test_several_transfers_at_once_have_no_field_in_common(client, eight):
     a_reject(eight), a_reject(eight, "cards")
     assert client.get(reverse("rejects_resend")).context["form"] is None
-
-
-def test_nothing_chosen_is_said(client, eight):
-    for name in ("rejects_resend", "rejects_discard"):
-        response = client.get(f"{reverse(name)}?id=x", follow=True)
-        assert "No open row is chosen" in words(response)
 
 
 def test_what_was_rejected_since_the_question_is_left_alone(client, eight):

@@ -10,7 +10,6 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tests.databases import query
-from tests.records import user
 from transfer.engine.kinds import BALANCES, PINCODES
 from transfer.models import AuditEntry, BonusServer, RecurringJob, TransferRun, TransferTask
 from transfer.problems.find import problems
@@ -22,10 +21,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 
 @pytest.fixture
-def operator(client, docked, settings):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("operator"))
-    return client
+def operator(docked, log_in):
+    return log_in("operator")
 
 
 def move(kind):

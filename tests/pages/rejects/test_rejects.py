@@ -1,44 +1,24 @@
-import csv
-import io
 from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
-from django.db import connection
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
 from tests.databases import query
-from tests.pages.look import send_again, words
-from tests.records import CHANGESET, NUMBERS, PAYLOADS, a_reject, a_run, server, user
+from tests.pages.look import lines, send_again, words
+from tests.records import CHANGESET, PAYLOADS, a_reject, a_run, server
 from transfer.models import AuditEntry, RejectedRow
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
 
-pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def operator(client, settings):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("operator"))
-
-
-@pytest.fixture
-def eight():
-    return server()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("operator")]
 
 
 def filtered(client, **filters):
     response = client.get(reverse("rejects"), filters)
     assert response.status_code == 200
     return [row.record.pk for row in response.context["table"].paginated_rows]
-
-
-def lines(response, delimiter=","):
-    text = b"".join(response.streaming_content).decode("utf-8-sig")
-    return list(csv.reader(io.StringIO(text), delimiter=delimiter))
 
 
 def test_what_the_server_has_against_a_row_is_named(client, eight):
@@ -111,27 +91,6 @@ class TestTheList:
         one = a_reject(eight)
         assert filtered(client, kind="x", state="x", server="x", run="x", since="x") == [one.pk]
         assert filtered(client, q="%_\\'\"" * 9) == []
-
-    def test_of_sixty_takes_as_many_queries_as_of_ten(self, client, eight):
-        def queries():
-            with CaptureQueriesContext(connection) as captured:
-                client.get(reverse("rejects"), {"per_page": 250})
-            return len(captured)
-
-        run = a_run(eight)
-        for _ in range(10):
-            a_reject(eight, run=run)
-        queries()  # the first visit of all makes the settings
-        few = queries()
-        RejectedRow.objects.bulk_create(
-            RejectedRow(
-                run=run, server=eight, server_name="8", kind="balances", code="amount_zero",
-                changeset=CHANGESET, row=next(NUMBERS),
-                payload=PAYLOADS["balances"],
-            )
-            for _ in range(50)
-        )  # fmt: skip
-        assert queries() == few < 20
 
     def test_an_empty_list_says_why(self, client, eight):
         assert "No row has been rejected" in words(client.get(reverse("rejects")))
@@ -374,6 +333,18 @@ class TestOneRow:
         ]
 
 
+def test_a_viewer_sees_everything_and_no_button(client, log_in, eight):
+    log_in("viewer", "vera")
+    one = a_reject(eight)
+    pages = words(client.get(reverse("rejects"))) + words(client.get(one.get_absolute_url()))
+    assert "The amount is zero." in pages
+    for name in ("rejects_resend", "rejects_discard"):
+        assert reverse(name) not in pages
+    for name in ("reject_resend", "reject_discard"):
+        assert reverse(name, args=[one.pk]) not in pages
+    assert 'type="checkbox"' not in pages
+
+
 class TestFiles:
     def test_hold_a_row_once_though_two_servers_have_rejected_it(self, client, eight):
         one = a_reject(eight)
@@ -406,22 +377,6 @@ class TestFiles:
         assert response.headers["Location"] == f"{reverse('rejects_xlsx')}?state=open"
         book = b"".join(client.get(reverse("rejects_xlsx")).streaming_content)
         assert book.count(b"xl/worksheets/sheet2.xml") >= 1
-
-
-class TestRoles:
-    @pytest.fixture(autouse=True)
-    def viewer(self, client, operator):
-        client.force_login(user("viewer", "vera"))
-
-    def test_a_viewer_sees_everything_and_no_button(self, client, eight):
-        one = a_reject(eight)
-        pages = words(client.get(reverse("rejects"))) + words(client.get(one.get_absolute_url()))
-        assert "The amount is zero." in pages
-        for name in ("rejects_resend", "rejects_discard"):
-            assert reverse(name) not in pages
-        for name in ("reject_resend", "reject_discard"):
-            assert reverse(name, args=[one.pk]) not in pages
-        assert 'type="checkbox"' not in pages
 
 
 class TestATableThatTakesNoSecondRow:

@@ -4,9 +4,7 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.db import connection
 from django.db.models.signals import post_init
-from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
@@ -23,22 +21,6 @@ from transfer.parties import database_of
 from transfer.runs import backlog
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.mark.parametrize(("few", "more"), [(10, 8), (3 * MANY, 50)], ids=["lines", "groups"])
-def test_many_tasks_take_no_more_queries_than_few(client, olga, shown, few, more):
-    def queries():
-        for one in BonusServer.objects.all()[:20]:
-            a_run(one, "pincodes")
-        page(client)  # the first look after the log-in notes it
-        with CaptureQueriesContext(connection) as captured:
-            page(client)
-        return len(captured)
-
-    many_tasks(few)
-    of_few = queries()
-    many_tasks(more)
-    assert queries() == of_few
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import pytest
 from django.urls import reverse
 
-from tests.records import user
 from transfer.models import AccountJob
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("in_english")]
@@ -19,16 +18,6 @@ def accounts(docked, six, ordered):
     return docked.accounts.order_by("pk")
 
 
-@pytest.fixture
-def as_(client):
-    def as_(role):
-        client.force_login(user(role, role))
-        client.cookies["django_language"] = "en"
-        return client
-
-    return as_
-
-
 def order(client, server, registers, action):
     """Orders a change of many accounts, and confirms it. Returns the status of the answer."""
     form = {"action": action, "register": [one.pk for one in registers], "confirmed": "1"}
@@ -41,9 +30,9 @@ def jobs(action):
 
 @pytest.mark.parametrize("action", FOR_ADMINISTRATORS)
 def test_an_operator_neither_deletes_accounts_nor_issues_new_logins(
-    as_, docked, six, accounts, ordered, action
+    log_in, docked, six, accounts, ordered, action
 ):
-    operator, logins = as_("operator"), set(accounts.values_list("login", flat=True))
+    operator, logins = log_in("operator", "operator"), set(accounts.values_list("login", flat=True))
     one = reverse("account_change", args=[accounts[0].pk, action])
     assert operator.get(one).status_code == 403
     assert operator.post(one).status_code == 403
@@ -56,16 +45,16 @@ def test_an_operator_neither_deletes_accounts_nor_issues_new_logins(
 
 
 @pytest.mark.parametrize("action", FOR_ADMINISTRATORS)
-def test_an_administrator_does(as_, docked, six, accounts, action):
-    administrator = as_("administrator")
+def test_an_administrator_does(log_in, docked, six, accounts, action):
+    administrator = log_in("administrator", "administrator")
     one = reverse("account_change", args=[accounts[0].pk, action])
     assert administrator.get(one).status_code == 200
     assert order(administrator, docked, six, action).status_code == 302
     assert jobs(action).get().total == 6
 
 
-def test_an_operator_creates_blocks_and_unblocks(as_, docked, six, accounts):
-    operator = as_("operator")
+def test_an_operator_creates_blocks_and_unblocks(log_in, docked, six, accounts):
+    operator = log_in("operator", "operator")
     for action in FOR_OPERATORS:
         one = reverse("account_change", args=[accounts[0].pk, action])
         assert operator.get(one).status_code == 200
@@ -76,8 +65,8 @@ def test_an_operator_creates_blocks_and_unblocks(as_, docked, six, accounts):
     assert jobs("create").get().total == 1
 
 
-def test_pages_offer_an_operator_only_what_he_may_do(as_, docked, six, accounts):
-    operator = as_("operator")
+def test_pages_offer_an_operator_only_what_he_may_do(log_in, docked, six, accounts):
+    operator = log_in("operator", "operator")
     page = operator.get(six[0].get_absolute_url()).text
     address = {
         action: reverse("account_change", args=[accounts.get(register=six[0]).pk, action])
@@ -93,8 +82,8 @@ def test_pages_offer_an_operator_only_what_he_may_do(as_, docked, six, accounts)
     assert 'value="renew"' not in listed
 
 
-def test_pages_offer_all_of_it_to_an_administrator(as_, docked, six, accounts):
-    administrator = as_("administrator")
+def test_pages_offer_all_of_it_to_an_administrator(log_in, docked, six, accounts):
+    administrator = log_in("administrator", "administrator")
     page = administrator.get(six[0].get_absolute_url()).text
     assert all(words in page for words in ("Block…", "New credentials…", "Delete the account…"))
     assert "An administrator can delete" not in page
@@ -103,10 +92,10 @@ def test_pages_offer_all_of_it_to_an_administrator(as_, docked, six, accounts):
 
 
 def test_an_operator_is_not_offered_to_repeat_a_deletion_that_failed(
-    as_, docked, six, accounts, ordered
+    log_in, docked, six, accounts, ordered
 ):
     job = ordered("delete", six)
     job.accounts.update(state="created", error_code="api_broken")
     address = reverse("job_again", args=[docked.pk, job.pk])
-    assert address not in as_("operator").get(job.get_absolute_url()).text
-    assert address in as_("administrator").get(job.get_absolute_url()).text
+    assert address not in log_in("operator", "operator").get(job.get_absolute_url()).text
+    assert address in log_in("administrator", "administrator").get(job.get_absolute_url()).text

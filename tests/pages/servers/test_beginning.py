@@ -10,8 +10,8 @@ from django.urls import reverse
 from tests.causes import raises
 from tests.databases import query, stage
 from tests.pages.look import told
-from tests.records import user
 from tests.restores import age
+from tests.trace.moving import accounts, move
 from transfer.causes.ledger import TABLE_NOT_EMPTY
 from transfer.engine.kinds import KINDS
 from transfer.models import AuditEntry, Bulletin
@@ -22,13 +22,6 @@ from transfer.runs.purge import purge_staging
 from transfer.runs.undocking import undock
 
 pytestmark = pytest.mark.usefixtures("in_english")
-
-
-@pytest.fixture
-def admin(client, transactional_db):
-    client.force_login(user("administrator", "olga"))
-    client.cookies["django_language"] = "en"
-    return client
 
 
 @pytest.fixture
@@ -68,23 +61,6 @@ def decide(admin, server, **answers):
     return question, confirmed
 
 
-def accounts(server):
-    return [row[0] for row in query(server.dsn, "select account from asset order by account")]
-
-
-def move(server):
-    return run_here(server.tasks.get(kind="balances"), Trigger.MANUAL)
-
-
-def test_the_page_counts_the_rows(admin, nine):
-    text = admin.get(url(nine)).text
-    assert "Balance changes: 2 rows in shop All; its table &quot;asset&quot; is empty." in text
-    assert "Nothing yet: send all 2 rows" in text
-    assert "Everything until now" in text
-    assert "The same as another server" in text
-    assert "PIN codes" not in text.partition("<main")[2]  # nothing is staged: they have begun
-
-
 def decision():
     """The audit's only entry of what an administrator has said."""
     return AuditEntry.objects.filter(action="position").exclude(new__answer="unasked").get()
@@ -103,6 +79,11 @@ def fill(server):
 
 def test_an_empty_table_proposes_that_nothing_was_received_and_one_answer_begins(admin, nine):
     page = admin.get(url(nine))
+    assert "Balance changes: 2 rows in shop All; its table &quot;asset&quot; is empty." in page.text
+    assert "Nothing yet: send all 2 rows" in page.text
+    assert "Everything until now" in page.text
+    assert "The same as another server" in page.text
+    assert "PIN codes" not in page.text.partition("<main")[2]  # none is staged: they have begun
     assert is_chosen(page, "balances", "nothing")
     assert "rows are lost or sent twice" not in page.text
     after = admin.post(url(nine), {"balances": "nothing", "empty": "balances"}, follow=True)
@@ -214,15 +195,12 @@ def test_where_they_differ_each_transfer_needs_an_answer(admin, three):
     assert page.text.count("Choose an answer.") == 2
 
 
-def test_nothing_is_decided_before_it_is_confirmed(admin, nine):
-    admin.post(url(nine), {"balances": "everything"})
-    assert move(nine).error_code == "beginning_undecided"
-
-
 def test_a_server_that_has_received_everything_is_sent_what_is_staged_later(admin, nine, shop_all):
     question, _after = decide(admin, nine, balances="everything")
     assert "Rows that are staged now are not sent." in question.text
     assert "its table &quot;asset&quot; is empty. These rows never arrive there." in question.text
+    entry = decision()
+    assert (entry.who, entry.new["waiting"]) == ("olga", 0)
     stage(shop_all, "balances", [("3", 1)])
     move(nine)
     assert accounts(nine) == ["3"]
@@ -473,17 +451,9 @@ def test_the_servers_page_asks_until_it_is_decided(admin, nine):
     assert link not in admin.get(nine.get_absolute_url()).text
 
 
-def test_the_decision_is_in_the_audit(admin, nine):
-    decide(admin, nine, balances="everything")
-    entry = decision()
-    assert (entry.who, entry.new["waiting"]) == ("olga", 0)
-
-
-def test_only_an_administrator_decides(client, nine):
-    client.force_login(user("operator", "ivan"))
-    client.cookies["django_language"] = "en"
-    assert client.post(url(nine), {"balances": "nothing", "confirmed": "1"}).status_code == 403
-    text = client.get(nine.get_absolute_url()).text
+def test_only_an_administrator_decides(operator, nine):
+    assert operator.post(url(nine), {"balances": "nothing", "confirmed": "1"}).status_code == 403
+    text = operator.get(nine.get_absolute_url()).text
     assert url(nine) not in text
     assert "An administrator decides it on this page." in text
     assert move(nine).error_code == "beginning_undecided"

@@ -44,10 +44,9 @@ def hear(made, error=None):
 
 
 @pytest.fixture
-def card(client, bs12):
+def card(client, bs12, log_in):
     """The first card: each door with its state, and all that is said."""
-    client.force_login(user("viewer"))
-    client.cookies["django_language"] = "en"
+    log_in("viewer")
 
     def card():
         response = client.get(reverse("server_live", args=[bs12.pk]))
@@ -128,9 +127,8 @@ def test_transfers_that_fail_while_all_answers_are_said(card, bs12):
     assert "Balance changes → БС 12: the last 3 runs failed" in text
 
 
-def test_the_list_of_servers_says_the_same(client, bs12):
-    client.force_login(user("viewer"))
-    client.cookies["django_language"] = "en"
+def test_the_list_of_servers_says_the_same(client, bs12, log_in):
+    log_in("viewer")
     bs12.note_failure(timezone.now(), NO_PORT)
     hear(bs12, NO_DATABASE)
     text = client.get(reverse("servers")).text
@@ -161,10 +159,9 @@ def test_the_page_lists_what_was_wrong_with_this_server(client, bs12):
 
 
 def test_a_server_without_a_token_is_available_and_says_what_is_not_managed(
-    client, docked, shop_all
+    client, docked, shop_all, log_in
 ):
-    client.force_login(user("viewer"))
-    client.cookies["django_language"] = "en"
+    log_in("viewer")
     BonusServer.objects.filter(pk=docked.pk).update(api_token="")
     check_connections()
     for url in ("/", "/servers/", f"/servers/{docked.pk}/"):

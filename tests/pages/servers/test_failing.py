@@ -9,7 +9,6 @@ from django.urls import reverse
 from tests import misbehaving
 from tests.certificates import certificate
 from tests.misbehaving import free_port
-from tests.records import user
 from tests.reference_server import TOKEN
 from transfer.models import AuditEntry, CashRegister, RegisterAccount, Shop
 from transfer.servers.checks import check_connections
@@ -41,12 +40,6 @@ HANDLERS = {
     "hangs up": misbehaving.hangs_up,
     "certificate": misbehaving.answers(200),
 }
-
-
-@pytest.fixture
-def operator(client):
-    client.force_login(user("operator"))
-    return client
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 """Leaving a bonus server behind on its page, and taking that back."""
 
 from datetime import timedelta
-from html import unescape
 
 import pytest
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import strip_tags
 
 from tests.databases import query, stage
+from tests.pages.look import read
 from tests.records import user
 from tests.restores import age
 from transfer.engine.kinds import KINDS
@@ -26,13 +25,6 @@ KEPT = "While its database can't be read, purges keep all rows that it has not r
 
 
 @pytest.fixture
-def admin(client, transactional_db):
-    client.force_login(user("administrator", "olga"))
-    client.cookies["django_language"] = "en"
-    return client
-
-
-@pytest.fixture
 def dead(server, dock, second_bonus, shop_all):
     """A second server, whose database does not answer; a row waits for it that the other has."""
     dead = dock(second_bonus, "Server 9")
@@ -46,12 +38,8 @@ def dead(server, dock, second_bonus, shop_all):
     return dead
 
 
-def words_of(answer):
-    return " ".join(unescape(strip_tags(answer.text)).split())
-
-
 def page_of(client, server):
-    return words_of(client.get(server.get_absolute_url()))
+    return read(client.get(server.get_absolute_url()))
 
 
 def leave(client, server, reason="the disk is broken"):
@@ -72,10 +60,10 @@ def test_its_page_says_that_it_keeps_the_purge_back_and_leads_to_the_way_out(adm
     began = timezone.now() - timedelta(hours=2)
     OutagePart.note_failures([Seen(dead.pk, Part.DATABASE, began)])
     assert KEPT in page_of(admin, dead)
-    asked = words_of(admin.get(reverse("server_leave_behind", args=[dead.pk])))
+    asked = read(admin.get(reverse("server_leave_behind", args=[dead.pk])))
     assert "Leave Server 9 behind?" in asked
     assert "its next run says exactly how many rows it lacks" in asked
-    shown = words_of(leave(admin, dead))
+    shown = read(leave(admin, dead))
     assert LEFT in shown
     assert "by olga: the disk is broken." in shown
     assert KEPT not in shown
@@ -85,33 +73,33 @@ def test_it_says_how_many_rows_are_purged_that_it_lacks(admin, dead, shop_all):
     leave(admin, dead)
     assert purge(shop_all)["changeAccountBalanceTemp"]["rows"] == 2
     assert "Up to 1 row that it has not received is purged." in page_of(admin, dead)
-    refused = words_of(take_back(admin, dead))
+    refused = read(take_back(admin, dead))
     assert "Purges have removed rows that Server 9 has not received: up to 1." in refused
     assert LEFT in refused
 
 
 def test_it_is_taken_back_while_no_row_is_purged(admin, dead, shop_all):
     leave(admin, dead)
-    assert "Purges wait for Server 9 again." in words_of(take_back(admin, dead))
+    assert "Purges wait for Server 9 again." in read(take_back(admin, dead))
     kept = {"kind": "balances", "server": "Server 9"}
     assert purge(shop_all)["changeAccountBalanceTemp"] == {"rows": 1, "unread": [kept]}
 
 
 def test_the_overview_and_the_list_of_servers_show_it(admin, dead):
     leave(admin, dead)
-    assert "Server 9 is left behind: purges do not wait for it" in words_of(admin.get("/"))
-    assert "left behind" in words_of(admin.get(reverse("servers")))
+    assert "Server 9 is left behind: purges do not wait for it" in read(admin.get("/"))
+    assert "left behind" in read(admin.get(reverse("servers")))
 
 
 def test_without_a_reason_nothing_changes(admin, dead):
     answer = leave(admin, dead, reason="")
     assert answer.status_code == 422
-    assert "Enter a reason." in words_of(answer)
+    assert "Enter a reason." in read(answer)
     assert not LeftBehind.objects.exists()
 
 
 def test_a_server_that_answers_is_not_left_behind(admin, server, dead):
-    shown = words_of(leave(admin, server))
+    shown = read(leave(admin, server))
     assert "The database of Бонусный сервер 8 answers, so it can't be left behind." in shown
     assert not LeftBehind.objects.exists()
 
@@ -137,8 +125,8 @@ def test_when_it_is_back_the_page_asks_whether_it_goes_on_without_the_rows(
     asked = "Rows are purged that the server has not received: Balance changes."
     assert asked in page_of(admin, dead)
     url = reverse("server_beginning", args=[dead.pk])
-    assert "1 rows that Server 9 has not received were purged" in words_of(admin.get(url))
-    meaning = words_of(admin.post(url, {"balances": "without"}))
+    assert "1 rows that Server 9 has not received were purged" in read(admin.get(url))
+    meaning = read(admin.post(url, {"balances": "without"}))
     assert "Balance changes: 1 row were purged from shop All. It never gets them." in meaning
     admin.post(url, {"balances": "without", "confirmed": "1"})
     stage(shop_all, "balances", [("3", 1)])

@@ -4,7 +4,6 @@ import io
 import re
 
 import pytest
-from django.contrib.auth.models import Group, User
 from django.core.management import call_command
 from django.urls import reverse
 
@@ -30,14 +29,10 @@ LESS = """
 
 
 @pytest.fixture
-def reconciliation(client, server):
+def reconciliation(viewer, server):
     """The text of the page's part."""
-    anna = User.objects.create_user("anna")
-    anna.groups.add(Group.objects.get(name="viewer"))
-    client.force_login(anna)
-    client.cookies["django_language"] = "en"
     url = reverse("server_reconciliation", args=[server.pk])
-    return lambda query="": client.get(url + query).text
+    return lambda query="": viewer.get(url + query).text
 
 
 def reconcile_by_command():

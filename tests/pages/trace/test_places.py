@@ -7,16 +7,14 @@ from django.urls import reverse
 
 from tests.databases import stage
 from tests.pages.look import words
-from tests.records import a_run, user
+from tests.records import a_run
 from transfer.models import CashRegister, Shop, Upload
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def eight(client, settings, dock, bonus, shop_all):
-    settings.LANGUAGE_CODE = "en"
-    client.force_login(user("viewer"))
+def eight(viewer, dock, bonus, shop_all):
     return dock(bonus)
 
 

@@ -3,23 +3,17 @@ import re
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.management import call_command
-from django.test import Client
 from django.urls import reverse
 
 from tests.databases import stage
-from tests.pages.look import queries_of
 
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def viewer(client: Client, dock, bonus, shop_all) -> Client:
+@pytest.fixture(autouse=True)
+def docked(dock, bonus, shop_all):
+    """A server that is asked, too."""
     dock(bonus)
-    user = User.objects.create_user("vera")
-    user.groups.add(Group.objects.get(name="viewer"))
-    client.force_login(user)
-    client.cookies["django_language"] = "en"
-    return client
 
 
 def ask(client, **query):
@@ -117,15 +111,6 @@ def test_an_operator_is_offered_the_forms_of_the_number(viewer, column, offered)
 def test_a_viewer_is_not_offered_changes(viewer, shop_all):
     stage(shop_all, "balances", [("4100", 250)])
     assert "by-hand" not in ask(viewer, q="4100")
-
-
-@pytest.mark.parametrize("query", [{"q": "4100", "in": "account"}, {"q": "410"}])
-def test_sixty_changes_take_as_many_queries_as_ten(viewer, shop_all, query):
-    stage(shop_all, "balances", [("4100", number) for number in range(10)])
-    few = queries_of(viewer, reverse("trace"), **query)
-    stage(shop_all, "balances", [("4100", number) for number in range(50)])
-    stage(shop_all, "balances", [(f"41000{number}", 1) for number in range(99)])
-    assert queries_of(viewer, reverse("trace"), **query) == few
 
 
 @pytest.mark.parametrize("query", [{"q": "4100"}, {"q": "4100", "in": "account"}])

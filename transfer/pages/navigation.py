@@ -110,8 +110,10 @@ def crumbs(
 def help_link(context: dict[str, Any]) -> dict[str, str]:
     """Links to the paper that explains the page, by the first word of its address."""
     section = context["request"].path_info.split("/")[1] or "overview"
+    if section == "help":
+        return {}
     where = {"language": get_language(), "name": "work"}
-    return {"url": f"{reverse('help_paper', kwargs=where)}#{section}"} if section != "help" else {}
+    return {"url": reverse("help_paper", kwargs=where, fragment=section)}
 
 
 def context(request: HttpRequest) -> dict[str, Any]:

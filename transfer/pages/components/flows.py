@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from django.templatetags.static import static
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
 from transfer.models.flow_hours import most_within
-from transfer.pages import links
 from transfer.pages.components.basic import icon
 from transfer.pages.components.tasks import count_of, rows_that_wait, state_of_some
 from transfer.pages.components.times import ago
@@ -150,7 +150,7 @@ def server_line(receiver: Receiver) -> Html:
     server, waiting = receiver.server, receiver.group.waiting
     return format_html(
         SERVER_LINE,
-        url=links.scheduler(server=server.pk),
+        url=reverse("scheduler", query={"server": server.pk}),
         pk=server.pk,
         name=server.name,
         **_labels(),

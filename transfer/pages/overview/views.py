@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
@@ -40,7 +41,6 @@ from transfer.models import (
 )
 from transfer.models.accounts import AccountState, count_registers
 from transfer.models.flow_hours import added as added_delays, most_within
-from transfer.pages import links
 from transfer.pages.back import is_part
 from transfer.pages.overview.rests import rests
 from transfer.pages.overview.set_up import set_up
@@ -196,13 +196,18 @@ def registers() -> list[tuple[str, list[tuple[str, str, int, str]]]]:
     """
     count = count_registers()
     lines = [
-        (tone(one, "account"), str(one.label), count[one], links.registers(state=one))
+        (
+            tone(one, "account"),
+            str(one.label),
+            count[one],
+            reverse("registers", query={"state": one}),
+        )
         for one in AccountState
         if one in count
     ]
     if idle := CashRegister.objects.filter(mothballed=True).count():
         mothballed = look("mothballed", "register")
-        url = links.registers(state=MOTHBALLED)
+        url = reverse("registers", query={"state": MOTHBALLED})
         lines.append((mothballed.tone, str(mothballed.word), idle, url))
     lines.sort(key=lambda line: list(URGENCY).index(line[0]))
     grouped = groupby(lines, lambda line: URGENCY[line[0]])
@@ -213,7 +218,7 @@ def last_day() -> dict[str, Any]:
     """Runs and rows of the last 24 hours, also by the hour, and the address behind each number."""
     day = TransferRunFilter(QueryDict(f"hours={DAY}"), TransferRun.objects.all())
     urls = {
-        f"{state}_url": links.history(hours=DAY, state=state)
+        f"{state}_url": reverse("history", query={"hours": DAY, "state": state})
         for state in ("good", "bad", "rejects", "skipped")
     }
-    return {**summary(day), "url": links.history(hours=DAY), **urls}
+    return {**summary(day), "url": reverse("history", query={"hours": DAY}), **urls}

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from transfer.models import BonusServer, LeftBehind, TransferRun
 from transfer.models.flow_hours import most_within
 from transfer.models.tasks import KindChoices
-from transfer.pages import links
 from transfer.pages.shown.task_groups import (
     MANY,
     ServerGroup,
@@ -136,7 +136,8 @@ class Scheme:
 
 def _runs_of(today: date, **filters: object) -> str:
     """Today's runs that moved rows."""
-    return links.history(**filters, since=today.isoformat(), data_only="on")
+    query = {**filters, "since": today.isoformat(), "data_only": "on"}
+    return reverse("history", query=query)
 
 
 def scheme(rows: Sequence[TaskStatus]) -> Scheme | None:
@@ -182,7 +183,7 @@ def _totals(rows: Sequence[TaskStatus], today: date, arrived: Arrived) -> list[F
     for kind in KindChoices:
         of_kind = [row for row in rows if row.task.kind == kind]
         if of_kind:
-            url = links.scheduler(kind=kind.value, sort="-waits")
+            url = reverse("scheduler", query={"kind": kind.value, "sort": "-waits"})
             totals.append(
                 Flow(
                     of_kind,

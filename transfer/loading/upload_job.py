@@ -207,7 +207,7 @@ def judged(
         rows = file_formats.rows_of(content, layout, note)
         if layout.format == "csv":
             rows = _with_progress(rows, content, upload.size, note)
-        loader.receive(lines.copied(rows), lock)
+        loader.staged.receive(lines.copied(rows), lock=lock)
         yield loader, lines
 
 
@@ -289,9 +289,9 @@ def _load(upload: Upload, progress: Progress, lock_rejects: Lock | None = None) 
         _note_name(upload, name)
         rows = entered.of_lines(loader.staged)
         with entering(upload.confirmed_by, upload.input_method, rows, upload):
-            loaded = _insert(upload, loader, name, call)
+            _stage(upload, loader, name, call)
             shop_all.database.commit()
-            upload.note_loaded(*loaded)
+            upload.note_loaded(upload.good, name)
         if upload.corrections:
             note_log(upload.kind_spec, shop_all)
 
@@ -335,7 +335,7 @@ def staged_before(upload: Upload, loader: Loader) -> Loaded | None:
     return None if found is None or others.exists() else Loaded(found.rows, found.changeset)
 
 
-def _insert(upload: Upload, loader: Loader, name: str, call: str | None) -> Loaded:
+def _stage(upload: Upload, loader: Loader, name: str, call: str | None) -> None:
     """Stage what the preview showed, and close the rejected rows that it corrects.
 
     Raises UnexpectedlyDifferent when that is something else now; REJECTS_CLOSED_MEANWHILE,
@@ -344,9 +344,8 @@ def _insert(upload: Upload, loader: Loader, name: str, call: str | None) -> Load
     kind, by, corrections = upload.kind_spec, upload.confirmed_by, upload.corrections
     if corrections and lock(kind, loader.staged.corrected()) != corrections:
         raise UnexpectedlyDifferent(REJECTS_CLOSED_MEANWHILE)
-    loaded = loader.insert(name, by, call)
-    if loaded.rows != upload.good:
+    rows = loader.staged.stage(by, name, call=call)
+    if rows != upload.good:
         raise UnexpectedlyDifferent(UPLOAD_DIFFERS)
     if corrections:
         close_staged(loader.staged, by)
-    return loaded

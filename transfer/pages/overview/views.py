@@ -108,7 +108,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     fine = {
         "key": FINE,
         "is_open": FINE in folds.opened(request, [FINE]),
-        "url": folds.url_with(request, [], FINE),
+        "url": folds.url_of(request, {FINE}),
     }
     return render(request, page, {**shown, "fine": fine})
 

@@ -106,7 +106,7 @@ def register(request: HttpRequest, pk: int) -> HttpResponse:
         opened = folds.opened(request, [one["server"].pk for one in parts])
         for one in parts:
             one["is_open"] = one["server"].pk in opened
-            one["url"] = folds.url_with(request, opened, one["server"].pk)
+            one["url"] = folds.url_of(request, opened | {one["server"].pk})
     groups = alike(parts) if many else []
     # When each of the servers that are shown saw the register: one query.
     shown = [one for one in parts if one["is_open"] or not many]

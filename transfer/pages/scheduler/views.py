@@ -1,6 +1,5 @@
 """All tasks: transfers, which a setting may hide, and maintenance."""
 
-from functools import partial
 from typing import Any
 
 from django.core.paginator import Paginator
@@ -126,8 +125,7 @@ def in_groups(request: HttpRequest) -> TaskTable:
     page.object_list = by_server(rows)  # their order as just asked
     opened = folds.opened(request, [group.server.pk for group in page])
     opened |= {row.task.server_id for row in rows if row.key == changed}
-    url_of = partial(folds.url_with, request, opened)
-    table = GroupedTaskTable(page, opened, url_of).for_user(request.user)
+    table = GroupedTaskTable(page, opened, request).for_user(request.user)
     task_rows.with_recent(table.rows_of_open)
     return table
 

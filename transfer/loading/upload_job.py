@@ -33,7 +33,7 @@ from transfer.errors import (
     WorkbooksBusy,
 )
 from transfer.loading import file_formats, undo_load, workbook
-from transfer.loading.below_zero import warnings as below_zero_warnings
+from transfer.loading.below_zero import warnings_of_file
 from transfer.loading.corrections import named
 from transfer.loading.file_formats import Layout
 from transfer.loading.headings import missing
@@ -174,7 +174,7 @@ def examine(upload: Upload, progress: Progress) -> None:
                 upload.report["warnings"].append(["taken_back_and_lost", {}])
             upload.report["entered"] = entered.of_lines(loader.staged).as_report()
         if upload.input_method == Upload.InputMethod.FILE:
-            below_zero = below_zero_warnings(upload.kind_spec, loader)
+            below_zero = warnings_of_file(upload.kind_spec, loader)
             upload.report["warnings"] += [list(warning) for warning in below_zero]
         with transaction.atomic():
             upload.bad_lines.all().delete()

@@ -29,7 +29,7 @@ from transfer.models.run_base import State, attach_runs
 from transfer.models.tasks import KindChoices
 from transfer.problems.find import problems
 from transfer.problems.incidents import with_incidents
-from transfer.problems.kinds import KINDS
+from transfer.problems.kinds import FOR_ADMINISTRATORS
 from transfer.problems.problem import Problem as WrongNow
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
@@ -227,7 +227,7 @@ class FoundProblem(Problem):
 @router.get("problems", response=list[FoundProblem], summary="What is wrong, the worst first")
 def list_problems(request: HttpRequest, limit: All) -> Any:
     # A key is no administrator, and does not get what only those see.
-    found = [one for one in problems() if not KINDS[one.code].is_for_administrators]
+    found = [one for one in problems() if one.code not in FOR_ADMINISTRATORS]
     return [shown(one) for one in with_incidents(found)[:limit]]
 
 

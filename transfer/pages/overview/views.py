@@ -42,11 +42,11 @@ from transfer.models import (
 from transfer.models.accounts import AccountState, count_registers
 from transfer.models.flow_hours import added as added_delays, most_within
 from transfer.pages.back import is_part
+from transfer.pages.overview.problem import hidden_from
 from transfer.pages.overview.rests import rests
 from transfer.pages.overview.set_up import set_up
 from transfer.pages.parts import folds, versions
 from transfer.pages.parts.accounts import MOTHBALLED
-from transfer.pages.parts.problems import hidden_from
 from transfer.pages.parts.runs import TransferRunFilter, summary
 from transfer.pages.shown import task_rows
 from transfer.pages.shown.flows import scheme

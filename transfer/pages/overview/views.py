@@ -12,30 +12,11 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from transfer.models import (
-    ApiKey,
-    Approval,
-    Approver,
-    AuditEntry,
-    BonusServer,
     Bulletin,
     CashRegister,
-    FailedStep,
-    FlowHour,
     Heartbeat,
-    Incident,
-    LeftBehind,
-    MaintenanceRun,
     MaintenanceTask,
-    OutagePart,
-    OwnNumber,
     PlannedWork,
-    Recipient,
-    RecurringJob,
-    RegisterAccount,
-    RejectedRow,
-    Settings,
-    Shop,
-    TaskBacklog,
     TransferRun,
     TransferTask,
 )
@@ -92,14 +73,7 @@ def shown_beside(request: HttpRequest) -> Any:
 
 
 @require_safe
-@versions.refreshed(
-    *(ApiKey, Approval, Approver, AuditEntry, BonusServer, Bulletin, CashRegister, FailedStep),
-    *(FlowHour, Heartbeat, Incident, LeftBehind, MaintenanceRun, MaintenanceTask, OutagePart),
-    *(OwnNumber, PlannedWork, Recipient),
-    *(RecurringJob, RegisterAccount, RejectedRow, Settings, Shop, TaskBacklog, TransferRun),
-    TransferTask,
-    also=shown_beside,
-)
+@versions.refreshed(also=shown_beside)
 def overview(request: HttpRequest) -> HttpResponse:
     """Shows what is known at once; then the page asks the servers, and refreshes itself."""
     page = "overview/live.html" if is_part(request) else "overview/overview.html"

@@ -9,16 +9,10 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.models import (
-    AuditEntry,
     BonusServer,
     Heartbeat,
-    Incident,
-    MaintenanceRun,
     MaintenanceTask,
-    OutagePart,
     Settings,
-    TaskBacklog,
-    TransferRun,
     TransferTask,
 )
 from transfer.pages.back import is_part, next_url
@@ -59,11 +53,7 @@ def shown_beside(request: HttpRequest) -> Any:
 
 
 @require_safe
-@versions.refreshed(
-    *(AuditEntry, BonusServer, Heartbeat, Incident, MaintenanceRun, MaintenanceTask, OutagePart),
-    *(Settings, TaskBacklog, TransferRun, TransferTask),
-    also=shown_beside,
-)
+@versions.refreshed(also=shown_beside)
 def scheduler(request: HttpRequest) -> HttpResponse:
     """Shows both tables, which refresh themselves."""
     settings = Settings.load()

@@ -59,13 +59,6 @@ class Totals:
     corrections: int
 
 
-class Loaded(NamedTuple):
-    """What a load has staged: how many rows, and what shop All calls them."""
-
-    rows: int
-    changeset: str
-
-
 class BadLineFound(NamedTuple):
     """A line that can't be loaded; `cells` are those to correct, without a secret."""
 

@@ -23,6 +23,7 @@ from transfer.causes.files import (
     REJECTS_CLOSED_MEANWHILE,
     UPLOAD_DIFFERS,
 )
+from transfer.engine.shop_all.loads import Load
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging_import import StagingImport
 from transfer.errors import (
@@ -39,7 +40,7 @@ from transfer.loading.file_formats import Layout
 from transfer.loading.headings import missing
 from transfer.loading.lines import Lines
 from transfer.loading.loaded_before import as_report, names_of_file
-from transfer.loading.loader import BAD_LINES_AT_ONCE, BadLineFound, Loaded, Loader, Lock
+from transfer.loading.loader import BAD_LINES_AT_ONCE, BadLineFound, Loader, Lock
 from transfer.loading.lost import note_lost
 from transfer.loading.report import report_of
 from transfer.loading.undo_load import note_log
@@ -282,7 +283,7 @@ def _load(upload: Upload, progress: Progress, lock_rejects: Lock | None = None) 
                     close_staged(loader.staged, upload.confirmed_by)
                 rows = entered.of_lines(loader.staged)
                 note(upload.confirmed_by, upload.input_method, rows, upload)
-                upload.note_loaded(*done)
+                upload.note_loaded(done.rows, done.changeset)
             return
         name, call = name_of(upload, loader)
         note_lost(Upload.objects.loaded().filter(changeset=name))
@@ -314,7 +315,7 @@ def name_of(upload: Upload, loader: Loader) -> tuple[str, str | None]:
     return name, None
 
 
-def staged_before(upload: Upload, loader: Loader) -> Loaded | None:
+def staged_before(upload: Upload, loader: Loader) -> Load | None:
     """Return what shop All has of the load already, or None.
 
     Of a call of the API, the load of its key. Of another load, that of the name which an attempt
@@ -327,12 +328,12 @@ def staged_before(upload: Upload, loader: Loader) -> Loaded | None:
         known = shop_all.loads.of_call(call or "")
         if known is not None and known.changeset != name:
             raise FileRefused(OTHER_CONTENT)
-        return None if known is None else Loaded(known.rows, name)
+        return known
     if upload.changeset is None:
         return None
     others = Upload.objects.loaded().filter(changeset=upload.changeset).exclude(pk=upload.pk)
     found = shop_all.loads.get(str(upload.changeset))
-    return None if found is None or others.exists() else Loaded(found.rows, found.changeset)
+    return None if others.exists() else found
 
 
 def _stage(upload: Upload, loader: Loader, name: str, call: str | None) -> None:

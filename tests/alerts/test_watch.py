@@ -36,7 +36,7 @@ from transfer.models.failing import failure
 from transfer.models.logins import OF_A_NAME, LoginKey, lift_locks
 from transfer.models.planned_work import PlannedWork
 from transfer.parties import database_of
-from transfer.problems import incidents, taking
+from transfer.problems import incidents, kinds, taking
 from transfer.problems.find import find_problems
 from transfer.queue.locks import Space
 from transfer.runs import backlog
@@ -260,7 +260,7 @@ def test_a_refusal_is_told_at_the_first_failure_with_what_to_do(
     watch(NOW)
     incident = others().get()
     assert incident.topic == "refusal"
-    assert command in words.hint(incident)
+    assert command in kinds.hint(incident.code, incident.params)
 
 
 def test_rows_that_wait_for_too_long_are_told_of_if_the_task_should_run(
@@ -383,7 +383,8 @@ def test_dark_registers_are_told_of_by_their_shop(recipient, in_english):
     watch(NOW)
     ((_event, subject),) = notices()
     assert subject == "На углу: 2 registers have not been seen for a day"
-    assert words.hint(others().get()) == "Касса 1, Касса 2"
+    incident = others().get()
+    assert kinds.hint(incident.code, incident.params) == "Касса 1, Касса 2"
 
 
 def test_while_a_server_is_worked_on_nobody_is_told_of_it_and_its_tasks_stop(task, recipient):

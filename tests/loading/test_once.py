@@ -12,9 +12,9 @@ from django.utils import timezone
 from tests.databases import connected, run
 from tests.waiting import wait_until
 from transfer.engine.kinds import KINDS
+from transfer.engine.shop_all.staging_import import StagingImport
 from transfer.loading import upload_job
 from transfer.loading.loaded_before import earlier
-from transfer.loading.loader import Loader
 from transfer.loading.receive import receive
 from transfer.models import Actor, AuditEntry, Upload, UploadPiece
 from transfer.queue.locks import Space, lock
@@ -40,7 +40,7 @@ def test_a_worker_that_dies_before_the_commit_has_loaded_nothing_and_another_loa
     confirmed, staged, monkeypatch
 ):
     with monkeypatch.context() as patched:
-        patched.setattr(Loader, "insert", die_after(Loader.insert))
+        patched.setattr(StagingImport, "stage", die_after(StagingImport.stage))
         with pytest.raises(Died):
             upload_job.go_on(confirmed)
     assert staged("balances") == []
@@ -85,8 +85,8 @@ def test_a_process_that_is_killed_between_the_commits_of_both_databases_has_load
 
 
 def die_after(method):
-    def dying(*arguments):
-        method(*arguments)
+    def dying(*arguments, **options):
+        method(*arguments, **options)
         raise Died
 
     return dying

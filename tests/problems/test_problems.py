@@ -16,7 +16,6 @@ from django_tasks_db.models import DBTaskResult
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.records import a_reject, a_run, server, user
-from transfer.alerts import words
 from transfer.alerts.watch import watch
 from transfer.causes.connections import PORT_CLOSED, UNREACHABLE
 from transfer.causes.installation import CERTIFICATE_ENDS, PAGES_STOPPED
@@ -50,6 +49,7 @@ from transfer.models.alerts import Incident, Notice, Topic
 from transfer.models.failing import failure
 from transfer.models.logins import OF_A_NAME, LoginKey
 from transfer.parties import SHOP_ALL, Party, PartyKind, database_of
+from transfer.problems import kinds
 from transfer.problems.find import problems
 from transfer.problems.kinds import KINDS, STEPS as NAMED_STEPS, Code
 from transfer.problems.of_tasks import is_late
@@ -361,8 +361,8 @@ def test_all_say_it_in_the_same_words_and_its_link_shows_its_subject(task, go_wr
     incident = Incident.objects.get()
     assert (incident.code, incident.url) == (problem.code, problem.url)
     assert (incident.severity, incident.notify) == (problem.severity, problem.notify)
-    assert words.sentence(incident) == problem.sentence
-    assert words.hint(incident) == problem.hint
+    assert kinds.sentence(incident.code, incident.params) == problem.sentence
+    assert kinds.hint(incident.code, incident.params) == problem.hint
     client = Client()
     client.force_login(user("administrator", "admin"))
     for page in ("overview", "notifications"):

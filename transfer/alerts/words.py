@@ -1,7 +1,5 @@
 """Messages as their recipient reads them: a subject, and what happened, means and to do."""
 
-from typing import Any
-
 from django.utils.translation import gettext as _, ngettext
 
 from transfer.alerts import letter
@@ -9,8 +7,6 @@ from transfer.models import Statement
 from transfer.models.alerts import Incident, Notice
 from transfer.problems import groups, history, kinds
 from transfer.text import formats
-
-Params = dict[str, Any]
 
 
 def subject(notice: Notice) -> str:
@@ -25,7 +21,10 @@ def subject(notice: Notice) -> str:
     match Notice.Event(notice.event):
         case Notice.Event.ENDED:
             ended = [one.incident for one in _together(notice) if one.incident]
-            was = past(incident, notice.params) if len(ended) == 1 else history.alike(ended)
+            if len(ended) == 1:
+                was = kinds.past(incident.code, notice.params)
+            else:
+                was = history.alike(ended)
             return _("Resolved: %(what)s") % {"what": was}
         case Notice.Event.REMINDER:
             return _("Still: %(what)s") % {"what": _what_is(notice, incident)}
@@ -49,7 +48,7 @@ def _together(notice: Notice) -> list[Notice]:
 def _what_is(notice: Notice, incident: Incident) -> str:
     together = _together(notice)
     if len(together) == 1:
-        return sentence(incident, notice.params)
+        return kinds.sentence(incident.code, notice.params)
     return groups.sentence(incident.code, [one.params for one in together])
 
 
@@ -58,9 +57,9 @@ def body(notice: Notice) -> str:
     together = _together(notice)
     if len(together) == 1:
         return _body(notice)
-    name = past if notice.event == Notice.Event.ENDED else sentence
+    name = kinds.past if notice.event == Notice.Event.ENDED else kinds.sentence
     return "\n\n".join(
-        f"{name(one.incident, one.params)}\n{_body(one)}" for one in together if one.incident
+        f"{name(one.incident.code, one.params)}\n{_body(one)}" for one in together if one.incident
     )
 
 
@@ -84,7 +83,7 @@ def _body(notice: Notice) -> str:
         }
         return " ".join(filter(None, [lasted, caught_up(incident)]))
     since = _("Since %(since)s.") % {"since": formats.bound(incident.began_at, zone=True)}
-    return f"{hint(incident, notice.params)}\n{since}"
+    return f"{kinds.hint(incident.code, notice.params)}\n{since}"
 
 
 def statement_of(notice: Notice) -> Statement:
@@ -105,16 +104,6 @@ def how_to_take(link: str) -> str:
     return _("To take it, within an hour: %(link)s") % {"link": link} if link else ""
 
 
-def sentence(incident: Incident, params: Params | None = None) -> str:
-    """What is wrong."""
-    return kinds.sentence(incident.code, params or incident.params)
-
-
-def past(incident: Incident, params: Params | None = None) -> str:
-    """What was wrong, of an incident that is over."""
-    return kinds.past(incident.code, params or incident.params)
-
-
 def caught_up(incident: Incident) -> str:
     """How many rows waited for a server, and when they were moved; empty if none did."""
     if incident.caught_up_at is None:
@@ -128,8 +117,3 @@ def caught_up(incident: Incident) -> str:
         "rows": formats.number(incident.waited),
         "at": formats.moment(incident.caught_up_at),
     }
-
-
-def hint(incident: Incident, params: Params | None = None) -> str:
-    """What it means for the rows, and what to do."""
-    return kinds.hint(incident.code, params or incident.params)

@@ -17,7 +17,7 @@ from transfer.http_api.state import Muted, Taken, muted, taken
 from transfer.models import Incident
 from transfer.models.api_keys import Scope
 from transfer.problems import taking
-from transfer.problems.kinds import KINDS
+from transfer.problems.kinds import FOR_ADMINISTRATORS
 
 router = Router(tags=["Problems"], auth=Key(Scope.PROBLEMS))
 REFUSALS = {404: Refused, 409: Refused}
@@ -102,8 +102,7 @@ def unmute_problem(request: HttpRequest, id: int) -> Any:
 
 def visible(number: int) -> Incident:
     """The problem with this number, unless only administrators see it. Raises Http404."""
-    hidden = [code for code, kind in KINDS.items() if kind.is_for_administrators]
-    return get_object_or_404(Incident.objects.exclude(code__in=hidden), pk=number)
+    return get_object_or_404(Incident.objects.exclude(code__in=FOR_ADMINISTRATORS), pk=number)
 
 
 def looked_after(incident: Incident) -> dict[str, Any]:

@@ -32,20 +32,41 @@ class Rejected(Schema):
     """A row that a bonus server has rejected."""
 
     id: int
-    correct_as: str = Field(description="What a row that replaces it names as its `reject`.")
+    correct_as: str = Field(
+        alias="key", description="What a row that replaces it names as its `reject`."
+    )
     changeset: UUID = Field(description="The transaction or load that has staged it.")
     row: int = Field(description="In its load the number of the row, else that in the table.")
-    server: int | None = Field(description="Null if the server is no longer docked.")
+    server: int | None = Field(
+        alias="server_id", description="Null if the server is no longer docked."
+    )
     server_name: str
-    run: int | None
-    values: dict[str, str | None] = Field(description="As received; a PIN code as ••••.")
+    run: int | None = Field(alias="run_id")
+    values: dict[str, str | None] = Field(
+        alias="payload", description="As received; a PIN code as ••••."
+    )
     reason: Problem
-    rejected_at: AwareDatetime
+    rejected_at: AwareDatetime = Field(alias="created_at")
     state: Annotated[RejectedRow.State, one_of(RejectedRow.State)]
     closed_at: AwareDatetime | None
     closed_by: str
     close_reason: str
     replaced_by: Replacement | None = Field(description="The row that was sent in its place.")
+
+    @staticmethod
+    def resolve_reason(row: RejectedRow) -> Any:
+        reason = explain(reason_named(row.code))
+        return {"code": row.code, "message": reason.sentence, "hint": reason.hint}
+
+    @staticmethod
+    def resolve_replaced_by(row: RejectedRow) -> Any:
+        if not row.resent_changeset:
+            return None
+        return {
+            "changeset": row.resent_changeset,
+            "row": row.resent_row,
+            "has_arrived": row.is_written,
+        }
 
 
 class RejectedRows(Schema):
@@ -72,29 +93,4 @@ def list_rejected(
         rows = rows.of_load(get_object_or_404(Upload, token=load))
     wanted = {"server": server, "state": state}
     rows = rows.filter(**{name: value for name, value in wanted.items() if value is not None})
-    found = page(rows, after, limit, latest_first=True)
-    return {**found, "items": [rejected_shape(row) for row in found["items"]]}
-
-
-def rejected_shape(row: RejectedRow) -> dict[str, Any]:
-    names = ("id", "server_name", "state", "closed_at", "closed_by", "close_reason")
-    reason = explain(reason_named(row.code))
-    replacement = None
-    if row.resent_changeset:
-        replacement = {
-            "changeset": row.resent_changeset,
-            "row": row.resent_row,
-            "has_arrived": row.is_written,
-        }
-    return {
-        **{name: getattr(row, name) for name in names},
-        "correct_as": row.key,
-        "changeset": row.changeset,
-        "row": row.row,
-        "server": row.server_id,
-        "run": row.run_id,
-        "values": row.payload,
-        "reason": {"code": row.code, "message": reason.sentence, "hint": reason.hint},
-        "rejected_at": row.created_at,
-        "replaced_by": replacement,
-    }
+    return page(rows, after, limit, latest_first=True)

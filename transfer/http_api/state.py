@@ -16,7 +16,6 @@ from transfer.http_api.shapes import (
     Named,
     Problem,
     Refused,
-    named,
     one_of,
     page,
     problem_of,
@@ -29,7 +28,7 @@ from transfer.models.run_base import State, attach_runs
 from transfer.models.tasks import KindChoices
 from transfer.problems.find import problems
 from transfer.problems.incidents import with_incidents
-from transfer.problems.kinds import KINDS
+from transfer.problems.kinds import FOR_ADMINISTRATORS
 from transfer.problems.problem import Problem as WrongNow
 from transfer.runs import backlog
 from transfer.runs.backlog import Backlog
@@ -48,6 +47,10 @@ class Waiting(Schema):
     asked_at: AwareDatetime
     error: Problem | None
 
+    @staticmethod
+    def resolve_error(known: Backlog) -> Any:
+        return problem_of(known.error)
+
 
 class Task(Schema):
     """A transfer of one kind to one bonus server."""
@@ -57,8 +60,9 @@ class Task(Schema):
     server: Named
     enabled: bool
     schedule: str = Field(
+        alias="timing",
         description="One to 24 cron expressions of five fields, separated by “;”, in the time zone "
-        "of the settings: the next run is the earliest of their times. “@rows”: as rows arrive."
+        "of the settings: the next run is the earliest of their times. “@rows”: as rows arrive.",
     )
     next_run_at: AwareDatetime | None
     paused_until: AwareDatetime | None
@@ -68,38 +72,34 @@ class Task(Schema):
     open_run: int | None = Field(description="The run that is queued or under way.")
     last_run: LastRun | None
 
+    @staticmethod
+    def resolve_paused_until(task: Any) -> Any:
+        return task.paused_until if task.is_paused() else None
+
+    @staticmethod
+    def resolve_open_run(task: Any) -> Any:
+        return task.open_run and task.open_run.pk
+
 
 class Tasks(Schema):
     items: list[Task]
     next: int | None
 
 
-def task_shape(task: Any, heard: dict[int, Backlog]) -> dict[str, Any]:
-    """A task that comes from `attach_runs`."""
-    known = heard.get(task.pk)
-    waiting = known and {
-        "rows": known.rows,
-        "at_least": known.at_least,
-        "oldest": known.oldest,
-        "asked_at": known.asked_at,
-        "error": problem_of(known.error),
-    }
-    names = ("id", "kind", "enabled", "next_run_at", "failures", "version", "last_run")
-    return {
-        **{name: getattr(task, name) for name in names},
-        "server": named(task.server),
-        "schedule": task.timing,
-        "paused_until": task.paused_until if task.is_paused() else None,
-        "waiting": waiting,
-        "open_run": task.open_run and task.open_run.pk,
-    }
+def with_waiting(tasks: list[Any]) -> list[Any]:
+    """Give tasks that come from `with_runs` their runs, and what waits for them."""
+    heard = backlog.stored()
+    listed = attach_runs(tasks)
+    for task in listed:
+        task.waiting = heard.get(task.pk)
+    return listed
 
 
 @router.get("tasks", response=Tasks, summary="Transfer tasks, and what waits for each")
 def list_tasks(request: HttpRequest, after: After, limit: Limit) -> Any:
     found = page(TransferTask.objects.with_runs().select_related("server"), after, limit)
-    heard = backlog.stored()
-    return {**found, "items": [task_shape(task, heard) for task in attach_runs(found["items"])]}
+    with_waiting(found["items"])
+    return found
 
 
 @router.get("tasks/{int:id}", response={200: Task, 404: Refused}, summary="One task")
@@ -107,11 +107,11 @@ def get_task(request: HttpRequest, id: int) -> Any:
     return one_task(id)
 
 
-def one_task(number: int) -> dict[str, Any]:
+def one_task(number: int) -> Any:
     """Raises Http404."""
     found = get_object_or_404(TransferTask.objects.with_runs().select_related("server"), pk=number)
-    (task,) = attach_runs([found])
-    return task_shape(task, backlog.stored())
+    (task,) = with_waiting([found])
+    return task
 
 
 class Server(Schema):
@@ -164,9 +164,16 @@ class Register(Schema):
     id: int
     code: str
     name: str
-    shop: str = Field(description="The shop's code.")
+    shop: str = Field(alias="shop.code", description="The shop's code.")
     mothballed: bool
     servers: list[OnServer]
+
+    @staticmethod
+    def resolve_servers(register: Any) -> Any:
+        return [
+            {"server": pk, "state": state, "last_seen": seen}
+            for pk, (state, seen) in sorted(register.states.items())
+        ]
 
 
 class Registers(Schema):
@@ -178,18 +185,7 @@ class Registers(Schema):
 def list_registers(request: HttpRequest, after: After, limit: Limit) -> Any:
     found = page(CashRegister.objects.select_related("shop"), after, limit)
     attach_states(found["items"], BonusServer.objects.all())
-    items = [
-        {
-            **{name: getattr(one, name) for name in ("id", "code", "name", "mothballed")},
-            "shop": one.shop.code,
-            "servers": [
-                {"server": pk, "state": state, "last_seen": seen}
-                for pk, (state, seen) in sorted(one.states.items())
-            ],
-        }
-        for one in found["items"]
-    ]
-    return {**found, "items": items}
+    return found
 
 
 class Taken(Schema):
@@ -227,7 +223,7 @@ class FoundProblem(Problem):
 @router.get("problems", response=list[FoundProblem], summary="What is wrong, the worst first")
 def list_problems(request: HttpRequest, limit: All) -> Any:
     # A key is no administrator, and does not get what only those see.
-    found = [one for one in problems() if not KINDS[one.code].is_for_administrators]
+    found = [one for one in problems() if one.code not in FOR_ADMINISTRATORS]
     return [shown(one) for one in with_incidents(found)[:limit]]
 
 

@@ -1,4 +1,4 @@
-"""The staging database's side of a load: judged by the checks of `kinds`, inserted once."""
+"""What is known of a load before it is staged: how the checks of `kinds` have judged its lines."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -59,13 +59,6 @@ class Totals:
     corrections: int
 
 
-class Loaded(NamedTuple):
-    """What a load has staged: how many rows, and what shop All calls them."""
-
-    rows: int
-    changeset: str
-
-
 class BadLineFound(NamedTuple):
     """A line that can't be loaded; `cells` are those to correct, without a secret."""
 
@@ -83,10 +76,6 @@ class Loader:
         self.staged = staged
         self.database = staged.database
         self.kind = staged.kind
-
-    def receive(self, lines: Iterator[str], lock: Lock | None = None) -> None:
-        """Take the lines in, and judge them. `lock`: see `StagingImport.receive`."""
-        self.staged.receive(lines, lock=lock)
 
     def totals(self) -> Totals:
         return Totals(
@@ -199,10 +188,3 @@ class Loader:
             for secret in sorted(self.kind.secrets)
         ]
         return " or ".join(conditions) or "false"
-
-    def insert(self, name: str, loaded_by: str, call: str | None) -> Loaded:
-        """Stage the good lines as the load of this name, in the transaction under way.
-
-        `call` is the name of a call of the API. Raises LOAD_KNOWN.
-        """
-        return Loaded(self.staged.stage(loaded_by, name, call=call), name)

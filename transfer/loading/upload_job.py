@@ -23,6 +23,7 @@ from transfer.causes.files import (
     REJECTS_CLOSED_MEANWHILE,
     UPLOAD_DIFFERS,
 )
+from transfer.engine.shop_all.loads import Load
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging_import import StagingImport
 from transfer.errors import (
@@ -33,13 +34,13 @@ from transfer.errors import (
     WorkbooksBusy,
 )
 from transfer.loading import file_formats, undo_load, workbook
-from transfer.loading.below_zero import warnings as below_zero_warnings
+from transfer.loading.below_zero import warnings_of_file
 from transfer.loading.corrections import named
 from transfer.loading.file_formats import Layout
 from transfer.loading.headings import missing
 from transfer.loading.lines import Lines
 from transfer.loading.loaded_before import as_report, names_of_file
-from transfer.loading.loader import BAD_LINES_AT_ONCE, BadLineFound, Loaded, Loader, Lock
+from transfer.loading.loader import BAD_LINES_AT_ONCE, BadLineFound, Loader, Lock
 from transfer.loading.lost import note_lost
 from transfer.loading.report import report_of
 from transfer.loading.undo_load import note_log
@@ -174,7 +175,7 @@ def examine(upload: Upload, progress: Progress) -> None:
                 upload.report["warnings"].append(["taken_back_and_lost", {}])
             upload.report["entered"] = entered.of_lines(loader.staged).as_report()
         if upload.input_method == Upload.InputMethod.FILE:
-            below_zero = below_zero_warnings(upload.kind_spec, loader)
+            below_zero = warnings_of_file(upload.kind_spec, loader)
             upload.report["warnings"] += [list(warning) for warning in below_zero]
         with transaction.atomic():
             upload.bad_lines.all().delete()
@@ -207,7 +208,7 @@ def judged(
         rows = file_formats.rows_of(content, layout, note)
         if layout.format == "csv":
             rows = _with_progress(rows, content, upload.size, note)
-        loader.receive(lines.copied(rows), lock)
+        loader.staged.receive(lines.copied(rows), lock=lock)
         yield loader, lines
 
 
@@ -282,16 +283,16 @@ def _load(upload: Upload, progress: Progress, lock_rejects: Lock | None = None) 
                     close_staged(loader.staged, upload.confirmed_by)
                 rows = entered.of_lines(loader.staged)
                 note(upload.confirmed_by, upload.input_method, rows, upload)
-                upload.note_loaded(*done)
+                upload.note_loaded(done.rows, done.changeset)
             return
         name, call = name_of(upload, loader)
         note_lost(Upload.objects.loaded().filter(changeset=name))
         _note_name(upload, name)
         rows = entered.of_lines(loader.staged)
         with entering(upload.confirmed_by, upload.input_method, rows, upload):
-            loaded = _insert(upload, loader, name, call)
+            _stage(upload, loader, name, call)
             shop_all.database.commit()
-            upload.note_loaded(*loaded)
+            upload.note_loaded(upload.good, name)
         if upload.corrections:
             note_log(upload.kind_spec, shop_all)
 
@@ -314,7 +315,7 @@ def name_of(upload: Upload, loader: Loader) -> tuple[str, str | None]:
     return name, None
 
 
-def staged_before(upload: Upload, loader: Loader) -> Loaded | None:
+def staged_before(upload: Upload, loader: Loader) -> Load | None:
     """Return what shop All has of the load already, or None.
 
     Of a call of the API, the load of its key. Of another load, that of the name which an attempt
@@ -327,15 +328,15 @@ def staged_before(upload: Upload, loader: Loader) -> Loaded | None:
         known = shop_all.loads.of_call(call or "")
         if known is not None and known.changeset != name:
             raise FileRefused(OTHER_CONTENT)
-        return None if known is None else Loaded(known.rows, name)
+        return known
     if upload.changeset is None:
         return None
     others = Upload.objects.loaded().filter(changeset=upload.changeset).exclude(pk=upload.pk)
     found = shop_all.loads.get(str(upload.changeset))
-    return None if found is None or others.exists() else Loaded(found.rows, found.changeset)
+    return None if others.exists() else found
 
 
-def _insert(upload: Upload, loader: Loader, name: str, call: str | None) -> Loaded:
+def _stage(upload: Upload, loader: Loader, name: str, call: str | None) -> None:
     """Stage what the preview showed, and close the rejected rows that it corrects.
 
     Raises UnexpectedlyDifferent when that is something else now; REJECTS_CLOSED_MEANWHILE,
@@ -344,9 +345,8 @@ def _insert(upload: Upload, loader: Loader, name: str, call: str | None) -> Load
     kind, by, corrections = upload.kind_spec, upload.confirmed_by, upload.corrections
     if corrections and lock(kind, loader.staged.corrected()) != corrections:
         raise UnexpectedlyDifferent(REJECTS_CLOSED_MEANWHILE)
-    loaded = loader.insert(name, by, call)
-    if loaded.rows != upload.good:
+    rows = loader.staged.stage(by, name, call=call)
+    if rows != upload.good:
         raise UnexpectedlyDifferent(UPLOAD_DIFFERS)
     if corrections:
         close_staged(loader.staged, by)
-    return loaded

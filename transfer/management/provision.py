@@ -2,6 +2,7 @@
 
 import os
 import pwd
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -167,15 +168,23 @@ def check_own(url: str) -> None:
             raise CommandError(sentence % {"name": parse_dsn(url)["dbname"]})
 
 
+def add_existing_rows(parser: ArgumentParser) -> None:
+    """Adds `--existing-rows`."""
+    parser.add_argument(
+        "--existing-rows",
+        choices=["waiting", "moved"],
+        help=_("rows of tables that lack our columns: to be sent to every server, or to none"),
+    )
+
+
 def ensure_staging(
-    url: str, administrator: Administrator | None = None, existing_moved: bool | None = None
+    url: str, administrator: Administrator | None = None, existing_rows: str | None = None
 ) -> list[Step]:
     """Creates what shop All lacks, as its user or, if that may not, as the administrator.
 
-    `existing_moved`: see `Staging`.
-
     Raises AdministratorNeeded, TransferError.
     """
+    existing_moved = None if existing_rows is None else existing_rows == "moved"
     try:
         with ShopAll(url, PURPOSE, secret=False) as shop_all:
             return initialise(shop_all, existing_moved)

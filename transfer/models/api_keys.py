@@ -20,7 +20,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy
 
 from transfer.models.audit import Actor, AuditEntry
-from transfer.models.settings import AMOUNT
+from transfer.models.settings import amount_limit
 from transfer.models.shared import printable
 from transfer.models.tasks import KindChoices
 
@@ -44,13 +44,6 @@ class Scope(models.TextChoices):
     def to_load(cls, kind: str) -> "Scope":
         """The scope for rows of a kind."""
         return cls(f"load_{KindChoices(kind)}")
-
-
-def own_limit(name: Any, help_text: Any = "") -> models.PositiveBigIntegerField:
-    """A limit of the key's own, in place of that of the settings."""
-    return models.PositiveBigIntegerField(
-        name, null=True, blank=True, validators=AMOUNT, help_text=help_text
-    )
 
 
 def key_digest(secret: str) -> str:
@@ -110,15 +103,15 @@ class ApiKey(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(MOST_A_MINUTE)],
         help_text=gettext_lazy("Further calls within the minute are refused with status 429."),
     )
-    row_limit = own_limit(
+    row_limit = amount_limit(
         gettext_lazy("largest amount of a row"),
         gettext_lazy(
             "Balance changes above it need a second person. Empty: as the settings say. For a key "
             "without a limit, a number that no load reaches."
         ),
     )
-    load_limit = own_limit(gettext_lazy("largest sum of a load"))
-    day_limit = own_limit(gettext_lazy("largest sum of a day"))
+    load_limit = amount_limit(gettext_lazy("largest sum of a load"))
+    day_limit = amount_limit(gettext_lazy("largest sum of a day"))
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     created_by = models.CharField(max_length=200, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)

@@ -97,8 +97,7 @@ def mark(user: User, actor: Actor, *, approves: bool, numbers: Iterable[str]) ->
     approved = Approver.objects.filter(user_id=user.pk).exists()
     before: dict[str, Any] = {"approves": approved, "own_numbers": held}
     after: dict[str, Any] = {"approves": approves, "own_numbers": wanted}
-    changed = [name for name in after if after[name] != before[name]]
-    if not changed:
+    if before == after:
         return
     if actor.user is not None and actor.user.pk == user.pk:
         raise ValidationError(
@@ -111,8 +110,7 @@ def mark(user: User, actor: Actor, *, approves: bool, numbers: Iterable[str]) ->
     OwnNumber.objects.filter(user_id=user.pk).exclude(number__in=wanted).delete()
     for number in sorted({*wanted} - {*held}):
         OwnNumber.objects.create(user_id=user.pk, number=number)
-    old, new = ({name: values[name] for name in changed} for values in (before, after))
-    AuditEntry.record(actor, AuditEntry.Action.CHANGE, user, old=old, new=new)
+    AuditEntry.record_change(actor, user, before, after)
 
 
 class Person(NamedTuple):

@@ -294,6 +294,20 @@ class AuditEntry(models.Model):
         transaction.on_commit(entry._log)
         return entry
 
+    @classmethod
+    def record_change(
+        cls,
+        actor: Actor,
+        subject: models.Model,
+        before: dict[str, Any],
+        after: dict[str, Any],
+    ) -> None:
+        """Notes what differs between two states of the subject, if anything does."""
+        changed = [name for name in after if after[name] != before[name]]
+        if changed:
+            old, new = ({name: values[name] for name in changed} for values in (before, after))
+            cls.record(actor, cls.Action.CHANGE, subject, old=old, new=new)
+
     def _log(self) -> None:
         """Writes the entry as a line of the log, if that is for machines (LOG_FORMAT)."""
         names = (

@@ -81,23 +81,29 @@ class RunSlot(NamedTuple):
 
 
 class RunQuerySet(JobQuerySet):
+    def with_slot(self, edges: Sequence[datetime]) -> Self:
+        """The runs between the first and the last of these ascending moments.
+
+        Each has `slot`: 1 between the first moment and the second one, and so on.
+        """
+        moments = models.Value(list(edges), ArrayField(models.DateTimeField()))
+        slot = models.Func(
+            "queued_at", moments, function="width_bucket", output_field=models.IntegerField()
+        )
+        within = self.filter(queued_at__gte=edges[0], queued_at__lt=edges[-1])
+        return within.order_by().annotate(slot=slot)
+
     def in_slots(self, edges: Sequence[datetime], *by: str) -> list[RunSlot]:
         """Count the runs between each of the moments and the next one. The moments ascend.
 
         `by`: the columns that name a task. Slots without a run are left out. One query, which reads
         an index by time alone.
         """
-        moments = models.Value(list(edges), ArrayField(models.DateTimeField()))
-        slot = models.Func(
-            "queued_at", moments, function="width_bucket", output_field=models.IntegerField()
-        )
         is_bad, has_rejects = models.Q(state__in=BAD_STATES), models.Q(state=State.REJECTS)
         counts_rows = any(one.name == "read" for one in self.model._meta.get_fields())
         rows = models.Sum("read") if counts_rows else models.Value(None, models.IntegerField())
         counted = (
-            self.filter(queued_at__gte=edges[0], queued_at__lt=edges[-1])
-            .order_by()
-            .annotate(slot=slot)
+            self.with_slot(edges)
             .values(*by, "slot")
             .annotate(
                 runs=models.Count("pk"),

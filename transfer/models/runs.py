@@ -3,7 +3,6 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any, Self
 
-from django.contrib.postgres.fields import ArrayField
 from django.db import models, transaction
 from django.db.models import Q
 from django.db.models.fields.json import KT
@@ -72,19 +71,12 @@ class TransferRunQuerySet(RunQuerySet):
         The moments ascend; there is one result less than there are moments.
         """
         sums = {f"{name}_rows": models.Sum(name) for name in OUTCOMES}
-        moments = models.Value(list(edges), ArrayField(models.DateTimeField()))
-        part = models.Func(
-            "queued_at", moments, function="width_bucket", output_field=models.IntegerField()
-        )
         counted = (
-            self.filter(queued_at__gte=edges[0], queued_at__lt=edges[-1])
-            .order_by()
-            .values(part=part)
-            .annotate(runs=models.Count("pk"), **BY_END, **sums)
+            self.with_slot(edges).values("slot").annotate(runs=models.Count("pk"), **BY_END, **sums)
         )
-        by_part = {line.pop("part"): line for line in counted}
+        by_slot = {line.pop("slot"): line for line in counted}
         nothing = dict.fromkeys(("runs", *BY_END, *sums), 0)
-        return [by_part.get(number, nothing) for number in range(1, len(edges))]
+        return [by_slot.get(number, nothing) for number in range(1, len(edges))]
 
 
 class TransferRun(OfKind, Run):

@@ -27,9 +27,11 @@ REQUIRED_OF = [
 known_zones = cache(zoneinfo.available_timezones)  # it opens six hundred files
 
 
-def amount_limit(name: Any) -> models.PositiveBigIntegerField:
+def amount_limit(name: Any, help_text: Any = "") -> models.PositiveBigIntegerField:
     """A limit of amounts, up or down. Empty: none."""
-    return models.PositiveBigIntegerField(name, null=True, blank=True, validators=AMOUNT)
+    return models.PositiveBigIntegerField(
+        name, null=True, blank=True, validators=AMOUNT, help_text=help_text
+    )
 
 
 class SettingsChangedMeanwhile(Exception):

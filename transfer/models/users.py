@@ -223,9 +223,7 @@ class User(AuthUser):
             after = self.audit_values()
             if is_checked:
                 self._check(actor, before, after)
-            if changed := [name for name in after if after[name] != before[name]]:
-                old, new = ({name: values[name] for name in changed} for values in (before, after))
-                AuditEntry.record(actor, AuditEntry.Action.CHANGE, self, old=old, new=new)
+            AuditEntry.record_change(actor, self, before, after)
 
     def _take(self, role: Role | None) -> None:
         """Gives that role alone, or none. A superuser is an administrator; who is none can't be."""

@@ -1,30 +1,11 @@
-"""Addresses that numbers on the pages link to: filtered lists, tasks."""
+"""Addresses of tasks, and of pages with another query."""
 
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from django.http import QueryDict
 from django.urls import reverse
 
 from transfer.models.schedules import ScheduledTask
-
-
-def history(**filters: object) -> str:
-    """The history with these filters."""
-    return _filtered("history", filters)
-
-
-def scheduler(**filters: object) -> str:
-    """The scheduler with these filters. It shows transfer tasks even if a setting hides them."""
-    return _filtered("scheduler", filters)
-
-
-def registers(**filters: object) -> str:
-    return _filtered("registers", filters)
-
-
-def _filtered(name: str, filters: dict[str, object]) -> str:
-    """A page has many of them, and `with_query`, which parses a URL, takes three times as long."""
-    return f"{reverse(name)}?{urlencode(filters)}" if filters else reverse(name)
 
 
 def of_task(task: ScheduledTask) -> str:

@@ -21,6 +21,10 @@ class Item(NamedTuple):
     needs: Role = Role.VIEWER
     is_for_overseers: bool = False  # administrators and approvers
 
+    @property
+    def url(self) -> str:
+        return address(self.url_name)
+
 
 ITEMS: tuple[Item, ...] = (
     Item("overview", gettext_lazy("Overview"), "overview"),
@@ -43,25 +47,15 @@ ITEMS: tuple[Item, ...] = (
 )
 
 
-class Link(NamedTuple):
-    url: str
-    label: str | Promise
-    icon: str
-    current: bool
-
-
-def links(request: HttpRequest) -> list[Link]:
-    """The items that this user may open. An item is current on the pages below it, too."""
+def items(request: HttpRequest) -> list[tuple[Item, bool]]:
+    """The items that this user may open, and which is current: on the pages below it, too."""
     is_overseer = oversees(request.user)
     allowed = [
         item
         for item in ITEMS
         if has_role(request.user, item.needs) and (is_overseer or not item.is_for_overseers)
     ]
-    return [
-        Link(url, item.label, item.icon, is_at(request.path, url))
-        for item, url in ((item, address(item.url_name)) for item in allowed)
-    ]
+    return [(item, is_at(request.path, item.url)) for item in allowed]
 
 
 def is_at(path: str, url: str) -> bool:
@@ -110,14 +104,16 @@ def crumbs(
 def help_link(context: dict[str, Any]) -> dict[str, str]:
     """Links to the paper that explains the page, by the first word of its address."""
     section = context["request"].path_info.split("/")[1] or "overview"
+    if section == "help":
+        return {}
     where = {"language": get_language(), "name": "work"}
-    return {"url": f"{reverse('help_paper', kwargs=where)}#{section}"} if section != "help" else {}
+    return {"url": reverse("help_paper", kwargs=where, fragment=section)}
 
 
 def context(request: HttpRequest) -> dict[str, Any]:
     """Gives templates the side bar, the page above, the themes, and the one of the cookie."""
     return {
-        "navigation": lambda: links(request),
+        "navigation": lambda: items(request),
         "up": lambda: way_up(request),
         "themes": THEMES,
         "theme": theme_of(request),

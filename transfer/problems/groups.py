@@ -53,17 +53,11 @@ ANSWERING = {
         "n",
     ),
 }
-# Of tasks and shops, and where the list of them is.
-OTHERS: dict[Code, tuple[Any, str]] = {
-    Code.LATE: (
-        ngettext_lazy(
-            "In %(n)s transfer rows wait for too long",
-            "In %(n)s transfers rows wait for too long",
-            "n",
-        ),
-        "?sort=-waits",
-    ),
-}
+LATE = ngettext_lazy(
+    "In %(n)s transfer rows wait for too long",
+    "In %(n)s transfers rows wait for too long",
+    "n",
+)
 
 
 @dataclass(frozen=True)
@@ -104,16 +98,15 @@ def grouped(problems: Iterable[Problem]) -> list[Problem | Group]:
             lines += alike
             continue
         code = alike[0].code
-        url = address("servers")
-        if code in OTHERS:
-            url = f"{address('scheduler')}{OTHERS[code][1]}"
+        is_late = code == Code.LATE
+        url = f"{address('scheduler')}?sort=-waits" if is_late else address("servers")
         lines.append(Group(alike, sentence(code, [one.params for one in alike]), url))
     return lines
 
 
 def kind(code: str, params: Params) -> tuple[str, ...]:
     """The key of similar problems; empty if the problem has a line of its own."""
-    if code in OTHERS:
+    if code == Code.LATE:
         return (code,)
     if code == Code.OUTAGE and params["server"]:
         return (code, *outage_words.kind(params))
@@ -123,8 +116,8 @@ def kind(code: str, params: Params) -> tuple[str, ...]:
 def sentence(code: str, alike: Sequence[Params]) -> str:
     """What is wrong, of problems of this code that are alike; by the parameters of each."""
     n = len(alike)
-    if code in OTHERS:
-        return _counted(OTHERS[Code(code)][0], n)
+    if code == Code.LATE:
+        return _counted(LATE, n)
     extent, *_rest = outage_words.kind(alike[0])
     if extent in ANSWERING:
         return _counted(ANSWERING[extent], n)

@@ -32,7 +32,6 @@ ALIKE = {
         "n",
     ),
 }
-REFUSED = ngettext_lazy("%(n)s transfer refused", "%(n)s transfers refused", "n")
 
 
 @dataclass(frozen=True)

@@ -549,3 +549,5 @@ KINDS: dict[Code, ProblemKind] = {
         is_for_administrators=True,
     ),
 }
+# What users and keys without the role of an administrator do not see.
+FOR_ADMINISTRATORS = [code for code, kind in KINDS.items() if kind.is_for_administrators]

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Container, Iterator
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
 
@@ -21,7 +20,7 @@ from transfer.models import AuditEntry, FailedStep, Heartbeat, RecurringJob
 from transfer.models.addresses import address
 from transfer.models.alerts import Severity
 from transfer.problems.kinds import KINDS, Code
-from transfer.problems.problem import Problem, Unknown
+from transfer.problems.problem import Problem, Unknown, of_error
 from transfer.problems.signs import Sign
 from transfer.runs import workers
 from transfer.runs.slow_servers import slow_servers
@@ -72,14 +71,14 @@ def _url() -> str:
 def of_guards(job: RecurringJob) -> Problem | Unknown:
     """The last result of the recurring job that checks the guards of the staging tables."""
     if job.error_code in (GUARDS_OUTDATED.code, GUARDS_OF_ANOTHER.code):
-        return Problem(Code.GUARDS, "guards", address("overview"), _error(job))
+        return Problem(Code.GUARDS, "guards", address("overview"), of_error(job))
     return Unknown(KINDS[Code.GUARDS].topic, "guards")
 
 
 def of_changes(job: RecurringJob) -> Problem | Unknown:
     """The last result of the recurring job that looks for rows changed after their transfer."""
     if job.error_code == ROWS_CHANGED.code:
-        return Problem(Code.CHANGED, "changed", address("changed"), _error(job))
+        return Problem(Code.CHANGED, "changed", address("changed"), of_error(job))
     return Unknown(KINDS[Code.CHANGED].topic, "changed")
 
 
@@ -88,7 +87,7 @@ def of_tables(job: RecurringJob) -> Problem | Unknown:
     key = f"tables:{job.server_id or 'shop_all'}"
     url = job.server.get_absolute_url() if job.server else address("overview")
     if job.error_code == TABLES_FOREIGN.code:
-        return Problem(Code.TABLES, key, url, _error(job))
+        return Problem(Code.TABLES, key, url, of_error(job))
     return Unknown(KINDS[Code.TABLES].topic, key)
 
 
@@ -98,12 +97,8 @@ def of_surroundings(job: RecurringJob) -> Problem | Unknown:
     key = f"{code}:{job.server_id or ''}"
     url = job.server.get_absolute_url() if job.server else address("overview")
     if job.error and job.error.cause in AROUND:
-        return Problem(code, key, url, _error(job), server_id=job.server_id)
+        return Problem(code, key, url, of_error(job), server_id=job.server_id)
     return Unknown(KINDS[code].topic, key)
-
-
-def _error(job: RecurringJob) -> dict[str, Any]:
-    return {"code": job.error_code, "error": job.error_params}
 
 
 OF_JOBS: dict[RecurringJob.Kind, Callable[[RecurringJob], Problem | Unknown]] = {

@@ -14,10 +14,9 @@ from transfer.models import Approval, AuditEntry, BonusServer, RejectedRow
 from transfer.models.addresses import address
 from transfer.models.alerts import OF_SHOP
 from transfer.models.approvers import approvers
-from transfer.models.failing import Failing
 from transfer.models.logins import PERIOD
 from transfer.problems.kinds import Code
-from transfer.problems.problem import Problem
+from transfer.problems.problem import Problem, of_error
 from transfer.problems.signs import Sign, dark_accounts, failing_recipients, locks_since
 
 NAMED = 10
@@ -51,7 +50,7 @@ def of_servers(only: BonusServer | None = None) -> Iterator[Problem]:
                 Code.SERVER,
                 f"server:{server.pk}",
                 server.get_absolute_url(),
-                {**_error(server), "server": server.name},
+                {**of_error(server), "server": server.name},
                 server_id=server.pk,
                 technical=server.error_technical,
             )
@@ -98,7 +97,11 @@ def of_recipients() -> Iterator[Problem]:
     """Recipients whose messages do not arrive."""
     for recipient in failing_recipients():
         since = recipient.failing_since
-        params = {**_error(recipient), "name": recipient.name, "since": since and since.isoformat()}
+        params = {
+            **of_error(recipient),
+            "name": recipient.name,
+            "since": since and since.isoformat(),
+        }
         url = recipient.get_absolute_url()
         yield Problem(Code.MESSAGES, f"recipient:{recipient.pk}", url, params, since=since)
 
@@ -148,10 +151,6 @@ def of_log_ins(now: datetime) -> Iterator[Problem]:
         who = entry.who if entry.user_id else MASK
         params = {"who": who, "address": entry.address or ""}
         yield Problem(Code.LOCKED, key, address("users"), params, since=entry.at)
-
-
-def _error(failing: Failing) -> dict[str, Any]:
-    return {"code": failing.error_code, "error": failing.error_params}
 
 
 def of_approvals() -> Iterator[Problem]:

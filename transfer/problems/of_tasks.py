@@ -17,7 +17,7 @@ from transfer.models.run_base import State
 from transfer.parties import SHOP_ALL
 from transfer.problems import outages
 from transfer.problems.kinds import Code
-from transfer.problems.problem import Problem, Unknown
+from transfer.problems.problem import Problem, Unknown, of_error
 from transfer.runs.backlog import Backlog
 from transfer.runs.beginning import CODES as OF_SERVERS
 
@@ -50,7 +50,7 @@ def of_failures(task: Any, enough: int) -> Iterator[Problem]:
     if run is None:
         return
     if run.error_code == DIFFERENCE.code:
-        params = _error(run)
+        params = of_error(run)
         url = run.get_absolute_url()
         yield Problem(Code.DIFFERENCE, "", url, params, since=run.finished_at)
     elif task.enabled and task.failures and run.state in (State.FAILED, State.INTERRUPTED):
@@ -58,7 +58,7 @@ def of_failures(task: Any, enough: int) -> Iterator[Problem]:
         is_bad = refuses or task.failures >= enough
         params = {
             **_names(task),
-            **_error(run),
+            **of_error(run),
             "n": task.failures,
             "interrupted": run.state == State.INTERRUPTED,
             "next": task.upcoming_at and task.upcoming_at.isoformat(),
@@ -200,7 +200,3 @@ def _key(task: Any) -> str:
 
 def _names(task: Any) -> dict[str, str]:
     return task.audit_params()
-
-
-def _error(run: Any) -> dict[str, Any]:
-    return {"code": run.error_code, "error": run.error_params}

@@ -7,6 +7,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 
 from transfer.models.alerts import Incident, Severity, Topic
+from transfer.models.failing import Failing
 from transfer.problems import kinds
 from transfer.problems.kinds import KINDS, Code
 from transfer.text import formats
@@ -75,6 +76,11 @@ class Problem:
     def hint(self) -> str:
         """What it means for the rows, and what to do."""
         return kinds.hint(self.code, self.params)
+
+
+def of_error(failing: Failing) -> dict[str, Any]:
+    """What a problem says of an error."""
+    return {"code": failing.error_code, "error": failing.error_params}
 
 
 @dataclass(frozen=True)

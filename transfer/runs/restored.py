@@ -262,7 +262,7 @@ def publish(found: Restored, actor: Actor) -> Bulletin:
         "loads": len(found.loads),
         "undos": len(found.undos),
         "refused": [str(load) for load, _error in found.refused],
-        "kinds": {kind: _summary(one) for kind, one in found.kinds.items()},
+        "kinds": {kind: summary(one) for kind, one in found.kinds.items()},
     }
     loads = [
         {"load": load.pk, "kind": load.kind, "name": str(load), "rows": load.good}
@@ -272,30 +272,25 @@ def publish(found: Restored, actor: Actor) -> Bulletin:
         code=Bulletin.Code.SHOP_ALL_RESTORED,
         at=timezone.now(),
         params=params,
-        lines=[*_lines(found.kinds), *loads][: 2 * LISTED],
+        lines=[*lines_of(found.kinds), *loads][: 2 * LISTED],
     )
 
 
-def _summary(lost: LostOfKind) -> dict[str, Any]:
-    return {
-        "changesets": lost.changesets,
-        "rows": lost.rows,
-        "amount": None if lost.amount is None else str(lost.amount),
-        "first": lost.first,
-        "last": lost.last,
-        "servers": lost.servers,
-    }
+def summary(lost: LostOfKind) -> dict[str, Any]:
+    """Return what people are told of what a kind has lost."""
+    names = ("changesets", "rows", "amount", "first", "last", "servers")
+    return {name: getattr(lost, name) for name in names}
 
 
-def _lines(kinds: Mapping[str, LostOfKind]) -> Iterator[dict[str, Any]]:
-    """Yield the first lost changesets of each kind, as a bulletin lists them."""
+def lines_of(kinds: Mapping[str, LostOfKind]) -> Iterator[dict[str, Any]]:
+    """Yield the first lost changesets of each kind."""
     for kind, lost in kinds.items():
         for one, servers in lost.listed.values():
             yield {
                 "kind": kind,
                 "changeset": one.changeset,
                 "rows": one.rows,
-                "amount": None if one.amount is None else str(one.amount),
+                "amount": one.amount,
                 "at": one.at,
                 "servers": servers,
             }

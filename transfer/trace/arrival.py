@@ -13,8 +13,7 @@ from transfer.engine.received import WHOLE, Beginning, Place
 from transfer.engine.shop_all.loads import Load
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
-from transfer.loading.below_zero import Warning
-from transfer.loading.undo_balances import warnings
+from transfer.loading.below_zero import Warning, warnings_of_undo
 from transfer.models import TransferRun, TransferTask, Upload
 from transfer.models.run_base import attach_runs
 from transfer.servers.ask import ask_all, bonus_db, shop_all
@@ -197,4 +196,4 @@ def outlook(load: Upload, seconds: float) -> Outlook:
     waiting = None
     if all(one.error is None for one in on_servers):
         waiting = load.good - max((one.moved for one in on_servers), default=0)
-    return Outlook(on_servers, waiting, [*warnings(load, seconds)])
+    return Outlook(on_servers, waiting, [*warnings_of_undo(load, seconds)])

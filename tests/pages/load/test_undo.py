@@ -5,7 +5,7 @@ from django.urls import reverse
 
 from tests.databases import query
 from tests.pages.look import read, told
-from transfer.loading import undo_balances
+from transfer.loading import below_zero
 from transfer.models import Actor, Settings, Upload
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
@@ -71,7 +71,7 @@ def test_before_it_is_ordered_it_says_what_has_arrived_and_what_goes_below_zero(
 
 
 def test_beyond_its_bounds_it_says_that_it_did_not_look(operator, servers, load, monkeypatch):
-    monkeypatch.setattr(undo_balances, "MOST_LINES", 1)
+    monkeypatch.setattr(below_zero, "MOST_LINES", 1)
     said = look(operator, "upload_undo", load("balances", GOOD))
     assert "Whether balances would go below zero was not checked" in said
 

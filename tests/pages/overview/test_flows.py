@@ -41,7 +41,7 @@ def eight():
 def flows(client):
     """Kind → the flow of the only server."""
     (receiver,) = client.get(reverse("overview")).context["scheme"].receivers
-    return {flow.row.task.kind: flow for flow in receiver.flows}
+    return {flow.worst.task.kind: flow for flow in receiver.flows}
 
 
 def test_what_arrived_is_of_today_and_leads_to_the_runs_that_brought_it(client, eight):
@@ -112,9 +112,9 @@ def test_a_failure_stands_on_its_arrow_and_leads_to_the_run(client, eight):
                 error_params={"party": "database:8"})  # fmt: skip
     TransferTask.objects.filter(pk=run.task_id).update(failures=2)
     flow = flows(client)["balances"]
-    assert (flow.look.tone, flow.words) == ("bad", "has failed")
+    assert (flow.worst.look.tone, flow.words) == ("bad", "has failed")
     assert flow.state_url == run.get_absolute_url()
-    assert flows(client)["cards"].look.tone == "ok"
+    assert flows(client)["cards"].worst.look.tone == "ok"
 
 
 def test_every_other_state_is_said_in_a_word(client, eight):
@@ -128,7 +128,7 @@ def test_every_other_state_is_said_in_a_word(client, eight):
     shown = flows(client)
     assert shown["cards"].words.startswith("paused until ")
     assert shown["balances"].words == "switched off"
-    assert (shown["pincodes"].look.tone, shown["pincodes"].words) == ("bad", "no answer")
+    assert (shown["pincodes"].worst.look.tone, shown["pincodes"].words) == ("bad", "no answer")
     a_run(eight, "balances", state=State.RUNNING)
     a_run(eight, "cards", state=State.QUEUED)
     shown = flows(client)
@@ -149,7 +149,7 @@ def test_of_many_servers_the_sums_are_drawn_and_the_table_begins_with_the_worst(
     assert (balances.waiting.rows, balances.arrived) == (5, 7 * MANY)
     assert len(client.get(balances.arrived_url).context["table"].page.records) == MANY
     cards = next(one for one in scheme.totals if one.rows[0].task.kind == ill.kind)
-    assert (cards.look.tone, cards.words) == ("bad", f"no answer: 1 of {MANY}")
+    assert (cards.worst.look.tone, cards.words) == ("bad", f"no answer: 1 of {MANY}")
 
 
 def test_servers_with_nothing_wrong_are_one_fold_whose_lines_come_once_it_is_opened(client):

@@ -41,8 +41,6 @@ GROWTH_BYTES = 4 * ANSWER_BYTES
 # for callers whose list is as long as a table of ours. The bytes limit such a list first.
 MOST_ROWS = 100_000
 LONG_LIST = 10_000_000
-# For tables of which we have a handful of rows, such as positions.
-FEW_ROWS = 1000
 
 # Where `tcpi_bytes_received` lies in `struct tcp_info` of <linux/tcp.h>, since Linux 4.1.
 BYTES_RECEIVED = struct.Struct("=128xQ")

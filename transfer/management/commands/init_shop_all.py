@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _, gettext_noop
 from transfer.management.command import Command as BaseCommand
 from transfer.management.provision import (
     AdministratorNeeded,
+    add_existing_rows,
     ensure_staging,
     note_staging,
     without_complete,
@@ -23,16 +24,11 @@ class Command(BaseCommand):
     requires_migrations_checks = False  # it needs no database of ours
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument(
-            "--existing-rows",
-            choices=["waiting", "moved"],
-            help=_("rows of tables that lack our columns: to be sent to every server, or to none"),
-        )
+        add_existing_rows(parser)
 
     def handle(self, *, existing_rows: str | None, **options: Any) -> None:
-        moved = None if existing_rows is None else existing_rows == "moved"
         try:
-            steps = ensure_staging(settings.SHOP_ALL_DATABASE_URL, existing_moved=moved)
+            steps = ensure_staging(settings.SHOP_ALL_DATABASE_URL, existing_rows=existing_rows)
         except AdministratorNeeded as needed:
             self.stdout.write(needed.script)
             sentence = _(

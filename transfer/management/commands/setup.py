@@ -45,11 +45,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add = parser.add_argument
-        add(
-            "--existing-rows",
-            choices=["waiting", "moved"],
-            help=_("rows of tables that lack our columns: to be sent to every server, or to none"),
-        )
+        provision.add_existing_rows(parser)
         url = "postgresql://user@host/name"
         add("--database", metavar=url, help=_("our own database, without the password"))
         add("--shop-all", metavar=url, help=_("the database of shop All"))
@@ -144,8 +140,7 @@ class Command(BaseCommand):
         """Create what shop All lacks. Return the steps. Raises CommandError."""
         administrator = self.administrator_of_server("SHOP_ALL_ADMIN", user)
         with self.sql_of_who_may(name_of(SHOP_ALL)):
-            moved = None if existing_rows is None else existing_rows == "moved"
-            steps = provision.ensure_staging(url, administrator, moved)
+            steps = provision.ensure_staging(url, administrator, existing_rows)
             for step in steps:
                 self.say(_(step.sentence), **step.params)
             return steps

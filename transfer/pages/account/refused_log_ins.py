@@ -31,4 +31,4 @@ REASONS = {
 
 def refused(why: str) -> HttpResponse:
     """Leads to the log-in page, which says why."""
-    return redirect(f"{reverse('account_login')}?why={why}")
+    return redirect(reverse("account_login", query={"why": why}))

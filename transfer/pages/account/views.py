@@ -14,7 +14,6 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse, reverse_lazy
-from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views import i18n
 from django.views.decorators.http import require_POST, require_safe
@@ -51,8 +50,8 @@ class LogIn(auth_views.LoginView):
         return super().get(request, *args, **kwargs)
 
     def provider_url(self) -> str:
-        url = reverse("openid_connect_login", kwargs={"provider_id": "sso"})
-        return f"{url}?{urlencode({'next': self.get_success_url()})}"
+        query = {"next": self.get_success_url()}
+        return reverse("openid_connect_login", kwargs={"provider_id": "sso"}, query=query)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         """The other ways to log in, and why one of them has not let somebody in."""

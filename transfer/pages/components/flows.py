@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 
 from django.templatetags.static import static
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 
-from transfer.pages import links
+from transfer.models.flow_hours import most_within
 from transfer.pages.components.basic import icon
 from transfer.pages.components.tasks import count_of, rows_that_wait, state_of_some
 from transfer.pages.components.times import ago
 from transfer.pages.html import Html, format_words, joined
-from transfer.pages.shown.flows import Flow, KindTotal, Receiver
+from transfer.pages.shown.flows import Flow, Receiver
 from transfer.pages.shown.task_groups import oldest
 from transfer.pages.shown.task_status import TaskStatus
 from transfer.text import formats
@@ -71,9 +72,9 @@ SERVER_LINE = """
 """
 
 
-def arrow(flow: Flow | KindTotal) -> Html:
+def arrow(flow: Flow) -> Html:
     """`{% flow_arrow flow %}`: the flow in the scheme."""
-    look, waiting = flow.look, flow.waiting
+    look, waiting = flow.worst.look, flow.waiting
     arrived = _("%(n)s<tspan> today</tspan>") % {"n": formats.short_number(flow.arrived)}
     return format_html(
         ARROW,
@@ -93,32 +94,33 @@ def arrow(flow: Flow | KindTotal) -> Html:
     )
 
 
-def _sign(flow: Flow | KindTotal) -> Html:
+def _sign(flow: Flow) -> Html:
     return format_html(
         SIGN,
         url=flow.state_url,
         name=flow.name,
         words=flow.words,
         icons=static("icons.svg"),
-        icon=flow.look.icon,
+        icon=flow.worst.look.icon,
     )
 
 
 def line(flow: Flow) -> Html:
-    """`{% flow_line flow %}`: the flow in the table."""
-    row, look, waiting = flow.row, flow.look, flow.waiting
+    """`{% flow_line flow %}`: the flow to one server, in the table."""
+    (row,) = flow.rows
+    look, waiting = row.look, flow.waiting
     return format_html(
         LINE,
         **_labels(),
         kind=flow.kind,
         url=row.url,
         key=row.key,
-        oldest=_oldest([row]),
+        oldest=_oldest(flow.rows),
         error=row.error_words,
         waits=count_of(waiting),
         arrived_url=flow.arrived_url,
         arrived=formats.number(flow.arrived),
-        within=formats.within(flow.most_within),
+        within=formats.within(most_within(row.delays)),
         tone=look.tone,
         why=row.why,
         look_url=flow.state_url,
@@ -148,7 +150,7 @@ def server_line(receiver: Receiver) -> Html:
     server, waiting = receiver.server, receiver.group.waiting
     return format_html(
         SERVER_LINE,
-        url=links.scheduler(server=server.pk),
+        url=reverse("scheduler", query={"server": server.pk}),
         pk=server.pk,
         name=server.name,
         **_labels(),

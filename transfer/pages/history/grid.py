@@ -34,9 +34,9 @@ def grid(request: HttpRequest) -> HttpResponse:
         if not is_folded or group.key is None:
             found.append(Fold(group, True, ""))
         elif group.key in opened:
-            found.append(Fold(group, True, folds.url_without(request, opened, group.key)))
+            found.append(Fold(group, True, folds.url_of(request, opened - {group.key})))
         else:
-            found.append(Fold(group, False, folds.url_with(request, opened, group.key)))
+            found.append(Fold(group, False, folds.url_of(request, opened | {group.key})))
     context = {
         "history": "grid",
         "grid": shown,

@@ -4,7 +4,6 @@ from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
 from transfer.access import role
@@ -83,8 +82,8 @@ def confirm(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect(upload)
         if not upload.report:  # it was not confirmed in time
             return redirect(upload)
-        subject = urlencode({"q": upload.report["sample"][0]["cells"][0]})
-        return redirect(f"{reverse('trace')}?{subject}")
+        subject = upload.report["sample"][0]["cells"][0]
+        return redirect(reverse("trace", query={"q": subject}))
     before = None
     try:
         before = earlier(upload, seconds=SECONDS)

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 import django_tables2 as tables  # type: ignore[import-untyped]
 from django.urls import reverse
-from django.utils.http import urlencode
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.causes.catalogue import CATALOGUE
@@ -88,8 +87,7 @@ class BadLineTable(Table):
         """The value; the number of a rejected row leads to the row."""
         if record.code not in ("reject_closed", "reject_of_another"):
             return typed_amount(value) if record.columns == "amount" else value
-        where = f"{reverse('rejects')}?{urlencode({'q': value, 'state': 'all'})}"
-        return link(where, value)
+        return link(reverse("rejects", query={"q": value, "state": "all"}), value)
 
     def render_columns(self, value: Any) -> str:
         return named(value) or "—"

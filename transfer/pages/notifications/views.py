@@ -88,11 +88,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     if form.is_valid():
         before = stored_values(recipient)
         saved = form.save()
-        after = stored_values(saved)
-        old = {name: value for name, value in before.items() if value != after[name]}
-        new = {name: after[name] for name in old}
-        if new:
-            AuditEntry.record(Actor.of(request), AuditEntry.Action.CHANGE, saved, old=old, new=new)
+        AuditEntry.record_change(Actor.of(request), saved, before, stored_values(saved))
         if saved.signing_key and not recipient.signing_key:
             return render(request, "notifications/signing_key.html", {"one": saved})
         return done(request, _("%(name)s is saved.") % {"name": saved}, "notifications")

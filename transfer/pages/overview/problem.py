@@ -18,8 +18,11 @@ from transfer.pages.back import done, failed, next_url, refused
 from transfer.pages.fields import reason_field
 from transfer.pages.parts import audit_sentences
 from transfer.pages.parts.pauses import PauseForm
-from transfer.pages.parts.problems import named_by, visible
 from transfer.problems import history, kinds, taking
+from transfer.problems.kinds import FOR_ADMINISTRATORS, Code
+from transfer.text import formats
+
+MOST_AT_ONCE = 1000  # problems that one press takes
 
 View = Callable[..., HttpResponse]
 Change = Callable[[HttpRequest, Incident], HttpResponse | None]
@@ -55,6 +58,16 @@ class TakeForm(forms.Form):
         help_text=gettext_lazy("What you do about it. Shown beside the problem, and in the audit."),
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
+
+
+def hidden_from(user: Any) -> list[Code]:
+    """Return the codes of problems that this user may not see."""
+    return [] if has_role(user, Role.ADMINISTRATOR) else FOR_ADMINISTRATORS
+
+
+def visible(request: HttpRequest) -> Any:
+    """Return the incidents that this user may see."""
+    return Incident.objects.exclude(code__in=hidden_from(request.user))
 
 
 @require_safe
@@ -136,6 +149,13 @@ def mute(request: HttpRequest, one: Incident) -> HttpResponse | None:
 @change(gettext_lazy("Messages about this problem go on."))
 def unmute(request: HttpRequest, one: Incident) -> None:
     taking.unmute(one, Actor.of(request))
+
+
+def named_by(request: HttpRequest) -> list[Incident]:
+    """Return the open problems that the form names by their numbers, separated by commas."""
+    texts = request.POST.get("problems", "").split(",")[:MOST_AT_ONCE]
+    numbers = [number for text in texts if (number := formats.number_in(text))]
+    return list(visible(request).open().filter(pk__in=numbers).order_by("pk"))
 
 
 @role("operator")

@@ -16,7 +16,6 @@ from transfer.models import (
     Settings,
     TransferRun,
 )
-from transfer.pages import links
 from transfer.pages.shown.task_status import TaskStatus
 from transfer.runs.backlog import shop_all_error
 from transfer.text.commands import as_typed_here
@@ -102,7 +101,7 @@ def of_pin_codes(user: Any) -> Step:
             "Moved PIN codes stay readable in the staging table until their rows are purged. The "
             "settings say after how many days; if that is right, save them as they are."
         ),
-        f"{reverse('settings')}#kept" if has_role(user, Role.ADMINISTRATOR) else "",
+        reverse("settings", fragment="kept") if has_role(user, Role.ADMINISTRATOR) else "",
     )
 
 
@@ -122,6 +121,6 @@ def of_schedule(rows: list[TaskStatus]) -> Step:
         _("Start the schedule, and switch a transfer on"),
         is_alive or TransferRun.objects.by_schedule().exists(),
         _("cron has to start it every minute; the command writes the line for cron."),
-        links.scheduler(),
+        reverse("scheduler"),
         command=as_typed_here("manage.py crontab add"),
     )

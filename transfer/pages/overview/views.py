@@ -6,47 +6,28 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from transfer.models import (
-    ApiKey,
-    Approval,
-    Approver,
-    AuditEntry,
-    BonusServer,
     Bulletin,
     CashRegister,
-    FailedStep,
-    FlowHour,
     Heartbeat,
-    Incident,
-    LeftBehind,
-    MaintenanceRun,
     MaintenanceTask,
-    OutagePart,
-    OwnNumber,
     PlannedWork,
-    Recipient,
-    RecurringJob,
-    RegisterAccount,
-    RejectedRow,
-    Settings,
-    Shop,
-    TaskBacklog,
     TransferRun,
     TransferTask,
 )
 from transfer.models.accounts import AccountState, count_registers
 from transfer.models.flow_hours import added as added_delays, most_within
-from transfer.pages import links
 from transfer.pages.back import is_part
+from transfer.pages.overview.problem import hidden_from
 from transfer.pages.overview.rests import rests
 from transfer.pages.overview.set_up import set_up
 from transfer.pages.parts import folds, versions
 from transfer.pages.parts.accounts import MOTHBALLED
-from transfer.pages.parts.problems import hidden_from
 from transfer.pages.parts.runs import TransferRunFilter, summary
 from transfer.pages.shown import task_rows
 from transfer.pages.shown.flows import scheme
@@ -92,14 +73,7 @@ def shown_beside(request: HttpRequest) -> Any:
 
 
 @require_safe
-@versions.refreshed(
-    *(ApiKey, Approval, Approver, AuditEntry, BonusServer, Bulletin, CashRegister, FailedStep),
-    *(FlowHour, Heartbeat, Incident, LeftBehind, MaintenanceRun, MaintenanceTask, OutagePart),
-    *(OwnNumber, PlannedWork, Recipient),
-    *(RecurringJob, RegisterAccount, RejectedRow, Settings, Shop, TaskBacklog, TransferRun),
-    TransferTask,
-    also=shown_beside,
-)
+@versions.refreshed(also=shown_beside)
 def overview(request: HttpRequest) -> HttpResponse:
     """Shows what is known at once; then the page asks the servers, and refreshes itself."""
     page = "overview/live.html" if is_part(request) else "overview/overview.html"
@@ -108,7 +82,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     fine = {
         "key": FINE,
         "is_open": FINE in folds.opened(request, [FINE]),
-        "url": folds.url_with(request, [], FINE),
+        "url": folds.url_of(request, {FINE}),
     }
     return render(request, page, {**shown, "fine": fine})
 
@@ -196,13 +170,18 @@ def registers() -> list[tuple[str, list[tuple[str, str, int, str]]]]:
     """
     count = count_registers()
     lines = [
-        (tone(one, "account"), str(one.label), count[one], links.registers(state=one))
+        (
+            tone(one, "account"),
+            str(one.label),
+            count[one],
+            reverse("registers", query={"state": one}),
+        )
         for one in AccountState
         if one in count
     ]
     if idle := CashRegister.objects.filter(mothballed=True).count():
         mothballed = look("mothballed", "register")
-        url = links.registers(state=MOTHBALLED)
+        url = reverse("registers", query={"state": MOTHBALLED})
         lines.append((mothballed.tone, str(mothballed.word), idle, url))
     lines.sort(key=lambda line: list(URGENCY).index(line[0]))
     grouped = groupby(lines, lambda line: URGENCY[line[0]])
@@ -213,7 +192,7 @@ def last_day() -> dict[str, Any]:
     """Runs and rows of the last 24 hours, also by the hour, and the address behind each number."""
     day = TransferRunFilter(QueryDict(f"hours={DAY}"), TransferRun.objects.all())
     urls = {
-        f"{state}_url": links.history(hours=DAY, state=state)
+        f"{state}_url": reverse("history", query={"hours": DAY, "state": state})
         for state in ("good", "bad", "rejects", "skipped")
     }
-    return {**summary(day), "url": links.history(hours=DAY), **urls}
+    return {**summary(day), "url": reverse("history", query={"hours": DAY}), **urls}

@@ -22,15 +22,9 @@ def opened(request: HttpRequest, shown: Collection[int]) -> set[int]:
     return {int(key) for key in KEY.findall(given)} & set(shown)
 
 
-def url_with(request: HttpRequest, opened: Collection[int], key: int) -> str:
-    """Return the address of the page with the fold of one more server open."""
-    keys = ",".join(str(one) for one in sorted({*opened, key}))
-    return links.with_query(request.get_full_path(), **{OPEN: keys})
-
-
-def url_without(request: HttpRequest, opened: Collection[int], key: int) -> str:
-    """Return the address of the page with the fold of one server closed."""
-    keys = ",".join(str(one) for one in sorted({*opened} - {key}))
+def url_of(request: HttpRequest, opened: Collection[int]) -> str:
+    """Return the address of the page with the folds of these servers open."""
+    keys = ",".join(map(str, sorted(opened)))
     return links.with_query(request.get_full_path(), **{OPEN: keys or None})
 
 

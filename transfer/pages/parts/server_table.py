@@ -3,10 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from django.urls import reverse
 from django.utils.translation import gettext as _, gettext_lazy
 
 from transfer.models import BonusServer
-from transfer.pages import links
 from transfer.pages.components.registers import counts
 from transfer.pages.components.states import state_badge
 from transfer.pages.components.times import ago
@@ -102,7 +102,8 @@ class ServerTable(Table):
         return with_note(state, line.cause)
 
     def draw_registers(self, line: ServerLine) -> Html:
-        return counts(line.states, f"{links.registers(server=line.server.pk)}&")
+        address = reverse("registers", query={"server": line.server.pk})
+        return counts(line.states, f"{address}&")
 
     def draw_tasks(self, line: ServerLine) -> str:
         server: Any = line.server

@@ -1,6 +1,6 @@
 """The scheduler's tables: of transfer tasks, and of maintenance tasks."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from django_tables2.rows import BoundRows  # type: ignore[import-untyped]
 from transfer.access import Role, has_role
 from transfer.pages.components import tasks
 from transfer.pages.html import EMPTY, Html, link, titled, unseen_lazy
+from transfer.pages.parts import folds
 from transfer.pages.shown.task_groups import ServerGroup
 from transfer.pages.shown.task_status import TaskStatus
 from transfer.pages.tables import (
@@ -110,15 +111,11 @@ class GroupedTaskTable(TaskTable):
         order_by = ()
         template_name = "scheduler/groups.html"
 
-    def __init__(
-        self, groups: Page[ServerGroup], opened: Collection[int], url_of: Callable[[int], str]
-    ) -> None:
-        """`opened`: the keys of servers whose groups are open, beside those with a problem.
-        `url_of`: makes the address of the page with the group of one more server open.
-        """
+    def __init__(self, groups: Page[ServerGroup], opened: set[int], request: HttpRequest) -> None:
+        """`opened`: the keys of servers whose groups are open, beside those with a problem."""
         super().__init__([row for group in groups for row in group.rows])
         self.page, self.paginator = groups, groups.paginator
-        self.opened, self.url_of = opened, url_of
+        self.opened, self.request = opened, request
 
     @property
     def paginated_rows(self) -> BoundRows:
@@ -139,7 +136,8 @@ class GroupedTaskTable(TaskTable):
             is_open = self._is_open(group)
             lines = self.body_of(BoundRows(group.rows, self)) if is_open else None
             boxes = EMPTY if is_open or not self.may_change else BOXES.draw_unseen(group.rows)
-            yield Fold(group, is_open, lines, boxes, self.url_of(group.server.pk))
+            url = folds.url_of(self.request, self.opened | {group.server.pk})
+            yield Fold(group, is_open, lines, boxes, url)
 
     def _is_open(self, group: ServerGroup) -> bool:
         return group.is_wrong or group.server.pk in self.opened

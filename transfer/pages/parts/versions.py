@@ -1,18 +1,20 @@
 """Versions of what a page shows: a refresh after which nothing is new is answered by 304.
 
-A version is made of rows of our own database, of what the databases of others have just answered,
-and of the user: it changes if any of these do. It also changes with each minute, for what depends
-on the time alone, such as a task that becomes overdue. So no part is older than a minute.
+A version is made of the rows of our own database, of what the databases of others have just
+answered, and of the user: it changes if any of these do. It also changes with each minute, for what
+depends on the time alone, such as a task that becomes overdue. So no part is older than a minute.
+
+All views have the same rows in their version, those of `GROWS` and `SMALL`. A table that is in
+neither is changed together with one of these: see the test of the version.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
-from functools import wraps
+from collections.abc import Callable
 from typing import Any
 
 from django.db import connection
 from django.db.models import Model
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import get_language
 from django.views.decorators.http import condition
@@ -20,30 +22,22 @@ from django.views.decorators.http import condition
 from transfer.access import role_of
 from transfer.models import (
     AccountJob,
-    ApiKey,
     Approval,
-    Approver,
     AuditEntry,
     BonusServer,
     Bulletin,
-    CashRegister,
     FailedStep,
-    FlowHour,
     Heartbeat,
     Incident,
-    IssuedSecret,
     LeftBehind,
     MaintenanceRun,
     MaintenanceTask,
     OutagePart,
-    OwnNumber,
     PlannedWork,
     Recipient,
     RecurringJob,
-    RegisterAccount,
     RejectedRow,
     Settings,
-    Shop,
     TaskBacklog,
     TransferRun,
     TransferTask,
@@ -51,9 +45,6 @@ from transfer.models import (
 from transfer.models.run_base import OPEN_STATES
 from transfer.pages.back import is_part
 from transfer.runs.backlog import Backlog
-
-View = Callable[..., HttpResponse]
-Models = Iterable[type[Model]]
 
 # Rows that are never changed once they are old and closed: the open ones, by this condition, and
 # the latest.
@@ -65,7 +56,7 @@ GROWS: dict[type[Model], str] = {
     Incident: "ended_at is null",
     MaintenanceRun: OPEN_RUN,
     TransferRun: OPEN_RUN,
-    RejectedRow: "false",
+    RejectedRow: "false",  # with the decision on an older one comes an entry in the audit, or a run
 }
 LATEST = 100
 # Every row counts: there are few.
@@ -73,53 +64,31 @@ SMALL: tuple[type[Model], ...] = (
     *(BonusServer, Bulletin, FailedStep, Heartbeat, LeftBehind, MaintenanceTask, OutagePart),
     *(PlannedWork, Recipient, RecurringJob, Settings, TaskBacklog, TransferTask),
 )
-# Who changes these rows changes a row of one of the others, too: a check of the server, a job, a
-# person, who leaves an entry in the audit, or a run.
-FOLLOWS: dict[type[Model], tuple[type[Model], ...]] = {
-    ApiKey: (AuditEntry,),
-    Approver: (AuditEntry,),
-    CashRegister: (AuditEntry,),
-    FlowHour: (TransferRun,),
-    IssuedSecret: (AccountJob, AuditEntry),
-    OwnNumber: (AuditEntry,),
-    RegisterAccount: (BonusServer, AccountJob, AuditEntry),
-    RejectedRow: (RejectedRow, TransferRun, AuditEntry),
-    Shop: (AuditEntry,),
-}
-
 # An update gives a row another place, or another transaction.
 SUM = "select count(*) || ':' || coalesce(sum(hashtextextended(ctid::text || xmin::text, 0)), 0)"
 
 
-def refreshed(*models: type[Model], also: Callable[..., Any] = lambda *_, **__: ()) -> Any:
-    """Decorate a view whose part refreshes, with the models that it reads.
+def refreshed(also: Callable[..., Any] = lambda *_, **__: ()) -> Any:
+    """Decorate a view whose part refreshes.
 
-    `also` gets the view's arguments; it returns what else is shown, or None if this is not known
-    before the page is made: then there is no version.
+    `also` gets the view's arguments; it returns what is shown beside our own database, or None if
+    this is not known before the page is made: then there is no version.
     """
-    # The models whose rows are asked for.
-    asked = {other for model in models for other in FOLLOWS.get(model, (model,))}
-    followed = sorted(asked, key=lambda model: model._meta.db_table)
 
     def etag(request: HttpRequest, *args: Any, **kwargs: Any) -> str | None:
         more = also(request, *args, **kwargs) if is_part(request) else None
         if more is None:
             return None
-        known = (_of_user(request), rows_of(followed), more)
+        known = (_of_user(request), of_rows(), more)
         return f'"{hashlib.sha256(repr(known).encode()).hexdigest()[:32]}"'
 
-    def decorate(view: View) -> View:
-        marked = wraps(view)(condition(etag_func=etag)(view))
-        marked.refreshes_by = followed  # type: ignore[attr-defined]
-        return marked
-
-    return decorate
+    return condition(etag_func=etag)
 
 
-def rows_of(models: Models) -> str:
+def of_rows() -> str:
     """A number for the rows of each model, which differs once any of them does. One query."""
     with connection.cursor() as cursor:
-        cursor.execute(f"select concat_ws(' ', {', '.join(map(_sum, models))})")
+        cursor.execute(f"select concat_ws(' ', {', '.join(map(_sum, [*GROWS, *SMALL]))})")
         (numbers,) = cursor.fetchone()
     return str(numbers)
 

@@ -14,7 +14,7 @@ from transfer.models import Actor, Bulletin, Upload
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import done
 from transfer.pages.questions.restored import lost_tables
-from transfer.pages.questions.tables import Changeset, OfKind, SentAgain, SentAgainTable
+from transfer.pages.questions.tables import SentAgainTable
 from transfer.text import bulletins as words, formats
 
 
@@ -39,27 +39,10 @@ def _of_shop_all(bulletin: Bulletin) -> dict[str, Any]:
         Upload.objects.filter(pk__in=[one["load"] for one in loads]).values_list("pk", flat=True)
     )
     kinds = [
-        OfKind(
-            kind,
-            about["changesets"],
-            about["rows"],
-            None if about["amount"] is None else Decimal(about["amount"]),
-            formats.stored_moment(about["first"]),
-            formats.stored_moment(about["last"]),
-            about["servers"],
-        )
+        {**_read(about, "first", "last"), "kind": kind}
         for kind, about in bulletin.params["kinds"].items()
     ]
-    lines = [
-        Changeset(
-            one["kind"],
-            formats.stored_moment(one["at"]),
-            one["rows"],
-            None if one["amount"] is None else Decimal(one["amount"]),
-            one["servers"],
-        )
-        for one in lost
-    ]
+    lines = [_read(line, "at") for line in lost]
     return {
         **lost_tables(kinds, lines, bulletin.params["changesets"]),
         "loads": [
@@ -74,14 +57,21 @@ def _of_shop_all(bulletin: Bulletin) -> dict[str, Any]:
     }
 
 
+def _read(stored: dict[str, Any], *moments: str) -> dict[str, Any]:
+    """Return what a bulletin says, with its sum and moments as such: they are stored as texts."""
+    amount = None if stored["amount"] is None else Decimal(stored["amount"])
+    times = {name: formats.stored_moment(stored[name]) for name in moments}
+    return {**stored, "amount": amount, **times}
+
+
 def _of_server(bulletin: Bulletin) -> dict[str, Any]:
     lines = [
-        SentAgain(
-            kind,
-            formats.stored_moment(about["from"]),
-            formats.stored_moment(about["to"]),
-            about["rows"],
-        )
+        {
+            "kind": kind,
+            "first": formats.stored_moment(about["from"]),
+            "last": formats.stored_moment(about["to"]),
+            "rows": about["rows"],
+        }
         for kind, about in bulletin.params["kinds"].items()
     ]
     return {"restored": SentAgainTable(lines)}

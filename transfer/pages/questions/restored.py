@@ -16,8 +16,8 @@ from transfer.models import Actor
 from transfer.models.tasks import KindChoices
 from transfer.pages.back import done, failed, read_or_post, refused
 from transfer.pages.exports import Field, Sheet, file_response, zoned
-from transfer.pages.questions.tables import Changeset, LostKindTable, LostTable, OfKind
-from transfer.runs.restored import Restored, confirm, every_lost, what_is_lost
+from transfer.pages.questions.tables import LostKindTable, LostTable
+from transfer.runs.restored import Restored, confirm, every_lost, lines_of, summary, what_is_lost
 from transfer.text.explain import explain
 
 SECONDS = 10.0  # that the page waits for all databases
@@ -51,23 +51,8 @@ def _confirmed(request: HttpRequest) -> HttpResponse:
 
 
 def _lists(found: Restored) -> dict[str, Any]:
-    kinds = [
-        OfKind(
-            kind,
-            lost.changesets,
-            lost.rows,
-            lost.amount,
-            lost.first,
-            lost.last,
-            lost.servers,
-        )
-        for kind, lost in found.kinds.items()
-    ]
-    lines = [
-        Changeset(kind, one.at, one.rows, one.amount, servers)
-        for kind, lost in found.kinds.items()
-        for one, servers in lost.listed.values()
-    ]
+    kinds = [{**summary(lost), "kind": kind} for kind, lost in found.kinds.items()]
+    lines = [*lines_of(found.kinds)]
     return {
         **lost_tables(kinds, lines[:LISTED], found.changesets),
         "loads": [
@@ -83,7 +68,9 @@ def _lists(found: Restored) -> dict[str, Any]:
     }
 
 
-def lost_tables(kinds: list[OfKind], lines: list[Changeset], changesets: int) -> dict[str, Any]:
+def lost_tables(
+    kinds: list[dict[str, Any]], lines: list[dict[str, Any]], changesets: int
+) -> dict[str, Any]:
     """Return what `questions/lost.html` shows; `changesets` says how many there are."""
     return {
         "kinds": LostKindTable(kinds, prefix="kinds-"),

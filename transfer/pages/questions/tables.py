@@ -1,9 +1,6 @@
 """Lists of rows: lost with shop All, deleted from it by hand, sent again after a restore."""
 
-from collections.abc import Mapping
-from datetime import datetime
-from decimal import Decimal
-from typing import NamedTuple
+from typing import Any
 
 from django.utils.translation import gettext as _, gettext_lazy
 
@@ -22,38 +19,6 @@ from transfer.pages.tables import (
 from transfer.text import formats
 
 
-class OfKind(NamedTuple):
-    """What bonus servers have received of the lost rows of one transfer.
-
-    `servers`: each with how many of the changesets it has. Amounts are None where rows have none.
-    """
-
-    kind: str
-    changesets: int
-    rows: int
-    amount: Decimal | None
-    first: datetime | None
-    last: datetime | None
-    servers: Mapping[str, int]
-
-
-class Changeset(NamedTuple):
-    """A lost changeset, when it was received, and by which servers."""
-
-    kind: str
-    at: datetime | None
-    rows: int | None
-    amount: Decimal | None
-    servers: list[str]
-
-
-class SentAgain(NamedTuple):
-    kind: str
-    first: datetime | None
-    last: datetime | None
-    rows: int
-
-
 class KindColumn(ValueColumn):
     """The name of a transfer."""
 
@@ -62,6 +27,11 @@ class KindColumn(ValueColumn):
 
 
 class LostKindTable(WholeTable):
+    """What bonus servers have received of the lost rows of each transfer.
+
+    A record is a `summary` with its `kind`.
+    """
+
     caption = gettext_lazy("What shop All has lost")
     kind = KindColumn(gettext_lazy("Transfer"))
     changesets = NumberColumn(gettext_lazy("Changesets"))
@@ -70,20 +40,22 @@ class LostKindTable(WholeTable):
     received = DrawnColumn(gettext_lazy("Received"))
     servers = DrawnColumn(gettext_lazy("Bonus servers"))
 
-    def draw_received(self, record: OfKind) -> Html | str:
-        if not record.changesets:
+    def draw_received(self, record: dict[str, Any]) -> Html | str:
+        if not record["changesets"]:
             return formats.NOTHING
-        return joined((moment(record.first), moment(record.last)), " – ")
+        return joined((moment(record["first"]), moment(record["last"])), " – ")
 
-    def draw_servers(self, record: OfKind) -> Html | str:
-        if not record.changesets:
+    def draw_servers(self, record: dict[str, Any]) -> Html | str:
+        if not record["changesets"]:
             return muted(_("No bonus server that has answered has received what is lost."))
         words = _("%(server)s (%(n)s)")
-        numbers = {name: formats.number(n) for name, n in record.servers.items()}
+        numbers = {name: formats.number(n) for name, n in record["servers"].items()}
         return ", ".join(words % {"server": name, "n": n} for name, n in numbers.items())
 
 
 class LostTable(WholeTable):
+    """Lost changesets, when they were received, and by which servers: see `lines_of`."""
+
     caption = gettext_lazy("Changesets")
     kind = KindColumn(gettext_lazy("Transfer"))
     at = MomentColumn(gettext_lazy("Received"))
@@ -94,8 +66,8 @@ class LostTable(WholeTable):
     class Meta(Table.Meta):
         attrs = {"class": "table cards small"}
 
-    def draw_servers(self, record: Changeset) -> str:
-        return ", ".join(record.servers)
+    def draw_servers(self, record: dict[str, Any]) -> str:
+        return ", ".join(record["servers"])
 
 
 class MissingTable(WholeTable):

@@ -106,7 +106,7 @@ def register(request: HttpRequest, pk: int) -> HttpResponse:
         opened = folds.opened(request, [one["server"].pk for one in parts])
         for one in parts:
             one["is_open"] = one["server"].pk in opened
-            one["url"] = folds.url_with(request, opened, one["server"].pk)
+            one["url"] = folds.url_of(request, opened | {one["server"].pk})
     groups = alike(parts) if many else []
     # When each of the servers that are shown saw the register: one query.
     shown = [one for one in parts if one["is_open"] or not many]
@@ -185,8 +185,8 @@ def mothball(request: HttpRequest, pk: int) -> HttpResponse:
     if register.mothballed != wanted:
         with transaction.atomic():
             CashRegister.objects.filter(pk=pk).update(mothballed=wanted)
-            change = {"old": {"mothballed": not wanted}, "new": {"mothballed": wanted}}
-            note_in_audit(request, AuditEntry.Action.CHANGE, register, **change)
+            before, after = {"mothballed": not wanted}, {"mothballed": wanted}
+            AuditEntry.record_change(Actor.of(request), register, before, after)
     mothballed = _("%(register)s is out of service: it counts as no problem.")
     text = mothballed if wanted else _("%(register)s is back in service.")
     return done(request, text % {"register": register}, register)
@@ -280,20 +280,13 @@ def save(request: HttpRequest, form: Any) -> Any:
     saved = form.save()
     after = values(saved)
     if not before:
-        note_in_audit(request, AuditEntry.Action.CREATE, saved, new=after)
-    elif changed := [name for name in after if after[name] != before[name]]:
-        old, new = ({name: one[name] for name in changed} for one in (before, after))
-        note_in_audit(request, AuditEntry.Action.CHANGE, saved, old=old, new=new)
+        AuditEntry.record(Actor.of(request), AuditEntry.Action.CREATE, saved, new=after)
+    else:
+        AuditEntry.record_change(Actor.of(request), saved, before, after)
     return saved
 
 
 @transaction.atomic
 def delete(request: HttpRequest, one: Any) -> None:
-    note_in_audit(request, AuditEntry.Action.DELETE, one, old=values(one))
+    AuditEntry.record(Actor.of(request), AuditEntry.Action.DELETE, one, old=values(one))
     one.delete()
-
-
-def note_in_audit(
-    request: HttpRequest, action: AuditEntry.Action, subject: Any, **values: Any
-) -> None:
-    AuditEntry.record(Actor.of(request), action, subject, **values)

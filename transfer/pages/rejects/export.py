@@ -33,7 +33,7 @@ def export(request: HttpRequest, form: str) -> HttpResponseBase:
     if not there:  # one transfer, for its headings
         there = {next(iter(installed_kinds()))}
     if form == "csv" and len(there) > 1:
-        return redirect(f"{reverse('rejects_xlsx')}?{request.GET.urlencode()}")
+        return redirect(reverse("rejects_xlsx", query=request.GET))
     sheets = [sheet_of(kind, rows) for name, kind in installed_kinds().items() if name in there]
     name = f"rejects-{timezone.localtime():%Y-%m-%d-%H%M}"
     return file_response(request, name, form, *sheets)

@@ -86,7 +86,7 @@ def for_all(request: HttpRequest) -> tuple[str, str] | None:
     query = request.GET.copy()
     query["fix"] = repair
     words = str(WORDS[repair].all) % {"n": formats.number(count)}
-    return words, f"{reverse('rejects_resend')}?{query.urlencode()}"
+    return words, reverse("rejects_resend", query=query)
 
 
 def sections(rejects: Iterable[RejectedRow], data: Any = None) -> Iterator[Section]:

@@ -15,13 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from transfer.access import role
 from transfer.models import (
     Actor,
-    AuditEntry,
-    BonusServer,
-    FlowHour,
-    MaintenanceRun,
-    MaintenanceTask,
     Settings,
-    TransferRun,
     TransferTask,
 )
 from transfer.models.run_base import RunClosed
@@ -57,11 +51,7 @@ def shown_beside(request: HttpRequest, key: str) -> Any:
 
 
 @require_safe
-@versions.refreshed(
-    *(AuditEntry, BonusServer, FlowHour, MaintenanceRun, MaintenanceTask, Settings),
-    *(TransferRun, TransferTask),
-    also=shown_beside,
-)
+@versions.refreshed(also=shown_beside)
 def task(request: HttpRequest, key: str) -> HttpResponse:
     """Everything about one task, which refreshes itself."""
     task = task_rows.find(key)

@@ -1,6 +1,5 @@
 """All tasks: transfers, which a setting may hide, and maintenance."""
 
-from functools import partial
 from typing import Any
 
 from django.core.paginator import Paginator
@@ -10,16 +9,10 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from transfer.models import (
-    AuditEntry,
     BonusServer,
     Heartbeat,
-    Incident,
-    MaintenanceRun,
     MaintenanceTask,
-    OutagePart,
     Settings,
-    TaskBacklog,
-    TransferRun,
     TransferTask,
 )
 from transfer.pages.back import is_part, next_url
@@ -60,11 +53,7 @@ def shown_beside(request: HttpRequest) -> Any:
 
 
 @require_safe
-@versions.refreshed(
-    *(AuditEntry, BonusServer, Heartbeat, Incident, MaintenanceRun, MaintenanceTask, OutagePart),
-    *(Settings, TaskBacklog, TransferRun, TransferTask),
-    also=shown_beside,
-)
+@versions.refreshed(also=shown_beside)
 def scheduler(request: HttpRequest) -> HttpResponse:
     """Shows both tables, which refresh themselves."""
     settings = Settings.load()
@@ -126,8 +115,7 @@ def in_groups(request: HttpRequest) -> TaskTable:
     page.object_list = by_server(rows)  # their order as just asked
     opened = folds.opened(request, [group.server.pk for group in page])
     opened |= {row.task.server_id for row in rows if row.key == changed}
-    url_of = partial(folds.url_with, request, opened)
-    table = GroupedTaskTable(page, opened, url_of).for_user(request.user)
+    table = GroupedTaskTable(page, opened, request).for_user(request.user)
     task_rows.with_recent(table.rows_of_open)
     return table
 

@@ -20,15 +20,9 @@ from transfer.models import (
     Bulletin,
     CashRegister,
     Incident,
-    IssuedSecret,
     LeftBehind,
     LogPlace,
-    OutagePart,
     PlannedWork,
-    RegisterAccount,
-    Settings,
-    TaskBacklog,
-    TransferRun,
     TransferTask,
 )
 from transfer.pages.back import is_part
@@ -101,10 +95,7 @@ def server(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_safe
-@versions.refreshed(
-    *(AccountJob, BonusServer, Bulletin, CashRegister, Incident, IssuedSecret, LeftBehind),
-    *(OutagePart, PlannedWork, RegisterAccount, Settings, TaskBacklog, TransferRun, TransferTask),
-)
+@versions.refreshed()
 def server_live(request: HttpRequest, pk: int) -> HttpResponse:
     """The part of the page that refreshes itself."""
     server = get_object_or_404(BonusServer, pk=pk)

@@ -16,14 +16,7 @@ from transfer.models import (
     AuditEntry,
     BonusServer,
     CashRegister,
-    Incident,
     LeftBehind,
-    OutagePart,
-    RegisterAccount,
-    Settings,
-    TaskBacklog,
-    TransferRun,
-    TransferTask,
 )
 from transfer.pages.back import done, read_or_post, refused
 from transfer.pages.parts import versions
@@ -41,10 +34,7 @@ BEGIN_SECONDS = 5
 
 
 @require_safe
-@versions.refreshed(
-    *(BonusServer, CashRegister, Incident, LeftBehind, OutagePart, RegisterAccount, Settings),
-    *(TaskBacklog, TransferRun, TransferTask),
-)
+@versions.refreshed()
 def servers(request: HttpRequest) -> HttpResponse:
     """Shows all bonus servers, their states and those of their registers."""
     enabled = Count("tasks", filter=Q(tasks__enabled=True))

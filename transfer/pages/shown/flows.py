@@ -9,19 +9,17 @@ from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
 
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from transfer.models import BonusServer, LeftBehind, TransferRun
 from transfer.models.flow_hours import most_within
 from transfer.models.tasks import KindChoices
-from transfer.pages import links
-from transfer.pages.shown.looks import Look
 from transfer.pages.shown.task_groups import (
     MANY,
     ServerGroup,
     Waiting,
-    added,
     added_once,
     by_server,
 )
@@ -35,57 +33,17 @@ Arrived = Mapping[tuple[int | None, str], int]  # rows that arrived today, by se
 
 @dataclass(frozen=True)
 class Flow:
-    """One arrow: the rows of a kind, from shop All to a bonus server."""
+    """One arrow: the rows of a kind, from shop All to a bonus server, or to all of many.
 
-    row: TaskStatus
-    today: date
-    arrived: int  # rows, today
-    y: int
-
-    @property
-    def name(self) -> str:
-        return self.row.name
-
-    @property
-    def kind(self) -> str:
-        return str(self.row.task.get_kind_display())
-
-    @property
-    def url(self) -> str:
-        return self.row.url
-
-    @property
-    def waiting(self) -> Waiting:
-        return added([self.row])
-
-    @cached_property
-    def arrived_url(self) -> str:
-        return _runs_of(self.today, server=self.row.task.server_id, kind=self.row.task.kind)
-
-    @property
-    def look(self) -> Look:
-        return self.row.look
-
-    @property
-    def most_within(self) -> float | None:
-        return most_within(self.row.delays)
-
-    @property
-    def words(self) -> str:
-        return self.row.state_words
-
-    @property
-    def state_url(self) -> str:
-        return self.row.state_url
-
-
-@dataclass(frozen=True)
-class KindTotal:
-    """One arrow: the rows of a kind, from shop All to all of many bonus servers."""
+    `rows` are the tasks that move them. `url` leads to what waits, `state_url` to why.
+    """
 
     rows: Sequence[TaskStatus]
-    today: date
+    name: str
+    url: str
+    state_url: str
     arrived: int  # rows, today; one that arrived at two servers counts twice
+    arrived_url: str
     y: int
 
     @property
@@ -93,41 +51,21 @@ class KindTotal:
         return str(self.rows[0].task.get_kind_display())
 
     @property
-    def name(self) -> str:
-        return self.kind
-
-    @property
-    def url(self) -> str:
-        return links.scheduler(kind=self.rows[0].task.kind, sort="-waits")
-
-    @property
     def waiting(self) -> Waiting:
         return added_once(self.rows)
-
-    @cached_property
-    def arrived_url(self) -> str:
-        return _runs_of(self.today, kind=self.rows[0].task.kind)
 
     @cached_property
     def worst(self) -> TaskStatus:
         return min(self.rows, key=lambda row: row.badness)
 
     @property
-    def look(self) -> Look:
-        return self.worst.look
-
-    @property
     def words(self) -> str:
-        """The worst state, and on how many servers."""
+        """The worst state; of many servers, on how many of them."""
         alike = sum(row.state == self.worst.state for row in self.rows)
         if alike == len(self.rows):
             return self.worst.state_words
         words = {"state": self.worst.state_words, "n": alike, "all": len(self.rows)}
         return _("%(state)s: %(n)s of %(all)s") % words
-
-    @property
-    def state_url(self) -> str:
-        return self.url
 
 
 @dataclass(frozen=True)
@@ -136,6 +74,7 @@ class Receiver:
 
     group: ServerGroup
     flows: Sequence[Flow]
+    arrived_url: str
     y: int
     is_left_behind: bool  # purges do not wait for it
 
@@ -152,14 +91,10 @@ class Receiver:
         return sum(flow.arrived for flow in self.flows)
 
     @property
-    def arrived_url(self) -> str:
-        return _runs_of(self.flows[0].today, server=self.server.pk)
-
-    @property
     def most_within(self) -> float | None:
         """The delay of its slowest flow."""
-        known = [flow.most_within for flow in self.flows if flow.most_within is not None]
-        return max(known, default=None)
+        delays = [most_within(row.delays) for row in self.group.rows]
+        return max((one for one in delays if one is not None), default=None)
 
 
 @dataclass(frozen=True)
@@ -167,7 +102,7 @@ class Scheme:
     """All bonus servers with their flows; of many, also the sums by kind, which are drawn."""
 
     receivers: Sequence[Receiver]
-    totals: Sequence[KindTotal]
+    totals: Sequence[Flow]
 
     @property
     def is_many(self) -> bool:
@@ -201,7 +136,8 @@ class Scheme:
 
 def _runs_of(today: date, **filters: object) -> str:
     """Today's runs that moved rows."""
-    return links.history(**filters, since=today.isoformat(), data_only="on")
+    query = {**filters, "since": today.isoformat(), "data_only": "on"}
+    return reverse("history", query=query)
 
 
 def scheme(rows: Sequence[TaskStatus]) -> Scheme | None:
@@ -222,24 +158,41 @@ def _placed(groups: Sequence[ServerGroup], today: date, arrived: Arrived) -> lis
     """The servers below each other."""
     top, placed, left = 0, [], LeftBehind.objects.servers()
     for group in groups:
+        server = group.server.pk
         flows = [
-            Flow(row, today, arrived.get((group.server.pk, row.task.kind), 0), top + LANE * number)
+            Flow(
+                [row],
+                row.name,
+                row.url,
+                row.state_url,
+                arrived.get((server, row.task.kind), 0),
+                _runs_of(today, server=server, kind=row.task.kind),
+                top + LANE * number,
+            )
             for number, row in enumerate(group.rows)
         ]
-        placed.append(Receiver(group, flows, top, group.server.pk in left))
+        arrived_url = _runs_of(today, server=server)
+        placed.append(Receiver(group, flows, arrived_url, top, server in left))
         top += LANE * len(flows) + GAP
     return placed
 
 
-def _totals(rows: Sequence[TaskStatus], today: date, arrived: Arrived) -> list[KindTotal]:
-    of_kind = {kind: [row for row in rows if row.task.kind == kind] for kind in KindChoices.values}
-    return [
-        KindTotal(
-            of_one,
-            today,
-            sum(count for (_server, one), count in arrived.items() if one == kind),
-            LANE * number,
-        )
-        for number, (kind, of_one) in enumerate(of_kind.items())
-        if of_one
-    ]
+def _totals(rows: Sequence[TaskStatus], today: date, arrived: Arrived) -> list[Flow]:
+    """The flow of each kind to all servers."""
+    totals: list[Flow] = []
+    for kind in KindChoices:
+        of_kind = [row for row in rows if row.task.kind == kind]
+        if of_kind:
+            url = reverse("scheduler", query={"kind": kind.value, "sort": "-waits"})
+            totals.append(
+                Flow(
+                    of_kind,
+                    str(kind.label),
+                    url,
+                    url,
+                    sum(count for (_server, one), count in arrived.items() if one == kind),
+                    _runs_of(today, kind=kind.value),
+                    LANE * len(totals),
+                )
+            )
+    return totals

@@ -84,8 +84,9 @@ class TaskStatus:
     @property
     def history_url(self) -> str:
         if self.is_transfer:
-            return links.history(server=self.task.server_id, kind=self.task.kind)
-        return links.with_query(reverse("history_maintenance"), kind=self.task.kind)
+            query = {"server": self.task.server_id, "kind": self.task.kind}
+            return reverse("history", query=query)
+        return reverse("history_maintenance", query={"kind": self.task.kind})
 
     @property
     def is_transfer(self) -> bool:

@@ -197,15 +197,14 @@ def try_schemas(asked: Database) -> Passed:
     return Passed(sentence, {"others": ", ".join(others)}, warns=True)
 
 
-def runs_at_once() -> int:
-    """Return how many runs may be under way: one for each worker, and those of arriving rows."""
-    of_arrivals = AT_ONCE if TransferTask.objects.watched().exists() else 0
-    return max(count_workers().resident, 1) + of_arrivals
-
-
 def try_connections(asked: Database, tasks: int) -> Passed:
-    """Tries whether our role may have as many connections as the runs of so many tasks use."""
-    needed = OF_A_RUN * max(1, min(tasks, runs_at_once()))
+    """Tries whether our role may have as many connections as the runs of so many tasks use.
+
+    At once there is one run for each worker, and those of rows as they arrive.
+    """
+    of_arrivals = AT_ONCE if TransferTask.objects.watched().exists() else 0
+    at_once = max(count_workers().resident, 1) + of_arrivals
+    needed = OF_A_RUN * max(1, min(tasks, at_once))
     with asked as database, database.transaction(commit=False):
         low = [one for one in database.rows(LIMITS) if one[0] < needed]
     if not low:

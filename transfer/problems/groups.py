@@ -123,16 +123,12 @@ def sentence(code: str, alike: Sequence[Params]) -> str:
         return _counted(ANSWERING[extent], n)
     began = [datetime.fromisoformat(one["since"]) for one in alike]
     waiting = sum(one["waiting"] for one in alike) if extent != PORTS else 0
-    since = with_since(_counted(OUTAGES[extent], n), began)
-    return "; ".join(filter(None, [since, outage_words.waiting(waiting)]))
-
-
-def with_since(what: str, began: Sequence[datetime]) -> str:
-    """What is wrong with several servers, and since when."""
-    names = {"what": what, "at": formats.bound(min(began))}
+    names = {"what": _counted(OUTAGES[extent], n), "at": formats.bound(min(began))}
     if max(began) - min(began) <= TOGETHER:
-        return _("%(what)s since %(at)s") % names
-    return _("%(what)s, the first since %(at)s") % names
+        since = _("%(what)s since %(at)s") % names
+    else:
+        since = _("%(what)s, the first since %(at)s") % names
+    return "; ".join(filter(None, [since, outage_words.waiting(waiting)]))
 
 
 def _counted(words: Promise, n: int) -> str:

@@ -263,7 +263,9 @@ def _events(period: Period, server: BonusServer | None) -> dict[str, Any]:
             "server": one.server.name if one.server else None,
             "began_at": moment(one.began_at),
             # What has ended after the period was open at its end.
-            "ended_at": moment(one.ended_at) if _before(one.ended_at, period) else None,
+            "ended_at": (
+                moment(one.ended_at) if one.ended_at and one.ended_at < period.ends else None
+            ),
             "taken_by": one.taken_by or None,
             "note": one.taken_note or one.mute_reason or None,
         }
@@ -316,7 +318,3 @@ def _backup_of(entry: AuditEntry) -> datetime:
     """Return of when the backup was that somebody has restored: what came after it is lost."""
     text = entry.new.get("backup_of")
     return datetime.fromisoformat(text) if text else entry.at
-
-
-def _before(at: datetime | None, period: Period) -> bool:
-    return at is not None and at < period.ends

@@ -14,7 +14,7 @@ is refused.
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -132,19 +132,6 @@ class Reject:
     root_row: int | None
     resolved_by: str | None
     at: datetime | None
-
-
-def read_rejects(rows: Iterable[tuple[Any, ...]], kind: Kind, database: str) -> Iterator[Reject]:
-    """Yield the rejects of rows that READ found.
-
-    Raises REJECTS_UNREADABLE where a row has no proper name.
-    """
-    for row in rows:
-        try:
-            reject = _read(row, kind)
-        except (TypeError, ValueError, AttributeError):
-            raise TransferError(REJECTS_UNREADABLE, database=database) from None
-        yield reject
 
 
 def _read(row: tuple[Any, ...], kind: Kind) -> Reject:
@@ -270,8 +257,16 @@ class Rejects:
         return int(total), int(open_)
 
     def _read(self, statement: str, kind: Kind, values: list[Any]) -> Iterator[Reject]:
-        rows = self.database.stream("rejects", statement, values)
-        return read_rejects(rows, kind, self.database.name)
+        """Yield the rejects that a statement finds: READ with a condition.
+
+        Raises REJECTS_UNREADABLE where a row has no proper name.
+        """
+        for row in self.database.stream("rejects", statement, values):
+            try:
+                reject = _read(row, kind)
+            except (TypeError, ValueError, AttributeError):
+                raise TransferError(REJECTS_UNREADABLE, database=self.database.name) from None
+            yield reject
 
 
 def _columns(rows: Sequence[RowName]) -> tuple[list[str], list[int]]:

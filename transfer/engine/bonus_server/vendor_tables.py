@@ -4,7 +4,7 @@ Where a column has no default, a sequence of the vendor's numbers the rows. Only
 number them: a number of our own could be one that his programs give next.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NoReturn
 
 import psycopg2
@@ -165,18 +165,6 @@ READABLE = """
 IS_THERE = "select to_regclass(%s) is not null"
 
 
-def is_sequence(database: Database, name: str) -> bool:
-    """Whether our role's path, or the schema in the name, has a sequence of this name."""
-    return bool(database.rows(IS_SEQUENCE, [TableName(name)]))
-
-
-def missing_sequence_rights(database: Database, mapping: TableMapping) -> Iterator[TableName]:
-    """The sequences that our role may not draw numbers from."""
-    for sequence in map(TableName, mapping.sequences.values()):
-        if database.rows(MAY_NOT_USE, [sequence]):
-            yield sequence
-
-
 def check_sequences(database: Database, mapping: TableMapping) -> None:
     """Raises SEQUENCE_BEHIND if a sequence would give a number that a row has already.
 
@@ -248,7 +236,9 @@ class VendorTables:
                 problems.append(f"{name} {declared} ≠ {mapping.created_as(column)}")
         for name, value in mapping.further().items():
             sequence = mapping.sequences.get(name)
-            is_missing = sequence is not None and not is_sequence(self.database, sequence)
+            is_missing = sequence is not None and not self.database.rows(
+                IS_SEQUENCE, [TableName(sequence)]
+            )
             if is_missing or not self._takes(kind, name, value):
                 declared = columns[name][2] if name in columns else "–"
                 given = sequence or repr(mapping.fixed[name])
@@ -330,9 +320,10 @@ class VendorTables:
             grant = sql.SQL(GRANT_TEMPORARY).format(database=sql.Identifier(database), role=role)
             grants.append(grant)
         for kind in kinds:
-            for sequence in missing_sequence_rights(self.database, kind.bonus_server):
-                missing.append(f"USAGE on {sequence.name}")
-                grants.append(sql.SQL(GRANT_SEQUENCE).format(sequence=sequence, role=role))
+            for sequence in map(TableName, kind.bonus_server.sequences.values()):
+                if self.database.rows(MAY_NOT_USE, [sequence]):
+                    missing.append(f"USAGE on {sequence.name}")
+                    grants.append(sql.SQL(GRANT_SEQUENCE).format(sequence=sequence, role=role))
         if missing:
             statements = sql.SQL("\n").join(grants).as_string(self.database.connection)
             raise TransferError(

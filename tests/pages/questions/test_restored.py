@@ -83,6 +83,20 @@ def test_what_was_lost_is_told_until_somebody_dismisses_it(admin, restored, serv
     assert AuditEntry.objects.get(action="confirm").new == {"changesets": 1, "rows": 1, "loads": 0}
 
 
+def test_what_was_lost_is_told_in_the_order_of_the_kinds(admin, server, shop_all, copies):
+    TransferTask.objects.update(enabled=True)
+    copies.make(shop_all, "before")
+    lost = {"pincodes": ("1", "1234"), "balances": ("1", 1), "cards": ("1", "1", 1)}
+    for kind, row in lost.items():
+        stage(shop_all, kind, [row])
+        assert move(server, kind).error_code == ""
+    copies.restore(shop_all, "before")
+    move(server)
+    admin.post(URL)
+    page = admin.get(Bulletin.objects.get().get_absolute_url())
+    assert [record["kind"] for record in page.context["kinds"].data] == [*lost]
+
+
 def test_all_that_is_lost_is_a_file(admin, restored, server, nine):
     lines = admin.get("/restored/lost.csv").getvalue().decode("utf-8-sig").splitlines()
     assert len(lines) == 2

@@ -38,10 +38,7 @@ def _of_shop_all(bulletin: Bulletin) -> dict[str, Any]:
     held = set(
         Upload.objects.filter(pk__in=[one["load"] for one in loads]).values_list("pk", flat=True)
     )
-    kinds = [
-        {**_read(about, "first", "last"), "kind": kind}
-        for kind, about in bulletin.params["kinds"].items()
-    ]
+    kinds = [{**_read(about, "first", "last"), "kind": kind} for kind, about in _by_kind(bulletin)]
     lines = [_read(line, "at") for line in lost]
     return {
         **lost_tables(kinds, lines, bulletin.params["changesets"]),
@@ -55,6 +52,12 @@ def _of_shop_all(bulletin: Bulletin) -> dict[str, Any]:
             for one in loads
         ],
     }
+
+
+def _by_kind(bulletin: Bulletin) -> list[tuple[str, dict[str, Any]]]:
+    """Return what it says of each kind, in their order: PostgreSQL keeps that of no JSON."""
+    stored = bulletin.params["kinds"]
+    return [(kind, stored[kind]) for kind in KindChoices if kind in stored]
 
 
 def _read(stored: dict[str, Any], *moments: str) -> dict[str, Any]:
@@ -72,7 +75,7 @@ def _of_server(bulletin: Bulletin) -> dict[str, Any]:
             "last": formats.stored_moment(about["to"]),
             "rows": about["rows"],
         }
-        for kind, about in bulletin.params["kinds"].items()
+        for kind, about in _by_kind(bulletin)
     ]
     return {"restored": SentAgainTable(lines)}
 

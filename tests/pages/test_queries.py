@@ -78,7 +78,9 @@ def fill(about: dict[str, Any], shop_all: str, count: int) -> None:
             )  # fmt: skip
         Recipient.objects.create(name=f"{number}", channel="mail", address="x@y").servers.add(eight)
         problem = a_problem(eight, key=f"shop:{number + 100}", ended_at=timezone.now())
-        Notice.objects.create(recipient=about["recipient"], incident=problem, event="began")
+        Notice.objects.create(
+            recipient=about["recipient"], incident=problem, params=problem.params, event="began"
+        )
         PlannedWork.objects.create(
             server=eight, begins_at=timezone.now(), ends_at=timezone.now() + HOUR, reason="x"
         )

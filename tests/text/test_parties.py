@@ -16,8 +16,8 @@ from transfer.causes.connections import (
 )
 from transfer.errors import TransferError, Unreachable
 from transfer.models import BonusServer
+from transfer.models.failing import saved_error
 from transfer.parties import OWN, PHRASES, SHOP_ALL, Party, PartyKind, database_of, server
-from transfer.saved_errors import saved_error
 from transfer.text.explain import explain
 
 WHERE = {"host": "bs9", "port": "5432", "seconds": "5", "reason": "> 5 s"}

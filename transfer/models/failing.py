@@ -1,13 +1,17 @@
 """What went wrong, as a value: a code, its parameters, and a technical text."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 from django.db import models
 from django.utils.translation import gettext_lazy
 
+from transfer.causes.catalogue import CATALOGUE
+from transfer.causes.runs import UNEXPECTED
 from transfer.errors import TransferError
-from transfer.saved_errors import saved_error
+from transfer.parties import Party
 from transfer.text.explain import Explanation, explain
 
 FAILURE = ["error_code", "error_params", "error_technical"]
@@ -17,6 +21,15 @@ def failure(error: TransferError | None) -> dict[str, Any]:
     """The columns of `Failing`, as `update` takes them; without an error, nothing went wrong."""
     values = (error.code, error.params, error.technical) if error else ("", {}, "")
     return dict(zip(FAILURE, values, strict=True))
+
+
+def saved_error(code: str, params: Mapping[str, str]) -> TransferError:
+    """Return an error that was saved. An unknown code, as a newer version's, is unexpected."""
+    others = {name: value for name, value in params.items() if name != "party"}
+    party = None
+    with suppress(KeyError, ValueError):  # it has none, or one of a newer version
+        party = Party.read(params["party"])
+    return TransferError(CATALOGUE.get(code, UNEXPECTED), party=party, **others)
 
 
 def retry_delay(earlier: int, longest: timedelta) -> timedelta:

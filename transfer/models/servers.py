@@ -18,11 +18,10 @@ from transfer.engine.postgres.connection import ANY_LOG_IN
 from transfer.errors import TransferError
 from transfer.installed import installed_kinds, installed_tables
 from transfer.models.addresses import address
-from transfer.models.failing import Failing, failure
+from transfer.models.failing import Failing, failure, saved_error
 from transfer.models.outage_parts import OutagePart, Part, Seen
 from transfer.models.secret import SecretField, WithSecrets
 from transfer.models.shared import printable
-from transfer.saved_errors import saved_error
 
 PORT = [MinValueValidator(1), MaxValueValidator(65535)]
 STALE_AFTER = timedelta(minutes=3)  # checked every minute; one check may be missed

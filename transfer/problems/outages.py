@@ -24,12 +24,12 @@ from transfer.causes.connections import (
 from transfer.models import BonusServer, Incident, TransferTask
 from transfer.models.addresses import address
 from transfer.models.alerts import Severity
+from transfer.models.failing import saved_error
 from transfer.models.outage_parts import ALL_TRIED, OutagePart, Part
 from transfer.parties import SHOP_ALL
 from transfer.problems.kinds import Code
 from transfer.problems.problem import Problem, Unknown
 from transfer.runs.backlog import Backlog
-from transfer.saved_errors import saved_error
 
 # The doors of a server, by the code of the problem that one of them has. The database comes first:
 # it is the one that transfers need.

@@ -8,8 +8,8 @@ from django.utils.translation import gettext as _
 from transfer.causes.runs import QUEUE_STUCK
 from transfer.errors import TransferError
 from transfer.models import MaintenanceTask
+from transfer.models.failing import saved_error
 from transfer.models.tasks import KindChoices
-from transfer.saved_errors import saved_error
 from transfer.text import formats
 from transfer.text.explain import Explanation, explain
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from transfer.models import MaintenanceRun, TransferRun
-from transfer.models.failing import FAILURE
+from transfer.models.failing import FAILURE, saved_error
 from transfer.models.run_base import Run
 from transfer.models.runs import COUNTS
 from transfer.pages.exports import Field, Sheet, file_response, zoned
@@ -26,7 +26,6 @@ from transfer.pages.parts.runs import (
     summary,
     trend,
 )
-from transfer.saved_errors import saved_error
 from transfer.text.explain import explain
 from transfer.text.reports import run_report
 

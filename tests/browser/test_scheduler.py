@@ -53,7 +53,8 @@ def test_one_click_switches_and_says_what_it_means_and_undo_takes_it_back(
     expect(row.get_by_role("switch", checked=False)).to_be_visible()
 
 
-@pytest.mark.parametrize("script", [pytest.param(True, marks=pytest.mark.long), False])
+@pytest.mark.long
+@pytest.mark.parametrize("script", [True, False])
 def test_everything_is_done_without_a_script_too(
     open_page: Callable, log_in: Callable, task: TransferTask, script: bool
 ):

@@ -161,6 +161,7 @@ def somebody_holding(dsn, space, number):
 
 @pytest.mark.django_db(transaction=True)
 class TestTheQueue:
+    @pytest.mark.long
     def test_a_large_file_is_checked_and_loaded_by_a_worker(self, shop_all, olga, staged):
         lines = b"account;amount\n" + b"4100000001;1\n" * 60_000
         upload = receive(KINDS["balances"], [lines], olga, name="a.csv")

@@ -60,6 +60,7 @@ def test_a_page_with_more_accounts_than_were_asked_for_is_no_answer():
     assert seen == [1]
 
 
+@pytest.mark.long
 def test_a_list_of_long_texts_ends_before_it_fills_the_memory():
     """Characters beyond the first plane take four bytes each."""
     first = page(1, rows=2_000, text="\U0001f6d2" * 190)

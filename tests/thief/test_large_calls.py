@@ -120,6 +120,7 @@ class TestInTheCall:
 
 
 class TestAfterTheCall:
+    @pytest.mark.long
     def test_a_large_call_that_may_wait_is_loaded_by_a_worker(self, program, staged):
         answer = load(program, MANY, **WAITS)
         token = answer.json()["id"]

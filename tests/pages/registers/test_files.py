@@ -91,7 +91,11 @@ def test_a_code_that_looks_like_a_number_stays_as_it_is_written(operator, code):
         (b"a;b\n1;2\n", "The columns Shop, Code are not recognised in the file."),
         ("Магазин;Код;Касса\n1;2;3\n".encode(), "Name each of them once"),
         ("Магазин;Код\n".encode(), "The file has no line with data."),
-        (b"shop;code\n" + b"1;2\n" * 50_001, "The file has more than 50,000 lines."),
+        pytest.param(
+            b"shop;code\n" + b"1;2\n" * 50_001,
+            "The file has more than 50,000 lines.",
+            marks=pytest.mark.long,
+        ),
         (b"shop;code\n" + b"1;2\n" * 600_000, "The file is larger than 2 MB."),
     ],
 )

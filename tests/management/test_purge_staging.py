@@ -52,6 +52,20 @@ def test_a_dry_run_counts_and_writes_nothing_at_all_to_the_table(old, shop_all, 
     assert staged(shop_all) == ["old"]
 
 
+def test_the_sums_hold_after_a_purge_for_old_and_for_new_servers(
+    server, dock, second_bonus, shop_all
+):
+    stage(shop_all, "balances", [("old", 3), ("old", 0), ("old", 4)])
+    call_command("transfer", "balances")
+    age(shop_all)
+    purge()
+    stage(shop_all, "balances", [("young", 5)])
+    dock(second_bonus, "Бонусный сервер 9")
+    call_command("transfer", "balances")
+    call_command("reconcile")
+    assert query(second_bonus, "select account from asset") == [("young",)]
+
+
 def test_emptied_pages_are_forgotten_by_the_indexes_so_that_new_rows_find_them_cheap(
     server, shop_all
 ):
@@ -87,6 +101,13 @@ def test_a_server_that_was_undocked_keeps_no_rows_back(server, dock, second_bonu
     assert staged(shop_all) == []
 
 
+def test_a_row_that_waits_stays_however_old_it_is(old, shop_all):
+    stage(shop_all, "balances", [("waits", 1)])
+    age(shop_all)
+    purge()
+    assert staged(shop_all) == ["waits"]
+
+
 def test_a_server_that_has_not_begun_keeps_everything_back(old, dock, second_bonus, shop_all):
     """Nobody has said what it has received: it may be sent all of it."""
     late = dock(second_bonus, "Бонусный сервер 9", decided=False)
@@ -95,6 +116,17 @@ def test_a_server_that_has_not_begun_keeps_everything_back(old, dock, second_bon
     call_command("begin", late.name, "balances", "--everything")
     purge()
     assert staged(shop_all) == []
+
+
+def test_a_task_switched_off_keeps_what_it_has_not_moved(server, dock, second_bonus, shop_all):
+    dock(second_bonus, "Бонусный сервер 9")
+    stage(shop_all, "balances", [("both", 1)])
+    call_command("transfer", "balances")
+    stage(shop_all, "balances", [("one", 1)])
+    call_command("transfer", "balances", "--server", server.name)
+    age(shop_all)
+    purge()
+    assert staged(shop_all) == ["one"]
 
 
 def test_a_server_that_does_not_answer_keeps_what_it_needs_as_far_as_it_is_known(

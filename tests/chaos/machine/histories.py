@@ -105,6 +105,22 @@ def head_office_stages_by_logical_replication(s: Story) -> None:
 
 
 @history
+def triggers_are_disabled(s: Story) -> None:
+    s.write(), s.drain()
+    s.ask('alter table "changeAccountBalanceTemp" disable trigger all')
+    s.write()
+    for name in s.servers:  # the run names the guard that is gone: rows move when it is back
+        with s.refuses("not_initialised"):
+            s.chunk(name)
+    for trigger in ("1_insert", "1_update", "2_update"):
+        s.ask(
+            'alter table "changeAccountBalanceTemp" enable always trigger'
+            f" zz_datatransfer_{trigger}"
+        )
+    s.finish()
+
+
+@history
 def a_commit_during_an_append(s: Story) -> None:
     """A writer commits once the lines are added, before the append notes what it has seen."""
     s.write(), s.drain()

@@ -10,6 +10,18 @@ HISTORIES, history = collected()
 
 
 @history
+def an_undo_after_a_correction(s: Story) -> None:
+    """One server rejects a row, the other accepts it. It is corrected; all is taken back."""
+    load = s.load(rows=[s.row("x1"), s.row()])
+    s.drain()
+    s.correct((load, 1))
+    s.drain()
+    s.undo(load)
+    s.finish()
+    s.expect(load, [0, 0])
+
+
+@history
 def shop_all_goes_back_to_before_an_undo(s: Story) -> None:
     """A server passed a withdrawn load, not yet its undo; then the load is withdrawn no more."""
     s.write(), s.drain()
@@ -60,6 +72,21 @@ def begun_after_an_undo(s: Story) -> None:
     s.drain()
     s.restore_shop(after)
     s.finish()
+    s.expect(load, [0, 0])
+
+
+@history
+def undone_twice_because_of_a_restore(s: Story) -> None:
+    load = s.load(2)
+    s.drain()
+    copy = s.copy_shop("files")
+    s.undo(load)
+    s.ours.taken_back.clear()
+    s.drain("s1")
+    s.restore_shop(copy)
+    s.drain()
+    s.undo(load)
+    s.finish(asked=1)
     s.expect(load, [0, 0])
 
 

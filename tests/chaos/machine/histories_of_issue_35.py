@@ -1,6 +1,5 @@
 """F1 to F8 of issue 35: restores of shop All together with a load, an undo, a correction or a
-changed amount, each with three servers, of which one is dead, undocked, cloned or behind. F7, a
-unique key over values, is in tests/engine/shop_all/test_changes.py.
+changed amount, each with three servers, of which one is dead, undocked, cloned or behind.
 """
 
 from tests.chaos.machine.facts import Wrong
@@ -112,6 +111,25 @@ def f5_shop_all_and_our_own_database_go_back_together(s: Story) -> None:
 
 
 @history
+def f6_a_changed_amount_is_lost_that_one_server_has(s: Story) -> None:
+    """100 to 150, which one server has, is lost; then it is decided again, on another amount."""
+    name = s.stage(BALANCES, s.row(amount=100))
+    s.drain()
+    copy = s.copy_shop("files")
+    s.change(name, 150)
+    s.send()
+    s.drain("s1")
+    s.leave("s3")
+    s.restore_shop(copy)
+    s.facts[BALANCES].plain[0].values[:] = [150, 100]  # it was both, and is 100 again
+    s.drain()
+    s.change(name, 170)
+    s.send()
+    s.finish(asked=1)
+    s.expect(name, [170])
+
+
+@history
 def f6_the_same_changed_amount_is_decided_twice(s: Story) -> None:
     name = s.stage(BALANCES, s.row(amount=100))
     s.drain()
@@ -124,6 +142,21 @@ def f6_the_same_changed_amount_is_decided_twice(s: Story) -> None:
     s.send()
     s.finish(asked=1)
     s.expect(name, [150])
+
+
+@history
+def f7_a_unique_key_over_values(s: Story) -> None:
+    """A changed row can't be sent there; that is said before anything is tried."""
+    s.ask('create unique index key on "changeAccountBalanceTemp" (account, comment)')
+    name = s.stage(BALANCES, s.row(amount=100))
+    s.drain()
+    s.change(name, 150)
+    with s.refuses("rows_not_repeatable"):
+        s.send()
+    s.write()
+    s.leave("s3")
+    s.finish(asked=0)
+    s.expect(name, [100])
 
 
 @history

@@ -53,7 +53,7 @@ def user(role: str | None, name: str = "olga") -> User:
 
 
 def server(name: str = "Бонусный сервер 8") -> BonusServer:
-    """A docked server that nobody connects to."""
+    """A docked server. No test opens a connection to it."""
     made = BonusServer(name=name, host="localhost", db_name="nowhere")
     made.dock()
     return made

@@ -58,5 +58,5 @@ def admin(log_in: Callable[..., Client]) -> Client:
 
 @pytest.fixture
 def eight(db: None) -> BonusServer:
-    """A docked server that nobody connects to."""
+    """A docked server. No test opens a connection to it."""
     return server()

@@ -169,7 +169,10 @@ def _name(value: str | None) -> str:
 
 
 def _moment(value: Any) -> datetime | None:
-    """A time that a clock can have shown; the server's may be somewhat ahead of ours."""
+    """Return the time, or now if it is later: the server's clock may be somewhat ahead of ours.
+
+    None where no clock can have shown it.
+    """
     now = datetime.now(UTC)
     if not isinstance(value, datetime) or value.tzinfo is None:
         return None

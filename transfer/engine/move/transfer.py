@@ -76,8 +76,8 @@ def check_before_rows(kind: Kind, source: ShopAll, target: BonusDatabase) -> Non
     """Check what is needed to move rows, and not to find that there are none.
 
     1. The vendor's table, and our rights to it.
-    2. What gives staged rows their names. Without it, a look still finds each row that has a name
-       of its own, whatever the name: columns without null are checked before.
+    2. The defaults and triggers that give staged rows their names. A look does not need them: it
+       finds a row by any name that no other row has, and `check_types` lets no name be null.
 
     Raises what `check_columns` and `check_rights` of the vendor's tables, and `check_naming` of
     the staging table raise.
@@ -93,7 +93,8 @@ def _begin(
 ) -> Position:
     """Begin a position where nothing was ever staged. Raises BEGINNING_UNDECIDED elsewhere.
 
-    Whoever is asked is told first what keeps rows from moving at all.
+    Checks the tables first. If something keeps all rows from moving, the administrator learns it
+    before the question.
     """
     check_before_rows(kind, source, target)
     with source.snapshot(kind):

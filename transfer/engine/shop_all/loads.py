@@ -1,4 +1,4 @@
-"""Which changesets are loads of ours, and what their names are made of.
+"""Our loads in shop All: which changesets are loads, and how their names are made.
 
 A load is written in the transaction that stages its rows. Whether something was loaded before is
 answered by this table alone: a restore of shop All takes the load and its rows together.

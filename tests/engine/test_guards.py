@@ -13,6 +13,7 @@ from transfer.causes.ledger import COMMIT_UNCONFIRMED, ROWS_LOST_ON_THE_WAY
 from transfer.causes.tables import RIGHTS_MISSING
 from transfer.engine.kinds import BALANCES
 from transfer.engine.move.stream import Sending, SourceFailed, receive_rows
+from transfer.engine.shop_all.rows import Reading
 from transfer.errors import ConnectionLost, QueryFailed, WrongColumns
 
 
@@ -211,7 +212,7 @@ def test_an_error_of_shop_all_in_mid_stream_is_told_as_its_own(balances):
         text = f"select {', '.join(values)} from {{}}"
         rows = sql.SQL(text).format(BALANCES.staging_table)
         with source.snapshot(), pytest.raises(SourceFailed) as failed:
-            receive_rows(BALANCES, Sending(source, rows), target)
+            receive_rows(BALANCES, Reading(()), Sending(source, rows), target)
         assert isinstance(failed.value.__cause__, QueryFailed)
         assert "bang" in failed.value.__cause__.technical
 

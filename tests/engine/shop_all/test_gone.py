@@ -69,6 +69,18 @@ def test_a_server_that_needs_deleted_rows_refuses_until_shop_all_goes_on_without
     assert (missing(flow), accept(flow), differences(flow)) == ([], 0, [])
 
 
+def test_a_deleted_row_is_missed_in_a_chunk_that_arrives_ahead(flow):
+    """The rows of both lines of the second chunk are counted while the first one is applied."""
+    for name in "abcd":
+        flow.stage((f"{name}1", 1), (f"{name}2", 2))
+    append(flow)
+    delete(flow, "d1")
+    with raises(ROWS_DIFFER) as refused:
+        flow.move(chunk_rows=4)
+    assert accounts(flow) == ["a1", "a2", "b1", "b2"]
+    assert len(refused.value.changesets) == 1
+
+
 def test_deleted_rows_of_a_load_leave_closed_rejects(flow):
     """gone_leaves_no_reject: what depends on them later is not applied."""
     load(flow, ("a", 1), ("b", 2), ("c", 4))

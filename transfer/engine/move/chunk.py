@@ -65,8 +65,6 @@ GOOD = """
 """
 # The last row, of a chunk with rows of one changeset.
 LAST = 'select max("row") from pg_temp.incoming'
-# How many rows of each line have come.
-COUNT_BY_LINE = "select number, count(*) from pg_temp.incoming group by number"
 
 # What became of the rows: applied or already there, without effect here, rejected; how many of the
 # first were changed before they were read; and the sums of the amounts as they were staged, of
@@ -197,18 +195,18 @@ def receive(plan: ChunkPlan, reading: Reading, ahead: ReadAhead, target: BonusDa
     ahead.
     """
     kind, receive_into = plan.kind, receive_rows
-    rows = ahead.received(plan)
-    if rows is None:
+    arrived = ahead.arrived(plan)
+    if arrived is None:
         create_tables(kind, target)
     while True:
         with ahead.rows(plan, reading) as sending:
             try:
-                if rows is None:
-                    rows = receive_into(kind, sending, target)
+                if arrived is None:
+                    arrived = receive_into(kind, reading, sending, target)
                 last = target.database.value(LAST) if plan.may_be_cut() else None
-                received = Received(rows, last)
+                received = Received(arrived.rows, last)
                 _receive_dependents(plan, reading, received, sending.source, target)
-                _check_counts(plan, reading, received, sending.source, target)
+                _check_counts(plan, reading, received, arrived.of_lines, sending.source, target)
                 return received
             except TextUnreadable as unreadable:
                 if receive_into is receive_as_bytes:  # its columns take any bytes of a text
@@ -218,7 +216,7 @@ def receive(plan: ChunkPlan, reading: Reading, ahead: ReadAhead, target: BonusDa
                 if failed.__cause__ is None or sending.source is not ahead.source:
                     raise PlanOutdated from None
                 raise failed.__cause__ from None
-        rows = None
+        arrived = None
         empty_tables(target)
 
 
@@ -235,9 +233,16 @@ def _receive_dependents(
 
 
 def _check_counts(
-    plan: ChunkPlan, reading: Reading, received: Received, source: ShopAll, target: BonusDatabase
+    plan: ChunkPlan,
+    reading: Reading,
+    received: Received,
+    of_lines: Mapping[int, int],
+    source: ShopAll,
+    target: BonusDatabase,
 ) -> None:
     """Raises RowsDiffer unless as many rows of each line have come as the log says.
+
+    `of_lines`: the number of a line → how many of its rows have come.
 
     Where the log itself says something else by now, it raises PlanOutdated: the rows may have been
     read again, after shop All was restored in between.
@@ -246,17 +251,14 @@ def _check_counts(
     the rows are known: they are 1, 2, 3 … So a row that is missing is found by the part that would
     have it, before the server has passed it.
     """
+    found = of_lines
     if len(reading.lines) == 1:
         (line,) = reading.lines
-        found = {line.number: received.rows}
-        if plan.read(received.rows, received.last)[line.changeset] != WHOLE:
-            if not _lacks_rows_of_load(plan, reading, received, source):
-                return
+        is_cut = plan.read(received.rows, received.last)[line.changeset] != WHOLE
+        if is_cut and not _lacks_rows_of_load(plan, reading, received, source):
+            return
+        if is_cut or reading.last != NOTHING:
             found = {line.number: _count(plan.kind, line, source)}
-        elif reading.last != NOTHING:
-            found = {line.number: _count(plan.kind, line, source)}
-    else:
-        found = dict(target.database.rows(COUNT_BY_LINE))
     differ = [line for line in reading.lines if found.get(line.number, 0) != line.awaited]
     if differ:
         _check_still_in_log(plan, differ, source)
@@ -296,7 +298,7 @@ def _lacks_rows_of_load(
 
 
 def rows_differ(
-    kind: Kind, target: BonusDatabase, lines: list[Line], found: dict[int, int]
+    kind: Kind, target: BonusDatabase, lines: list[Line], found: Mapping[int, int]
 ) -> RowsDiffer:
     missing = sum(line.awaited - found.get(line.number, 0) for line in lines)
     error = RowsDiffer(

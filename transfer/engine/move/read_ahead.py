@@ -16,6 +16,7 @@ from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.kind import Kind
 from transfer.engine.move.plan import ChunkPlan, Forked, ReceivedSoFar, plan_chunk
 from transfer.engine.move.stream import (
+    Arrived,
     Sending,
     SourceFailed,
     TextUnreadable,
@@ -36,17 +37,20 @@ PROBE = "select"
 class Receiving(threading.Thread):
     """The half of a stream that writes to the bonus server, for a chunk begun ahead, in a thread.
 
-    `has_session`: whether the server has opened the second session. `rows`: how many have arrived;
-    None until all of them have.
+    `has_session`: whether the server has opened the second session. `arrived`: None until all rows
+    have arrived, and are counted.
     """
 
-    def __init__(self, kind: Kind, sending: Sending, target: BonusDatabase) -> None:
+    def __init__(
+        self, kind: Kind, reading: Reading, sending: Sending, target: BonusDatabase
+    ) -> None:
         super().__init__(name="target", daemon=True)
         self.kind = kind
+        self.reading = reading
         self.sending = sending
         self.target = target
         self.has_session = False
-        self.rows: int | None = None
+        self.arrived: Arrived | None = None
         self.error: BaseException | None = None
 
     def run(self) -> None:
@@ -55,7 +59,7 @@ class Receiving(threading.Thread):
             self.has_session = True
             self.target.database.may_wait()
             create_tables(self.kind, self.target)
-            self.rows = receive_rows(self.kind, self.sending, self.target)
+            self.arrived = receive_rows(self.kind, self.reading, self.sending, self.target)
         except BaseException as error:
             self.error = error
             self.sending.abandon()
@@ -160,11 +164,11 @@ class ReadAhead:
                 self.begun = self._begin(plan, plan.reading, self.source, stack)
             return plan
 
-    def received(self, plan: ChunkPlan) -> int | None:
-        """Return how many rows of the plan are in `incoming` already; None if they are to come."""
+    def arrived(self, plan: ChunkPlan) -> Arrived | None:
+        """Return which rows of the plan are in `incoming` already; None if they are to come."""
         if self.begun is None or self.begun.plan is not plan or self.begun.receiving is None:
             return None
-        return self.begun.receiving.rows
+        return self.begun.receiving.arrived
 
     @contextmanager
     def rows(self, plan: ChunkPlan, reading: Reading) -> Iterator[Sending]:
@@ -196,7 +200,8 @@ class ReadAhead:
             plan = plan_chunk(self.kind, self.second, self.target, before, rows)
             if plan is not None and plan.reading is not None:
                 begun = self._begin(plan, plan.reading, self.second, stack)
-                receiving = Receiving(self.kind, begun.sending, self.second_target)
+                target = self.second_target
+                receiving = Receiving(self.kind, plan.reading, begun.sending, target)
                 self.begun = replace(begun, receiving=receiving)
                 receiving.start()
 

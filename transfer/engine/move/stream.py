@@ -7,8 +7,9 @@ They go by binary COPY, in blocks of bytes, and never become Python objects.
 import io
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 from psycopg2 import errors, sql
@@ -19,6 +20,7 @@ from transfer.engine.kind import Kind
 from transfer.engine.move.dependents import CREATE as CREATE_DEPENDENT
 from transfer.engine.move.refused_rows import Bisection
 from transfer.engine.postgres.database import Database
+from transfer.engine.shop_all.rows import Reading
 from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 
@@ -40,6 +42,8 @@ CREATE = """
 """
 # Empties them again.
 EMPTY = "rollback to savepoint empty"
+# How many rows of each line have arrived. Reads `incoming` once, from end to end.
+COUNT_BY_LINE = "select number, count(*) from pg_temp.incoming group by number"
 # A table like `incoming`, whose texts are bytes.
 CREATE_RAW = """
     create temporary table raw (number bigint, "row" bigint, {columns}, fault text) on commit drop
@@ -235,6 +239,14 @@ class Sending(threading.Thread):
 # The receiving half of a stream: the temporary tables of a chunk.
 
 
+@dataclass(frozen=True)
+class Arrived:
+    """What is in `incoming`: how many rows, and how many of each line, by its number."""
+
+    rows: int
+    of_lines: Mapping[int, int]
+
+
 def create_tables(kind: Kind, target: BonusDatabase) -> None:
     """Make the temporary tables of a chunk new and empty."""
     target.database.execute(CREATE.format(create=kind.incoming, create_dependent=CREATE_DEPENDENT))
@@ -245,16 +257,25 @@ def empty_tables(target: BonusDatabase) -> None:
     target.database.execute(EMPTY)
 
 
-def receive_rows(kind: Kind, sending: Sending, target: BonusDatabase) -> int:
+def receive_rows(kind: Kind, reading: Reading, sending: Sending, target: BonusDatabase) -> Arrived:
     """Fill `incoming` with the rows that are sent; return how many arrived.
 
     Raises what `stream_rows` raises.
     """
     names = ", ".join([*ROW_NAME, *kind.sent])
-    return stream_rows(sending, target, sql.SQL(f"pg_temp.incoming ({names})"))
+    rows = stream_rows(sending, target, sql.SQL(f"pg_temp.incoming ({names})"))
+    return _arrived(reading, rows, target)
 
 
-def receive_as_bytes(kind: Kind, sending: Sending, target: BonusDatabase) -> int:
+def _arrived(reading: Reading, rows: int, target: BonusDatabase) -> Arrived:
+    if len(reading.lines) == 1:
+        return Arrived(rows, {reading.lines[0].number: rows})
+    return Arrived(rows, dict(target.database.rows(COUNT_BY_LINE)))
+
+
+def receive_as_bytes(
+    kind: Kind, reading: Reading, sending: Sending, target: BonusDatabase
+) -> Arrived:
     """Do the same where the target's encoding lacks a character of some row, which is rejected.
 
     1. The texts arrive as they are on the wire, UTF-8, in columns of type bytea.
@@ -283,4 +304,4 @@ def receive_as_bytes(kind: Kind, sending: Sending, target: BonusDatabase) -> int
 
     Bisection(target, "pg_temp.raw", [convert], refuse).run()
     target.database.execute(DROP_RAW)
-    return received
+    return _arrived(reading, received, target)

@@ -20,6 +20,7 @@ from transfer.errors import ServerUndecided
 
 Opened = tuple[ShopAll, BonusDatabase]
 SERVER = "22222222-2222-4222-8222-222222222222"
+ROWS_OF_A_CHUNK = engine.CHUNK_ROWS
 NOTHING_KNOWN = Knowledge(US.id, {}, {})
 
 

@@ -1,5 +1,6 @@
 """The limits: what psql's own COPY does between the same databases, without position or checks."""
 
+import shlex
 import subprocess
 
 from bench.engine import columns, tables
@@ -40,31 +41,44 @@ def copy(at: Installation, bonus: str, kind: str) -> None:
     staging, target = tables(kind)
     names = ", ".join(columns(kind))
     if kind not in UPSERT:
-        pipe(
-            at, bonus, f'copy (select {names} from "{staging}") to stdout binary',
-            [f'copy "{target}" ({names}) from stdin binary'],
-        )  # fmt: skip
-        return
-    pipe(
-        at,
-        bonus,
-        f'copy (select {names}, id from "{staging}") to stdout binary',
-        [
-            "begin",
-            f"create temporary table incoming ({INCOMING[kind]}) on commit drop",
-            f"copy incoming ({names}, id) from stdin binary",
-            UPSERT[kind],
-            "commit",
-        ],
-    )
+        source = f'copy (select {names} from "{staging}") to stdout binary'
+        into = [f'copy "{target}" ({names}) from stdin binary']
+    else:
+        source = f'copy (select {names}, id from "{staging}") to stdout binary'
+        into = upsert(kind, "binary")
+    pipe(at, source, psql(at, bonus, into))
 
 
-def pipe(at: Installation, bonus: str, source: str, target: list[str]) -> None:
-    psql = [at.ground.psql(), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"]
-    words = [word for statement in target for word in ("-c", statement)]
-    with subprocess.Popen(
-        [*psql, as_url(at.shop_all), "-c", source], stdout=subprocess.PIPE
-    ) as out:
-        subprocess.run([*psql, as_url(bonus), *words], stdin=out.stdout, check=True)
+def copy_in_parts(at: Installation, bonus: str, kind: str, rows: int) -> None:
+    """The same of PIN codes and cards, in transactions of so many rows, as the product has them."""
+    staging, _target = tables(kind)
+    source = f'copy (select {", ".join(columns(kind))}, id from "{staging}") to stdout'
+    each = shlex.join(psql(at, bonus, upsert(kind, "text")))
+    pipe(at, source, ["split", f"--lines={rows}", "--filter", each])
+
+
+def upsert(kind: str, form: str) -> list[str]:
+    """The statements of one transaction; `form`: of the rows on their way."""
+    return [
+        "begin",
+        f"create temporary table incoming ({INCOMING[kind]}) on commit drop",
+        f"copy incoming ({', '.join(columns(kind))}, id) from stdin (format {form})",
+        UPSERT[kind],
+        "commit",
+    ]
+
+
+def psql(at: Installation, dsn: str, statements: list[str]) -> list[str]:
+    words = [word for statement in statements for word in ("-c", statement)]
+    return [
+        *(at.ground.psql(), "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"),
+        *(as_url(dsn), *words),
+    ]
+
+
+def pipe(at: Installation, source: str, into: list[str]) -> None:
+    """Hand what shop All sends to a program."""
+    with subprocess.Popen(psql(at, at.shop_all, [source]), stdout=subprocess.PIPE) as out:
+        subprocess.run(into, stdin=out.stdout, check=True)
     if out.returncode:
         raise RuntimeError(f"psql ended with {out.returncode}")

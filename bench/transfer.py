@@ -41,6 +41,10 @@ def by_psql(at: Installation, name: str, bonus: str, kind: str) -> Measured:
     return timed(lambda: psql.copy(at, bonus, kind)), None
 
 
+def by_psql_in_parts(at: Installation, name: str, bonus: str, kind: str) -> Measured:
+    return timed(lambda: psql.copy_in_parts(at, bonus, kind, engine.ROWS_OF_A_CHUNK)), None
+
+
 def by_command(at: Installation, name: str, bonus: str, kind: str) -> Measured:
     """The whole process, from the start of Python on."""
     at.dock(name, bonus)
@@ -63,11 +67,14 @@ LIMITS = {
 
 
 def ways_of(setting: Setting) -> dict[str, Way]:
-    return {
+    ways = {
         LIMITS[setting.kind]: by_psql,
         "manage.py transfer": by_command,
         "the engine in process": by_engine,
     }
+    if setting.kind in psql.UPSERT:
+        ways[f"psql: the same, {engine.ROWS_OF_A_CHUNK:,} rows a transaction"] = by_psql_in_parts
+    return ways
 
 
 def measure(ground: Ground, sizes: Sizes) -> list[Table]:

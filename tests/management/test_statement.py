@@ -13,6 +13,7 @@ from tests.management.exit_codes import exit_code
 from transfer.models import AuditEntry, Settings, Statement
 from transfer.models.run_base import Trigger
 from transfer.runs.execute import run_here
+from transfer.statements.document import write_new_key
 
 
 @pytest.fixture
@@ -75,6 +76,22 @@ def test_a_statement_that_is_missing_between_two_is_false(moved, key, tmp_path, 
     Statement.objects.filter(number=2).delete()
     code, said = verified(capsys, files[2], "--against")
     assert (code, said[-1]["missing"]) == (1, [2])
+
+
+def test_a_new_key_proves_the_statements_of_the_old_one(moved, key, tmp_path, settings, capsys):
+    """But only with all statements between: each names the one before."""
+    files = [tmp_path / f"{number}.json" for number in range(3)]
+    files[0].write_text(made(capsys, *moved))
+    files[1].write_text(made(capsys, *moved))
+    settings.STATEMENT_KEY = str(tmp_path / "new.pem")
+    new_key = tmp_path / "new_public.pem"
+    new_key.write_text(write_new_key(settings.STATEMENT_KEY))
+    files[2].write_text(made(capsys, *moved))
+    assert verified(capsys, *files, "--key", new_key, "--against")[0] == 0
+    code, said = verified(capsys, files[0], files[2], "--key", new_key)
+    assert (code, [one["holds"] for one in said]) == (1, [False, True])
+    code, said = verified(capsys, *files, "--key", key)
+    assert (code, [one["holds"] for one in said]) == (1, [True, True, False])
 
 
 def test_no_byte_of_a_statement_can_be_changed(moved, key, tmp_path, capsys):

@@ -25,7 +25,7 @@ from transfer.runs.purge import purge
 from transfer.statements.against import numbers_outside
 from transfer.statements.copies import exchange_days
 from transfer.statements.count import count_period
-from transfer.statements.document import Document
+from transfer.statements.document import Document, write_new_key
 from transfer.statements.keep import keep_days, make
 
 pytestmark = [pytest.mark.long, pytest.mark.django_db(transaction=True)]
@@ -251,6 +251,23 @@ def test_another_installation_on_the_same_shop_all_has_a_chain_of_its_own(
     ]
 
 
+def test_statements_of_an_earlier_key_come_back_where_a_later_one_names_them(
+    task, shop_all, key, month, last_days, tmp_path, settings
+):
+    stage(shop_all, "balances", [("4100", 5)])
+    move()
+    month(40)
+    made = [statement_of(last_days(45, 31)) for _number in range(2)]
+    settings.STATEMENT_KEY = str(tmp_path / "new.pem")
+    write_new_key(settings.STATEMENT_KEY)
+    made.append(statement_of(last_days(45, 31)))
+    Statement.objects.all().delete()
+    fourth = statement_of(last_days(45, 31))
+    assert (fourth.number, content(fourth)["not_in_chain"]) == (4, [])
+    digests = Statement.objects.order_by("number").values_list("digest", flat=True)
+    assert [*digests] == [one.digest for one in [*made, fourth]]
+
+
 @pytest.mark.parametrize("forgery", ["changed", "of another key", "of another place", "no name"])
 def test_a_statement_that_somebody_has_put_into_shop_all_does_not_come_back(
     task, shop_all, key, month, last_days, tmp_path, settings, forgery
@@ -268,8 +285,6 @@ def test_a_statement_that_somebody_has_put_into_shop_all_does_not_come_back(
             f" {where}",
         )
     elif forgery == "of another key":
-        from transfer.statements.document import write_new_key
-
         settings.STATEMENT_KEY = str(tmp_path / "another.pem")
         write_new_key(settings.STATEMENT_KEY)
     elif forgery == "of another place":

@@ -2,10 +2,11 @@
 
 import json
 import stat
+from collections.abc import Sequence
 from itertools import combinations
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given, strategies as st
 
 from transfer.errors import TransferError
@@ -13,6 +14,7 @@ from transfer.statements.document import (
     Document,
     digest_of,
     missing_in,
+    proven_by,
     read_key,
     signed,
     write_new_key,
@@ -21,10 +23,11 @@ from transfer.statements.document import (
 KEY = Ed25519PrivateKey.generate()
 
 
-def chain(length: int, key: Ed25519PrivateKey = KEY) -> list[bytes]:
-    """Return the files of statements that follow each other."""
-    files, previous = [], None
-    for number in range(1, length + 1):
+def chain(last: int, key: Ed25519PrivateKey = KEY, after: Sequence[bytes] = ()) -> list[bytes]:
+    """Return the files of statements that follow each other, and those before them."""
+    files = []
+    previous = digest_of(json.loads(after[-1])["statement"]) if after else None
+    for number in range(len(after) + 1, last + 1):
         content = {
             "number": number,
             "previous": previous,
@@ -86,11 +89,18 @@ def test_a_statement_that_was_made_again_does_not_fit_the_next_one():
     assert missing_in([Document.read(FILES[1]), again, Document.read(FILES[3])]) == [4]
 
 
-def test_a_statement_of_another_key_is_none_for_who_knows_the_key():
-    another = Ed25519PrivateKey.generate()
-    (file,) = chain(1, another)
-    assert Document.read(file)
-    assert Document.read(file, KEY.public_key()) is None
+def test_a_key_proves_what_it_has_signed_and_what_that_names_and_nothing_else():
+    """The key was changed after the third statement. Another has made a chain of his own."""
+    old = chain(3)
+    new = chain(5, Ed25519PrivateKey.generate(), after=old)
+    others = [Document.read(file) for file in chain(4, Ed25519PrivateKey.generate())]
+    documents = [Document.read(file) for file in [*old, *new]]
+    key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(documents[4].content["public_key"]))
+    assert proven_by(key, [*documents, *others]) == documents
+    assert missing_in(documents) == []
+    assert proven_by(KEY.public_key(), documents) == documents[:3]
+    without_the_fourth = [*documents[:3], documents[4]]
+    assert proven_by(key, without_the_fourth) == [documents[4]]
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])

@@ -27,7 +27,7 @@ from transfer.engine.shop_all.source import ShopAll
 from transfer.errors import TransferError
 from transfer.installed import installed_kinds
 from transfer.models import Actor, AuditEntry, BonusServer, LogDay, ServerDay, Settings, Statement
-from transfer.statements.document import Document, as_text
+from transfer.statements.document import Document, as_text, proven_by
 from transfer.statements.log_days import FIELDS as OF_LOG
 
 logger = logging.getLogger(__name__)
@@ -250,18 +250,20 @@ def take_back_statements(kept: Kept, key: Ed25519PublicKey) -> list[Other]:
     locked the copies, and is in a transaction of our own database.
     """
     own = dict(Statement.objects.values_list("number", "digest"))
-    others = []
+    missing: list[tuple[str, str, Document | None]] = []
     for name in kept.names(What.STATEMENT):
         number, digest = _of_name(name)
-        if not number or own.get(number) == digest:
-            continue
-        copy = next(iter(kept.read(What.STATEMENT, name)), None)
-        document = copy and Document.read(copy.content.encode(), key)
-        if copy and document and _fits(document, own, kept.installation):
-            _restore(document, copy.content)
+        if number and own.get(number) != digest:
+            text = next((copy.content for copy in kept.read(What.STATEMENT, name)), "")
+            missing.append((name, text, Document.read(text.encode())))
+    proven = proven_by(key, [document for _name, _text, document in missing if document])
+    others = []
+    for name, text, document in missing:
+        if document and document in proven and _fits(document, own, kept.installation):
+            _restore(document, text)
             own[document.number] = document.digest
         else:
-            others.append(Other(kept.installation, number, digest))
+            others.append(Other(kept.installation, *_of_name(name)))
     for copy in kept.last_of_others(What.STATEMENT):
         number, digest = _of_name(copy.name)
         if number:

@@ -109,11 +109,11 @@ class Document:
     digest: str
 
     @classmethod
-    def read(cls, data: bytes, key: Ed25519PublicKey | None = None) -> Self | None:
+    def read(cls, data: bytes) -> Self | None:
         """Return the statement of a file; None unless every byte of it is as it was signed.
 
-        Without `key`, the signature is checked by the key that the file names: this finds changes,
-        and not who has signed.
+        The signature is checked by the key that the file names. This finds changes, and not who
+        has signed: see `proven_by`.
         """
         try:
             whole = json.loads(data)
@@ -121,8 +121,6 @@ class Document:
             if (as_text(whole) + "\n").encode() != data or content["format"] != FORMAT:
                 return None
             named = Ed25519PublicKey.from_public_bytes(bytes.fromhex(content["public_key"]))
-            if key is not None and raw(named) != raw(key):
-                return None
             given = bytes.fromhex(signature)
             if given.hex() != signature or raw(named) != content["public_key"]:
                 return None
@@ -140,20 +138,30 @@ class Document:
         return int(self.content["number"])
 
 
+def proven_by(key: Ed25519PublicKey, statements: Sequence[Document]) -> list[Document]:
+    """Return those of these statements that the owner of this key has signed or has gone on from.
+
+    A signed statement names the digest of the one before. So it also proves that one, even if an
+    earlier key has signed it, and that one proves the one before it.
+    """
+    proven: set[str] = {one.digest for one in statements if one.content["public_key"] == raw(key)}
+    for one in sorted(statements, key=lambda one: one.number, reverse=True):
+        if one.digest in proven:
+            proven.add(one.content["previous"])
+    return [one for one in statements if one.digest in proven]
+
+
 def missing_in(chain: Sequence[Document]) -> list[int]:
     """Return the numbers of statements that lack between these, or do not fit the one before.
 
     Every statement has to follow the one before: its number is the next, and it names the digest of
-    that one. All have the same key and installation.
+    that one. All are of one installation.
     """
     wrong: set[int] = set()
     ordered = sorted(chain, key=lambda one: (one.number, one.digest))
     for before, after in pairwise(ordered):
         wrong |= {*range(before.number + 1, after.number)}
-        is_of_same = all(
-            before.content.get(name) == after.content.get(name)
-            for name in ("installation", "public_key")
-        )
+        is_of_same = before.content.get("installation") == after.content.get("installation")
         is_next = after.number == before.number + 1
         names_another = is_next and after.content["previous"] != before.digest
         if not is_of_same or after.number == before.number or names_another:

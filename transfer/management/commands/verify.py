@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _, gettext_noop
 from transfer.causes.statements import STATEMENT_UNREADABLE
 from transfer.errors import TransferError
 from transfer.management.command import FAILED, Command as BaseCommand
-from transfer.statements.document import LARGEST, Document, missing_in, read_public_key
+from transfer.statements.document import LARGEST, Document, missing_in, proven_by, read_public_key
 
 
 class Command(BaseCommand):
@@ -41,16 +41,17 @@ class Command(BaseCommand):
     ) -> None:
         public = read_public_key(key) if key else None
         self.as_json = json
-        known: list[Document] = []
+        of_files = {file: Document.read(_bytes_of(file)) for file in files}
+        known = [document for document in of_files.values() if document is not None]
+        if public is not None:
+            known = proven_by(public, known)
         failed = False
-        for file in files:
-            document = Document.read(_bytes_of(file), public)
-            if document is None:
+        for file, document in of_files.items():
+            if document is not None and document in known:
+                self._tell_true(file, document)
+            else:
                 failed = True
                 self._tell_false(file)
-            else:
-                known.append(document)
-                self._tell_true(file, document)
         for number in missing_in(known):
             failed = True
             self._tell_missing(number)
@@ -76,7 +77,10 @@ class Command(BaseCommand):
             self.say_json(file=file, holds=False)
         else:
             self.say(
-                _("%(file)s: FALSE. It was changed since it was signed, or another key signed it."),
+                _(
+                    "%(file)s: FALSE. It was changed since it was signed, or another key signed it "
+                    "and no later statement of these names it."
+                ),
                 file=file,
             )
 

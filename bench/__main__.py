@@ -47,10 +47,8 @@ def main() -> None:
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     if "before" in options.parts and not options.before:
         parser.error("say which commit: --before COMMIT")
-    sizes = QUICK
-    if not options.quick:
-        many = (options.servers, options.registers)
-        sizes = Sizes(options.size, options.rounds, options.before, *many)
+    size, rounds = (QUICK, 1) if options.quick else (options.size, options.rounds)
+    sizes = Sizes(size, rounds, options.before, options.servers, options.registers)
     parts = options.parts or (["before"] if options.before else [*PARTS_OF_ONE_VERSION])
     with server() as dsn:
         ground = Ground(dsn)

@@ -80,6 +80,7 @@ def waits(receiver, shop_all, oleg):
 
 
 WAYS = ["file", "undo", "correction", "change"]
+ENTERED = {"file": 50000, "undo": 50000, "correction": 50000, "change": 49999}
 
 
 @pytest.mark.long
@@ -100,6 +101,8 @@ def test_a_process_that_dies_between_the_two_commits_has_staged_once(
     drain(lambda: 0)
     upload.refresh_from_db()
     assert (upload.state, len(staged("balances"))) == (State.LOADED, before + 1)
+    entry = Entry.objects.get(upload=upload)
+    assert (entry.who, entry.approved_by, abs(entry.amount)) == ("oleg", "vera", ENTERED[way])
     run_here(receiver.tasks.get(kind="balances"), Trigger.MANUAL)
     applied = {"file": 50000, "undo": 0, "correction": 50000, "change": 50000}[way]
     assert query(bonus, "select coalesce(sum(amount), 0)::int from asset") == [(applied,)]

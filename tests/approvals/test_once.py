@@ -3,17 +3,19 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from tests.approvals.conftest import limits
 from tests.databases import query, stage
 from transfer.causes.connections import CONNECTION_LOST
 from transfer.causes.loads import CHANGES_MOVED
 from transfer.engine.kinds import BALANCES
+from transfer.engine.postgres.connection import Connection
 from transfer.engine.shop_all.changes import Changes
 from transfer.errors import ConnectionLost, TransferError
 from transfer.loading import undo_load, upload_job
 from transfer.loading.receive import receive
-from transfer.models import Approval, Entry, RejectedRow, Upload
+from transfer.models import Approval, AuditEntry, Entry, RejectedRow, Upload
 from transfer.models.run_base import Trigger
 from transfer.parties import SHOP_ALL
 from transfer.queue.worker import drain
@@ -78,6 +80,7 @@ def waits(receiver, shop_all, oleg):
 
 
 WAYS = ["file", "undo", "correction", "change"]
+ENTERED = {"file": 50000, "undo": 50000, "correction": 50000, "change": 49999}
 
 
 @pytest.mark.long
@@ -98,6 +101,8 @@ def test_a_process_that_dies_between_the_two_commits_has_staged_once(
     drain(lambda: 0)
     upload.refresh_from_db()
     assert (upload.state, len(staged("balances"))) == (State.LOADED, before + 1)
+    entry = Entry.objects.get(upload=upload)
+    assert (entry.who, entry.approved_by, abs(entry.amount)) == ("oleg", "vera", ENTERED[way])
     run_here(receiver.tasks.get(kind="balances"), Trigger.MANUAL)
     applied = {"file": 50000, "undo": 0, "correction": 50000, "change": 50000}[way]
     assert query(bonus, "select coalesce(sum(amount), 0)::int from asset") == [(applied,)]
@@ -173,7 +178,7 @@ def test_a_tick_ends_what_nobody_has_decided_on_within_a_week(waits):
 
 
 class TestWithoutASecondPerson:
-    """No upload keeps a decision about changed rows: what it stages is noted before."""
+    """No upload keeps a decision about changed rows: our own database notes it before shop All."""
 
     @pytest.fixture(autouse=True)
     def changed_row(self, receiver, shop_all):
@@ -181,41 +186,89 @@ class TestWithoutASecondPerson:
         run_here(receiver.tasks.get(kind="balances"), Trigger.MANUAL)
         query(shop_all, 'update "changeAccountBalanceTemp" set amount = 500')
 
-    def decide(self, oleg):
-        return changed.decide(BALANCES, changed.Decision.SEND, oleg)
+    @pytest.fixture
+    def at_the_commit(self, shop_all, monkeypatch):
+        """Has shop All's commit of a decision done by a function, which gets the real one."""
+        commit, own = Connection.commit, connection
 
-    def test_by_hand_shows_it_though_the_process_dies_once_it_is_staged(
-        self, oleg, staged, monkeypatch
+        def done_by(instead):
+            def committed(self):
+                with self.cursor() as cursor:
+                    cursor.execute(DECIDED)
+                    decides = cursor.fetchone() != (0,)
+                if decides:
+                    assert not own.in_atomic_block
+                    instead(lambda: commit(self))
+                else:
+                    commit(self)
+
+            monkeypatch.setattr(Connection, "commit", committed)
+
+        return done_by
+
+    def decide(self, oleg, decision="send"):
+        return changed.decide(BALANCES, changed.Decision(decision), oleg)
+
+    def noted(self):
+        """By hand, and the audit."""
+        entries = [(one.who, one.way, one.amount, one.approved_by) for one in Entry.objects.all()]
+        audit = AuditEntry.objects.filter(action="changed")
+        return entries, [(one.who, one.new) for one in audit]
+
+    SENT = [("oleg", "change", 499, "")], [("oleg", {"decision": "send", "rows": 1})]
+    LEFT = [], [("oleg", {"decision": "leave", "rows": 1})]
+
+    @pytest.mark.parametrize("committed", [False, True], ids=["before it", "after it"])
+    @pytest.mark.parametrize(("decision", "noted"), [("send", SENT), ("leave", LEFT)])
+    def test_a_process_that_dies_at_the_commit_of_shop_all_leaves_both_notes(
+        self, oleg, staged, at_the_commit, decision, noted, committed, shop_all
+    ):
+        def dies_there(commit):
+            if committed:
+                commit()
+            raise Died
+
+        at_the_commit(dies_there)
+        with pytest.raises(Died):
+            self.decide(oleg, decision)
+        assert self.noted() == noted
+        assert query(shop_all, DECIDED) == [(int(committed),)]
+        assert len(staged("balances")) == (2 if committed and decision == "send" else 1)
+
+    def test_both_notes_are_there_where_we_do_not_know_whether_it_is_staged(
+        self, oleg, at_the_commit
+    ):
+        def lost(_commit):
+            raise ConnectionLost(CONNECTION_LOST, party=SHOP_ALL)
+
+        at_the_commit(lost)
+        with pytest.raises(ConnectionLost):
+            self.decide(oleg)
+        assert self.noted() == self.SENT
+
+    @pytest.mark.parametrize("decision", ["send", "leave"])
+    def test_none_is_where_the_audit_can_not_be_written(
+        self, oleg, staged, monkeypatch, decision, shop_all
     ):
         monkeypatch.setattr(changed, "_note", dies)
         with pytest.raises(Died):
-            self.decide(oleg)
-        assert len(staged("balances")) == 2
-        (entry,) = Entry.objects.all()
-        assert (entry.who, entry.way, entry.amount, entry.approved_by) == (
-            "oleg",
-            "change",
-            499,
-            "",
-        )
+            self.decide(oleg, decision)
+        assert self.noted() == ([], [])
+        assert (query(shop_all, DECIDED), len(staged("balances"))) == ([(0,)], 1)
 
-    def test_by_hand_shows_it_where_we_do_not_know_whether_it_is_staged(self, oleg, monkeypatch):
-        lost = ConnectionLost(CONNECTION_LOST, party=SHOP_ALL)
-        monkeypatch.setattr(Changes, "send", raises_error(lost))
-        with pytest.raises(ConnectionLost):
-            self.decide(oleg)
-        assert Entry.objects.count() == 1
-
-    def test_what_shop_all_refuses_is_not_by_hand(self, oleg, monkeypatch):
+    def test_what_shop_all_refuses_is_noted_nowhere(self, oleg, monkeypatch):
         refused = TransferError(CHANGES_MOVED, rows=1)
         monkeypatch.setattr(Changes, "send", raises_error(refused))
         with pytest.raises(TransferError):
             self.decide(oleg)
-        assert not Entry.objects.exists()
+        assert self.noted() == ([], [])
 
     def test_what_went_through_is_one_entry(self, oleg):
         assert self.decide(oleg).rows == 1
-        assert [(one.who, one.amount) for one in Entry.objects.all()] == [("oleg", 499)]
+        assert self.noted() == self.SENT
+
+
+DECIDED = "select count(*)::int from datatransfer.dependent where effect = 'decided'"
 
 
 def raises_error(error):

@@ -81,13 +81,13 @@ def changed(flow: Flow) -> list[Changed]:
 
 def send_changes(flow: Flow, rows: Sequence[Changed] | None = None) -> int:
     rows = changed(flow) if rows is None else rows
-    with shop_of(flow) as shop_all:
+    with shop_of(flow) as shop_all, shop_all.log_writer.held(flow.spec):
         return Changes(shop_all).send(flow.spec, rows)
 
 
 def leave_changes(flow: Flow, rows: Sequence[Changed] | None = None) -> int:
     rows = changed(flow) if rows is None else rows
-    with shop_of(flow) as shop_all:
+    with shop_of(flow) as shop_all, shop_all.log_writer.held(flow.spec):
         return Changes(shop_all).leave(flow.spec, rows)
 
 

@@ -1,14 +1,21 @@
 """A corrected row is staged once, even if a process dies or two users compete."""
 
 import threading
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
 from django.db import connection
 from django.utils import timezone
 
+from tests.causes import raises
 from tests.databases import query, stage
+from tests.proxy import Cut, Proxy
+from tests.waiting import wait_until
+from transfer.causes.connections import CONNECTION_LOST
+from transfer.causes.loads import CORRECTION_UNCONFIRMED
 from transfer.engine.postgres.connection import Connection
+from transfer.errors import ConnectionLost
 from transfer.models import Actor, AuditEntry, Entry, RejectedRow
 from transfer.models.run_base import Trigger
 from transfer.rejects import resend
@@ -127,6 +134,113 @@ def test_it_is_opened_too_early_while_shop_all_commits_and_closed_by_the_row_tha
     reject.refresh_from_db()
     assert (reject.state, reject.is_written) == (State.RESENT, True)
     assert query(bonus, "select account, amount::int from asset") == [("4100", 5)]
+
+
+STAGES = b"datatransfer.stages_lines"  # of a transaction that stages rows
+WAIT_FOR_LOCKS = """
+    select count(*)::int from pg_stat_activity
+     where datname = current_database() and wait_event_type = 'Lock'
+"""
+
+
+class TestTheAnswerToTheCommitOfShopAllIsLost:
+    """Shop All has committed, or not; it can be asked at once, or is gone."""
+
+    @pytest.fixture
+    def cut(self, reject, shop_all, settings):
+        """Sends the reject, and cuts the connection at the commit; `gone`: for good."""
+
+        @contextmanager
+        def cut(is_reached, *, gone):
+            state = {"stages": False, "cut": False}
+
+            def tamper(message):
+                state["stages"] |= STAGES in message.body
+                is_cut = state["stages"] and not state["cut"] and is_reached(message)
+                state["cut"] |= is_cut
+                if is_cut or (gone and state["cut"]):
+                    raise Cut
+                return True
+
+            with Proxy(shop_all, tamper) as proxy:
+                settings.SHOP_ALL_DATABASE_URL = proxy.dsn
+                yield
+            settings.SHOP_ALL_DATABASE_URL = shop_all
+            assert state["cut"]
+
+        return cut
+
+    def send(self, reject):
+        return resend.resend(of(reject), {"amount": "5"}, OLGA)
+
+    def arrives(self, reject, bonus):
+        run_here(reject.server.tasks.get(kind="balances"), Trigger.MANUAL)
+        reject.refresh_from_db()
+        assert (reject.state, reject.is_written) == (State.RESENT, True)
+        assert query(bonus, "select account, amount::int from asset") == [("4100", 5)]
+
+    def test_it_is_sent_if_shop_all_says_that_it_has_it(self, reject, cut, shop_all, bonus):
+        with cut(lambda message: message.is_commit_done, gone=False):
+            assert self.send(reject).sent == 1
+        assert rows(shop_all) == SENT
+        reject.refresh_from_db()
+        assert (reject.state, reject.closed_by) == (State.RESENT, "olga")
+        self.arrives(reject, bonus)
+
+    def test_its_reject_is_open_at_once_if_shop_all_lacks_it(self, reject, cut, shop_all, bonus):
+        with cut(lambda message: message.is_commit, gone=False), raises(CONNECTION_LOST):
+            self.send(reject)
+        assert rows(shop_all) == SENT[:1]
+        reject.refresh_from_db()
+        assert reject.is_open
+        assert self.send(reject).sent == 1
+        self.arrives(reject, bonus)
+
+    @pytest.mark.parametrize("has_landed", [True, False])
+    def test_its_reject_is_open_until_it_arrives_if_shop_all_does_not_say(
+        self, reject, cut, shop_all, bonus, has_landed
+    ):
+        def is_reached(message):
+            return message.is_commit_done if has_landed else message.is_commit
+
+        with cut(is_reached, gone=True), raises(CORRECTION_UNCONFIRMED) as caught:
+            self.send(reject)
+        assert isinstance(caught.value, ConnectionLost)
+        assert rows(shop_all) == (SENT if has_landed else SENT[:1])
+        reject.refresh_from_db()
+        assert reject.is_open
+        if not has_landed:
+            run_here(reject.server.tasks.get(kind="balances"), Trigger.MANUAL)
+            reject.refresh_from_db()
+            assert reject.is_open
+            assert self.send(reject).sent == 1
+        self.arrives(reject, bonus)
+
+    def test_shop_all_is_asked_once_the_commit_has_ended(
+        self, reject, shop_all, settings, monkeypatch
+    ):
+        """Our end of the connection breaks before the commit, which then reaches the server."""
+        commit, committing, state = Connection.commit, [], {"stages": False}
+
+        def noted(self):
+            committing.append(self)
+            commit(self)
+
+        def tamper(message):
+            state["stages"] |= STAGES in message.body
+            if state["stages"] and message.is_commit:
+                state["stages"] = False
+                committing[-1].hang_up()
+                wait_until(lambda: query(shop_all, WAIT_FOR_LOCKS) != [(0,)])
+            return True
+
+        monkeypatch.setattr(Connection, "commit", noted)
+        with Proxy(shop_all, tamper) as proxy:
+            settings.SHOP_ALL_DATABASE_URL = proxy.dsn
+            assert self.send(reject).sent == 1
+        assert rows(shop_all) == SENT
+        reject.refresh_from_db()
+        assert reject.state == State.RESENT
 
 
 class TestSentAndStillOpenHere:

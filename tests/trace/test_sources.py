@@ -61,7 +61,8 @@ def test_a_row_that_brings_a_changed_amount_names_the_changed_one(server, shop_a
     with ShopAll(shop_all, "tests", secret=False) as source:
         with source.snapshot(kind):
             changed = Changes(source).rows(kind, 10)
-        Changes(source).send(kind, changed)
+        with source.log_writer.held(kind):
+            Changes(source).send(kind, changed)
     assert words()[0] == "brings the changed amount of row № 1"
 
 

@@ -14,7 +14,7 @@ from transfer.causes.approvals import (
     LOADER_MAY_NOT,
     SECOND_PERSON_NEEDS_NAME,
 )
-from transfer.errors import ApprovalVoid, ConnectionLost, TransferError
+from transfer.errors import ApprovalVoid, TransferError
 from transfer.installed import installed_kinds
 from transfer.models import Approval, Entry, Person, Upload
 
@@ -51,29 +51,19 @@ def entering(who: str, way: str, rows: Rows, upload: Upload | None = None) -> It
     2. Others pass if no limit is exceeded, and no number of a user is named.
     3. The entry is noted before the block stages: if that fails, nothing is staged.
 
-    With an upload, block and note are one transaction of our own database: after a process that
-    died in between, the upload is tried again. Without one, what has happened is not known then, so
-    the note comes first: it may name rows that were not staged, and is never missing. It is taken
-    back where shop All has refused the rows.
+    Block and note are one transaction of our own database. With an upload, shop All commits within
+    the block: after a process that died in between, the upload is tried again. Without one, what
+    has happened is not known then. So shop All commits once the caller's transaction of our own
+    database, which is around all this, has: the note may name rows that were not staged, and is
+    never missing.
 
     Raises NeedsSecondPerson; SECOND_PERSON_NEEDS_NAME where nobody is named; ApprovalVoid;
     PERSON_BUSY.
     """
-    if upload is not None:
-        with transaction.atomic():
-            _pass(who, rows, upload)
-            note(who, way, rows, upload)
-            yield
-        return
     with transaction.atomic():
-        _pass(who, rows, None)
-        entry = note(who, way, rows, None)
-    try:
+        _pass(who, rows, upload)
+        note(who, way, rows, upload)
         yield
-    except TransferError as error:
-        if entry is not None and not isinstance(error, ConnectionLost):
-            entry.delete()
-        raise
 
 
 def _pass(who: str, rows: Rows, upload: Upload | None) -> None:
@@ -88,15 +78,12 @@ def _pass(who: str, rows: Rows, upload: Upload | None) -> None:
         raise NeedsSecondPerson(person, rows, found)
 
 
-def note(who: str, way: str, rows: Rows, upload: Upload | None) -> Entry | None:
-    """Note what was entered, also of a load that a process that died has staged.
-
-    Return the entry; None where there is nothing to note, or it is noted already.
-    """
+def note(who: str, way: str, rows: Rows, upload: Upload | None) -> None:
+    """Note what was entered, once, also of a load that a process that died has staged."""
     if not installed_kinds()[rows.kind].appends or not rows.count:
-        return None
+        return
     listed = [(one, amount) for one, _other, amount in rows.listed if amount is not None]
-    return Entry.note(
+    Entry.note(
         upload,
         listed,
         who=who,

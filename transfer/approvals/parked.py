@@ -9,7 +9,8 @@ from typing import Any
 
 from django.db import transaction
 
-from transfer.approvals.gate import NeedsSecondPerson
+from transfer.approvals.gate import NeedsSecondPerson, note
+from transfer.approvals.rows import of_approval
 from transfer.engine.kind import Kind
 from transfer.engine.shop_all.source import ShopAll
 from transfer.models import Actor, Approval, Upload
@@ -65,5 +66,7 @@ def note_staged_before(upload: Upload, shop_all: ShopAll) -> bool:
         found = shop_all.loads.get(name)
     if found is None:
         return False
-    upload.note_loaded(found.rows, name)
+    with transaction.atomic():
+        note(upload.confirmed_by, upload.input_method, of_approval(upload.approval), upload)
+        upload.note_loaded(found.rows, name)
     return True

@@ -11,6 +11,7 @@ from psycopg2 import sql
 from transfer.engine.kind import Kind
 from transfer.engine.postgres.database import Database
 from transfer.engine.shop_all.staging_import import GOOD, StagingImport
+from transfer.models import Approval
 from transfer.models.approvers import all_own_numbers
 from transfer.models.entries import MOST_ROWS
 
@@ -70,6 +71,18 @@ def of_report(kind: str, kept: dict[str, Any]) -> Rows:
     """Return the rows of which a preview has kept this; see `as_report`."""
     largest, total = Decimal(kept["largest"]), Decimal(kept["total"])
     return Rows(kind, largest=largest, total=total, own=kept["own"])
+
+
+def of_approval(approval: Approval) -> Rows:
+    """Return the rows that have waited for a second person."""
+    return Rows(
+        approval.upload.kind,
+        approval.rows,
+        approval.largest,
+        approval.total,
+        approval.upload.amount or Decimal(0),
+        listed=approval.listed(),
+    )
 
 
 def of_lines(staged: StagingImport) -> Rows:

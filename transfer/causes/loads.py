@@ -85,3 +85,17 @@ CHANGE_NOT_SENDABLE = Cause(
         "bonus servers keep what they have."
     ),
 )
+
+
+CORRECTION_UNCONFIRMED = Cause(
+    "correction_unconfirmed",
+    gettext_noop(
+        "The connection to shop All broke while the correction was being saved. We do not know yet "
+        "whether it was saved."
+    ),
+    gettext_noop(
+        "So the rows are still open. If the correction was saved, the next run applies it and "
+        "closes them. If they are open after that run, it was not saved: correct them again."
+    ),
+    maybe_done=True,
+)

@@ -1,13 +1,13 @@
 """Which balance changes people and keys have entered: for limits of a day, and for "By hand".
 
-An entry is written in the transaction of our own database that notes the load or undo, or before a
-correction or change is staged: see `approvals.gate.entering`. Of an entry with many rows only the
-largest are kept, since head office's programs load millions of them.
+An entry is written in the transaction of our own database that notes the load, correction, undo or
+change: see `approvals.gate.entering`. Of an entry with many rows only the largest are kept, since
+head office's programs load millions of them.
 """
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Self
+from typing import Any
 
 from django.db import models
 from django.utils import timezone
@@ -57,19 +57,16 @@ class Entry(models.Model):
         return f"{self.pk}: {self.who}"
 
     @classmethod
-    def note(
-        cls, upload: Upload | None, listed: list[tuple[str, Decimal]], **fields: Any
-    ) -> Self | None:
+    def note(cls, upload: Upload | None, listed: list[tuple[str, Decimal]], **fields: Any) -> None:
         """Write an entry with these rows (account, amount), once for each upload."""
         if upload is not None and cls.objects.filter(upload=upload).exists():
-            return None
+            return
         entry = cls.objects.create(upload=upload, **fields)
         rows = (
             EnteredRow(entry=entry, account=one[:LONGEST_ACCOUNT], amount=amount)
             for one, amount in listed
         )
         EnteredRow.objects.bulk_create(rows)
-        return entry
 
 
 class EnteredRow(models.Model):

@@ -1,15 +1,18 @@
 """Staged rows that were changed after their transfer, and what an operator decides. Audited.
 
-A decision and the row that it stages are one transaction of shop All.
+A decision and the row that it stages are one transaction of shop All; "By hand" and the audit are
+one of our own database. The two commit in the order of `resend`.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
 from django.conf import settings
+from django.db import transaction
 from django.utils.translation import gettext_noop
 
 from transfer.approvals.gate import NeedsSecondPerson, entering
@@ -110,8 +113,9 @@ def decide(kind: Kind, decision: Decision, actor: Actor, *, key: str | None = No
         with shop_all.snapshot(kind):
             rows = [row for row in changes.rows(kind, AT_ONCE) if key in (None, key_of(row))]
         if decision == Decision.LEAVE:
-            done = changes.leave(kind, rows)
-            _note(kind, decision, actor, rows[:1] if key else [], done)
+            with _both_committed(shop_all, kind):
+                done = changes.leave(kind, rows)
+                _note(kind, decision, actor, rows[:1] if key else [], done)
             return Decided(done)
         if key is None:
             rows = [row for row in rows if not row.reason]
@@ -140,6 +144,16 @@ def _shop_all(kind: Kind) -> ShopAll:
     return ShopAll(settings.SHOP_ALL_DATABASE_URL, "changed", secret=bool(kind.secrets))
 
 
+@contextmanager
+def _both_committed(shop_all: ShopAll, kind: Kind) -> Iterator[None]:
+    """Make the block a transaction of both databases, which holds the log of shop All.
+
+    Our own database commits first.
+    """
+    with shop_all.log_writer.held(kind), transaction.atomic():
+        yield
+
+
 def _send(
     shop_all: ShopAll,
     kind: Kind,
@@ -156,10 +170,14 @@ def _send(
     name = None if approved is None else name_of(approved, shop_all)
     sendable = [] if any(row.reason for row in rows) else rows  # the engine refuses the others
     entered = of_differences(kind, map(_difference, sendable), " ".join(map(key_of, rows)))
-    with entering(actor.name, Upload.InputMethod.CHANGE, entered, approved):
+    with (
+        _both_committed(shop_all, kind),
+        entering(actor.name, Upload.InputMethod.CHANGE, entered, approved),
+    ):
         done = Changes(shop_all).send(kind, rows, name=name, by=actor.name)
         _note(kind, Decision.SEND, actor, rows[:1] if is_one else [], done)
         if approved is not None and name is not None:
+            shop_all.database.commit()
             approved.note_loaded(done, name)
     return done
 

@@ -22,6 +22,7 @@ from django.utils import timezone
 from transfer.causes.ledger import REJECTS_UNREADABLE
 from transfer.engine.bonus_server.database import BonusDatabase
 from transfer.engine.bonus_server.rejects import Reject, RowName
+from transfer.engine.kind import Kind
 from transfer.engine.move.chunk import Chunk
 from transfer.engine.received import DISCARDED, Position
 from transfer.engine.shop_all.source import ShopAll
@@ -121,13 +122,13 @@ def _named(names: Iterable[Name]) -> Q:
 
 
 @contextmanager
-def _changing(task: TransferTask, names: Sequence[Name]) -> Iterator[None]:
+def _changing(kind: str, names: Sequence[Name]) -> Iterator[None]:
     """Change rejects of these rows in one transaction, and note which of them follow another."""
     with transaction.atomic():
         # Two servers that reject the same rows at once see each other's rejects.
         wait_for_lock(Space.REJECTS, 0)
         yield
-        rejects = RejectedRow.objects.filter(_named(names), kind=task.kind)
+        rejects = RejectedRow.objects.filter(_named(names), kind=kind)
         rejects.note_following()
 
 
@@ -141,7 +142,7 @@ def _take_over(
     opened = [one for one in rejects if one.resolved_by is None]
     closed_here = _rejects_of(task).filter(_named(map(_name_of, opened)))
     lost = _lost_corrections(task, source, closed_here)
-    with _changing(task, [*map(_name_of, rejects)]):
+    with _changing(task.kind, [*map(_name_of, rejects)]):
         _save(task, opened, run)
         _open_again(closed_here, lost)
         _close(task, [one for one in rejects if one.resolved_by is not None])
@@ -194,12 +195,21 @@ def _lost_corrections(
 def _open_lost(task: TransferTask, source: ShopAll) -> None:
     """Open rejects again whose correction shop All has lost before the server had it."""
     waiting = _rejects_of(task).filter(is_written=False)
-    lost = _lost_corrections(task, source, waiting)
-    if not lost:
-        return
-    again = waiting.filter(state=State.RESENT, resent_changeset__in=lost)
+    if lost := _lost_corrections(task, source, waiting):
+        _open_waiting(task.kind, waiting, lost)
+
+
+def open_unsent(kind: Kind, changeset: str) -> None:
+    """Open the rejects again whose correction is this changeset, unless the server has got it."""
+    waiting = RejectedRow.objects.filter(kind=kind.name, is_written=False)
+    _open_waiting(kind.name, waiting, [changeset])
+
+
+def _open_waiting(kind: str, waiting: RejectedRowQuerySet, corrections: list[str]) -> None:
+    """Open those of these rejects again whose correction is one of these changesets."""
+    again = waiting.filter(state=State.RESENT, resent_changeset__in=corrections)
     names = [(str(changeset), row) for changeset, row in again.values_list("changeset", "row")]
-    with _changing(task, names):
+    with _changing(kind, names):
         again.update(**OPENED)
 
 
@@ -265,6 +275,6 @@ def _close_others(
             there = [*target.rejects.named(task.kind_spec, position.origin, rows)]
         known = {*map(_name_of, there)}
         gone = [name for name in names if name not in known]
-        with _changing(task, names):
+        with _changing(task.kind, names):
             _close(task, [one for one in there if one.resolved_by is not None])
             mine.filter(_named(gone), state=State.OPEN).delete()

@@ -3,9 +3,10 @@
 The order: the log of shop All is held, the rejects are locked, the gate is asked (`approvals`), the
 new rows are staged, the rejects are closed, and the two databases commit one after the other.
 
-Ours comes first, so that no row is staged of which "By hand" and the audit say nothing. A crash in
-between leaves rejects closed here whose rows were not sent: the log of shop All lacks the rows in
-their place, so the next run or look at the server opens them again (`mirror`).
+Ours comes first, so that no row is staged of which "By hand" and the audit say nothing. If shop All
+does not confirm its commit, its log is asked, and the rejects are opened again unless it has the
+rows. A crash in between leaves rejects closed here whose rows were not sent: the log lacks the rows
+in their place, so the next run or look at the server opens them again (`mirror`).
 
 Of what a second person has approved, shop All comes first, since its upload is tried again. A crash
 in between leaves rejects open here whose rows were sent: they are closed when the corrected row
@@ -27,16 +28,20 @@ from django.db.models import Exists, OuterRef
 from transfer.approvals.gate import NeedsSecondPerson, entering
 from transfer.approvals.parked import actor_of, name_of, note_staged_before, park, request_of
 from transfer.approvals.rows import of_lines
+from transfer.causes.loads import CORRECTION_UNCONFIRMED
 from transfer.engine.checks import Repair
 from transfer.engine.kind import MASK, Kind
 from transfer.engine.shop_all.copy_text import as_array, copied
 from transfer.engine.shop_all.correction import REPAIRED
 from transfer.engine.shop_all.source import ShopAll
 from transfer.engine.shop_all.staging_import import StagingImport
+from transfer.errors import ConnectionLost, TransferError
 from transfer.installed import installed_kinds
 from transfer.models import Actor, AuditEntry, RejectedRow, Upload
 from transfer.models.rejects import RejectedRowQuerySet
+from transfer.parties import SHOP_ALL
 from transfer.rejects.closing import AT_ONCE, close_staged
+from transfer.rejects.mirror import open_unsent
 
 Values = dict[str, str | None]
 State, Way = RejectedRow.State, Upload.InputMethod
@@ -154,10 +159,35 @@ def _received(shop_all: ShopAll, rows: "_Rows", repair: Repair | None) -> Iterat
     It holds the log of shop All, and locks the rejects. Our own database commits first.
     """
     staged = StagingImport(shop_all, rows.kind)
-    with staged.database.transaction(), transaction.atomic():
-        staged.hold()
-        staged.receive(rows.lines(), repair=repair)
-        yield staged
+    with staged.database.transaction(commit=False):
+        with transaction.atomic():
+            staged.hold()
+            staged.receive(rows.lines(), repair=repair)
+            yield staged
+        if staged.changeset is not None:
+            _commit(staged, staged.changeset)
+
+
+def _commit(staged: StagingImport, changeset: str) -> None:
+    """Commit in shop All what our own database has noted as sent.
+
+    If that fails, opens the rejects again, and raises the error. If only the answer is lost, the
+    log tells whether it has failed; if that can't be known now, raises CORRECTION_UNCONFIRMED. A
+    row that was staged all the same closes its rejects when it arrives.
+    """
+    try:
+        staged.database.commit()
+    except TransferError as error:
+        staged.database.close()
+        raised = error
+        try:
+            if staged.is_in_log(changeset):
+                return
+        except TransferError as failure:
+            technical = failure.technical
+            raised = ConnectionLost(CORRECTION_UNCONFIRMED, technical, party=SHOP_ALL)
+        open_unsent(staged.kind, changeset)
+        raise raised from None
 
 
 @dataclass

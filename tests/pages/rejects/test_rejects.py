@@ -1,4 +1,5 @@
 from datetime import timedelta
+from unittest.mock import Mock
 
 import pytest
 from django.core.cache import cache
@@ -8,8 +9,13 @@ from django.utils import timezone
 from tests.databases import query
 from tests.pages.look import lines, send_again, words
 from tests.records import CHANGESET, PAYLOADS, a_reject, a_run, server
+from transfer.causes.connections import CONNECTION_LOST, UNREACHABLE
+from transfer.engine.postgres.database import Database
+from transfer.engine.shop_all.staging_import import StagingImport
+from transfer.errors import ConnectionLost, Unreachable
 from transfer.models import AuditEntry, RejectedRow
 from transfer.models.run_base import Trigger
+from transfer.parties import SHOP_ALL
 from transfer.runs.execute import run_here
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("operator")]
@@ -275,6 +281,33 @@ class TestOneRow:
         data = {"account": "4100", "amount": "5"}
         response = client.post(reverse("reject_resend", args=[one.pk]), data)
         assert "The database of shop All does not answer" in words(response)
+        assert RejectedRow.objects.open().exists()
+
+    def test_a_correction_that_shop_all_may_have_is_not_said_to_be_sent(
+        self, client, rejected, monkeypatch
+    ):
+        """The connection breaks at the commit, and shop All can't be asked."""
+        (one,) = rejected("balances", ("4100", 0))
+        address = reverse("reject_resend", args=[one.pk])
+        broken = ConnectionLost(CONNECTION_LOST, party=SHOP_ALL)
+        monkeypatch.setattr(Database, "commit", Mock(side_effect=broken))
+        silent = Unreachable(UNREACHABLE, party=SHOP_ALL)
+        monkeypatch.setattr(StagingImport, "is_in_log", Mock(side_effect=silent))
+        page = words(send_again(client, address, {"account": "4100", "amount": "5"}, follow=True))
+        assert f'action="{address}?"' in page
+        assert "Sent again by" not in page
+        assert "We do not know yet whether it was saved." in page
+        assert "If they are open after that run, it was not saved" in page
+
+    def test_a_row_that_is_gone_since_its_correction_was_shown_is_not_sent(
+        self, client, rejected, shop_all
+    ):
+        (one,) = rejected("balances", ("4100", 0))
+        address = reverse("reject_resend", args=[one.pk])
+        shown = client.post(address, {"account": "4100", "amount": "5"}).context["preview"].sealed
+        query(shop_all, 'delete from "changeAccountBalanceTemp"')
+        page = words(client.post(address, {"shown": shown}, follow=True))
+        assert "Not sent, 1 row:" in page
         assert RejectedRow.objects.open().exists()
 
     def test_is_discarded_with_a_reason_and_not_without(self, client, eight):

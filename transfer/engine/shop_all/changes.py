@@ -150,7 +150,10 @@ class Changed:
 
 
 class Changes:
-    """Lists changed rows of one shop All, sends their present values, or leaves them."""
+    """Lists changed rows of one shop All, sends their present values, or leaves them.
+
+    Whoever decides holds the log, and commits: see `LogWriter.held`.
+    """
 
     def __init__(self, shop_all: ShopAll) -> None:
         self.shop_all = shop_all
@@ -177,22 +180,20 @@ class Changes:
         return [Changed(*row) for row in self.database.rows(query)]
 
     def leave(self, kind: Kind, rows: Sequence[Changed]) -> int:
-        """Decide that the servers keep what they have of these rows, and commit; return how many.
+        """Decide that the servers keep what they have of these rows; return how many.
 
         Raises CHANGES_MOVED where one of them was changed or decided since it was listed.
         """
-        with self.database.transaction():
-            self.shop_all.log_writer.lock(kind)
-            query = sql.SQL(COUNT).format(undecided=self._undecided(kind), chosen=_chosen(rows))
-            found = self.database.value(query)
-            if found != len(rows):
-                raise TransferError(CHANGES_MOVED, rows=len(rows) - found)
-            return self._decide(kind, rows)
+        query = sql.SQL(COUNT).format(undecided=self._undecided(kind), chosen=_chosen(rows))
+        found = self.database.value(query)
+        if found != len(rows):
+            raise TransferError(CHANGES_MOVED, rows=len(rows) - found)
+        return self._decide(kind, rows)
 
     def send(
         self, kind: Kind, rows: Sequence[Changed], *, name: str | None = None, by: str = ""
     ) -> int:
-        """Stage the present values of these rows as one changeset, and commit; return how many.
+        """Stage the present values of these rows as one changeset; return how many.
 
         With a `name` it is a load of this name, staged for `by`, which shop All takes once; without
         one the changeset has the name of the transaction.
@@ -205,18 +206,17 @@ class Changes:
             raise TransferError(CHANGE_NOT_SENDABLE, rows=refused)
         if not rows:
             return 0
-        with self.shop_all.log_writer.held(kind):
-            check_repeatable(self.shop_all, kind)
-            create = sql.SQL(CREATE).format(undecided=self._undecided(kind), chosen=_chosen(rows))
-            found = self.database.execute(create)
-            if found != len(rows):
-                raise TransferError(CHANGES_MOVED, rows=len(rows) - found)
-            self._stage(kind, name or self.database.value(OWN_NAME))
-            if name is not None:
-                self.shop_all.loads.add(kind, name, found, by)
-            self._decide(kind, rows)
-            self.shop_all.log_writer.append_own(kind)
-            return found
+        check_repeatable(self.shop_all, kind)
+        create = sql.SQL(CREATE).format(undecided=self._undecided(kind), chosen=_chosen(rows))
+        found = self.database.execute(create)
+        if found != len(rows):
+            raise TransferError(CHANGES_MOVED, rows=len(rows) - found)
+        self._stage(kind, name or self.database.value(OWN_NAME))
+        if name is not None:
+            self.shop_all.loads.add(kind, name, found, by)
+        self._decide(kind, rows)
+        self.shop_all.log_writer.append_own(kind)
+        return found
 
     def _stage(self, kind: Kind, changeset: str) -> None:
         """Stage the rows that are in `sending`, as the changeset of this name."""

@@ -333,8 +333,9 @@ class LogWriter:
     def held(self, kind: Kind) -> Iterator[None]:
         """Hold `head` from here to the end of the block, which is one transaction, committed.
 
-        For what stages rows that depend on others: nothing is added to the log meanwhile, so what
-        the block reads of it stays true. The block ends with `append_own`.
+        For what stages rows that depend on others, or decides about some: nothing is added to the
+        log meanwhile, so what the block reads of it stays true. After rows are staged, the block
+        ends with `append_own`.
         """
         self.append_all(kind)
         with self.database.transaction():

@@ -225,6 +225,15 @@ class StagingImport:
         self.changeset = changeset
         return rows
 
+    def is_in_log(self, changeset: str) -> bool:
+        """Ask, by another connection, whether the log has the corrections that were staged.
+
+        Waits until the transaction that has staged them ends: it holds the log.
+        """
+        with self.shop_all.another() as beside, beside.database.transaction(commit=False):
+            beside.log_writer.lock(self.kind)
+            return not beside.log.lacks(self.kind, [changeset])
+
     def faults(self) -> dict[str, int]:
         """Return code of the failed check → how many lines fail it."""
         return dict(self.database.rows(FAULTS))

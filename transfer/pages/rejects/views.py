@@ -20,6 +20,7 @@ from transfer.errors import TransferError
 from transfer.installed import installed_kinds
 from transfer.models import Actor, RejectedRow, Settings
 from transfer.models.tasks import KindChoices
+from transfer.pages.back import failed
 from transfer.pages.components.rows import reject_link, reject_links
 from transfer.pages.html import format_words, joined
 from transfer.pages.parts.second_person import words_of_waiting
@@ -210,19 +211,14 @@ def reject_resend(request: HttpRequest, pk: int) -> HttpResponse:
         if shown is None:
             messages.error(request, _("The page was open for too long. Check the row again."))
             return redirect(with_query(request, one))
-    form = form_of(one, None if repair or shown is not None else request.POST)
     if not (repair or shown is not None):
-        return check(request, one, form)
+        return check(request, one, form_of(one, request.POST))
     try:
         rows = RejectedRow.objects.filter(pk=pk)
         outcome = resend.resend(rows, shown or {}, Actor.of(request), repair=repair)
     except TransferError as error:
-        form.add_error(None, str(explain(error)))
-        return page_of(request, one, form)
-    if outcome.faults:
-        form.refuse_code(next(iter(outcome.faults)))
-        return page_of(request, one, form)
-    if outcome.waiting:
+        return failed(request, error, with_query(request, one))
+    if outcome.faults or outcome.waiting:
         tell(request, outcome)
         return redirect(with_query(request, one))
     if not outcome.sent:

@@ -29,7 +29,7 @@ from transfer.models.failing import failure
 from transfer.pages.components.basic import commands
 from transfer.parties import SHOP_ALL, database_of, server as server_named
 from transfer.problems import history
-from transfer.problems.find import problems
+from transfer.problems.find import outages_now, problems
 from transfer.problems.groups import Group, grouped
 from transfer.problems.kinds import Code
 from transfer.runs import backlog
@@ -566,6 +566,16 @@ class TestThirtyServers:
         with CaptureQueriesContext(connection) as many:
             beating(now + minutes(1))
         assert len(many) == len(few)
+
+
+def test_pages_look_for_outages_only_if_one_is_noted(bs12, django_assert_num_queries):
+    records.a_problem(bs12)
+    with django_assert_num_queries(2):
+        assert outages_now() == []
+    run = a_run(bs12, state="running", finished_at=None)
+    run.fail(NO_DATABASE)
+    (outage,) = outages_now()
+    assert outage.server_id == bs12.pk
 
 
 def test_in_russian_a_dead_server_reads_as_people_say_it(bs12, beating, now):

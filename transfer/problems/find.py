@@ -64,8 +64,12 @@ def outages_by_server() -> dict[int, Problem]:
 
 
 def outages_now() -> list[Problem]:
-    """The outages, the worst first, by what was stored in the last minutes."""
-    if not (OutagePart.objects.exists() or Incident.objects.open().exists()):
+    """The outages, the worst first, by what was stored in the last minutes.
+
+    Each failure that is a cause of one is noted as a part, so without records there is none.
+    """
+    begun = Incident.objects.open().filter(code=Code.OUTAGE)
+    if not (OutagePart.objects.exists() or begun.exists()):
         return []
     return sorted(_outages(TransferTask.objects.all(), of_others.of_servers()), key=_rank)
 

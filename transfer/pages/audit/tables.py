@@ -24,7 +24,7 @@ class AuditTable(Table):
 
     def keyset_paged(self, request: HttpRequest) -> "AuditTable":
         super().keyset_paged(request)
-        self.addresses = audit_sentences.addresses(row.record for row in self.paginated_rows)
+        self.addresses = audit_sentences.addresses(self.page.records)
         return self
 
     def draw_at(self, record: AuditEntry) -> Any:

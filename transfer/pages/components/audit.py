@@ -11,15 +11,17 @@ from transfer.pages.html import Html, format_words, joined, link
 
 def audit_sentence(words: Any, names: dict[str, str], url: str | None) -> Html:
     """A sentence with the person in bold, and a link to what it is about if that has a `url`."""
+    words = str(words)
     drawn: dict[str, Any] = {**names, "who": format_html("<b>{}</b>", names["who"])}
     if url:
-        drawn |= {name: link(url, names[name]) for name in ("what", "name")}
+        named = [name for name in ("what", "name") if f"%({name})s" in words]
+        drawn |= {name: link(url, names[name]) for name in named}
     return format_words(words, **drawn)
 
 
 def audit_entry(sentence: Html, changes: Iterable[Any], reason: str) -> Html:
     """The sentence, its `changes` as a list, and the reason."""
-    listed = joined(format_html("<li>{}</li>", _change(one)) for one in changes)
+    listed = joined(map(_change, changes))
     return format_html(
         "<div>{} {}{}</div>",
         sentence,
@@ -28,16 +30,21 @@ def audit_entry(sentence: Html, changes: Iterable[Any], reason: str) -> Html:
     )
 
 
+OLD = '<s class="muted"><span class="visually-hidden">{before} </span>{old}</s>'
+ARROW = '<span aria-hidden="true">→</span><span class="visually-hidden">{after}</span>'
+NEW = '<b class="strong">{new}</b>'
+
+
 def _change(change: Any) -> Html:
     """The old and the new value; screen readers hear which is which."""
-    label = format_html('<span class="muted">{}:</span>', change.label)
-    old = new = arrow = ""
-    if change.old is not None:
-        struck = '<s class="muted"><span class="visually-hidden">{} </span>{}</s>'
-        old = format_html(struck, _("before"), change.old)
-    if change.new is not None:
-        new = format_html('<b class="strong">{}</b>', change.new)
-    if old and new:
-        between = '<span aria-hidden="true">→</span><span class="visually-hidden">{}</span>'
-        arrow = format_html(between, _("after"))
-    return format_html("{} {} {} {}", label, old, arrow, new)
+    old = "" if change.old is None else OLD
+    new = "" if change.new is None else NEW
+    arrow = ARROW if old and new else ""
+    return format_html(
+        f'<li><span class="muted">{{label}}:</span> {old} {arrow} {new}</li>',
+        label=change.label,
+        old=change.old,
+        new=change.new,
+        before=_("before"),
+        after=_("after"),
+    )

@@ -116,7 +116,8 @@ def state_since(state: str, mothballed: bool, seen: datetime | None) -> Html:
 def shop_actions(links: Iterable[tuple[str, Any]], shop: Any) -> Html:
     """Buttons that lead to pages about a shop: address and words of each."""
     drawn = '<a class="button plain small" href="{}">{}{}</a>'
-    return row(*(format_html(drawn, url, words, unseen(f": {shop}")) for url, words in links))
+    name = unseen(f": {shop}")
+    return row(*(format_html(drawn, url, words, name) for url, words in links))
 
 
 def line_of_file(state: str, words: Iterable[str]) -> Html:

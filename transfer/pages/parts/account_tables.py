@@ -21,7 +21,14 @@ from transfer.pages.components.registers import (
 )
 from transfer.pages.components.times import ago
 from transfer.pages.html import Html, link, muted
-from transfer.pages.tables import ChooseColumn, DrawnColumn, NumberColumn, Table, classed
+from transfer.pages.tables import (
+    ChooseColumn,
+    DrawnColumn,
+    NumberColumn,
+    Table,
+    ValueColumn,
+    classed,
+)
 from transfer.registers.file import RegisterLine
 from transfer.text import formats
 from transfer.text.explain import Explanation
@@ -170,7 +177,7 @@ class ShopTable(Table):
     caption = gettext_lazy("Shops")
 
     code = DrawnColumn(gettext_lazy("Code"))
-    name = tables.Column(gettext_lazy("Shop’s name"), default="", attrs=classed("unlabelled"))
+    name = ValueColumn(gettext_lazy("Shop’s name"), attrs=classed("unlabelled"))
     count = NumberColumn(verbose_name=gettext_lazy("Cash registers"))
     actions = DrawnColumn(gettext_lazy("Actions"), orderable=False, attrs=classed("unlabelled"))
 

@@ -170,10 +170,9 @@ def addresses(entries: Iterable[AuditEntry]) -> dict[int, str]:
             wanted[model].append(entry)
     for model, some in wanted.items():
         there = model._default_manager.in_bulk({entry.subject_id for entry in some})
+        of_subject = {pk: _address(subject) for pk, subject in there.items()}
         urls |= {
-            entry.pk: _address(there[entry.subject_id])
-            for entry in some
-            if entry.subject_id in there
+            entry.pk: of_subject[entry.subject_id] for entry in some if entry.subject_id in there
         }
     return urls
 

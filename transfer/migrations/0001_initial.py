@@ -1066,7 +1066,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='rejectedrow',
-            index=models.Index(condition=models.Q(('state', 'open')), fields=['kind', 'code', 'duplicates_open', '-id'], include=('state',), name='rejects_open'),
+            index=models.Index(condition=models.Q(('state', 'open')), fields=['kind', 'code', 'duplicates_open', '-id'], include=('state', 'created_at'), name='rejects_open'),
         ),
         migrations.AddIndex(
             model_name='rejectedrow',

@@ -143,10 +143,10 @@ class RejectedRow(OfKind, models.Model):
         ]
         indexes = [
             models.Index("run", name="rejects_of_run"),
-            # What is open, by reason: `groups` reads nothing else.
+            # What is open, by reason: `groups` and the problem `rejects` read nothing else.
             models.Index(
                 fields=["kind", "code", "duplicates_open", "-id"],
-                include=["state"],
+                include=["state", "created_at"],
                 condition=models.Q(state="open"),
                 name="rejects_open",
             ),

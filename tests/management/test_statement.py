@@ -90,8 +90,11 @@ def test_a_new_key_proves_the_statements_of_the_old_one(moved, key, tmp_path, se
     assert verified(capsys, *files, "--key", new_key, "--against")[0] == 0
     code, said = verified(capsys, files[0], files[2], "--key", new_key)
     assert (code, [one["holds"] for one in said]) == (1, [False, True])
-    code, said = verified(capsys, *files, "--key", key)
-    assert (code, [one["holds"] for one in said]) == (1, [True, True, False])
+    for arguments in (["--key", key], []):
+        code, said = verified(capsys, *files, *arguments)
+        assert (code, [one["holds"] for one in said]) == (1, [True, True, False])
+        code, said = verified(capsys, files[0], *arguments, "--against")
+        assert (code, said[-1]["missing"]) == (1, [3])
 
 
 def test_no_byte_of_a_statement_can_be_changed(moved, key, tmp_path, capsys):

@@ -98,7 +98,7 @@ def test_a_key_proves_what_it_has_signed_and_what_that_names_and_nothing_else():
     key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(documents[4].content["public_key"]))
     assert proven_by(key, [*documents, *others]) == documents
     assert missing_in(documents) == []
-    assert proven_by(KEY.public_key(), documents) == documents[:3]
+    assert proven_by(KEY.public_key(), documents) == proven_by(None, documents) == documents[:3]
     without_the_fourth = [*documents[:3], documents[4]]
     assert proven_by(key, without_the_fourth) == [documents[4]]
 

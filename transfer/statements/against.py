@@ -5,6 +5,7 @@ from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.conf import settings
 
 from transfer.causes.statements import STATEMENT_OF_ANOTHER
@@ -14,7 +15,7 @@ from transfer.models import BonusServer, Settings, Statement
 from transfer.statements.changes import changes_between
 from transfer.statements.copies import kept_in, not_in_chain
 from transfer.statements.count import count_period
-from transfer.statements.document import Document, missing_in
+from transfer.statements.document import Document, missing_in, proven_by
 from transfer.statements.keep import kept_chain
 from transfer.statements.period import Period
 
@@ -35,8 +36,10 @@ class Compared:
         return self.is_kept and not self.wrong
 
 
-def compare(document: Document) -> Compared:
+def compare(document: Document, key: Ed25519PublicKey | None) -> Compared:
     """Compare with our own database and with shop All.
+
+    The chain that our own database has is checked by `key`: see `proven_by`.
 
     Raises STATEMENT_OF_ANOTHER, and TransferError where shop All does not answer.
     """
@@ -52,7 +55,7 @@ def compare(document: Document) -> Compared:
     named = content["server"]
     # An undocked server has no key any more: its days are still known by its number.
     server = BonusServer(pk=named["id"], name=named["name"]) if named else None
-    wrong = sorted({*wrong_in_chain(), *numbers_outside()})
+    wrong = sorted({*wrong_in_chain(key), *numbers_outside()})
     return Compared(kept, wrong, changes_between(content, count_period(period, server)))
 
 
@@ -68,8 +71,11 @@ def numbers_outside() -> list[int]:
         return [one.number for one in not_in_chain(kept_in(source))]
 
 
-def wrong_in_chain() -> list[int]:
-    """Return the numbers of the kept chain that lack, were changed, or do not fit."""
+def wrong_in_chain(key: Ed25519PublicKey | None) -> list[int]:
+    """Return the numbers of the kept chain that lack, were changed, or do not fit.
+
+    Also of statements that the key does not prove: see `proven_by`.
+    """
     numbers = [*Statement.objects.order_by("number").values_list("number", flat=True)]
     known: list[Document] = []
     wrong: set[int] = set()
@@ -80,4 +86,6 @@ def wrong_in_chain() -> list[int]:
             known.append(one)
     if numbers:
         wrong |= {*range(1, numbers[0])}
+    proven = proven_by(key, known)
+    wrong |= {one.number for one in known if one not in proven}
     return sorted(wrong | {*missing_in(known)})

@@ -138,14 +138,19 @@ class Document:
         return int(self.content["number"])
 
 
-def proven_by(key: Ed25519PublicKey, statements: Sequence[Document]) -> list[Document]:
-    """Return those of these statements that the owner of this key has signed or has gone on from.
+def proven_by(key: Ed25519PublicKey | None, statements: Sequence[Document]) -> list[Document]:
+    """Return those of these statements that this key has signed, and those that these prove.
 
     A signed statement names the digest of the one before. So it also proves that one, even if an
-    earlier key has signed it, and that one proves the one before it.
+    earlier key has signed it, and that one proves the one before it. Without a key, that of the
+    first statement counts: who has signed is not known then, but all have to have one key.
     """
-    proven: set[str] = {one.digest for one in statements if one.content["public_key"] == raw(key)}
-    for one in sorted(statements, key=lambda one: one.number, reverse=True):
+    latest_first = sorted(statements, key=lambda one: one.number, reverse=True)
+    if not latest_first:
+        return []
+    trusted = latest_first[-1].content["public_key"] if key is None else raw(key)
+    proven = {one.digest for one in latest_first if one.content["public_key"] == trusted}
+    for one in latest_first:
         if one.digest in proven:
             proven.add(one.content["previous"])
     return [one for one in statements if one.digest in proven]

@@ -3,6 +3,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from django.utils.translation import gettext as _, gettext_noop
 
 from transfer.causes.statements import STATEMENT_UNREADABLE
@@ -42,9 +43,7 @@ class Command(BaseCommand):
         public = read_public_key(key) if key else None
         self.as_json = json
         of_files = {file: Document.read(_bytes_of(file)) for file in files}
-        known = [document for document in of_files.values() if document is not None]
-        if public is not None:
-            known = proven_by(public, known)
+        known = proven_by(public, [one for one in of_files.values() if one is not None])
         failed = False
         for file, document in of_files.items():
             if document is not None and document in known:
@@ -57,7 +56,7 @@ class Command(BaseCommand):
             self._tell_missing(number)
         if against:
             for document in known:
-                failed |= not self._compare(document)
+                failed |= not self._compare(document, public)
         if failed:
             sys.exit(FAILED)
 
@@ -93,12 +92,12 @@ class Command(BaseCommand):
                 number=number,
             )
 
-    def _compare(self, document: Document) -> bool:
+    def _compare(self, document: Document, key: Ed25519PublicKey | None) -> bool:
         """Report what the databases say; return whether the statement is that of the chain."""
         # Here, and not above: without --against no database is needed, nor what asks one.
         from transfer.statements.against import compare
 
-        compared = compare(document)
+        compared = compare(document, key)
         if self.as_json:
             self.say_json(
                 number=document.number,

@@ -52,10 +52,9 @@ def entering(who: str, way: str, rows: Rows, upload: Upload | None = None) -> It
     3. The entry is noted before the block stages: if that fails, nothing is staged.
 
     Block and note are one transaction of our own database. With an upload, shop All commits within
-    the block: after a process that died in between, the upload is tried again. Without one, what
-    has happened is not known then. So shop All commits once the caller's transaction of our own
-    database, which is around all this, has: the note may name rows that were not staged, and is
-    never missing.
+    the block: after a process that died in between, the upload is tried again. Without one, nothing
+    is tried again. So the caller has a transaction of our own database around all this, and shop
+    All commits after it: the note may name rows that were not staged, and is never missing.
 
     Raises NeedsSecondPerson; SECOND_PERSON_NEEDS_NAME where nobody is named; ApprovalVoid;
     PERSON_BUSY.

@@ -86,7 +86,6 @@ CHANGE_NOT_SENDABLE = Cause(
     ),
 )
 
-
 CORRECTION_UNCONFIRMED = Cause(
     "correction_unconfirmed",
     gettext_noop(

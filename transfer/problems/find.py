@@ -66,7 +66,8 @@ def outages_by_server() -> dict[int, Problem]:
 def outages_now() -> list[Problem]:
     """The outages, the worst first, by what was stored in the last minutes.
 
-    Each failure that is a cause of one is noted as a part, so without records there is none.
+    Each failure that causes an outage is noted as a part. So without parts, and without an open
+    incident, there is none.
     """
     begun = Incident.objects.open().filter(code=Code.OUTAGE)
     if not (OutagePart.objects.exists() or begun.exists()):

@@ -169,9 +169,9 @@ def _name(value: str | None) -> str:
 
 
 def _moment(value: Any) -> datetime | None:
-    """Return the time, or now if it is later: the server's clock may be somewhat ahead of ours.
+    """Return the time that a server has noted; None if no clock can have shown it.
 
-    None where no clock can have shown it.
+    If the server's clock is somewhat ahead of ours, the time would be in the future: now counts.
     """
     now = datetime.now(UTC)
     if not isinstance(value, datetime) or value.tzinfo is None:

@@ -152,7 +152,7 @@ class Changed:
 class Changes:
     """Lists changed rows of one shop All, sends their present values, or leaves them.
 
-    Whoever decides holds the log, and commits: see `LogWriter.held`.
+    The caller of `send` and `leave` holds the log, and commits: see `LogWriter.held`.
     """
 
     def __init__(self, shop_all: ShopAll) -> None:
